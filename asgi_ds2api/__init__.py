@@ -1,0 +1,1 @@
+"""An AI gateway inside your ASGI app."""

@@ -1,0 +1,1 @@
+"""Accounts, their health, and which one is next."""

@@ -1,0 +1,1 @@
+"""One folder a protocol: the module itself is the codec."""

@@ -1,0 +1,1 @@
+"""What an upstream lacks, lent to it: canonical in, canonical out."""

@@ -1,0 +1,1 @@
+"""Where cooldowns and other short-lived facts are kept."""

@@ -1,0 +1,86 @@
+"""What the gateway asks of an HTTP client: open one exchange, read its body, close it.
+
+Two clients stand behind this contract (``wire``, ``httpx_client``); one test class runs over both. Nothing here knows
+of protocols, accounts or retries. All failures leave as ``UpstreamError``: no text of the client library, no byte of
+the upstream and no header of ours is in their message.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+Headers = Sequence[tuple[bytes, bytes]]
+"""Names in lower case, in wire order, repeated names kept."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of one exchange. Seconds are of the injected clock."""
+
+    connect_s: float = 5.0
+    """DNS, TCP and TLS together."""
+    write_s: float = 30.0
+    """Without progress while the request is sent."""
+    first_byte_s: float = 600.0
+    """From the end of the request to the status line; 1xx answers do not prolong it."""
+    idle_s: float = 120.0
+    """Between two reads of the body."""
+    max_header_bytes: int = 65_536
+    """Of the whole answer head."""
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request, complete: ``url`` is absolute, ``headers`` hold the credential, ``body`` is sent as it is."""
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes
+    limits: Limits = Limits()
+
+
+class UpstreamResponse(Protocol):
+    """An open answer. Whoever opened it closes it, exactly once, whatever happens."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status, 200..999."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """As received, names in lower case."""
+        ...
+
+    async def read(self) -> bytes:
+        """All body bytes that came since the last call, at least one; ``b""`` at the end of the message.
+
+        Raises:
+            Interrupted: The message broke off (short Content-Length, cut chunk, reset).
+            Timeout: Nothing came for ``Limits.idle_s``.
+            Malformed: The body cannot be decoded (an encoding that nobody asked for, a bomb).
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back or drop it. Never raises; safe while cancelled; idempotent."""
+        ...
+
+
+class Upstream(Protocol):
+    """A client for one origin and its TLS settings. It follows no redirect, keeps no cookie, reads no environment."""
+
+    async def open(self, request: UpstreamRequest) -> UpstreamResponse:
+        """Send the request and wait for the head of the answer.
+
+        Raises:
+            Unreachable: No connection was made: nothing was sent.
+            Timeout: To connect (``may_be_billed`` is false), or to answer (true).
+            Interrupted: The connection was lost after the request went out and before a head came.
+            Malformed: The head is not HTTP, or breaks a limit.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Drop every connection. Exchanges that are still open end with ``Interrupted``."""
+        ...
