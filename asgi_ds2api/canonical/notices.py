@@ -1,0 +1,55 @@
+"""The base of all values, and how one says that something did not go through as it came."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+Extras: TypeAlias = dict[str, Raw]
+"""Fields that have no canonical name: the source protocol's field name -> JSON as it came."""
+
+ProtocolName = Literal[
+    "openai_chat",
+    "openai_responses",
+    "anthropic_messages",
+    "gemini_generate",
+    "ollama_chat",
+    "bedrock_converse",
+    "cohere_chat",
+]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all canonical values."""
+
+
+Severity = Literal["hint", "changed", "lost"]
+
+
+class Notice(Value, frozen=True, kw_only=True, tag="notice", tag_field="event"):
+    """One thing that did not go through as it came."""
+
+    path: str
+    """Where it stood, in the sender's terms: ``messages[2].content[0].cache_control``."""
+    action: str
+    """What was done, one word: dropped, clamped, emulated, moved, renamed, merged, inserted."""
+    reason: str
+    """Why, in a few words; never a value that somebody sent."""
+    severity: Severity
+    """``hint``: no effect on the answer. ``changed``: coerced or emulated. ``lost``: left out."""
+
+
+class Notices(list[Notice]):
+    """Collects the Notices of one encoding; what every encoder reports to."""
+
+    def hint(self, path: str, reason: str, action: str = "dropped") -> None:
+        """Report something without effect on the answer (a cache mark, a billing text)."""
+        self.append(Notice(path=path, action=action, reason=reason, severity="hint"))
+
+    def changed(self, path: str, reason: str, action: str = "emulated") -> None:
+        """Report something that was coerced or emulated."""
+        self.append(Notice(path=path, action=action, reason=reason, severity="changed"))
+
+    def lost(self, path: str, reason: str, action: str = "dropped") -> None:
+        """Report something that was left out and may matter."""
+        self.append(Notice(path=path, action=action, reason=reason, severity="lost"))

@@ -1,0 +1,273 @@
+"""What a protocol offers: the contract that every module ``protocols/<name>`` fulfils.
+
+A codec is a module, not an object: mypy checks each against `Codec`. It is pure: bytes and values in, bytes and values
+out; no clock, no randomness, no sockets. The pairs of DESIGN.md, section 4, stand here in the same order.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from .canonical import Event, Finish, Model, Notices, ProtocolName, Request, Response, TokenCount, Usage
+from .errors import GatewayError, Refused, UpstreamError
+from .profiles import Profile
+
+Operation = Literal["generate", "count_tokens", "list_models", "get_model"]
+
+
+class HTTPCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request without its origin and its credential: what comes in from a caller, what goes to an upstream."""
+
+    method: str
+    path: str
+    """Decoded; of a caller: after the prefix. To an upstream: under ``base_url``, quoted where it needs to be."""
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
+    """Names in lower case; only those that a codec may read or wants to be sent."""
+    query: Mapping[str, str] = {}
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A path of a client face."""
+
+    method: str
+    path: str
+    """From the prefix on. ``{model}`` at the end takes the rest, slashes included."""
+    operation: Operation
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """What routing needs of a request, and the form that the caller wants the answer in."""
+
+    operation: Operation = "generate"
+    model: str
+    stream: bool = False
+    session: str | None = None
+    """Soft affinity: requests with the same value profit from the same account's prompt cache."""
+    choices: int = 1
+    include_usage: bool = False
+    """Chat: the usage chunk was asked for."""
+    include_reasoning_details: bool = False
+    """Chat: the caller can carry signatures (it asked for reasoning, or sent details back)."""
+    legacy_functions: bool = False
+    """Chat: the caller speaks ``functions`` and ``function_call``."""
+    request_id: str = ""
+    """Ours; for bodies that carry one. Set by the gateway."""
+    created: int = 0
+    """Seconds since 1970 when the request came; for bodies that carry it. Set by the gateway."""
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An error in a face's own words."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    """Content type and retry hints; not the ids, which every answer carries."""
+    body: bytes
+
+
+class AnswerFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a relayed answer tells the Record."""
+
+    model: str | None = None
+    usage: Usage | None = None
+    finish: Finish | None = None
+
+
+class EventDecoder(Protocol):
+    """Bytes of an upstream's stream -> events, at any split of the bytes the same."""
+
+    @property
+    def is_complete(self) -> bool:
+        """The protocol's terminal event was seen; later bytes are ignored."""
+        ...
+
+    @property
+    def failure(self) -> UpstreamError | None:
+        """Why the stream is broken. The events before the break have been returned; no more will come."""
+        ...
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Return the events that these bytes complete, in order; an empty list means that more bytes are needed."""
+        ...
+
+    def close(self) -> list[Event]:
+        """Say that the HTTP message ended. Sets `failure` unless the stream is complete."""
+        ...
+
+
+class EventEncoder(Protocol):
+    """Events -> bytes of a caller's stream. Accepts interleaved blocks; serialises them where its protocol must."""
+
+    def encode(self, events: Sequence[Event]) -> bytes:
+        """Return the whole frames for these events, perhaps none."""
+        ...
+
+    def close(self) -> bytes:
+        """Return what ends the stream with success. Only after the decoder was complete."""
+        ...
+
+    def error(self, error: GatewayError) -> bytes:
+        """Return the in-band form of an error. Nothing may follow it."""
+        ...
+
+    def heartbeat(self) -> bytes:
+        """Return bytes that keep the connection busy and that every SDK ignores."""
+        ...
+
+
+class StreamTap(Protocol):
+    """Watches a relayed stream: passes whole frames on unchanged, and reads only those that matter."""
+
+    @property
+    def is_meaningful(self) -> bool:
+        """Something of the answer itself has passed: text, reasoning, a tool call, a refusal, the end."""
+        ...
+
+    @property
+    def is_complete(self) -> bool:
+        """As `EventDecoder.is_complete`."""
+        ...
+
+    @property
+    def failure(self) -> UpstreamError | None:
+        """As `EventDecoder.failure`. The frame that carried the error is not passed on."""
+        ...
+
+    @property
+    def facts(self) -> AnswerFacts:
+        """What was read so far; reading may fail without harm."""
+        ...
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the frames that these bytes complete, byte for byte."""
+        ...
+
+    def close(self) -> bytes:
+        """Say that the HTTP message ended; return what is left if it completes the stream."""
+        ...
+
+
+class Codec(Protocol):
+    """A protocol, as a client face and as an upstream."""
+
+    @property
+    def NAME(self) -> ProtocolName:
+        """Its row in ``PROTOCOLS``."""
+        ...
+
+    @property
+    def ROUTES(self) -> Sequence[Route]:
+        """The paths of its face."""
+        ...
+
+    @property
+    def CREDENTIAL_HEADERS(self) -> Sequence[str]:
+        """Where its SDKs put the key: its own header first. ``authorization`` is read with the Bearer scheme."""
+        ...
+
+    @property
+    def STREAM_CONTENT_TYPE(self) -> bytes:
+        """Content type of a streamed answer."""
+        ...
+
+    def claims(self, call: HTTPCall) -> bool:
+        """Tell whether a call on a path that several faces share (``/v1/models``) is meant for this one."""
+        ...
+
+    def peek(self, call: HTTPCall, operation: Operation) -> Envelope:
+        """Read what routing needs, without building the message tree.
+
+        Raises:
+            MalformedRequest: Not JSON, or a field of the envelope has the wrong type or is missing.
+        """
+        ...
+
+    def retarget(self, call: HTTPCall, model: str, profile: Profile, operation: Operation) -> HTTPCall:
+        """Return the same request for another model of the same protocol; all other values stay byte for byte.
+
+        Raises:
+            MalformedRequest: A field that would steer the gateway (``api_base``, ...).
+        """
+        ...
+
+    def decode_request(self, call: HTTPCall) -> Request:
+        """Read a caller's request.
+
+        Raises:
+            MalformedRequest: With ``param``, the path of what is wrong.
+        """
+        ...
+
+    def encode_request(self, request: Request, profile: Profile, notices: Notices) -> HTTPCall:
+        """Write a request for an upstream; ``request.model`` is already the upstream's name.
+
+        Raises:
+            Unsupported: With ``param``, the path of what nothing can stand in for.
+        """
+        ...
+
+    def encode_count_request(self, request: Request, profile: Profile, notices: Notices) -> HTTPCall | None:
+        """Write a token count request; None: this protocol has no such operation."""
+        ...
+
+    def repair(self, request: Request, error: Refused, notices: Notices) -> Request | None:
+        """Return the request without what the upstream objected to; None: nothing known helps."""
+        ...
+
+    def decode_response(self, body: bytes, profile: Profile) -> Response:
+        """Read an upstream's whole answer.
+
+        Raises:
+            UpstreamError: Malformed, or an error inside a 200.
+        """
+        ...
+
+    def encode_response(self, response: Response, envelope: Envelope, notices: Notices) -> bytes:
+        """Write a whole answer for the caller."""
+        ...
+
+    def tap_response(self, body: bytes) -> AnswerFacts:
+        """Judge a whole answer that will be relayed as it is.
+
+        Raises:
+            UpstreamError: Malformed, empty, or an error inside a 200.
+        """
+        ...
+
+    def StreamDecoder(self, profile: Profile, max_event_bytes: int) -> EventDecoder:
+        """Return a fresh decoder for one answer."""
+        ...
+
+    def StreamEncoder(self, envelope: Envelope, notices: Notices) -> EventEncoder:
+        """Return a fresh encoder for one answer."""
+        ...
+
+    def StreamTap(self, profile: Profile, max_event_bytes: int) -> StreamTap:
+        """Return a fresh tap for one relayed answer."""
+        ...
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        """Read an upstream's error answer, whatever its form (HTML, arrays and plain text included)."""
+        ...
+
+    def encode_error(self, error: GatewayError, request_id: str) -> ErrorAnswer:
+        """Write an error so that the SDK of this face raises its own class for it."""
+        ...
+
+    def decode_token_count(self, body: bytes) -> TokenCount:
+        """Read an upstream's token count."""
+        ...
+
+    def encode_token_count(self, count: TokenCount) -> bytes:
+        """Write a token count."""
+        ...
+
+    def encode_models(self, models: Sequence[Model], query: Mapping[str, str]) -> bytes:
+        """Write the list of models; ``query`` may page it."""
+        ...
+
+    def encode_model(self, model: Model) -> bytes:
+        """Write one model."""
+        ...
