@@ -1,0 +1,154 @@
+"""Who is this caller, and may they use this model.
+
+A failing check means no: whatever goes wrong here, nobody gets in. Tokens are looked up by their SHA-256, so the
+time of a look-up tells nothing of a configured one; a digest itself is never a credential.
+"""
+
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal, TypeAlias
+
+import anyio
+import msgspec
+
+from .codec import Codec
+from .errors import AuthorizerFailed, Forbidden, MalformedRequest, Unauthenticated
+
+Scope: TypeAlias = MutableMapping[str, Any]
+HeaderPairs: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+MAX_TOKEN_BYTES = 8_192
+_log = logging.getLogger("asgi_ds2api.auth")
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who may use the gateway."""
+
+    label: str
+    """Names the caller in the log and the Record; never a credential."""
+    models: tuple[str, ...] = ("*",)
+    """Globs of the model names, as asked for, that this caller may use."""
+
+
+Authorize: TypeAlias = Callable[[Scope], Awaitable[Caller | None]]
+"""The host's own check: sees the scope of a request and says who it is; None is a no."""
+
+ANONYMOUS = Caller(label="anonymous")
+
+
+class Authenticator:
+    """Decides who a request comes from.
+
+    Args:
+        mode: ``callers``: a configured key. ``host``: ``authorize`` decides, and headers are its business.
+            ``none``: everybody is `ANONYMOUS`; credentials are not read at all.
+        callers: SHA-256 digest of the key -> caller.
+        authorize: The host's check, for ``host``.
+        timeout_s: Bound of one call of ``authorize``.
+    """
+
+    def __init__(
+        self,
+        mode: Literal["callers", "host", "none"],
+        callers: Mapping[bytes, Caller],
+        authorize: Authorize | None = None,
+        timeout_s: float = 5.0,
+    ) -> None:
+        self._mode = mode
+        self._callers = dict(callers)
+        self._authorize = authorize
+        self._timeout_s = timeout_s
+
+    async def authenticate(self, scope: Scope, codec: Codec) -> Caller:
+        """Return who this is.
+
+        Raises:
+            Unauthenticated: No credential, or an unknown one; or the host said no.
+            MalformedRequest: Two credentials that belong to different callers.
+            AuthorizerFailed: ``authorize`` raised, took too long or answered another type.
+        """
+        if self._mode == "none":
+            return ANONYMOUS
+        if self._mode == "host":
+            return await self._ask_host(scope)
+        return self._by_key(scope["headers"], codec.CREDENTIAL_HEADERS)
+
+    def _by_key(self, headers: HeaderPairs, names: Sequence[str]) -> Caller:
+        sent = [(name, value) for name in names if (value := _header(headers, name))]
+        if not sent:
+            raise Unauthenticated(
+                "No credential was sent. Put a key that this gateway is configured with into your SDK's api_key.",
+                code="missing_api_key",
+            )
+        first, *others = (_token(name, value) for name, value in sent)
+        if first is None:
+            raise Unauthenticated(
+                "The credential is malformed. Send `Authorization: Bearer <key>` or your SDK's own header."
+            )
+        caller = self._lookup(first)
+        if caller is None:
+            raise Unauthenticated("The credential is not one that this gateway is configured with.")
+        if any(self._lookup(other) not in (None, caller) for other in others if other is not None):
+            raise MalformedRequest(
+                "Two credentials of different callers were sent. Send one of them.", code="ambiguous_credentials"
+            )
+        return caller
+
+    def _lookup(self, token: bytes) -> Caller | None:
+        return self._callers.get(hashlib.sha256(token).digest())
+
+    async def _ask_host(self, scope: Scope) -> Caller:
+        if self._authorize is None:
+            raise AuthorizerFailed("This gateway has no authorize function.", retry_after_s=1)
+        try:
+            with anyio.fail_after(self._timeout_s):
+                caller = await self._authorize(scope)
+        except Exception as exc:
+            # The second of the two places that catch everything: a host's mistake must end as a no, not as a 500.
+            _log.error("authorize failed with %s; the request was refused", type(exc).__name__)
+            raise AuthorizerFailed("Who you are could not be checked. Try again.", retry_after_s=1) from None
+        if caller is None:
+            raise Unauthenticated("The host application did not recognise you.")
+        if not isinstance(caller, Caller):
+            _log.error(
+                "authorize returned %s instead of Caller or None; the request was refused", type(caller).__name__
+            )
+            raise AuthorizerFailed("Who you are could not be checked. Try again.", retry_after_s=1)
+        return caller
+
+
+def check_model(caller: Caller, model: str) -> None:
+    """Refuse a model, by the name as asked, that the caller may not use.
+
+    Raises:
+        Forbidden: It is not among ``caller.models``.
+    """
+    if not any(fnmatchcase(model, pattern) for pattern in caller.models):
+        raise Forbidden("This key may not use the model that was asked for. List the models to see which it may.")
+
+
+def _header(headers: HeaderPairs, name: str) -> bytes:
+    """Return the value of a header, empty if it is absent.
+
+    Raises:
+        MalformedRequest: It is there twice, with different values.
+    """
+    wanted = name.encode()
+    values = {value.strip(b" \t") for key, value in headers if key == wanted} - {b""}
+    if len(values) > 1:
+        raise MalformedRequest(
+            "One credential header was sent twice with different values. Send it once.", code="ambiguous_credentials"
+        )
+    return values.pop() if values else b""
+
+
+def _token(name: str, value: bytes) -> bytes | None:
+    """Return the token in a header's value; None: there is none that could be configured."""
+    token = value
+    if name == "authorization":
+        scheme, _, rest = value.partition(b" ")
+        token = rest.lstrip(b" \t") if scheme.lower() == b"bearer" else b""
+    is_token = 0 < len(token) <= MAX_TOKEN_BYTES and all(0x21 <= byte <= 0x7E for byte in token)
+    return token if is_token else None

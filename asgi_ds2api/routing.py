@@ -1,0 +1,192 @@
+"""Which operation a path means, and which upstreams serve a model: pure tables.
+
+Rules: a path is looked up as it is, never normalised; a segment that was not typed as it reads (``%2f``, ``%2e``) is no
+match. A model name is data: it is compared, never parsed as a pattern, a path or a URL.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from .canonical import Model
+from .codec import Codec, HTTPCall, Operation, Route
+from .errors import MalformedRequest, MethodNotAllowed, UnknownModel, UnknownRoute
+
+_SMUGGLED = re.compile(rb"%(?:2f|5c|00|2e)", re.IGNORECASE)
+_PARAMETER = "{model}"
+MAX_MODEL_BYTES = 512
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call is: a face, an operation, and the model if the path names one."""
+
+    codec: Codec
+    operation: Operation
+    model: str = ""
+
+
+class RouteTable:
+    """The paths of all faces.
+
+    Args:
+        codecs: In order of precedence: where a path is shared and nobody claims a call, the first one has it.
+    """
+
+    def __init__(self, codecs: Iterable[Codec]) -> None:
+        self._codecs = tuple(codecs)
+        self._exact: dict[str, list[tuple[Codec, Route]]] = {}
+        self._greedy: dict[str, list[tuple[Codec, Route]]] = {}
+        for codec in self._codecs:
+            for route in codec.ROUTES:
+                fixed, parameter, _ = route.path.partition(_PARAMETER)
+                table = self._greedy if parameter else self._exact
+                table.setdefault(fixed, []).append((codec, route))
+
+    def face_of(self, call: HTTPCall) -> Codec:
+        """Return the face that an unroutable call most likely came from, so that its error is readable there."""
+        for codec in self._codecs:
+            if any(call.path.startswith(route.path) for route in codec.ROUTES) and codec is not self._codecs[0]:
+                return codec
+        return next((codec for codec in self._codecs[1:] if codec.claims(call)), self._codecs[0])
+
+    def match(self, call: HTTPCall, raw_path: bytes | None) -> Match:
+        """Find the operation of a call.
+
+        Args:
+            call: ``path`` is decoded and starts after the prefix; ``HEAD`` is matched as ``GET``.
+            raw_path: The whole path as it was sent, if the server tells.
+
+        Raises:
+            UnknownRoute: No face has this path.
+            MethodNotAllowed: One has, for other methods.
+        """
+        found, model = self._find(call.path)
+        if not found or (raw_path and _is_smuggled(raw_path, model)):
+            raise UnknownRoute("There is no such path here. See the list of faces in the gateway's documentation.")
+        method = "GET" if call.method == "HEAD" else call.method
+        fitting = [(codec, route) for codec, route in found if route.method == method]
+        if not fitting:
+            allow = sorted({route.method for _, route in found} | {"HEAD" for _, r in found if r.method == "GET"})
+            raise MethodNotAllowed(f"This path takes {' and '.join(allow)} only.", allow=allow)
+        codec, route = next((pair for pair in fitting if len(fitting) > 1 and pair[0].claims(call)), fitting[0])
+        return Match(codec=codec, operation=route.operation, model=model)
+
+    def _find(self, path: str) -> tuple[list[tuple[Codec, Route]], str]:
+        if found := self._exact.get(path):
+            return found, ""
+        end = len(path)
+        while (end := path.rfind("/", 0, end)) > 0:
+            found, model = self._greedy.get(path[: end + 1]), path[end + 1 :]
+            if found and model:
+                return found, model
+        return [], ""
+
+
+def _is_smuggled(raw_path: bytes, model: str) -> bool:
+    """Tell whether a fixed part of the path was typed with an escaped slash, dot, backslash or NUL."""
+    tail_bytes = len(model.encode())
+    return any(len(unquote_to_bytes(raw_path[hit.end() :])) >= tail_bytes for hit in _SMUGGLED.finditer(raw_path))
+
+
+def route_path(scope_path: str, root_path: str) -> str:
+    """Return the path after the mount point; a root path that ends inside a segment is none."""
+    if not root_path or not scope_path.startswith(root_path):
+        return scope_path
+    rest = scope_path[len(root_path) :]
+    return rest if not rest or rest.startswith("/") else scope_path
+
+
+def after_prefix(path: str, prefixes: Sequence[str]) -> str | None:
+    """Return what follows the prefix that ``path`` starts with at a segment boundary; None: the path is the host's."""
+    for prefix in prefixes:
+        if path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix)] == "/"):
+            return path[len(prefix) :]
+    return None
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream, and the name that it knows the model by."""
+
+    upstream: str
+    model: str
+
+
+class Alias(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that callers may ask for. ``targets`` read ``upstream/model``; ``*`` as the model passes the name on."""
+
+    name: str
+    targets: tuple[str, ...]
+
+
+class ModelTable:
+    """Which upstreams serve a model, in order of preference.
+
+    Args:
+        aliases: In file order.
+        upstreams: Name -> globs of the bare model names it serves; in file order.
+    """
+
+    def __init__(self, aliases: Sequence[Alias], upstreams: Mapping[str, Sequence[str]]) -> None:
+        self._upstreams = dict(upstreams)
+        self._exact = {alias.name: alias for alias in aliases if not _is_glob(alias.name)}
+        patterns: list[tuple[str, tuple[str, ...]]] = [(a.name, a.targets) for a in aliases if _is_glob(a.name)]
+        for name, globs in upstreams.items():
+            patterns += [(glob, (f"{name}/*",)) for glob in globs]
+        self._patterns = _merge_equal(patterns)
+
+    def resolve(self, asked: str) -> tuple[Target, ...]:
+        """Return the targets of a model name, in order; at least one.
+
+        Raises:
+            MalformedRequest: Not a name at all.
+            UnknownModel: Nobody serves it.
+        """
+        check_model_name(asked)
+        if alias := self._exact.get(asked):
+            return self._targets(alias.targets, asked)
+        upstream, slash, model = asked.partition("/")
+        if slash and model and upstream in self._upstreams:
+            return (Target(upstream=upstream, model=model),)
+        for pattern, targets in self._patterns:
+            if fnmatchcase(asked, pattern):
+                return self._targets(targets, asked)
+        raise UnknownModel("The model does not exist or you do not have access to it. List the models to see which do.")
+
+    def names(self) -> list[Model]:
+        """Return the names without a wildcard, in file order, each once."""
+        owners = {name: alias.targets[0].partition("/")[0] for name, alias in self._exact.items()}
+        for pattern, targets in self._patterns:
+            if not _is_glob(pattern):
+                owners.setdefault(pattern, targets[0].partition("/")[0])
+        return [Model(id=name, owner=owner) for name, owner in owners.items()]
+
+    def _targets(self, targets: Sequence[str], asked: str) -> tuple[Target, ...]:
+        pairs = (target.partition("/") for target in targets)
+        return tuple(Target(upstream=upstream, model=asked if model == "*" else model) for upstream, _, model in pairs)
+
+
+def check_model_name(name: str) -> None:
+    """Refuse what cannot be a model name.
+
+    Raises:
+        MalformedRequest: Empty, too long, or with characters that do not print.
+    """
+    if not name or len(name.encode()) > MAX_MODEL_BYTES or not name.isprintable():
+        raise MalformedRequest(
+            f"A model name is 1 to {MAX_MODEL_BYTES} bytes of printable text.", param="model", code="invalid_value"
+        )
+
+
+def _is_glob(name: str) -> bool:
+    return any(character in name for character in "*?[")
+
+
+def _merge_equal(patterns: Sequence[tuple[str, tuple[str, ...]]]) -> list[tuple[str, tuple[str, ...]]]:
+    """Join the targets of equal globs in file order; the most specific (longest literal part) comes first."""
+    merged: dict[str, tuple[str, ...]] = {}
+    for pattern, targets in patterns:
+        merged[pattern] = merged.get(pattern, ()) + targets
+    return sorted(merged.items(), key=lambda item: -len(re.sub(r"[*?]|\[[^\]]*\]", "", item[0])))
