@@ -1,0 +1,86 @@
+"""State in this process's memory: fast, bounded, gone with the process. Each worker has its own.
+
+Deliberate, because of how ``cachetools.TLRUCache`` works:
+
+1. Full, it evicts what was used least recently, alive or not: an open cooldown may vanish. So its size must lie above
+   accounts x models; and a pool decides by what it holds itself and only reports here.
+2. What is set with an end in the past is removed at once. An entry's life ends a day after its cooldown, so that its
+   epoch outlives every request that began before it, and so that the end of a cooldown is not the end of its entry.
+3. A look-up costs microseconds. It happens at start and at transitions, never per request.
+"""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+from cachetools import TLRUCache
+
+from .contract import Cooldown, Scope, Watcher, merged
+
+RETENTION_S = 86_400.0
+"""How long an epoch is remembered after its cooldown: longer than any request lives."""
+
+
+class _Fact(msgspec.Struct, frozen=True):
+    value: bytes
+    expires_at: float
+
+
+class MemoryStore:
+    """A `StateStore` for one event loop.
+
+    Args:
+        now: Monotonic clock, in seconds; the same as the pool's.
+        max_cooldowns: More than accounts x models. An entry takes about 500 bytes.
+        max_facts: Of all tables together; the least recently used goes first.
+    """
+
+    def __init__(self, now: Callable[[], float], *, max_cooldowns: int = 100_000, max_facts: int = 100_000) -> None:
+        self._now = now
+        self._cooldowns: TLRUCache[Scope, Cooldown] = TLRUCache(max_cooldowns, ttu=_end_of_cooldown, timer=now)
+        self._facts: TLRUCache[tuple[str, str], _Fact] = TLRUCache(max_facts, ttu=_end_of_fact, timer=now)
+        self._watchers: list[Watcher] = []
+
+    def cooldown(self, scope: Scope) -> Cooldown | None:
+        """Return what is known of a scope; None: nothing."""
+        return self._cooldowns.get(scope)
+
+    def cooldowns(self) -> Iterable[tuple[Scope, Cooldown]]:
+        """Return all that is known, as a snapshot."""
+        known = ((scope, self._cooldowns.get(scope)) for scope in tuple(self._cooldowns))
+        return tuple((scope, entry) for scope, entry in known if entry is not None)
+
+    def merge(self, scope: Scope, entry: Cooldown) -> Cooldown:
+        """Add news of a scope, tell the watchers, return the sum."""
+        known = self._cooldowns.get(scope)
+        total = entry if known is None else merged(known, entry)
+        self._cooldowns[scope] = total
+        for watcher in tuple(self._watchers):
+            watcher(scope, total)
+        return total
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell ``watcher`` of every change from now on; return how to stop that (idempotent)."""
+        self._watchers.append(watcher)
+
+        def stop() -> None:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+        return stop
+
+    def get(self, table: str, key: str) -> bytes | None:
+        """Return a fact that has not expired; None: there is none."""
+        fact = self._facts.get((table, key))
+        return None if fact is None else fact.value
+
+    def put(self, table: str, key: str, value: bytes, ttl_s: float) -> None:
+        """Keep a fact for ``ttl_s`` seconds, in place of any before it; 0 or less: forget it."""
+        self._facts[table, key] = _Fact(value, self._now() + ttl_s)
+
+
+def _end_of_cooldown(_scope: Scope, entry: Cooldown, _now: float) -> float:
+    return entry.until + RETENTION_S
+
+
+def _end_of_fact(_key: tuple[str, str], fact: _Fact, _now: float) -> float:
+    return fact.expires_at

@@ -1,0 +1,67 @@
+"""Two who heard different news of a scope agree, in whatever order the news came."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgi_ds2api.state.contract import Cooldown, CooldownState, Scope, merged
+
+cooldowns = st.builds(
+    Cooldown,
+    state=st.sampled_from(("cooling", "disabled", "healthy")),
+    until=st.floats(min_value=0, max_value=1e6),
+    epoch=st.integers(min_value=0, max_value=3),
+    ejections=st.integers(min_value=0, max_value=2),
+    refusals=st.integers(min_value=0, max_value=2),
+    reason=st.sampled_from(("", "rate_limited", "quota")),
+    is_capped=st.booleans(),
+)
+
+
+@given(one=cooldowns, other=cooldowns)
+def test_the_order_of_two_news_does_not_matter(one: Cooldown, other: Cooldown) -> None:
+    assert merged(one, other) == merged(other, one)
+
+
+@given(one=cooldowns, two=cooldowns, three=cooldowns)
+def test_the_order_of_three_news_does_not_matter(one: Cooldown, two: Cooldown, three: Cooldown) -> None:
+    assert merged(merged(one, two), three) == merged(one, merged(two, three))
+
+
+@given(one=cooldowns, other=cooldowns)
+def test_news_that_come_twice_change_nothing(one: Cooldown, other: Cooldown) -> None:
+    assert merged(merged(one, other), other) == merged(one, other)
+
+
+@given(one=cooldowns, other=cooldowns)
+def test_until_and_epoch_never_fall(one: Cooldown, other: Cooldown) -> None:
+    total = merged(one, other)
+    assert (total.until, total.epoch) == (max(one.until, other.until), max(one.epoch, other.epoch))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        pytest.param(("cooling", 1), ("healthy", 1), "healthy", id="the probe of this epoch succeeded"),
+        pytest.param(("cooling", 2), ("healthy", 1), "cooling", id="closed again since that probe"),
+        pytest.param(("cooling", 1), ("disabled", 2), "disabled", id="found disabled after it cooled"),
+        pytest.param(("disabled", 1), ("cooling", 2), "cooling", id="the key works again, the limit is reached"),
+    ],
+)
+def test_later_news_win(
+    one: tuple[CooldownState, int], other: tuple[CooldownState, int], expected: CooldownState
+) -> None:
+    entries = [Cooldown(state=state, until=10.0, epoch=epoch) for state, epoch in (one, other)]
+    assert merged(*entries).state == expected
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        (Scope("origin", "https://api.example:443"), "origin https://api.example:443"),
+        (Scope("account", "openai/main"), "account openai/main"),
+        (Scope("model", "openai/main", "gpt-5"), "model openai/main gpt-5"),
+    ],
+)
+def test_a_scope_reads_as_it_is_logged(scope: Scope, expected: str) -> None:
+    assert str(scope) == expected
