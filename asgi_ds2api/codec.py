@@ -168,6 +168,16 @@ class Codec(Protocol):
         ...
 
     @property
+    def REQUEST_ID_HEADER(self) -> str:
+        """The header in which its SDKs look for the id of a request."""
+        ...
+
+    @property
+    def COUNTS_TOKENS(self) -> bool:
+        """Whether its upstreams count the tokens of a request."""
+        ...
+
+    @property
     def STREAM_CONTENT_TYPE(self) -> bytes:
         """Content type of a streamed answer."""
         ...

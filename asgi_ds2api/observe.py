@@ -16,7 +16,7 @@ _access_log = logging.getLogger("asgi_ds2api.access")
 _log = logging.getLogger("asgi_ds2api.observe")
 
 Result = Literal["ok", "error", "interrupted", "client_gone", "cut"]
-"""``error``: before the commit point. ``interrupted``: after it. ``cut``: ended by us (drain, deadline, stalled reader)."""
+"""``error``: before the commit point. ``interrupted``: after it. ``cut``: ended by us (drain, deadline, stall)."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,9 +48,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     auth_scheme: Annotated[str, Meta(description="Text before the key, with its space.")] = "Bearer "
     path: Annotated[
         str | None,
-        Meta(
-            description="Path of the main operation under `base_url`; `{model}` is the quoted model. None: the usual one."
-        ),
+        Meta(description="Path of the main operation under `base_url`; `{model}` is quoted. None: the usual one."),
     ] = None
     query: Annotated[dict[str, str], Meta(description="Query parameters of every call (`api-version`).")] = {}
     done: Annotated[
@@ -81,6 +79,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     stop_max: Annotated[int, Meta(description="Most stop sequences accepted; the gateway matches the rest.", ge=0)] = 4
     custom_tools: Annotated[bool, Meta(description="Chat: tools of type `custom` are accepted.")] = True
     choices: Annotated[bool, Meta(description="`n` greater than 1 is accepted.")] = True
+    tool_name_max: Annotated[int, Meta(description="Longest tool name; longer ones are mapped.", ge=16)] = 64
+    json_object: Annotated[bool, Meta(description="A JSON object without a schema may be asked for.")] = True
     image_urls: Annotated[bool, Meta(description="Images may be given by http(s) URL.")] = True
     json_schema: Annotated[bool, Meta(description="Structured output by JSON Schema is accepted.")] = True
     drop: Annotated[tuple[str, ...], Meta(description="Top-level fields never sent: the vendor refuses them.")] = ()
@@ -151,7 +151,16 @@ CLAUDE_MODELS: tuple[tuple[str, ModelFacts], ...] = (
 PROFILES: dict[str, Profile] = {
     "openai": Profile(vendor="openai", exact=True),
     "anthropic": Profile(
-        vendor="anthropic", exact=True, auth_header="x-api-key", auth_scheme="", stop_max=8_191, models=CLAUDE_MODELS
+        vendor="anthropic",
+        exact=True,
+        auth_header="x-api-key",
+        auth_scheme="",
+        stop_max=8_191,
+        custom_tools=False,
+        choices=False,
+        tool_name_max=128,
+        json_object=False,
+        models=CLAUDE_MODELS,
     ),
     "azure": Profile(
         vendor="azure",

@@ -1,1 +1,41 @@
-"""What an upstream lacks, lent to it: canonical in, canonical out."""
+"""What an upstream lacks, lent to it: canonical in, canonical out.
+
+``choose`` decides which shims an attempt needs; see ``contract`` for what one is.
+"""
+
+from ..canonical import Request
+from ..profiles import Profile
+from ..seal import Keyring
+from .client_tools import ClientTools
+from .contract import Shim
+from .custom_tools import CustomTools
+from .json_mode import JsonMode
+from .reasoning_seal import ReasoningSeal
+from .stop_matcher import StopMatcher
+from .tool_names import ToolNames
+
+__all__ = ["Shim", "choose"]
+
+
+def choose(request: Request, protocol: str, profile: Profile, keyring: Keyring, caller: str) -> list[Shim]:
+    """Return the shims for one attempt, in the order in which the request passes them; answers pass them in reverse.
+
+    Args:
+        request: As the caller's face decoded it.
+        protocol: The protocol of the upstream.
+        profile: The upstream's dialect.
+        keyring: Seals what a client of another vendor carries for this one.
+        caller: Label that seals are bound to.
+    """
+    shims: list[Shim] = [ReasoningSeal(request.source, profile, protocol, keyring, caller)]
+    if ClientTools.is_needed(request, protocol):
+        shims.append(ClientTools())
+    if CustomTools.is_needed(request, profile):
+        shims.append(CustomTools())
+    if ToolNames.is_needed(request, profile):
+        shims.append(ToolNames(profile.tool_name_max))
+    if JsonMode.is_needed(request, profile):
+        shims.append(JsonMode())
+    if StopMatcher.is_needed(request, profile):
+        shims.append(StopMatcher(profile.stop_max))
+    return shims

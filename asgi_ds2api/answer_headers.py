@@ -1,0 +1,72 @@
+"""The headers that every answer carries: who served it, how, and what did not go through as it came. Pure."""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from .canonical import Notice
+
+MAX_NOTICES_BYTES = 1_024
+_INDEX = re.compile(r"\[\d+\]")
+_PRINTABLE = re.compile(r"[^\x20-\x7e]")
+
+COMMON: tuple[tuple[bytes, bytes], ...] = ((b"x-content-type-options", b"nosniff"),)
+STREAM: tuple[tuple[bytes, bytes], ...] = (
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+"""A proxy in between must neither store a stream nor gather it."""
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """Who served an answer, and how."""
+
+    upstream: str
+    model: str
+    account: str
+    mode: str
+
+
+def ids(request_id: str, face_header: str) -> list[tuple[bytes, bytes]]:
+    """Return the request id under our own name and under the one that the caller's SDK reads."""
+    value = request_id.encode("ascii")
+    names = dict.fromkeys((b"x-request-id", face_header.encode("ascii")))
+    return [(name, value) for name in names]
+
+
+def route(served: Served | None, attempts: int, *, with_account: bool) -> list[tuple[bytes, bytes]]:
+    """Return the headers that tell which way a request took."""
+    headers = [(b"x-ds2api-attempts", str(attempts).encode())]
+    if served is None:
+        return headers
+    where = _PRINTABLE.sub("?", f"{served.upstream}/{served.model}")
+    headers.append((b"x-ds2api-served-by", where.encode("ascii")))
+    headers.append((b"x-ds2api-mode", served.mode.encode("ascii")))
+    if with_account:
+        headers.append((b"x-ds2api-account", _PRINTABLE.sub("?", served.account).encode("ascii")))
+    return headers
+
+
+def notices(found: Sequence[Notice]) -> list[tuple[bytes, bytes]]:
+    """Return the header that lists losses and changes, one entry per path pattern, within `MAX_NOTICES_BYTES`.
+
+    An entry reads ``path=action``; paths hold no index (``messages[].content[].cache_control``); ``more=N`` ends a
+    list that does not fit. Hints have no effect on the answer and are only counted.
+    """
+    entries = dict.fromkeys(f"{pattern(notice.path)}={notice.action}" for notice in found if notice.severity != "hint")
+    if not entries:
+        return []
+    text = ""
+    for position, entry in enumerate(entries):
+        left = len(entries) - position
+        room = MAX_NOTICES_BYTES - len(f"; more={left}")
+        if len(text) + len("; ") + len(entry) > room:
+            return [(b"x-ds2api-notices", f"{text}; more={left}".lstrip("; ").encode("ascii"))]
+        text += f"; {entry}" if text else entry
+    return [(b"x-ds2api-notices", text.encode("ascii"))]
+
+
+def pattern(path: str) -> str:
+    """Return a path without its indexes, so that equal places count as one."""
+    return _PRINTABLE.sub("?", _INDEX.sub("[]", path))

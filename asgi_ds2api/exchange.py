@@ -1,0 +1,357 @@
+"""One request's life: judge, route, authenticate, read, plan, answer, record.
+
+The order of checks is the cheapest and most secret-safe first; nothing before authentication depends on the body. One
+task listens on ``receive()`` from the end of the body to the end of the answer: a caller who leaves cancels the
+upstream, whichever await that happens in.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, MutableSet
+from urllib.parse import parse_qsl
+
+import anyio
+import msgspec
+
+from . import answer_headers
+from .attempts import Attempts, Clients, Timing, UpstreamSide
+from .auth import Authenticator, Caller, check_model
+from .canonical import Model, Request, TokenCount
+from .codec import Envelope, HTTPCall
+from .errors import (
+    GatewayError,
+    InternalError,
+    MalformedRequest,
+    MethodNotAllowed,
+    RequestError,
+    ShuttingDown,
+    UnknownModel,
+)
+from .headers import request_id_from
+from .inbound import ClientGone, InboundLimits, Receive, Scope, Send, judge_content_type, judge_head, read_body
+from .json_guard import check_document
+from .observe import Observatory, Record, Result
+from .pool.pool import Pool
+from .reply import CLIENT_GONE_STATUS, Reply
+from .routing import Match, ModelTable, RouteTable, Target
+from .seal import Keyring
+from .shims import choose as choose_shims
+from .transcode import BYTES_PER_TOKEN, CountTokens, Side, Transcoder
+from .transcode import choose as choose_transcoder
+
+_log = logging.getLogger("asgi_ds2api")
+
+LAST_WORDS_S = 1.0
+"""What a request that the server cancels may still take to say so to its caller."""
+LIVENESS_PATHS = frozenset({"", "/"})
+_QUERY = frozenset({"limit", "after_id", "before_id", "api-version", "alt", "beta"})
+_UNREAD_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "host"})
+
+
+class Engine(msgspec.Struct, kw_only=True):
+    """What every exchange needs; made once by the Gateway, replaced as a whole on reload."""
+
+    routes: RouteTable
+    models: ModelTable
+    authenticator: Authenticator
+    pool: Pool
+    upstreams: Mapping[str, UpstreamSide]
+    clients: Clients
+    keyring: Keyring
+    observatory: Observatory
+    inbound: InboundLimits
+    timing: Timing
+    max_depth: int
+    show_route: bool
+    show_account: bool
+    new_id: Callable[[], str]
+    wall_now: Callable[[], float]
+    active: MutableSet["Exchange"]
+    is_draining: bool = False
+
+
+class Exchange:
+    """One request under our prefix.
+
+    Args:
+        engine: Shared by all requests.
+        scope: The ASGI scope; read, never changed.
+        receive: The server's.
+        send: The server's.
+        path: Decoded, after the prefix.
+    """
+
+    def __init__(self, engine: Engine, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        self._engine = engine
+        self._scope = scope
+        self._receive = receive
+        self._reply = Reply(send, is_head=scope["method"] == "HEAD")
+        self._call = HTTPCall(method=scope["method"], path=path, headers=_text_headers(scope), query={})
+        self._request_id = request_id_from(self._call.headers.get("x-request-id")) or engine.new_id()
+        self._face = engine.routes.face_of(self._call)
+        self._started = anyio.current_time()
+        self._operation = ""
+        self._caller: Caller | None = None
+        self._envelope: Envelope | None = None
+        self._attempts: Attempts | None = None
+        self._decoded: Request | None = None
+        self._is_gone = False
+
+    async def run(self) -> None:
+        """Answer the request. Raises nothing but the server's own cancellation."""
+        failure: GatewayError | None = None
+        self._engine.active.add(self)
+        try:
+            await self._answer()
+            failure = None if self._attempts is None else self._attempts.failure
+        except ClientGone:
+            self._is_gone = True
+        except GatewayError as error:
+            failure = error
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(LAST_WORDS_S, shield=True):
+                await self._say_goodbye()
+            raise
+        except Exception:
+            # The last resort: our own mistake must not reach the caller, nor take the host's server down.
+            _log.exception("request %s failed inside the gateway", self._request_id)
+            failure = InternalError("The gateway made a mistake. Its log has the request id.")
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._finish(failure)
+            self._engine.active.discard(self)
+
+    async def _say_goodbye(self) -> None:
+        """Tell the caller that the server ends this request, in-band if its answer has begun."""
+        error = ShuttingDown("The server is shutting down. Try again.", retry_after_s=1)
+        if self._attempts is not None and self._reply.is_started and not self._reply.is_ended:
+            await self._attempts.break_off(error)
+        else:
+            await self._refuse(error)
+
+    def cut(self, reason: GatewayError) -> None:
+        """End the request now, because the gateway shuts down."""
+        if self._attempts is not None:
+            self._attempts.cut(reason)
+
+    # --- before the upstream ------------------------------------------------------------------------------------------
+
+    async def _answer(self) -> None:
+        if self._call.path in LIVENESS_PATHS:
+            await self._greet()
+            return
+        match = self._engine.routes.match(self._call, self._scope.get("raw_path"))
+        self._face, self._operation = match.codec, match.operation
+        if self._engine.is_draining:
+            raise ShuttingDown("This server is shutting down. Try again.", retry_after_s=1)
+        declared = judge_head(self._scope, self._engine.inbound)
+        self._caller = await self._engine.authenticator.authenticate(self._scope, match.codec)
+        self._call = msgspec.structs.replace(self._call, query=_query(self._scope))
+        match match.operation:
+            case "list_models":
+                await self._send_json(match.codec.encode_models(self._visible_models(), self._call.query))
+            case "get_model":
+                await self._send_json(match.codec.encode_model(self._visible_model(match.model)))
+            case "generate" | "count_tokens":
+                await self._ask_model(match, declared)
+
+    async def _greet(self) -> None:
+        if self._call.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed("This path takes GET and HEAD only.", allow=("GET", "HEAD"))
+        await self._send_json(b'{"status":"ok","gateway":"asgi_ds2api"}')
+
+    async def _ask_model(self, match: Match, declared: int | None) -> None:
+        encoding = judge_content_type(self._scope)
+        body = await read_body(self._receive, self._engine.inbound, declared, encoding)
+        check_document(body, self._engine.max_depth)
+        self._call = msgspec.structs.replace(self._call, body=body)
+        peeked = match.codec.peek(self._call, match.operation)
+        self._envelope = msgspec.structs.replace(
+            peeked, model=match.model or peeked.model, request_id=self._request_id, created=int(self._engine.wall_now())
+        )
+        targets = self._targets(self._envelope.model)
+        if match.operation == "count_tokens" and not self._can_count(targets[0]):
+            await self._send_json(match.codec.encode_token_count(self._estimate()))
+            return
+        await self._run_attempts(self._envelope, targets)
+
+    def _targets(self, model: str) -> tuple[Target, ...]:
+        """Return who serves a model, if this caller may use it: one check for every route."""
+        targets = self._engine.models.resolve(model)
+        if self._caller is not None:
+            check_model(self._caller, model)
+        return targets
+
+    def _visible_models(self) -> list[Model]:
+        return [model for model in self._engine.models.names() if self._may_see(model.id)]
+
+    def _visible_model(self, name: str) -> Model:
+        if not self._may_see(name):
+            raise UnknownModel("The model does not exist or you do not have access to it.")
+        targets = self._targets(name)
+        return Model(id=name, owner=targets[0].upstream)
+
+    def _may_see(self, name: str) -> bool:
+        try:
+            self._targets(name)
+        except RequestError:
+            return False
+        return True
+
+    def _can_count(self, target: Target) -> bool:
+        side = self._engine.upstreams[target.upstream]
+        return side.codec.COUNTS_TOKENS
+
+    def _estimate(self) -> TokenCount:
+        return TokenCount(input_tokens=max(1, len(self._call.body) // BYTES_PER_TOKEN), is_estimated=True)
+
+    def _request(self) -> Request:
+        """Decode the call, once for all attempts."""
+        if self._decoded is None:
+            self._decoded = self._face.decode_request(self._call)
+        return self._decoded
+
+    # --- with the upstream --------------------------------------------------------------------------------------------
+
+    async def _run_attempts(self, envelope: Envelope, targets: tuple[Target, ...]) -> None:
+        engine = self._engine
+        self._attempts = attempts = Attempts(
+            reply=self._reply,
+            face=self._face,
+            envelope=envelope,
+            base_headers=self._base_headers(),
+            pool=engine.pool,
+            plan=engine.pool.plan(targets),
+            upstreams=engine.upstreams,
+            clients=engine.clients,
+            timing=engine.timing,
+            transcoder=self._transcoder,
+            wall_now=engine.wall_now,
+            show_route=engine.show_route,
+            show_account=engine.show_account,
+        )
+        problem: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._listen, group.cancel_scope)
+            group.start_soon(attempts.pulse)
+            try:
+                await attempts.run()
+            except Exception as exc:  # carried out of the group as it is: a group would wrap it
+                problem = exc
+            group.cancel_scope.cancel()
+        if problem is not None:
+            raise problem
+        if self._is_gone and not self._reply.is_ended:
+            raise ClientGone
+
+    async def _listen(self, scope: anyio.CancelScope) -> None:
+        """Wait for the caller to leave; never ask again after it did."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._is_gone = True
+        scope.cancel()
+
+    def _transcoder(self, upstream: UpstreamSide, side: Side) -> Transcoder:
+        envelope = self._envelope
+        assert envelope is not None
+        if envelope.operation == "count_tokens":
+            return CountTokens(face=self._face, call=self._call, envelope=envelope, side=side, request=self._request)
+        label = "" if self._caller is None else self._caller.label
+        return choose_transcoder(
+            face=self._face,
+            call=self._call,
+            envelope=envelope,
+            side=side,
+            request=self._request,
+            shims=lambda request: choose_shims(request, side.codec.NAME, side.profile, self._engine.keyring, label),
+            on_unsupported=upstream.on_unsupported,
+        )
+
+    # --- the answer ---------------------------------------------------------------------------------------------------
+
+    def _base_headers(self) -> list[tuple[bytes, bytes]]:
+        return [*answer_headers.ids(self._request_id, self._face.REQUEST_ID_HEADER), *answer_headers.COMMON]
+
+    async def _send_json(self, body: bytes) -> None:
+        await self._reply.whole(200, [(b"content-type", b"application/json"), *self._base_headers()], body)
+
+    async def _refuse(self, error: GatewayError) -> None:
+        """Send an error in the face's own words, unless an answer has begun."""
+        if self._reply.is_started:
+            return
+        answer = self._face.encode_error(error, self._request_id)
+        headers = [*answer.headers, *self._base_headers(), (b"x-ds2api-error", error.code.encode("ascii"))]
+        if isinstance(error, MethodNotAllowed):
+            headers.append((b"allow", ", ".join(error.allow).encode("ascii")))
+        if error.status in (408, 413) or isinstance(error, ShuttingDown):
+            headers.append((b"connection", b"close"))
+        if self._engine.show_route and self._attempts is not None:
+            headers += answer_headers.route(None, len(self._attempts.log), with_account=False)
+        await self._reply.whole(answer.status, headers, answer.body)
+
+    async def _finish(self, failure: GatewayError | None) -> None:
+        if failure is not None and not self._is_gone:
+            try:
+                await self._refuse(failure)
+            except ClientGone:
+                self._is_gone = True
+        await self._reply.ensure_ended()
+        self._engine.observatory.publish(self._record(failure))
+
+    def _result(self, failure: GatewayError | None) -> Result:
+        if self._is_gone and (failure is None or not self._reply.is_ended):
+            return "client_gone"
+        if failure is None:
+            return "ok"
+        if isinstance(failure, ShuttingDown) or failure.code in ("client_stalled", "deadline_exceeded"):
+            return "cut"
+        return "interrupted" if self._attempts is not None and self._attempts.is_committed else "error"
+
+    def _record(self, failure: GatewayError | None) -> Record:
+        attempts, envelope = self._attempts, self._envelope
+        result = self._result(failure)
+        code = failure.code if failure is not None else "client_gone" if result == "client_gone" else "ok"
+        facts = None if attempts is None else attempts.facts
+        first_byte = None if attempts is None else attempts.committed_at
+        return Record(
+            request_id=self._request_id,
+            result=result,
+            code=code,
+            status=self._reply.status or CLIENT_GONE_STATUS,
+            protocol=self._face.NAME,
+            operation=self._operation,
+            model=envelope.model if envelope is not None and attempts is not None else "",
+            caller="" if self._caller is None else self._caller.label,
+            mode="" if attempts is None else attempts.mode,
+            stream=envelope is not None and envelope.stream,
+            attempts=() if attempts is None else tuple(attempts.log),
+            usage=None if facts is None else facts.usage,
+            finish=None if facts is None or facts.finish is None else facts.finish.reason,
+            notices=() if attempts is None else tuple(attempts.notices),
+            bytes_in=len(self._call.body),
+            bytes_out=self._reply.bytes_out,
+            first_byte_s=None if first_byte is None else first_byte - self._started,
+            duration_s=anyio.current_time() - self._started,
+        )
+
+
+def _text_headers(scope: Scope) -> dict[str, str]:
+    """Return the headers that a codec may read, repeated ones joined by commas; credentials are not among them."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if name not in _UNREAD_HEADERS:
+            found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def _query(scope: Scope) -> dict[str, str]:
+    """Return the query parameters that mean something here.
+
+    Raises:
+        MalformedRequest: One of them is there twice.
+    """
+    pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    known = [(name, value) for name, value in pairs if name in _QUERY]
+    if len(known) != len({name for name, _ in known}):
+        raise MalformedRequest("A query parameter was sent twice. Send it once.", code="duplicate_parameter")
+    return dict(known)

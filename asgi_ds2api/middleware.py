@@ -1,0 +1,66 @@
+"""Ours or the host's: nothing else is decided here.
+
+What is the host's reaches it as the same three objects: no wrapper, no copy, no await before it, no try around it.
+"""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .config import Config
+from .gateway import Gateway
+from .routing import after_prefix, route_path
+
+
+class DS2APIMiddleware:
+    """Gives any ASGI app an AI gateway under a prefix.
+
+    Args:
+        app: The host application.
+        gateway: The engine. May be shared by several middlewares and mounts.
+        config: In place of ``gateway``: whatever `Gateway` accepts.
+        prefix: Where the gateway lives, ``/ai`` or several of them; by default what the configuration says.
+
+    Raises:
+        ConfigError: The configuration cannot be used.
+        TypeError: Both or neither of ``gateway`` and ``config`` were given.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        gateway: Gateway | None = None,
+        *,
+        config: Config | Mapping[str, Any] | str | PathLike[str] | None = None,
+        prefix: str | Sequence[str] | None = None,
+    ) -> None:
+        if (gateway is None) == (config is None):
+            raise TypeError("give DS2APIMiddleware either gateway= or config=")
+        self.app = app
+        self.gateway = gateway if gateway is not None else Gateway(config)
+        given = self.gateway.config.prefix if prefix is None else prefix
+        self._prefixes = check_prefixes((given,) if isinstance(given, str) else tuple(given))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope."""
+        if scope["type"] in ("http", "websocket"):
+            path = after_prefix(route_path(scope["path"], scope.get("root_path", "")), self._prefixes)
+            if path is not None:
+                await self.gateway.serve(scope, receive, send, path)
+                return
+        await self.app(scope, receive, send)
+
+
+def check_prefixes(prefixes: Sequence[str]) -> tuple[str, ...]:
+    """Return the prefixes, longest first, so that a nested one is found.
+
+    Raises:
+        ValueError: A prefix is not an absolute path of plain segments.
+    """
+    for prefix in prefixes:
+        segments = prefix.split("/")
+        if not prefix.startswith("/") or prefix.endswith("/") or not all(segments[1:]) or {".", ".."} & set(segments):
+            raise ValueError(f"prefix {prefix!r} must look like '/ai': absolute, no trailing slash, no empty segment")
+    return tuple(sorted(prefixes, key=len, reverse=True))

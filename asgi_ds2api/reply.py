@@ -1,0 +1,90 @@
+"""One ASGI answer: keeps the server's contract whatever happens, and knows when it last sent something.
+
+Exactly one start, at least one body, exactly one end, also for a caller that has gone (status 499, which nobody sees):
+a middleware outside that waits for an answer would otherwise call it our mistake.
+"""
+
+from collections.abc import Sequence
+
+import anyio
+
+from .inbound import ClientGone, Message, Send
+
+Headers = Sequence[tuple[bytes, bytes]]
+CLIENT_GONE_STATUS = 499
+
+
+class Reply:
+    """The answer of one request.
+
+    Args:
+        send: The server's.
+        is_head: The request was a HEAD: the body stays away.
+    """
+
+    def __init__(self, send: Send, *, is_head: bool = False) -> None:
+        self._send = send
+        self._is_head = is_head
+        self.status: int | None = None
+        """What was started with; None: nothing yet."""
+        self.is_ended = False
+        self.bytes_out = 0
+        self.last_sent_at = anyio.current_time()
+        """Time of the event loop, seconds."""
+        self._lock = anyio.Lock(fast_acquire=True)
+        self.sending_since: float | None = None
+        """When the ``send`` that is under way began; None: none is."""
+
+    @property
+    def is_started(self) -> bool:
+        """The status line is out and cannot be changed."""
+        return self.status is not None
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send status and headers."""
+        self.status = status
+        await self._pass({"type": "http.response.start", "status": status, "headers": list(headers)})
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the body; returns when the server has taken it."""
+        if self._is_head or not data:
+            return
+        self.bytes_out += len(data)
+        await self._pass({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes = b"") -> None:
+        """Send the last piece."""
+        self.is_ended = True
+        self.bytes_out += len(data)
+        await self._pass({"type": "http.response.body", "body": b"" if self._is_head else data, "more_body": False})
+
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a complete answer."""
+        await self.start(status, [*headers, (b"content-length", str(len(body)).encode())])
+        await self.end(body)
+
+    def abandon(self) -> None:
+        """Send nothing more: the server then cuts the connection, which is the truth about an answer that broke."""
+        self.is_ended = True
+
+    async def ensure_ended(self) -> None:
+        """Complete the contract for a caller that has gone."""
+        try:
+            if not self.is_started:
+                await self.start(CLIENT_GONE_STATUS, [(b"content-length", b"0")])
+            if not self.is_ended:
+                await self.end()
+        except ClientGone:
+            self.is_ended = True
+
+    async def _pass(self, message: Message) -> None:
+        """Hand a message to the server; one at a time, as a heartbeat may meet a piece of the answer."""
+        async with self._lock:
+            self.sending_since = anyio.current_time()
+            try:
+                await self._send(message)
+            except OSError:
+                raise ClientGone from None
+            finally:
+                self.sending_since = None
+            self.last_sent_at = anyio.current_time()

@@ -1,0 +1,131 @@
+"""Lends structured output to an upstream that has no switch for it: asks in words, and unwraps the answer.
+
+Models like to put JSON into a Markdown fence; a caller who asked for JSON gets it bare. Nothing else is mended: what
+is not JSON is passed on as it is, and the caller's own parser tells.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..canonical import (
+    BlockStart,
+    BlockStop,
+    Event,
+    Message,
+    Notices,
+    OutputFormat,
+    Request,
+    Text,
+    TextDelta,
+)
+from ..profiles import Profile
+
+ASK_OBJECT = "Reply with a single JSON object and nothing else: no explanation, no Markdown."
+ASK_SCHEMA = (
+    "Reply with a single JSON value and nothing else: no explanation, no Markdown. It must be valid for this schema:\n"
+)
+_FENCE = "```"
+_LONGEST_OPENING = len("```jsonc\n")
+
+
+class JsonMode:
+    """See the module."""
+
+    is_over = False
+
+    def __init__(self) -> None:
+        self._texts: dict[int, _Unfencer] = {}
+
+    @staticmethod
+    def is_needed(request: Request, profile: Profile) -> bool:
+        """Tell whether the request asks for a form that the upstream has no switch for."""
+        match request.output_format:
+            case OutputFormat(kind="json_object"):
+                return not profile.json_object
+            case OutputFormat(kind="json_schema"):
+                return not (profile.json_schema and profile.facts(request.model).structured_outputs)
+            case _:
+                return False
+
+    def request(self, request: Request, notices: Notices) -> Request:
+        """Replace the switch by a sentence at the end of the leading system text."""
+        wanted = request.output_format
+        assert wanted is not None
+        notices.changed(wanted.at, "asked for in words: the upstream has no switch for it")
+        schema = b"" if wanted.schema is None else bytes(wanted.schema)
+        ask = ASK_OBJECT if wanted.kind == "json_object" else ASK_SCHEMA + schema.decode()
+        leading = next(
+            (i for i, message in enumerate(request.messages) if message.role not in ("system", "developer")),
+            len(request.messages),
+        )
+        hint = Message(role="system", content=(Text(text=ask),), at=wanted.at)
+        messages = (*request.messages[:leading], hint, *request.messages[leading:])
+        return msgspec.structs.replace(request, messages=messages, output_format=None)
+
+    def events(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Take the fence off."""
+        out: list[Event] = []
+        for event in events:
+            match event:
+                case BlockStart(block=Text() as block):
+                    self._texts[event.index] = text = _Unfencer()
+                    out.append(msgspec.structs.replace(event, block=msgspec.structs.replace(block, text="")))
+                    out += _delta(event.index, text.feed(block.text))
+                case TextDelta() if event.index in self._texts:
+                    out += _delta(event.index, self._texts[event.index].feed(event.text))
+                case BlockStop() if event.index in self._texts:
+                    out += _delta(event.index, self._texts.pop(event.index).close())
+                    out.append(event)
+                case _:
+                    out.append(event)
+        return out
+
+
+class _Unfencer:
+    """Passes text through without a Markdown fence around the whole of it."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._is_open = False
+        self._is_fenced = False
+
+    def feed(self, text: str) -> str:
+        self._held += text
+        if not self._is_open and not self._opens():
+            return ""
+        if not self._is_fenced:
+            text, self._held = self._held, ""
+            return text
+        # Whatever could be the closing fence, with the white space around it, waits for what follows.
+        body = self._held.rstrip()
+        keep = len(self._held) - len(body.rstrip("`").rstrip())
+        cut = len(self._held) - keep
+        text, self._held = self._held[:cut], self._held[cut:]
+        return text
+
+    def close(self) -> str:
+        if not self._is_fenced:
+            return self._held
+        return "" if self._held.strip() in ("", _FENCE) else self._held
+
+    def _opens(self) -> bool:
+        """Decide whether the text begins with a fence; False: more is needed to tell."""
+        start = self._held.lstrip()
+        if len(start) < len(_FENCE) and _FENCE.startswith(start):
+            return False
+        if start.startswith(_FENCE):
+            line, newline, rest = start.partition("\n")
+            if not newline:
+                return len(start) > _LONGEST_OPENING and self._decide(start, is_fenced=False)
+            is_fenced = line[len(_FENCE) :].strip().lower() in ("", "json", "jsonc", "json5")
+            return self._decide(rest if is_fenced else self._held, is_fenced=is_fenced)
+        return self._decide(self._held, is_fenced=False)
+
+    def _decide(self, text: str, *, is_fenced: bool) -> bool:
+        self._held, self._is_fenced, self._is_open = text, is_fenced, True
+        return True
+
+
+def _delta(index: int, text: str) -> list[Event]:
+    return [TextDelta(index=index, text=text)] if text else []

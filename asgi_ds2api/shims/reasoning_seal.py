@@ -1,0 +1,94 @@
+"""Carries reasoning through clients that do not know its issuer, and keeps it from everybody else.
+
+A signature is worth something to who issued it alone. Between a client and an upstream of one protocol it travels as it
+is. On its way out through a client of another protocol it is sealed (``seal``) together with the issuer's name; on its
+way back it is opened, and left out, with a Notice, unless it goes to that issuer. Thinking without a signature is sealed too, as a client of Anthropic's protocol sends back no thinking
+block that has none.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..canonical import (
+    Block,
+    BlockStart,
+    BlockStop,
+    Event,
+    Notices,
+    Reasoning,
+    Request,
+    SignatureDelta,
+)
+from ..profiles import Profile
+from ..seal import PREFIX, Keyring, Sealed
+
+
+class ReasoningSeal:
+    """See the module."""
+
+    is_over = False
+
+    def __init__(self, face: str, profile: Profile, protocol: str, keyring: Keyring, caller: str) -> None:
+        self._is_native = face == protocol
+        self._vendor = profile.vendor
+        self._keyring = keyring
+        self._caller = caller
+        self._unsigned: dict[int, bool] = {}
+
+    def request(self, request: Request, notices: Notices) -> Request:
+        """Open what was sealed, and leave out what this upstream did not issue."""
+        if not any(isinstance(block, Reasoning) for message in request.messages for block in message.content):
+            return request
+        messages = []
+        for message in request.messages:
+            blocks = tuple(kept for block in message.content if (kept := self._opened(block, notices)) is not None)
+            messages.append(msgspec.structs.replace(message, content=blocks))
+        return msgspec.structs.replace(request, messages=tuple(messages))
+
+    def events(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Seal signatures and redacted thinking for a client of another protocol."""
+        if self._is_native:
+            return events
+        out: list[Event] = []
+        for event in events:
+            match event:
+                case BlockStart(block=Reasoning() as block):
+                    self._unsigned[event.index] = block.signature is None and block.redacted is None
+                    out.append(msgspec.structs.replace(event, block=self._sealed(block)))
+                case SignatureDelta():
+                    self._unsigned[event.index] = False
+                    out.append(msgspec.structs.replace(event, signature=self._seal("signature", event.signature)))
+                case BlockStop() if self._unsigned.pop(event.index, False):
+                    out += (SignatureDelta(index=event.index, signature=self._seal("unsigned", "")), event)
+                case _:
+                    out.append(event)
+        return out
+
+    def _sealed(self, block: Reasoning) -> Reasoning:
+        if block.signature is not None:
+            block = msgspec.structs.replace(block, signature=self._seal("signature", block.signature))
+        if block.redacted is not None:
+            block = msgspec.structs.replace(block, redacted=self._seal("redacted", block.redacted))
+        return block
+
+    def _seal(self, kind: str, data: str) -> str:
+        return self._keyring.seal(Sealed(kind=kind, origin=self._vendor, data=data), self._caller)
+
+    def _opened(self, block: Block, notices: Notices) -> Block | None:
+        if not isinstance(block, Reasoning):
+            return block
+        carried = block.redacted if block.redacted is not None else block.signature
+        if carried is None or not carried.startswith(PREFIX):
+            return block
+        sealed = self._keyring.open(carried, self._caller)
+        if sealed is None:
+            notices.lost(block.at, "reasoning that this gateway did not seal for this caller cannot be used")
+            return None
+        if sealed.origin != self._vendor:
+            notices.lost(block.at, "reasoning belongs to the vendor that issued it")
+            return None
+        if sealed.kind == "redacted":
+            return msgspec.structs.replace(block, redacted=sealed.data, origin=sealed.origin)
+        signature = sealed.data if sealed.kind == "signature" else None
+        return msgspec.structs.replace(block, signature=signature, origin=sealed.origin)

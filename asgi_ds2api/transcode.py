@@ -1,0 +1,442 @@
+"""Between a caller's bytes and an upstream's: `Relay` (same protocol, raw bytes) or `Translate` (through canonical).
+
+Both have one interface, and ``exchange`` cannot tell them apart. Pure: bytes in, bytes out. One object lives for one
+attempt; what it has not yet let out is lost with it, so that failover starts clean.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from . import seal
+from .canonical import (
+    ArgumentsDelta,
+    BlockStart,
+    Event,
+    ExtrasDelta,
+    Finish,
+    Logprobs,
+    Notice,
+    Notices,
+    Ping,
+    ReasoningDelta,
+    RefusalDelta,
+    Request,
+    Response,
+    Start,
+    Text,
+    TextDelta,
+    Usage,
+)
+from .canonical import Reasoning as ReasoningBlock
+from .codec import AnswerFacts, Codec, Envelope, HTTPCall
+from .errors import GatewayError, Malformed, Refused, Unsupported, UpstreamError
+from .fold import fold, unfold
+from .profiles import Profile
+from .shims import Shim
+
+OnUnsupported = Literal["notice", "reject", "drop"]
+BYTES_PER_TOKEN = 4
+"""For estimates, where an upstream tells no usage."""
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream as transcoding sees it."""
+
+    codec: Codec
+    profile: Profile
+    model: str
+    """The upstream's own name of the model."""
+    max_event_bytes: int
+
+
+class Transcoder(Protocol):
+    """One attempt's way there and back."""
+
+    @property
+    def mode(self) -> Literal["relay", "translate"]:
+        """For the header and the Record."""
+        ...
+
+    @property
+    def notices(self) -> Notices:
+        """What did not go through as it came, so far."""
+        ...
+
+    @property
+    def is_meaningful(self) -> bool:
+        """Something of the answer itself has come: from here on the caller may be sent bytes."""
+        ...
+
+    @property
+    def is_complete(self) -> bool:
+        """The stream ended as its protocol says, and everything was let out."""
+        ...
+
+    @property
+    def failure(self) -> UpstreamError | None:
+        """Why the stream is broken; what came before the break was let out."""
+        ...
+
+    @property
+    def facts(self) -> AnswerFacts:
+        """Usage and finish reason, for the Record."""
+        ...
+
+    def request(self) -> HTTPCall:
+        """Return the upstream's request.
+
+        Raises:
+            Unsupported: It cannot be said in the upstream's protocol, or, under ``reject``, not without loss.
+            MalformedRequest: It is not a request of the caller's protocol.
+        """
+        ...
+
+    def repair(self, error: Refused) -> HTTPCall | None:
+        """Return the request without what the upstream objected to; None: nothing known helps."""
+        ...
+
+    def feed(self, data: bytes) -> bytes:
+        """Turn a piece of the upstream's stream into whole frames of the caller's."""
+        ...
+
+    def close(self) -> bytes:
+        """Say that the upstream's message ended; return the rest. Sets ``failure`` unless the stream is complete."""
+        ...
+
+    def error(self, error: GatewayError) -> bytes:
+        """Return an error as the last frame of the caller's stream."""
+        ...
+
+    def whole(self, body: bytes) -> bytes:
+        """Turn a whole answer into a whole answer.
+
+        Raises:
+            UpstreamError: Malformed, or an error inside a 200.
+        """
+        ...
+
+    def whole_as_stream(self, body: bytes) -> bytes:
+        """Turn a whole answer into the stream that the caller asked for. Raises as ``whole``."""
+        ...
+
+    def stream_as_whole(self, body: bytes) -> bytes:
+        """Turn a whole stream into the whole answer that the caller asked for. Raises as ``whole``."""
+        ...
+
+
+def choose(
+    *, face: Codec, call: HTTPCall, envelope: Envelope, side: Side, request: Callable[[], Request],
+    shims: Callable[[Request], Sequence[Shim]], on_unsupported: OnUnsupported,
+) -> Transcoder:  # fmt: skip
+    """Return a Relay where the upstream speaks the caller's protocol to the letter, else a Translate.
+
+    Args:
+        face: The caller's protocol.
+        call: The caller's request.
+        envelope: What was peeked of it.
+        side: The upstream.
+        request: Decodes the call, at most once a request; not called for a Relay.
+        shims: Chooses what this upstream must be lent.
+        on_unsupported: What to do about losses.
+    """
+    is_same = face.NAME == side.codec.NAME and side.profile.exact
+    if is_same and seal.PREFIX.encode() not in call.body:
+        return Relay(codec=face, call=call, envelope=envelope, side=side)
+    decoded = request()
+    return Translate(
+        face=face, envelope=envelope, side=side, request=decoded, shims=shims(decoded), on_unsupported=on_unsupported
+    )
+
+
+class Relay:
+    """Same protocol, to the letter: only the envelope's facts are rewritten, all else passes as it came."""
+
+    mode: Literal["relay", "translate"] = "relay"
+
+    def __init__(self, *, codec: Codec, call: HTTPCall, envelope: Envelope, side: Side) -> None:
+        self.notices = Notices()
+        self._codec = codec
+        self._call = call
+        self._envelope = envelope
+        self._side = side
+        self._tap = codec.StreamTap(side.profile, side.max_event_bytes)
+        self._facts: AnswerFacts | None = None
+
+    @property
+    def is_meaningful(self) -> bool:
+        """See `Transcoder`."""
+        return self._tap.is_meaningful
+
+    @property
+    def is_complete(self) -> bool:
+        """See `Transcoder`."""
+        return self._tap.is_complete
+
+    @property
+    def failure(self) -> UpstreamError | None:
+        """See `Transcoder`."""
+        return self._tap.failure
+
+    @property
+    def facts(self) -> AnswerFacts:
+        """See `Transcoder`."""
+        return self._tap.facts if self._facts is None else self._facts
+
+    def request(self) -> HTTPCall:
+        """See `Transcoder`."""
+        return self._codec.retarget(self._call, self._side.model, self._side.profile, self._envelope.operation)
+
+    def repair(self, error: Refused) -> HTTPCall | None:
+        """Return None: what a vendor says to its own client is passed on, and the client reacts."""
+        return None
+
+    def feed(self, data: bytes) -> bytes:
+        """See `Transcoder`."""
+        return self._tap.feed(data)
+
+    def close(self) -> bytes:
+        """See `Transcoder`."""
+        return self._tap.close()
+
+    def error(self, error: GatewayError) -> bytes:
+        """See `Transcoder`."""
+        return self._codec.StreamEncoder(self._envelope, self.notices).error(error)
+
+    def whole(self, body: bytes) -> bytes:
+        """See `Transcoder`."""
+        self._facts = self._codec.tap_response(body)
+        return body
+
+    def whole_as_stream(self, body: bytes) -> bytes:
+        """See `Transcoder`."""
+        response = self._codec.decode_response(body, self._side.profile)
+        self._facts = facts_of(response)
+        encoder = self._codec.StreamEncoder(self._envelope, self.notices)
+        return encoder.encode(unfold(response)) + encoder.close()
+
+    def stream_as_whole(self, body: bytes) -> bytes:
+        """See `Transcoder`."""
+        response = decode_whole_stream(self._side, body)
+        self._facts = facts_of(response)
+        return self._codec.encode_response(response, self._envelope, self.notices)
+
+
+class CountTokens(Relay):
+    """A token count: asked of an upstream in its own protocol, told in the caller's."""
+
+    def __init__(
+        self, *, face: Codec, call: HTTPCall, envelope: Envelope, side: Side, request: Callable[[], Request]
+    ) -> None:
+        super().__init__(codec=face, call=call, envelope=envelope, side=side)
+        self._decode_request = request
+
+    def request(self) -> HTTPCall:
+        """See `Transcoder`."""
+        if self._codec.NAME == self._side.codec.NAME and self._side.profile.exact:
+            return super().request()
+        request = msgspec.structs.replace(self._decode_request(), model=self._side.model)
+        call = self._side.codec.encode_count_request(request, self._side.profile, self.notices)
+        if call is None:
+            raise Unsupported("The upstream that serves this model does not count tokens.")
+        return call
+
+    def whole(self, body: bytes) -> bytes:
+        """See `Transcoder`."""
+        count = self._side.codec.decode_token_count(body)
+        self._facts = AnswerFacts(usage=Usage(input_total=count.input_tokens))
+        return body if self._codec.NAME == self._side.codec.NAME else self._codec.encode_token_count(count)
+
+
+class Translate:
+    """Through canonical: decode, shims, encode, and back."""
+
+    mode: Literal["relay", "translate"] = "translate"
+
+    def __init__(
+        self, *, face: Codec, envelope: Envelope, side: Side, request: Request, shims: Sequence[Shim],
+        on_unsupported: OnUnsupported,
+    ) -> None:  # fmt: skip
+        self.notices = Notices()
+        self.is_meaningful = False
+        self.is_complete = False
+        self._face = face
+        self._envelope = envelope
+        self._side = side
+        self._request = msgspec.structs.replace(request, model=side.model)
+        self._shims = tuple(shims)
+        self._on_unsupported = on_unsupported
+        self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes)
+        self._encoder = face.StreamEncoder(envelope, self.notices)
+        self._finish: Finish | None = None
+        self._usage: Usage | None = None
+        self._model: str | None = None
+        self._bytes_sent = 0
+        self._characters = 0
+
+    @property
+    def failure(self) -> UpstreamError | None:
+        """See `Transcoder`."""
+        return None if self.is_complete else self._decoder.failure
+
+    @property
+    def facts(self) -> AnswerFacts:
+        """See `Transcoder`."""
+        return AnswerFacts(model=self._model, usage=self._usage, finish=self._finish)
+
+    def request(self) -> HTTPCall:
+        """See `Transcoder`."""
+        for shim in self._shims:
+            self._request = shim.request(self._request, self.notices)
+        return self._encode()
+
+    def repair(self, error: Refused) -> HTTPCall | None:
+        """See `Transcoder`."""
+        repaired = self._side.codec.repair(self._request, error, self.notices)
+        if repaired is None:
+            return None
+        self._request = repaired
+        return self._encode()
+
+    def feed(self, data: bytes) -> bytes:
+        """See `Transcoder`."""
+        return self._pass_on(self._decoder.feed(data), is_end=self._decoder.is_complete)
+
+    def close(self) -> bytes:
+        """See `Transcoder`."""
+        if self.is_complete:
+            return b""
+        return self._pass_on(self._decoder.close(), is_end=self._decoder.is_complete)
+
+    def error(self, error: GatewayError) -> bytes:
+        """See `Transcoder`."""
+        return self._encoder.error(error)
+
+    def whole(self, body: bytes) -> bytes:
+        """See `Transcoder`."""
+        return self._encode_whole(self._side.codec.decode_response(body, self._side.profile))
+
+    def whole_as_stream(self, body: bytes) -> bytes:
+        """See `Transcoder`."""
+        return self._pass_on(unfold(self._side.codec.decode_response(body, self._side.profile)), is_end=True)
+
+    def stream_as_whole(self, body: bytes) -> bytes:
+        """See `Transcoder`."""
+        return self._encode_whole(decode_whole_stream(self._side, body))
+
+    def _encode(self) -> HTTPCall:
+        notices = Notices()
+        call = self._side.codec.encode_request(self._request, self._side.profile, notices)
+        self.notices.extend(notice for notice in notices if notice not in self.notices)
+        if self._on_unsupported == "reject":
+            reject_losses(self.notices)
+        self._bytes_sent = len(call.body)
+        return call
+
+    def _encode_whole(self, response: Response) -> bytes:
+        if self._shims:
+            response = fold(self._undo(unfold(response)))
+        self._characters = sum(len(block.text) for choice in response.choices for block in choice.blocks
+                               if isinstance(block, Text | ReasoningBlock))  # fmt: skip
+        if response.usage is None:
+            response = msgspec.structs.replace(response, usage=self._estimate())
+        facts = facts_of(response)
+        self._usage, self._finish, self._model = facts.usage, facts.finish, facts.model
+        return self._face.encode_response(response, self._envelope, self.notices)
+
+    def _undo(self, events: Sequence[Event]) -> Sequence[Event]:
+        for shim in reversed(self._shims):
+            events = shim.events(events)
+        return events
+
+    def _pass_on(self, events: Sequence[Event], *, is_end: bool) -> bytes:
+        if self.is_complete:
+            return b""
+        events = self._undo(events)
+        self._watch(events)
+        out = self._encoder.encode(events)
+        if not is_end and not any(shim.is_over for shim in self._shims):
+            return out
+        if self._usage is None:
+            self._usage = self._estimate()
+            out += self._encoder.encode((self._usage,))
+        self.is_complete = True
+        return out + self._encoder.close()
+
+    def _watch(self, events: Sequence[Event]) -> None:
+        for event in events:
+            match event:
+                case TextDelta() | ReasoningDelta() | RefusalDelta():
+                    self._characters += len(event.text)
+                    self.is_meaningful = self.is_meaningful or bool(event.text)
+                case ArgumentsDelta():
+                    self._characters += len(event.arguments)
+                case Usage():
+                    self._usage = event if self._usage is None else merge_usage(self._usage, event)
+                case Finish():
+                    self._finish = self._finish or event
+                    self.is_meaningful = True
+                case Start():
+                    self._model = event.model
+                case BlockStart(block=Text(text="")) | BlockStart(block=ReasoningBlock(text="", redacted=None)):
+                    pass
+                case BlockStart():
+                    self.is_meaningful = True
+                case Notice():
+                    self.notices.append(event)
+                case Ping() | ExtrasDelta() | Logprobs():
+                    pass
+                case _:
+                    self.is_meaningful = True
+
+    def _estimate(self) -> Usage:
+        return Usage(
+            input_total=self._bytes_sent // BYTES_PER_TOKEN,
+            output_total=max(1, self._characters // BYTES_PER_TOKEN),
+            is_estimated=True,
+        )
+
+
+def reject_losses(notices: Sequence[Notice]) -> None:
+    """Refuse a request of which a part would be lost.
+
+    Raises:
+        Unsupported: With the path of the first loss.
+    """
+    for notice in notices:
+        if notice.severity == "lost":
+            raise Unsupported(
+                f"The upstream that serves this model has nothing for this: {notice.reason}. Leave it out, ask for "
+                'another model, or set on_unsupported = "notice".',
+                param=notice.path,
+            )
+
+
+def merge_usage(earlier: Usage, later: Usage) -> Usage:
+    """Return the later figures, and the earlier ones where a later one is missing."""
+    told = {name: value for name in Usage.__struct_fields__ if (value := getattr(later, name)) is not None}
+    told["extras"] = {**earlier.extras, **later.extras}
+    return msgspec.structs.replace(earlier, **told)
+
+
+def facts_of(response: Response) -> AnswerFacts:
+    """Return what the Record tells of a whole answer."""
+    return AnswerFacts(model=response.model, usage=response.usage, finish=response.choices[0].finish)
+
+
+def decode_whole_stream(side: Side, body: bytes) -> Response:
+    """Read a stream that was received whole.
+
+    Raises:
+        UpstreamError: It is broken.
+    """
+    decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes)
+    events = decoder.feed(body)
+    if not decoder.is_complete:
+        events += decoder.close()
+    if decoder.failure is not None:
+        raise decoder.failure
+    if not decoder.is_complete:
+        raise Malformed("The upstream's answer is not a complete stream.")
+    return fold(events)

@@ -1,0 +1,68 @@
+"""Builds the request that goes out: the one place where a key becomes a header and a base URL becomes a target.
+
+A key is bound to the scheme, host, port and path prefix that it was configured for; that is asserted on the finished
+URL, after everything that a request contributed to it. Nothing that a caller sent names a host here.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode, urlsplit
+
+from ..codec import HTTPCall
+from ..errors import InternalError
+from ..profiles import Profile
+from ..secret import Secret
+from .contract import Limits, UpstreamRequest
+
+USER_AGENT = b"asgi-ds2api"
+_FIXED: tuple[tuple[bytes, bytes], ...] = (
+    (b"user-agent", USER_AGENT),
+    (b"accept", b"application/json, text/event-stream"),
+    (b"accept-encoding", b"identity"),
+)
+
+
+def build(
+    call: HTTPCall, *, base_url: str, profile: Profile, key: Secret | None, limits: Limits
+) -> UpstreamRequest:  # fmt: skip
+    """Return the complete request.
+
+    Args:
+        call: What a codec wrote. ``path`` is under ``base_url`` and already quoted.
+        base_url: As configured, without a trailing slash.
+        profile: Says which header carries the key, and which query every call has.
+        key: None for a server that wants none: then no credential header is sent.
+        limits: Bounds of the exchange.
+    """
+    query = urlencode({**profile.query, **call.query})
+    url = base_url + call.path + (f"?{query}" if query else "")
+    _assert_bound(url, base_url)
+    headers = [(b"host", urlsplit(base_url).netloc.encode("ascii")), *_FIXED]
+    headers += _plain(call.headers)
+    if call.body:
+        headers.append((b"content-type", b"application/json"))
+        headers.append((b"content-length", str(len(call.body)).encode()))
+    if key is not None:
+        headers.append(credential(profile, key))
+    return UpstreamRequest(method=call.method, url=url, headers=tuple(headers), body=call.body, limits=limits)
+
+
+def credential(profile: Profile, key: Secret) -> tuple[bytes, bytes]:
+    """Return the header that carries a key. The only caller of ``Secret.reveal`` on the way out."""
+    return profile.auth_header.encode("ascii"), (profile.auth_scheme + key.reveal()).encode("ascii")
+
+
+def quote_model(model: str) -> str:
+    """Return a model name as one path segment."""
+    return quote(model, safe="")
+
+
+def _plain(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _assert_bound(url: str, base_url: str) -> None:
+    wanted, built = urlsplit(base_url), urlsplit(url)
+    is_same_place = (built.scheme, built.netloc) == (wanted.scheme, wanted.netloc)
+    segments = built.path.split("/")
+    if not is_same_place or not built.path.startswith(wanted.path) or built.fragment or {".", ".."} & set(segments):
+        raise InternalError("The upstream's address could not be built.", detail="a built URL left its base_url")
