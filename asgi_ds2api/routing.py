@@ -46,11 +46,12 @@ class RouteTable:
                 table.setdefault(fixed, []).append((codec, route))
 
     def face_of(self, call: HTTPCall) -> Codec:
-        """Return the face that an unroutable call most likely came from, so that its error is readable there."""
+        """Return the face that an unroutable call most likely came from, so that its SDK can read the error."""
         for codec in self._codecs:
-            if any(call.path.startswith(route.path) for route in codec.ROUTES) and codec is not self._codecs[0]:
+            own = (route for route in codec.ROUTES if route.operation == "generate")
+            if any(call.path.startswith(route.path) for route in own):
                 return codec
-        return next((codec for codec in self._codecs[1:] if codec.claims(call)), self._codecs[0])
+        return next((codec for codec in self._codecs if codec.claims(call)), self._codecs[0])
 
     def match(self, call: HTTPCall, raw_path: bytes | None) -> Match:
         """Find the operation of a call.
