@@ -15,6 +15,31 @@ from .profiles import Profile
 
 Operation = Literal["generate", "count_tokens", "list_models", "get_model"]
 
+# Bounds of a request that is decoded; what is relayed is bounded by its bytes alone. No client comes near them, and a
+# body within ``max_body_bytes`` that passes them would cost out of proportion.
+MAX_MESSAGES = 20_000
+MAX_PARTS = 2_000
+"""Of one message."""
+MAX_TOOLS = 512
+MAX_SCHEMA_BYTES = 4 * 1024 * 1024
+"""Of one JSON Schema."""
+MAX_STOP = 64
+
+RESERVED_FIELDS = frozenset(
+    {
+        "api_base",
+        "api_key",
+        "base_url",
+        "callbacks",
+        "extra_headers",
+        "guardrails",
+        "organization",
+        "proxy",
+        "timeout",
+    }
+)
+"""Top-level fields by which callers steer other gateways. A relay refuses them, an encoder never writes them."""
+
 
 class HTTPCall(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request without its origin and its credential: what comes in from a caller, what goes to an upstream."""
@@ -214,7 +239,8 @@ class Codec(Protocol):
         """Write a request for an upstream; ``request.model`` is already the upstream's name.
 
         Raises:
-            Unsupported: With ``param``, the path of what nothing can stand in for.
+            Unsupported: With ``param``, the path of what nothing can stand in for; of a foreign request also what its
+                decoder called required (``required_extras``, ``Opaque.is_required``) and this protocol cannot say.
         """
         ...
 

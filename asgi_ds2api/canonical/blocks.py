@@ -152,6 +152,8 @@ class Opaque(Value, frozen=True, kw_only=True, tag="opaque", tag_field="block"):
     raw: Raw
     fallback: str | None = None
     """What it says in plain text, for a protocol that cannot carry it; None: nothing can stand in for it."""
+    is_required: bool = False
+    """Without it (or its ``fallback``) the talk is another one: a foreign encoder refuses it (`Unsupported`)."""
     at: str = ""
 
 

@@ -152,4 +152,6 @@ class Request(Value, frozen=True, kw_only=True):
     vendor_fields: dict[str, Extras] = {}
     """``extra_body.VENDOR``: merged into the body last, for the profile whose ``vendor`` it names."""
     extras: Extras = {}
-    """Unknown or protocol-specific top-level fields of the source protocol."""
+    """Unknown or own fields of the source protocol, by their path in it (``output_config.task_budget``)."""
+    required_extras: tuple[str, ...] = ()
+    """Names of ``extras`` that change what is asked: a foreign encoder that cannot say them refuses (`Unsupported`)."""
