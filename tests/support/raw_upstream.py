@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from .script import WAIT_S, Connection, PeerGone, ReceivedRequest, Script, read_request
+from .script import Connection, PeerGone, ReceivedRequest, Script, read_request
+from .waiting import Changes
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class RawUpstream:
         self._scripts = scripts
         self._ssl_context = ssl_context
         self._answer: Callable[[ReceivedRequest], Script] | None = None
-        self._changed = asyncio.Event()
+        self._changes = Changes()
         self._server: asyncio.Server | None = None
 
     @classmethod
@@ -90,17 +91,17 @@ class RawUpstream:
 
     async def wait_requests(self, count: int) -> list[ReceivedRequest]:
         """Wait until this many requests are complete, and return all."""
-        await self._until(lambda: len(self.requests) >= count)
+        await self._changes.until(lambda: len(self.requests) >= count)
         return self.requests
 
     async def wait_connections(self, count: int) -> list[Connection]:
         """Wait until this many connections have come, and return all."""
-        await self._until(lambda: len(self.connections) >= count)
+        await self._changes.until(lambda: len(self.connections) >= count)
         return self.connections
 
     async def wait_closed(self) -> list[Connection]:
         """Wait until no connection is open, and return all."""
-        await self._until(lambda: self.open_connections == 0)
+        await self._changes.until(lambda: self.open_connections == 0)
         return self.connections
 
     async def __aenter__(self) -> Self:
@@ -148,13 +149,7 @@ class RawUpstream:
 
     def _note(self, number: int, what: str) -> None:
         self.log.append(LogEntry(asyncio.get_running_loop().time(), number, what))
-        self._changed.set()
-
-    async def _until(self, is_so: Callable[[], bool]) -> None:
-        async with asyncio.timeout(WAIT_S):
-            while not is_so():
-                self._changed.clear()
-                await self._changed.wait()
+        self._changes.tell()
 
 
 @contextlib.contextmanager

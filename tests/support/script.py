@@ -21,10 +21,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from .waiting import Gate, first_of
+
 MAX_HEAD_BYTES = 1 << 20
 """Of a request's head and of a chunk's size line. Far above what a client may send: more is a mistake."""
-WAIT_S = 10.0
-"""How long a test waits before it fails. Real seconds, far above any run on a busy machine; no pass comes near it."""
 
 Ending = Literal["open", "fin", "reset", "peer_eof", "peer_reset"]
 
@@ -53,27 +53,6 @@ class ReceivedRequest:
 
 class PeerGone(Exception):
     """The peer closed or reset the connection: the script is over (rule 2)."""
-
-
-class Gate:
-    """A place in a script where it stops until the test lets it go on."""
-
-    def __init__(self) -> None:
-        self.opened = asyncio.Event()
-        self._reached = asyncio.Event()
-
-    def open(self) -> None:
-        """Let the script go on, now and whenever it comes here again."""
-        self.opened.set()
-
-    async def reached(self) -> None:
-        """Wait until the script stands here."""
-        async with asyncio.timeout(WAIT_S):
-            await self._reached.wait()
-
-    def reach(self) -> None:
-        """Say that the script stands here. For scripts."""
-        self._reached.set()
 
 
 class Connection(asyncio.Protocol):
@@ -154,12 +133,7 @@ class Connection(asyncio.Protocol):
 
     async def until(self, event: asyncio.Event) -> None:
         """Wait for an event, or for the peer to go."""
-        waits = [asyncio.create_task(event.wait()), asyncio.create_task(self.closed.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await first_of(event, self.closed)
         self._assert_open()
 
     async def receive_exactly(self, size: int) -> bytes:

@@ -11,7 +11,8 @@ import trustme
 
 from .http_bytes import DONE, head, response, sse, sse_body
 from .raw_upstream import RawUpstream, refusing
-from .script import Drip, Expect, ExpectBytes, Fin, Gate, HalfClose, Hang, Hold, Repeat, Reset, Send
+from .script import Drip, Expect, ExpectBytes, Fin, HalfClose, Hang, Hold, Repeat, Reset, Send
+from .waiting import Gate
 
 pytestmark = pytest.mark.anyio
 
