@@ -279,6 +279,8 @@ class RateLimited(UpstreamError):
     status = 429
     code = "rate_limit_exceeded"
     scope: Literal["account", "model"] = "account"
+    is_daily: bool = False
+    """A quota per day is spent: ``retry_after_s`` may lie as far as 24 hours ahead and be meant."""
 
 
 class QuotaExhausted(UpstreamError):

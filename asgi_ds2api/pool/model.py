@@ -1,0 +1,213 @@
+"""The words of the pool: accounts, plans, leases, and what an attempt says about an account. Values only."""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from ..routing import Target
+from ..state.contract import Scope, ScopeKind
+
+__all__ = [
+    "Account",
+    "AccountStatus",
+    "Candidate",
+    "Cool",
+    "Disable",
+    "Effect",
+    "Fail",
+    "Lease",
+    "ModelStatus",
+    "Neutral",
+    "Origin",
+    "OriginStatus",
+    "Plan",
+    "PoolSnapshot",
+    "Reason",
+    "Scope",
+    "ScopeKind",
+    "StateName",
+    "Target",
+    "Tier",
+]
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """A server that accounts live on."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One key of one upstream. Compared by identity: the configuration makes each account once."""
+
+    upstream: str
+    label: str
+    """Unique within the upstream. The only name that logs and snapshots use."""
+    origin: Origin
+    key: object | None = None
+    """Where the secret comes from; None: a keyless server."""
+    weight: float = 1.0
+    """Share of the traffic under ``weighted``, above 0."""
+
+    @property
+    def id(self) -> str:
+        """``upstream/label``: unique in a pool, the same after a restart."""
+        return f"{self.upstream}/{self.label}"
+
+    def __repr__(self) -> str:
+        return f"Account({self.id!r})"
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """An account, asked for one model."""
+
+    account: Account
+    model: str
+    """The upstream's name of it."""
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True):
+    """Candidates of equal preference."""
+
+    upstream: str
+    model: str
+    only: tuple[Account, ...] | None = None
+    """Those that the request is bound to; None: every account of the upstream."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Where a request may go: tiers in order of preference."""
+
+    tiers: tuple[Tier, ...]
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
+    """A slot on an account, taken for one attempt. Compared by identity; given back exactly once."""
+
+    candidate: Candidate
+    number: int
+    """Unique in its pool, rising."""
+    acquired_at: float
+    """In seconds of the pool's clock."""
+    epochs: tuple[int, int, int]
+    """Of origin, account and account x model at that time: tells whether its report is old news."""
+    probes: tuple[ScopeKind, ...] = ()
+    """The scopes that wait for this attempt to reopen them."""
+
+    @property
+    def was_probe(self) -> bool:
+        """Whether anything waits for the outcome of this attempt."""
+        return bool(self.probes)
+
+
+Reason = Literal[
+    "rate_limited",
+    "overloaded",
+    "model_not_found",
+    "server_fault",
+    "gateway_fault",
+    "unreachable",
+    "timeout",
+    "malformed",
+    "interrupted",
+    "blocked",
+    "quota",
+    "auth",
+]
+
+
+class Neutral(msgspec.Struct, frozen=True):
+    """Says nothing about the account: the caller's mistake, or ours."""
+
+
+class Cool(msgspec.Struct, frozen=True, kw_only=True):
+    """The scope asked for a pause. One such answer is enough."""
+
+    scope: ScopeKind
+    reason: Reason
+    hint_s: float | None = None
+    """How long it said; anything a float can be. None: it did not say."""
+    cap_s: float = 3600.0
+    """Most that a hint is believed."""
+    is_capped: bool = False
+    """May not take the last account."""
+
+
+class Fail(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault that counts towards the breaker of the scope."""
+
+    scope: ScopeKind
+    reason: Reason
+    weight: float = 1.0
+    """1: a fault; less: it may have been mere slowness."""
+    blames_origin: bool = False
+    """Several accounts with this fault point at their origin."""
+
+
+class Disable(msgspec.Struct, frozen=True, kw_only=True):
+    """The account is refused until somebody pays or mends its key."""
+
+    reason: Literal["quota", "auth"]
+    is_certain: bool = True
+    """Whether one such answer is enough; else a second one is waited for."""
+
+
+Effect: TypeAlias = Neutral | Cool | Fail | Disable
+
+
+StateName = Literal["healthy", "cooling", "probing", "disabled"]
+
+
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """An account x model that is not simply healthy."""
+
+    model: str
+    state: StateName
+    reason: str
+    opens_in_s: float
+
+
+class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as an operator sees it. Attempts so far are ``in_flight + completed + failed + abandoned``."""
+
+    upstream: str
+    label: str
+    origin: str
+    weight: float
+    state: StateName
+    reason: str
+    """Why it is closed; empty if it is healthy."""
+    opens_in_s: float
+    """Until a probe may be made; 0 if it is open."""
+    in_flight: int
+    completed: int
+    failed: int
+    abandoned: int
+    models: tuple[ModelStatus, ...] = ()
+
+
+class OriginStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """An origin as an operator sees it."""
+
+    origin: str
+    state: StateName
+    reason: str
+    opens_in_s: float
+
+
+class PoolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The pool at one moment. Holds labels, never a key."""
+
+    accounts: tuple[AccountStatus, ...]
+    origins: tuple[OriginStatus, ...]
+    transitions: Mapping[str, int]
+    """``healthy>cooling:rate_limited`` -> how often, since the pool was made."""
+    stray_releases: int
+    """Leases that were given back twice, or to the wrong pool: always 0, or there is a bug."""

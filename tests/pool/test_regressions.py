@@ -1,0 +1,159 @@
+"""Bugs of other gateways that must not come back, each by the name under which the reference lists it."""
+
+from contextlib import suppress
+
+from asgi_ds2api.errors import Overloaded, PoolExhausted, QuotaExhausted, RateLimited, ServerFault, Unauthorized
+from asgi_ds2api.pool.model import Lease
+
+from .rig import Rig
+
+
+def limited(retry_after_s: float, *, by_model: bool = False) -> RateLimited:
+    error = RateLimited("limit", retry_after_s=retry_after_s)
+    error.scope = "model" if by_model else "account"
+    return error
+
+
+def test_S_1_a_second_failure_does_not_shorten_the_pause() -> None:
+    """https://github.com/BerriAI/litellm/issues/40130"""
+    rig = Rig(1)
+    first, second = rig.acquire(), rig.acquire()
+    rig.pool.release(first, limited(60))
+    rig.pool.release(second, limited(5))
+    assert rig.status().opens_in_s == 60.0
+
+
+def test_S_2_a_pause_holds_for_the_very_next_pick() -> None:
+    """https://github.com/BerriAI/litellm/pull/34836"""
+    rig = Rig(2)
+    rig.attempt(limited(60))
+    assert rig.labels(1) == ["1"]
+
+
+def test_S_3_a_single_account_that_fails_again_and_again_is_closed() -> None:
+    """https://github.com/BerriAI/litellm/pull/34836"""
+    rig = Rig(1)
+    for _ in range(25):
+        with suppress(PoolExhausted):
+            rig.attempt(ServerFault("oops", upstream_status=500))
+    assert (rig.status().failed, rig.states()) == (5, ["cooling"])
+
+
+def test_S_6_a_disabled_key_comes_back_by_itself() -> None:
+    """https://github.com/QuantumNous/new-api/issues/7040"""
+    rig = Rig(2)
+    refused = Unauthorized("no")
+    refused.is_key_invalid = True
+    rig.attempt(refused)
+    rig.attempt(QuotaExhausted("pay"))
+    rig.clock.now += 1_800
+    rig.labels(2)
+    assert rig.states() == ["healthy", "healthy"]
+
+
+def test_S_7_a_limit_of_one_model_does_not_disable_the_account() -> None:
+    """https://github.com/songquanpeng/one-api/issues/90"""
+    rig = Rig(1)
+    rig.attempt(limited(3_600, by_model=True), "openai/big")
+    assert rig.labels(2, "openai/small") == ["0", "0"]
+
+
+def test_S_8_a_single_5xx_closes_nothing() -> None:
+    """https://github.com/QuantumNous/new-api/issues/4100"""
+    rig = Rig(1)
+    rig.attempt(ServerFault("bad", upstream_status=502))
+    rig.attempt(Overloaded("full", upstream_status=529))
+    assert (rig.states(), rig.origin_state(), rig.labels(1)) == (["healthy"], "healthy", ["0"])
+
+
+def test_fifty_limits_of_requests_on_their_way_count_once() -> None:
+    rig = Rig(1, dice=1.0)
+    leases = [rig.acquire() for _ in range(50)]
+    for lease in leases:
+        rig.pool.release(lease, RateLimited("limit"))
+    rig.clock.now += rig.status().opens_in_s
+    rig.attempt(RateLimited("limit"))
+    assert rig.status().opens_in_s == 10.0
+
+
+def test_an_old_success_does_not_open_a_closed_account() -> None:
+    rig = Rig(1)
+    slow, fast = rig.acquire(), rig.acquire()
+    rig.pool.release(fast, limited(60))
+    rig.pool.release(slow)
+    assert rig.states() == ["cooling"]
+
+
+def test_a_lease_that_is_given_back_twice_frees_one_slot() -> None:
+    """The ancestor's double release stole the slot of another request."""
+    rig = Rig(1)
+    mine, other = rig.acquire(), rig.acquire()
+    rig.pool.release(mine)
+    rig.pool.release(mine)
+    rig.pool.abandon(mine)
+    snapshot = rig.pool.snapshot()
+    assert (snapshot.accounts[0].in_flight, snapshot.accounts[0].completed, snapshot.stray_releases) == (1, 1, 2)
+    rig.pool.release(other)
+    assert rig.status().in_flight == 0
+
+
+def test_a_second_report_of_a_lease_is_not_believed() -> None:
+    rig = Rig(1)
+    lease = rig.acquire()
+    rig.pool.release(lease)
+    rig.pool.release(lease, limited(60))
+    rig.pool.answered(lease)
+    assert rig.states() == ["healthy"]
+
+
+def test_a_lease_of_another_pool_is_not_taken_for_ones_own() -> None:
+    """After a reload, requests of the old pool end while the new one serves."""
+    old, new = Rig(1), Rig(1)
+    theirs, mine = old.acquire(), new.acquire()
+    new.pool.release(theirs)
+    assert (theirs.number == mine.number, new.status().in_flight, old.status().in_flight) == (True, 1, 1)
+
+
+def probe(rig: Rig) -> Lease:
+    """Close the only account for seven seconds; return the probe that follows."""
+    rig.attempt(limited(7))
+    rig.clock.now += 7
+    return rig.acquire()
+
+
+def test_a_long_stream_reopens_its_account_when_it_begins() -> None:
+    rig = Rig(1)
+    lease = probe(rig)
+    rig.pool.answered(lease)
+    assert (rig.states(), rig.labels(1)) == (["healthy"], ["0"])
+
+
+def test_a_probe_that_breaks_off_later_counts_one_fault() -> None:
+    rig = Rig(1)
+    lease = probe(rig)
+    rig.pool.answered(lease)
+    rig.pool.release(lease, ServerFault("oops", upstream_status=500))
+    assert rig.states() == ["healthy"]
+
+
+def test_a_probe_that_is_never_heard_of_again_is_replaced() -> None:
+    rig = Rig(1)
+    probe(rig)
+    rig.clock.now += 35
+    assert rig.acquire().was_probe
+
+
+def test_a_probe_of_the_account_does_not_settle_what_the_server_said_of_itself() -> None:
+    """A fault of the server proves nothing about the limit of the account: the next attempt is the probe."""
+    rig = Rig(1)
+    lease = probe(rig)
+    rig.pool.release(lease, Overloaded("full", upstream_status=529))
+    assert (rig.states(), rig.acquire().was_probe) == (["cooling"], True)
+
+
+def test_an_answer_about_the_account_reopens_its_origin() -> None:
+    rig = Rig(2)
+    rig.attempt(Overloaded("full", upstream_status=503, retry_after_s=7))
+    rig.clock.now += 7
+    rig.attempt(limited(60))
+    assert (rig.origin_state(), rig.labels(2)) == ("healthy", ["0", "0"])

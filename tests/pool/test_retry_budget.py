@@ -1,0 +1,67 @@
+"""How many retries an origin bears."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgi_ds2api.pool.retry_budget import RetryBudget
+
+
+def spend(budget: RetryBudget, now: float) -> tuple[int, RetryBudget]:
+    """Withdraw until there is nothing left; return how often that went."""
+    count = 0
+    while (left := budget.withdraw(now)) is not None:
+        budget, count = left, count + 1
+    return count, budget
+
+
+def after(firsts: int, now: float = 100.0) -> RetryBudget:
+    budget = RetryBudget()
+    for _ in range(firsts):
+        budget = budget.deposit(now)
+    return budget
+
+
+def test_a_quiet_gateway_may_retry_a_little() -> None:
+    assert spend(RetryBudget(), 100.0)[0] == 3
+
+
+def test_the_reserve_refills_by_one_a_second() -> None:
+    _, empty = spend(RetryBudget(), 100.0)
+    assert [spend(empty, 100.0 + s)[0] for s in (0.5, 1.0, 2.5, 60.0)] == [0, 1, 2, 3]
+
+
+def test_five_first_attempts_pay_for_one_retry() -> None:
+    assert [spend(after(n), 100.0)[0] - 3 for n in (4, 5, 9, 10, 100)] == [0, 1, 1, 2, 20]
+
+
+def test_what_was_paid_in_is_lost_after_ten_seconds() -> None:
+    assert [spend(after(100), 100.0 + s)[0] for s in (0.0, 4.9, 10.0, 60.0)] == [23, 23, 3, 3]
+
+
+def test_the_older_half_is_spent_first() -> None:
+    budget = after(5, now=100.0)
+    for _ in range(5):
+        budget = budget.deposit(105.0)
+    first = budget.withdraw(105.0)
+    assert first is not None
+    assert (first.old, first.young) == (0, 5)
+
+
+@given(
+    steps=st.lists(st.tuples(st.floats(0, 8, allow_subnormal=False), st.booleans()), max_size=200),
+)
+def test_retries_never_exceed_a_fifth_of_the_first_attempts_and_the_reserve(steps: list[tuple[float, bool]]) -> None:
+    """I5, I6: over the whole life; the reserve is three, and one a second."""
+    now = start = 100.0
+    budget, firsts, retries = RetryBudget(), 0, 0
+    for wait_s, is_retry in steps:
+        now += wait_s
+        if is_retry:
+            left = budget.withdraw(now)
+            retries += left is not None
+            budget = left or budget
+        else:
+            firsts += 1
+            budget = budget.deposit(now)
+        assert min(budget.old, budget.young, budget.reserve) >= 0
+        assert retries <= firsts / 5 + 3 + (now - start)

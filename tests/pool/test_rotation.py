@@ -1,0 +1,253 @@
+"""Picking does not look at everybody: counted in bytecodes, so that no machine is too slow for it."""
+
+import sys
+from collections.abc import Callable, Iterable
+from itertools import islice
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from asgi_ds2api.errors import Overloaded, PoolExhausted, QuotaExhausted, RateLimited
+from asgi_ds2api.pool.rotation import MAX_RINGS, Ring, Rotation
+from asgi_ds2api.pool.strategies import STRATEGIES, StrategyName
+
+from .rig import Rig
+
+MANY = 10_000
+
+
+def bytecodes(call: Callable[[], object]) -> int:
+    """Count the bytecodes that a call executes."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _arg: Any) -> Any:
+        nonlocal count
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def limited(*, by_model: bool = False) -> RateLimited:
+    error = RateLimited("limit", retry_after_s=3_000)
+    error.scope = "model" if by_model else "account"
+    return error
+
+
+def healthy(count: int, strategy: StrategyName) -> Rig:
+    return Rig(count, strategy=strategy)
+
+
+def mostly_limited(count: int, strategy: StrategyName) -> Rig:
+    rig = Rig(count, strategy=strategy)
+    for _ in range(count * 9 // 10):
+        rig.attempt(limited())
+    return rig
+
+
+def mostly_limited_for_the_model(count: int, strategy: StrategyName) -> Rig:
+    rig = Rig(count, strategy=strategy)
+    for _ in range(count * 9 // 10):
+        rig.attempt(limited(by_model=True))
+    return rig
+
+
+def serve(rig: Rig, requests: int = 20) -> None:
+    for _ in range(requests):
+        rig.pool.release(rig.acquire())
+
+
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
+@pytest.mark.parametrize("make", [healthy, mostly_limited, mostly_limited_for_the_model])
+def test_a_pick_costs_the_same_among_ten_and_ten_thousand(
+    make: Callable[[int, StrategyName], Rig], strategy: StrategyName
+) -> None:
+    few, many = make(10, strategy), make(MANY, strategy)
+    serve(few)
+    serve(many)
+    assert bytecodes(lambda: serve(many)) < 1.3 * bytecodes(lambda: serve(few))
+
+
+@pytest.mark.parametrize("count", [10, MANY])
+def test_two_models_in_turn_cost_no_search_either(count: int) -> None:
+    """Each finds in its ring the accounts that the other has used meanwhile."""
+    rig, one = Rig(count), Rig(count)
+
+    def both() -> None:
+        for _ in range(20):
+            rig.attempt(None, "openai/a")
+            rig.attempt(None, "openai/b")
+
+    def alone() -> None:
+        for _ in range(40):
+            one.attempt(None, "openai/a")
+
+    both()
+    alone()
+    assert bytecodes(both) < 2 * bytecodes(alone)
+
+
+def refuse(rig: Rig) -> None:
+    for _ in range(20):
+        with pytest.raises(PoolExhausted):
+            rig.acquire()
+
+
+@pytest.mark.parametrize("by", ["account", "model", "origin"])
+def test_a_refusal_costs_the_same_when_ten_or_ten_thousand_are_closed(by: str) -> None:
+    costs = []
+    for count in (10, MANY):
+        rig = Rig(count)
+        error = Overloaded("full", retry_after_s=60) if by == "origin" else limited(by_model=by == "model")
+        for _ in range(1 if by == "origin" else count):
+            rig.attempt(error)
+        refuse(rig)
+        costs.append(bytecodes(lambda rig=rig: refuse(rig)))  # type: ignore[misc] # a bound default
+    assert costs[1] < 1.3 * costs[0]
+
+
+def test_closing_an_origin_does_not_walk_over_its_accounts() -> None:
+    costs = []
+    for count in (10, MANY):
+        rig = Rig([*Rig(count).accounts])
+        serve(rig)
+
+        def close(rig: Rig = rig) -> None:
+            rig.attempt(Overloaded("full", retry_after_s=60))
+            refuse(rig)
+
+        costs.append(bytecodes(close))
+    assert costs[1] < 1.3 * costs[0]
+
+
+def test_disabled_accounts_are_not_counted_one_by_one() -> None:
+    costs = []
+    for count in (10, MANY):
+        rig = Rig(count)
+        for _ in range(count):
+            rig.attempt(QuotaExhausted("pay"))
+
+        def ask(rig: Rig = rig) -> None:
+            with pytest.raises(Exception, match="No account"):
+                rig.acquire()
+
+        ask()
+        costs.append(bytecodes(ask))
+    assert costs[1] < 1.3 * costs[0]
+
+
+# --- the ring itself -------------------------------------------------------------------------------------------------
+
+
+def order(
+    rotation: Rotation, ring: Ring, turns: Iterable[int], passed_over: set[int] | None = None
+) -> list[int | None]:
+    picks = []
+    for turn in turns:
+        index = ring.pick(0.0, lambda _: -1.0, passed_over or set())
+        picks.append(index)
+        if index is not None:
+            rotation.taken(index, turn, by_rank=True)
+    return picks
+
+
+@pytest.fixture
+def rotation() -> Rotation:
+    return Rotation([1.0, 1.0, 1.0], STRATEGIES["round_robin"])
+
+
+def test_somebody_parked_is_not_asked_about_before_the_time(rotation: Rotation) -> None:
+    asked: list[int] = []
+
+    def opens_at(index: int) -> float:
+        asked.append(index)
+        return 10.0
+
+    for now in (0.0, 5.0, 9.9):
+        rotation.ring("m").pick(now, opens_at, ())
+    assert asked == [0, 1, 2]
+
+
+def test_somebody_who_stays_closed_is_parked_again(rotation: Rotation) -> None:
+    ring = rotation.ring("m")
+    until = {0: 5.0, 1: 50.0, 2: 50.0}
+    ring.pick(0.0, until.__getitem__, ())
+    until[0] = 20.0
+    assert [ring.pick(now, until.__getitem__, ()) for now in (5.0, 19.0, 20.0)] == [None, None, 0]
+
+
+def test_the_soonest_is_who_opens_first_as_things_stand(rotation: Rotation) -> None:
+    ring = rotation.ring("m")
+    until = {0: 5.0, 1: 30.0, 2: 40.0}
+    ring.pick(0.0, until.__getitem__, ())
+    until[0] = 35.0
+    assert ring.soonest(until.__getitem__) == 30.0
+
+
+def test_who_was_woken_counts_no_more_among_the_parked(rotation: Rotation) -> None:
+    ring = rotation.ring("m")
+    until = {0: 5.0, 1: 30.0, 2: 40.0}
+    ring.pick(0.0, until.__getitem__, ())
+    rotation.wake(0)
+    assert ring.soonest(until.__getitem__) == 30.0
+
+
+def test_nobody_is_in_line_twice_after_waking_early_and_in_time(rotation: Rotation) -> None:
+    ring = rotation.ring("m")
+    ring.pick(0.0, lambda _: 5.0, ())
+    rotation.wake(0)
+    rotation.wake(0)
+    picks = []
+    for turn in range(1, 4):
+        index = ring.pick(5.0, lambda _: -1.0, ())
+        assert index is not None
+        picks.append(index)
+        rotation.taken(index, turn, by_rank=True)
+    assert picks == [0, 1, 2]
+
+
+def test_with_nobody_parked_there_is_no_soonest(rotation: Rotation) -> None:
+    assert rotation.ring("m").soonest(lambda _: 0.0) == float("inf")
+
+
+def test_everybody_passed_over_keeps_the_order(rotation: Rotation) -> None:
+    ring = rotation.ring("m")
+    before = order(rotation, ring, [1], passed_over={0, 1, 2})
+    assert (before, order(rotation, ring, [2, 3, 4])) == ([None], [0, 1, 2])
+
+
+def test_a_ring_that_was_forgotten_is_built_from_the_ranks(rotation: Rotation) -> None:
+    order(rotation, rotation.ring("m"), [1])
+    for n in range(MAX_RINGS):
+        rotation.ring(f"other-{n}")
+    assert order(rotation, rotation.ring("m"), [2, 3, 4]) == [1, 2, 0]
+
+
+def test_names_that_callers_make_up_do_not_fill_the_memory() -> None:
+    rig = Rig(2, max_model_gates=5)
+    for n in range(200):
+        rig.attempt(limited(by_model=True), f"openai/made-up-{n}")
+    known = [status for account in rig.pool.snapshot().accounts for status in account.models]
+    assert [status.model for status in known] == [f"made-up-{n}" for n in (196, 198, 195, 197, 199)]
+
+
+def test_a_model_gate_that_was_forgotten_is_open() -> None:
+    rig = Rig(1, max_model_gates=1)
+    rig.attempt(limited(by_model=True), "openai/a")
+    with pytest.raises(PoolExhausted):
+        rig.acquire("openai/a")
+    rig.attempt(limited(by_model=True), "openai/b")
+    assert rig.labels(1, "openai/a") == ["0"]
+
+
+def test_the_lowest_of_some_is_who_was_used_longest_ago(rotation: Rotation) -> None:
+    order(rotation, rotation.ring("m"), islice(range(1, 9), 2))
+    assert rotation.lowest([0, 1]) == 0

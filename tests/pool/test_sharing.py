@@ -1,0 +1,142 @@
+"""What a pool tells its store, and what it hears from others."""
+
+import pytest
+
+from asgi_ds2api.errors import NoCapacity, PoolExhausted, QuotaExhausted, RateLimited
+from asgi_ds2api.state.contract import Cooldown, Scope
+from asgi_ds2api.state.memory import MemoryStore
+
+from .rig import START, Clock, Rig
+
+ACCOUNT = Scope("account", "openai/0")
+MODEL = Scope("model", "openai/0", "big")
+
+
+def limited(retry_after_s: float = 60, *, by_model: bool = False) -> RateLimited:
+    error = RateLimited("limit", retry_after_s=retry_after_s)
+    error.scope = "model" if by_model else "account"
+    return error
+
+
+def pair() -> tuple[Rig, Rig]:
+    """Return two pools over one store."""
+    one = Rig(2)
+    return one, Rig(2, clock=one.clock, store=one.store)
+
+
+def test_a_closing_is_told_at_once() -> None:
+    rig = Rig(1)
+    rig.attempt(limited())
+    assert rig.store.cooldown(ACCOUNT) == Cooldown(
+        state="cooling", until=START + 60, epoch=1, ejections=1, reason="rate_limited"
+    )
+
+
+def test_a_reopening_is_told_at_once() -> None:
+    rig = Rig(1)
+    rig.attempt(limited())
+    rig.clock.now += 60
+    rig.attempt()
+    entry = rig.store.cooldown(ACCOUNT)
+    assert entry is not None
+    assert (entry.state, entry.epoch) == ("healthy", 1)
+
+
+def test_success_and_single_faults_are_not_told() -> None:
+    rig = Rig(1)
+    rig.labels(10)
+    rig.attempt(QuotaExhausted("pay"), "openai/m")
+    assert [scope for scope, _ in rig.store.cooldowns()] == [ACCOUNT]
+
+
+def test_a_pool_that_is_made_anew_remembers() -> None:
+    old = Rig(2)
+    old.attempt(limited())
+    old.attempt(limited(by_model=True), "openai/big")
+    old.pool.close()
+    new = Rig(2, clock=old.clock, store=old.store)
+    assert (new.states(), [model.model for model in new.status(1).models]) == (["cooling", "healthy"], ["big"])
+
+
+def test_a_429_that_one_pool_saw_is_obeyed_by_all() -> None:
+    one, two = pair()
+    one.attempt(limited())
+    assert (two.states(), two.labels(2)) == (["cooling", "healthy"], ["1", "1"])
+
+
+def test_a_model_limit_that_one_pool_saw_is_obeyed_by_all() -> None:
+    one, two = pair()
+    one.attempt(limited(by_model=True), "openai/big")
+    assert (two.labels(2, "openai/big"), two.labels(1, "openai/small")) == (["1", "1"], ["0"])
+
+
+def test_a_disabled_account_is_disabled_for_all() -> None:
+    one, two = pair()
+    one.attempt(QuotaExhausted("pay"))
+    one.attempt(QuotaExhausted("pay"))
+    with pytest.raises(NoCapacity):
+        two.acquire()
+
+
+def test_who_hears_of_a_reopening_needs_no_probe() -> None:
+    one, two = pair()
+    one.attempt(limited())
+    one.clock.now += 60
+    assert [one.labels(2), two.states(), two.acquire().was_probe] == [["1", "0"], ["healthy", "healthy"], False]
+
+
+def test_a_longer_pause_of_another_pool_holds_here() -> None:
+    one, two = pair()
+    here, there = one.acquire(), two.acquire()
+    one.pool.release(here, limited(10))
+    two.pool.release(there, limited(60))
+    assert (one.status().opens_in_s, two.status().opens_in_s) == (60.0, 60.0)
+
+
+def test_a_request_on_its_way_when_another_pool_closed_the_account_reports_old_news() -> None:
+    one, two = pair()
+    lease = two.acquire()
+    one.attempt(limited(10))
+    two.pool.release(lease, RateLimited("limit"))
+    entry = one.store.cooldown(ACCOUNT)
+    assert entry is not None
+    assert (entry.epoch, entry.ejections) == (1, 1)
+
+
+def test_a_closed_pool_hears_no_more_but_takes_its_leases_back() -> None:
+    one, two = pair()
+    lease = two.acquire()
+    two.pool.close()
+    two.pool.close()
+    one.attempt(limited())
+    two.pool.release(lease)
+    assert (two.states(), two.status().in_flight) == (["healthy", "healthy"], 0)
+
+
+@pytest.mark.parametrize(
+    "scope", [Scope("account", "gone/0"), Scope("model", "gone/0", "m"), Scope("origin", "https://gone:443")], ids=str
+)
+def test_news_of_an_account_that_is_not_configured_are_ignored(scope: Scope) -> None:
+    rig = Rig(1)
+    before = rig.pool.snapshot()
+    rig.store.merge(scope, Cooldown(state="cooling", until=START + 60, epoch=9))
+    assert rig.pool.snapshot() == before
+
+
+def test_an_account_whose_entry_was_evicted_is_still_closed() -> None:
+    """The store is bounded and may forget what is alive; the pool decides by what it holds itself."""
+    clock = Clock()
+    rig = Rig(2, clock=clock, store=MemoryStore(clock, max_cooldowns=1))
+    rig.attempt(limited())
+    rig.attempt(limited())
+    with pytest.raises(PoolExhausted):
+        rig.acquire()
+    assert rig.store.cooldown(ACCOUNT) is None
+
+
+def test_old_news_change_nothing() -> None:
+    rig = Rig(1)
+    rig.attempt(limited())
+    before = rig.pool.snapshot()
+    rig.store.merge(ACCOUNT, Cooldown(state="cooling", until=START + 1, epoch=0))
+    assert rig.pool.snapshot() == before
