@@ -28,8 +28,6 @@ MAX_RETRY_AFTER_S: Final = 3_600.0
 MAX_RESET_S: Final = 86_400.0
 """A daily window is the longest that any vendor has."""
 
-# --- of a caller's request --------------------------------------------------------------------------------------------
-
 FORWARDED: Final = frozenset({"anthropic-beta", "anthropic-version", "idempotency-key", "openai-beta"})
 """What may reach an upstream of the same protocol. Never what names an account: the accounts are ours."""
 
@@ -95,9 +93,6 @@ def single(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
             f"The header {name.decode('latin-1')} is there twice, with different values.", code="ambiguous_header"
         )
     return values.pop() if values else None
-
-
-# --- of an upstream's answer ------------------------------------------------------------------------------------------
 
 
 def relayed_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
@@ -168,9 +163,6 @@ def rate_windows(headers: Mapping[str, str], wall_now_s: float) -> dict[Resource
         if number is not None:
             found.setdefault(resource, {})["reset_s" if what == "reset" else what] = number
     return {resource: msgspec.convert(fields, RateWindow) for resource, fields in found.items()}
-
-
-# --- numbers and times ------------------------------------------------------------------------------------------------
 
 
 def reset_s(value: str, wall_now_s: float) -> float | None:
