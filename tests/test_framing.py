@@ -199,6 +199,12 @@ class TestEndOfStream:
         decoder.feed(b"data: 1\n\n: bye\n\n\n")
         assert not decoder.has_tail
 
+    @pytest.mark.parametrize("blank_line", [b"\n\n", b"\r\n\r\n", b"\r\r", b"\r\r\n", b"\n\r\n", b"\r\n\n", b"\n\r"])
+    def test_no_part_of_a_blank_line_is_a_tail(self, blank_line: bytes) -> None:
+        decoder = SSEDecoder()
+        assert [Frame(b"", b"1")] == decoder.feed(b"data: 1" + blank_line)
+        assert not decoder.has_tail
+
     def test_the_tail_of_a_stream_can_still_be_read_as_a_frame(self) -> None:
         splitter = FrameSplitter()
         splitter.feed(b"data: 1\n\ndata: [DONE]\n")
@@ -209,6 +215,11 @@ class TestLimit:
     def test_an_event_of_the_limit_passes_F62(self) -> None:
         decoder = SSEDecoder(max_event_bytes=32)
         assert [Frame(b"", b"x" * 24)] == decoder.feed(b"data: " + b"x" * 24 + b"\n\n")
+        assert decoder.failure is None
+
+    def test_an_event_of_the_limit_passes_among_others_F62(self) -> None:
+        decoder = SSEDecoder(max_event_bytes=32)
+        assert len(decoder.feed(b"data: 1\n\n" + b"data: " + b"x" * 24 + b"\n\n" + b"data: 2\n\n")) == 3
         assert decoder.failure is None
 
     @pytest.mark.parametrize("size", [1, 7, 16, 1000])
