@@ -74,9 +74,9 @@ async def test_events_follow_the_grammar() -> None:
     *events, rest = answer.text.split("\n\n")
     assert rest == ""
     named = [event.removeprefix("event: ").split("\ndata: ") for event in events]
-    datas = [json.loads(data) for _, data in named]
-    assert [name for name, _ in named] == [data["type"] for data in datas]
-    start, ping, *blocks, delta, stop = datas
+    payloads = [json.loads(data) for _, data in named]
+    assert [name for name, _ in named] == [data["type"] for data in payloads]
+    start, ping, *blocks, delta, stop = payloads
     signature = blocks[2]["delta"].pop("signature")
     assert start["message"]["content"] == []
     assert (start["message"]["stop_reason"], start["message"]["usage"]["output_tokens"]) == (None, 1)
