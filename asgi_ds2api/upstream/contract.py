@@ -1,8 +1,8 @@
 """What the gateway asks of an HTTP client: open one exchange, read its body, close it.
 
 Two clients stand behind this contract (``wire``, ``httpx_client``); one test class runs over both. Nothing here knows
-of protocols, accounts or retries. All failures leave as ``UpstreamError``: no text of the client library, no byte of
-the upstream and no header of ours is in their message.
+of protocols, accounts or retries. What an upstream does wrong leaves as ``UpstreamError``, what this machine lacks as
+``CapacityError``: no text of the client library, no byte of the upstream and no header of ours is in their message.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of one exchange. Seconds are of the injected clock."""
+    """Bounds of one exchange. Seconds are of the event loop's clock."""
 
     connect_s: float = 5.0
     """DNS, TCP and TLS together."""
@@ -49,7 +49,7 @@ class UpstreamResponse(Protocol):
 
     @property
     def headers(self) -> Headers:
-        """As received, names in lower case."""
+        """As received, names in lower case: a ``content-encoding`` says what `read` has undone."""
         ...
 
     async def read(self) -> bytes:
@@ -71,13 +71,16 @@ class Upstream(Protocol):
     """A client for one origin and its TLS settings. It follows no redirect, keeps no cookie, reads no environment."""
 
     async def open(self, request: UpstreamRequest) -> UpstreamResponse:
-        """Send the request and wait for the head of the answer.
+        """Send the request and wait for the head of the answer. A 3xx is an answer like another.
 
         Raises:
-            Unreachable: No connection was made: nothing was sent.
+            Unreachable: No connection was made, or it was gone before the whole request was out.
             Timeout: To connect (``may_be_billed`` is false), or to answer (true).
             Interrupted: The connection was lost after the request went out and before a head came.
             Malformed: The head is not HTTP, or breaks a limit.
+            QueueTimeout: All connections of this client are in use, and none came free within ``Limits.connect_s``.
+            NoCapacity: This machine has no socket left.
+            InternalError: The request cannot be written: a header or the URL holds what neither may hold.
         """
         ...
 
