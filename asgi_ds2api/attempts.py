@@ -28,7 +28,7 @@ from .errors import (
     Timeout,
     UpstreamError,
 )
-from .headers import retry_after_s
+from .headers import relayed_headers, retry_after_s
 from .observe import Attempt
 from .pool.model import Candidate, Lease, Plan
 from .pool.pool import Pool
@@ -47,6 +47,8 @@ MAX_REPAIRS = 3
 """Each removes one thing that an upstream objected to, on the same account."""
 MAX_HELD_BYTES = 65_536
 """Most that is held back before the first meaningful event."""
+OURS = frozenset({b"content-type", b"request-id", b"x-request-id", b"retry-after", b"retry-after-ms"})
+"""Headers that an upstream may send and that this gateway says for itself."""
 HTML = ("text/html", "application/xhtml+xml")
 
 
@@ -301,10 +303,10 @@ class Attempts:
             body = await _whole_body(response, self._timing.max_event_bytes)
             if not self._envelope.stream:
                 out = transcoder.stream_as_whole(body) if is_stream else transcoder.whole(body)
-                await self._send_whole(transcoder, lease, out)
+                await self._send_whole(lease, response, out)
             else:
                 out = transcoder.whole_as_stream(body)
-                await self._commit(transcoder, lease)
+                await self._commit(lease, response)
                 await self._reply.end(out)
         except UpstreamError as error:
             error.may_be_billed = isinstance(error, Malformed | Interrupted | Timeout)
@@ -323,7 +325,7 @@ class Attempts:
                     if data:
                         continue
                     break
-                await self._commit(transcoder, lease)
+                await self._commit(lease, response)
                 out, held = held, b""
             if out and not transcoder.is_complete:
                 await self._reply.write(out)
@@ -336,19 +338,20 @@ class Attempts:
         if not transcoder.is_complete:
             raise Interrupted("The upstream's answer broke off.", code="incomplete_stream")
 
-    async def _send_whole(self, transcoder: Transcoder, lease: Lease, body: bytes) -> None:
+    async def _send_whole(self, lease: Lease, response: UpstreamResponse, body: bytes) -> None:
         self.is_committed = True
         self.committed_at = anyio.current_time()
-        headers = [(b"content-type", b"application/json"), *self._headers(lease), *self._notice_headers(lease)]
+        headers = [(b"content-type", b"application/json"), *self._headers(lease), *self._told(lease, response)]
         await self._reply.whole(200, headers, body)
 
-    async def _commit(self, transcoder: Transcoder, lease: Lease) -> None:
+    async def _commit(self, lease: Lease, response: UpstreamResponse) -> None:
         """From here on the answer is this upstream's. The status line may be out already: a heartbeat sends it too."""
         self.is_committed = True
         self.committed_at = anyio.current_time()
         self._scope.deadline = self.committed_at + self._timing.stream_s
+        self._pool.answered(lease)
         if not self._reply.is_started:
-            await self._reply.start(200, [*self._stream_headers(lease), *self._notice_headers(lease)])
+            await self._reply.start(200, [*self._stream_headers(lease), *self._told(lease, response)])
 
     async def break_off(self, error: GatewayError) -> None:
         """Tell a caller whose stream has begun why it ends here; cut the connection of one that does not read."""
@@ -382,9 +385,12 @@ class Attempts:
             *answer_headers.route(served, len(self.log) + 1, with_account=self._show_account),
         ]
 
-    def _notice_headers(self, lease: Lease) -> list[tuple[bytes, bytes]]:
+    def _told(self, lease: Lease, response: UpstreamResponse) -> list[tuple[bytes, bytes]]:
+        """Return what the upstream's head and the translation tell: vendor headers within one protocol, Notices."""
         side = self._upstreams[lease.candidate.account.upstream]
-        return [] if side.on_unsupported == "drop" else answer_headers.notices(self.notices)
+        is_same = side.codec.NAME == self._face.NAME
+        vendors = [pair for pair in relayed_headers(response.headers) if pair[0] not in OURS] if is_same else []
+        return vendors if side.on_unsupported == "drop" else vendors + answer_headers.notices(self.notices)
 
 
 def _attempt_record(lease: Lease, error: UpstreamError | None, is_settled: bool, duration_s: float) -> Attempt:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
+from msgspec import Raw
 
-from .canonical import Event, Finish, Model, Notices, ProtocolName, Request, Response, TokenCount, Usage
+from .canonical import Event, Finish, Model, Notices, Opaque, ProtocolName, Request, Response, TokenCount, Usage
 from .errors import GatewayError, Refused, UpstreamError
 from .profiles import Profile
 
@@ -278,6 +279,10 @@ class Codec(Protocol):
 
     def StreamEncoder(self, envelope: Envelope, notices: Notices) -> EventEncoder:
         """Return a fresh encoder for one answer."""
+        ...
+
+    def join_opaque(self, block: Opaque, deltas: Sequence[Raw]) -> Opaque:
+        """Return an opaque block of this protocol with its deltas put in, for ``fold``."""
         ...
 
     def StreamTap(self, profile: Profile, max_event_bytes: int) -> StreamTap:

@@ -26,7 +26,7 @@ from .errors import (
     ShuttingDown,
     UnknownModel,
 )
-from .headers import request_id_from
+from .headers import read_headers, request_id_from
 from .inbound import ClientGone, InboundLimits, Receive, Scope, Send, judge_content_type, judge_head, read_body
 from .json_guard import check_document
 from .observe import Observatory, Record, Result
@@ -44,7 +44,6 @@ LAST_WORDS_S = 1.0
 """What a request that the server cancels may still take to say so to its caller."""
 LIVENESS_PATHS = frozenset({"", "/"})
 _QUERY = frozenset({"limit", "after_id", "before_id", "api-version", "alt", "beta"})
-_UNREAD_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "host"})
 
 
 class Engine(msgspec.Struct, kw_only=True):
@@ -85,8 +84,8 @@ class Exchange:
         self._scope = scope
         self._receive = receive
         self._reply = Reply(send, is_head=scope["method"] == "HEAD")
-        self._call = HTTPCall(method=scope["method"], path=path, headers=_text_headers(scope), query={})
-        self._request_id = request_id_from(self._call.headers.get("x-request-id")) or engine.new_id()
+        self._call = HTTPCall(method=scope["method"], path=path)
+        self._request_id = engine.new_id()
         self._face = engine.routes.face_of(self._call)
         self._started = anyio.current_time()
         self._operation = ""
@@ -136,6 +135,9 @@ class Exchange:
     # --- before the upstream ------------------------------------------------------------------------------------------
 
     async def _answer(self) -> None:
+        self._call = msgspec.structs.replace(self._call, headers=read_headers(self._scope["headers"]))
+        self._request_id = request_id_from(self._call.headers.get("x-request-id")) or self._request_id
+        self._face = self._engine.routes.face_of(self._call)
         if self._call.path in LIVENESS_PATHS:
             await self._greet()
             return
@@ -332,16 +334,6 @@ class Exchange:
             first_byte_s=None if first_byte is None else first_byte - self._started,
             duration_s=anyio.current_time() - self._started,
         )
-
-
-def _text_headers(scope: Scope) -> dict[str, str]:
-    """Return the headers that a codec may read, repeated ones joined by commas; credentials are not among them."""
-    found: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        if name not in _UNREAD_HEADERS:
-            found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
 
 
 def _query(scope: Scope) -> dict[str, str]:

@@ -32,7 +32,7 @@ from .canonical import (
 from .canonical import Reasoning as ReasoningBlock
 from .codec import AnswerFacts, Codec, Envelope, HTTPCall
 from .errors import GatewayError, Malformed, Refused, Unsupported, UpstreamError
-from .fold import fold, unfold
+from .fold import fold, merge_usage, unfold
 from .profiles import Profile
 from .shims import Shim
 
@@ -336,7 +336,7 @@ class Translate:
 
     def _encode_whole(self, response: Response) -> bytes:
         if self._shims:
-            response = fold(self._undo(unfold(response)))
+            response = fold(self._undo(unfold(response)), self._side.codec.join_opaque)
         self._characters = sum(len(block.text) for choice in response.choices for block in choice.blocks
                                if isinstance(block, Text | ReasoningBlock))  # fmt: skip
         if response.usage is None:
@@ -413,13 +413,6 @@ def reject_losses(notices: Sequence[Notice]) -> None:
             )
 
 
-def merge_usage(earlier: Usage, later: Usage) -> Usage:
-    """Return the later figures, and the earlier ones where a later one is missing."""
-    told = {name: value for name in Usage.__struct_fields__ if (value := getattr(later, name)) is not None}
-    told["extras"] = {**earlier.extras, **later.extras}
-    return msgspec.structs.replace(earlier, **told)
-
-
 def facts_of(response: Response) -> AnswerFacts:
     """Return what the Record tells of a whole answer."""
     return AnswerFacts(model=response.model, usage=response.usage, finish=response.choices[0].finish)
@@ -439,4 +432,4 @@ def decode_whole_stream(side: Side, body: bytes) -> Response:
         raise decoder.failure
     if not decoder.is_complete:
         raise Malformed("The upstream's answer is not a complete stream.")
-    return fold(events)
+    return fold(events, side.codec.join_opaque)
