@@ -6,7 +6,7 @@ upstream, whichever await that happens in.
 """
 
 import logging
-from collections.abc import Callable, Mapping, MutableSet
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import parse_qsl
 
 import anyio
@@ -46,6 +46,36 @@ LIVENESS_PATHS = frozenset({"", "/"})
 _QUERY = frozenset({"limit", "after_id", "before_id", "api-version", "alt", "beta"})
 
 
+class ActiveSet:
+    """The requests that are being answered."""
+
+    def __init__(self) -> None:
+        self._members: set[Exchange] = set()
+        self._emptied: anyio.Event | None = None
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator["Exchange"]:
+        return iter(tuple(self._members))
+
+    def add(self, exchange: "Exchange") -> None:
+        """Note that a request began."""
+        self._members.add(exchange)
+
+    def discard(self, exchange: "Exchange") -> None:
+        """Note that a request ended."""
+        self._members.discard(exchange)
+        if not self._members and self._emptied is not None:
+            self._emptied.set()
+
+    async def wait_empty(self) -> None:
+        """Return when no request is left."""
+        if self._members:
+            self._emptied = anyio.Event()
+            await self._emptied.wait()
+
+
 class Engine(msgspec.Struct, kw_only=True):
     """What every exchange needs; made once by the Gateway, replaced as a whole on reload."""
 
@@ -64,7 +94,7 @@ class Engine(msgspec.Struct, kw_only=True):
     show_account: bool
     new_id: Callable[[], str]
     wall_now: Callable[[], float]
-    active: MutableSet["Exchange"]
+    active: ActiveSet
     is_draining: bool = False
 
 
