@@ -124,6 +124,7 @@ class Exchange:
         self._attempts: Attempts | None = None
         self._decoded: Request | None = None
         self._is_gone = False
+        self._cut_reason: GatewayError | None = None
 
     async def run(self) -> None:
         """Answer the request. Raises nothing but the server's own cancellation."""
@@ -158,7 +159,8 @@ class Exchange:
             await self._refuse(error)
 
     def cut(self, reason: GatewayError) -> None:
-        """End the request now, because the gateway shuts down."""
+        """End the request now, because the gateway shuts down; one that is still being sent ends when it is read."""
+        self._cut_reason = reason
         if self._attempts is not None:
             self._attempts.cut(reason)
 
@@ -201,6 +203,8 @@ class Exchange:
             peeked, model=match.model or peeked.model, request_id=self._request_id, created=int(self._engine.wall_now())
         )
         targets = self._targets(self._envelope.model)
+        if self._cut_reason is not None:
+            raise self._cut_reason
         if match.operation == "count_tokens" and not self._can_count(targets[0]):
             await self._send_json(match.codec.encode_token_count(self._estimate()))
             return
