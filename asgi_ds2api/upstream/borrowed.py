@@ -18,9 +18,10 @@ Errors are told apart by their classes and, where httpx has one class for severa
 themselves go nowhere.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
+import anyio
 import httpcore
 import httpx
 
@@ -62,7 +63,7 @@ class BorrowedClient:
             "connect": limits.connect_s,
             "pool": limits.connect_s,
             "write": limits.write_s,
-            "read": max(limits.first_byte_s, limits.idle_s),  # the nearer limits are the actor's
+            "read": max(limits.first_byte_s, limits.idle_s),  # `Progress` and `_Bounded` are nearer
         }
         outgoing = httpx.Request(
             request.method,
@@ -76,8 +77,9 @@ class BorrowedClient:
         self._response = await self._client._transport_for_url(outgoing.url).handle_async_request(outgoing)
         assert isinstance(self._response.stream, httpx.AsyncByteStream)
         self._body = aiter(self._response.stream)
+        body = _Bounded(self._body, progress)
         headers = tuple((name.lower(), value) for name, value in self._response.headers.raw)
-        return Answer(self._response.status_code, headers, self._body)
+        return Answer(self._response.status_code, headers, body)
 
     @contextmanager
     def errors(self, progress: Progress) -> Iterator[None]:
@@ -91,13 +93,16 @@ class BorrowedClient:
         """Give the connection back, or drop it if the answer was not read to its end."""
         if self._unused is not None:
             await self._unused.aclose()
-        if self._response is not None:
-            await self._response.aclose()
-            if self._body is not None and self._response.extensions.get("http_version", b"").startswith(b"HTTP/1"):
-                # The connection is closed, and httpcore's generators find out: see `FreshConnection.close`.
-                with suppress(httpx.TransportError):
-                    async for _ in self._body:
-                        pass
+        if self._response is None or self._body is None:
+            return
+        await self._response.aclose()
+        if self._response.extensions.get("http_version", b"").startswith(b"HTTP/1"):
+            # The connection is closed, and httpcore's generators find out: see `FreshConnection.close`.
+            with suppress(httpx.TransportError):
+                async for _ in self._body:
+                    pass
+        elif isinstance(self._body, AsyncGenerator):
+            await self._body.aclose()
 
     def _note(self, event: str, info: dict[str, object], progress: Progress) -> None:
         """Follow the making of a connection: httpcore forgets one whose TLS handshake is cancelled."""
@@ -108,6 +113,23 @@ class BorrowedClient:
             progress.securing()
         elif event.endswith(".send_request_headers.started") and isinstance(subject, httpcore.Request):
             self._unused = self._unused if subject.method == b"CONNECT" else None
+
+
+class _Bounded:
+    """A body that may be silent for ``Limits.idle_s``, whatever the transport makes of httpx's time limits."""
+
+    def __init__(self, body: AsyncIterator[bytes], progress: Progress) -> None:
+        self._body = body
+        self._progress = progress
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with anyio.move_on_after(self._progress.limits.idle_s) as silence:
+            return await anext(self._body)
+        assert silence.cancelled_caught
+        raise self._progress.timed_out()
 
 
 def _error(exc: httpx.TransportError, progress: Progress) -> GatewayError:

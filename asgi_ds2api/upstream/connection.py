@@ -175,10 +175,11 @@ class Line(httpcore.AsyncNetworkStream):
         if self._progress.phase is Phase.SENDING:
             self._progress.waiting()  # the upload was given up
         is_head = self._progress.phase is not Phase.READING
-        if is_head and self._head_bytes >= self._progress.limits.max_header_bytes:
+        limits = self._progress.limits
+        if is_head and self._head_bytes >= limits.max_header_bytes:
             raise failure("bad_protocol")
         try:
-            data = self._early.popleft() if self._early else await self._stream.receive(READ_BYTES)
+            data = self._early.popleft() if self._early else await self._receive(None if is_head else limits.idle_s)
         except anyio.EndOfStream:
             self._dialler.is_eof = True
             if is_head:
@@ -199,6 +200,14 @@ class Line(httpcore.AsyncNetworkStream):
         if info == "ssl_object":
             return self._stream.extra(anyio.streams.tls.TLSAttribute.ssl_object, None)
         return None
+
+    async def _receive(self, limit_s: float | None) -> bytes:
+        data: bytes | None = None
+        with anyio.move_on_after(limit_s):
+            data = await self._stream.receive(READ_BYTES)
+        if data is None:
+            raise self._progress.timed_out()
+        return data
 
     def _lost(self) -> GatewayError:
         if self._progress.phase in (Phase.CONNECTING, Phase.SECURING):

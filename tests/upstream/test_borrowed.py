@@ -6,7 +6,7 @@ import anyio
 import httpx
 import pytest
 
-from asgi_ds2api.errors import GatewayError, Interrupted, Malformed, QueueTimeout, Unreachable
+from asgi_ds2api.errors import GatewayError, InternalError, Interrupted, Malformed, QueueTimeout, Unreachable
 from asgi_ds2api.upstream.httpx_client import HttpxUpstream
 from tests.support.http_bytes import response
 from tests.support.script import Expect, Send
@@ -72,6 +72,7 @@ async def test_mounts_and_mock_transports_are_used() -> None:
         (httpx.RemoteProtocolError("SECRET"), Malformed, "bad_protocol"),
         (httpx.RemoteProtocolError("<StreamReset stream_id:1, error_code:1>"), Interrupted, "connection_lost"),
         (httpx.ProxyError("SECRET"), Unreachable, "proxy_failed"),
+        (httpx.LocalProtocolError("SECRET"), InternalError, "internal_error"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
@@ -100,12 +101,26 @@ async def test_error_that_is_none_of_httpx_reaches_who_asked() -> None:
                 await fetch(upstream, ask("http://mocked.invalid"))
 
 
-async def test_silent_stream_of_a_mock_is_bounded_too() -> None:
-    class Silent(httpx.AsyncByteStream):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b"hello"
-            await anyio.sleep_forever()
+class Silent(httpx.AsyncByteStream):
+    """Begins, and does not go on."""
 
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield an empty piece, a piece, and then nothing."""
+        yield b""
+        yield b"hello"
+        await anyio.sleep_forever()
+
+
+async def test_stream_of_a_mock_can_be_left() -> None:
+    """An empty piece is not the end."""
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Silent()))
+    async with httpx.AsyncClient(transport=transport) as own:
+        answer = await HttpxUpstream(client=own).open(ask("http://mocked.invalid"))
+        assert await answer.read() == b"hello"
+        await answer.close()
+
+
+async def test_silent_stream_of_a_mock_is_bounded_too() -> None:
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Silent()))
     async with httpx.AsyncClient(transport=transport) as own:
         error = await failure_of(HttpxUpstream(client=own), ask("http://mocked.invalid", idle_s=SHORT_S))

@@ -3,6 +3,7 @@
 import errno
 import socket
 import ssl
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -14,6 +15,7 @@ from asgi_ds2api.upstream.contract import Limits
 from asgi_ds2api.upstream.failures import connect_failure
 from asgi_ds2api.upstream.httpx_client import HttpxUpstream
 from asgi_ds2api.upstream.progress import Progress
+from asgi_ds2api.upstream.tls import TLSSettings
 from tests.support.http_bytes import head, response
 from tests.support.script import Expect, ExpectBytes, Hold, Reset, Send
 from tests.support.waiting import Gate
@@ -84,6 +86,15 @@ async def test_machine_without_sockets_blames_no_upstream(
     with pytest.raises(NoCapacity) as caught:
         await make_client().open(ask("http://upstream.invalid"))
     assert (caught.value.code, caught.value.retry_after_s) == (code, 1.0)
+
+
+async def test_tls_files_that_cannot_be_used_are_told_to_the_log_alone(tmp_path: Path, setup: object) -> None:
+    client = HttpxUpstream(tls=TLSSettings(ca_file=str(tmp_path / "none.pem")))
+    with pytest.raises(Unreachable) as caught:
+        await client.open(ask("https://upstream.invalid"))
+    assert caught.value.code == "tls_setup_failed"
+    assert str(tmp_path) not in str(caught.value)
+    assert str(tmp_path) in caught.value.detail
 
 
 async def test_client_belongs_to_one_event_loop(make_client: MakeClient, stage: Stage) -> None:
