@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from ..state.contract import Cooldown, Scope, StateStore, merged
 from . import health
-from .health import HEALTHY, Cooling, Disabled, Healthy, State
+from .health import HEALTHY, Cooling, Disabled, Healthy, Probing, State
 from .model import StateName
 
 _log = logging.getLogger("asgi_ds2api.pool")
@@ -29,15 +29,17 @@ class Tally:
     Attributes:
         limit: How many of them an effect with a ceiling may close.
         capped: How many such an effect has closed.
-        disabled: How many are disabled, for whatever reason.
+        disabled: How many are disabled, whether or not they are being probed.
+        probed: How many wait for the outcome of a probe.
     """
 
-    __slots__ = ("__weakref__", "capped", "disabled", "limit")
+    __slots__ = ("__weakref__", "capped", "disabled", "limit", "probed")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.capped = 0
         self.disabled = 0
+        self.probed = 0
 
     def add(self, state: State, sign: int) -> None:
         """Count a gate in (1) or out (-1)."""
@@ -48,25 +50,29 @@ class Tally:
                 self.disabled += sign
             case _:
                 pass
+        if isinstance(state, Probing):
+            self.probed += sign
 
 
 class Peers:
-    """The accounts of one upstream, as far as ceilings go.
+    """The accounts of one upstream, and their origins, counted.
 
     Args:
-        size: How many they are.
+        size: How many accounts they are.
+        origins: On how many origins.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, origins: int) -> None:
         self._size = size
         self.accounts = Tally(health.ceiling(size))
-        self._absent: WeakValueDictionary[str, Tally] = WeakValueDictionary()
+        self.origins = Tally(health.ceiling(origins))
+        self._models: WeakValueDictionary[str, Tally] = WeakValueDictionary()
 
-    def without(self, model: str) -> Tally:
-        """Return the tally of accounts that do not know a model. One is left, so that the upstream says so itself."""
-        tally = self._absent.get(model)
+    def for_model(self, model: str) -> Tally:
+        """Return the tally of the accounts for one model. One is left to say itself that it does not know it."""
+        tally = self._models.get(model)
         if tally is None:
-            tally = self._absent[model] = Tally(self._size - 1)
+            tally = self._models[model] = Tally(self._size - 1)
         return tally
 
 
@@ -112,7 +118,7 @@ class AccountGate(Gate):
 
     def narrow(self, model: str) -> "ModelGate":
         """Return the gate for one model: the one that is there, else a new one, which `Gates.move` will keep."""
-        return self.models.get(model) or ModelGate(self, model, self._peers.without(model))
+        return self.models.get(model) or ModelGate(self, model, self._peers.for_model(model))
 
 
 class ModelGate(Gate):

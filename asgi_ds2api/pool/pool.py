@@ -15,7 +15,7 @@ from ..errors import CapacityError, NoCapacity, PoolExhausted, UpstreamError
 from ..state.contract import Scope, StateStore
 from . import health
 from .evidence import effect_of
-from .gates import AccountGate, Gate, Gates, Peers, Tally
+from .gates import AccountGate, Gate, Gates, Peers
 from .health import Rng
 from .model import (
     Account,
@@ -44,8 +44,8 @@ _WIDTH: dict[ScopeKind, int] = {"origin": 0, "account": 1, "model": 2}
 """Place of a scope among the gates of a candidate, widest first."""
 MODELS_PER_ACCOUNT = 64
 MIN_MODEL_GATES = 10_000
-SPENT_WAIT_S = 1.0
-"""What a caller is told to wait when everybody who is open was tried."""
+SHORT_WAIT_S = 1.0
+"""What a caller is told to wait for a probe that is on its way, and when everybody who is open was tried."""
 
 
 class _Server:
@@ -69,7 +69,7 @@ class _Group:
     __slots__ = ("peers", "rotation", "servers", "slots")
 
     def __init__(self, accounts: Sequence[Account], strategy: StrategyName) -> None:
-        self.peers = Peers(len(accounts))
+        self.peers = Peers(len(accounts), len({account.origin for account in accounts}))
         self.rotation = Rotation([account.weight for account in accounts], STRATEGIES[strategy])
         self.slots: list[_Slot] = []
         self.servers: dict[Origin, _Server] = {}
@@ -92,16 +92,18 @@ class _Slot:
         self.failed = 0
         self.abandoned = 0
 
-    def gates(self, model: str) -> list[Gate]:
+    def gates(self, model: str) -> tuple[Gate, ...]:
         """Return the gates that a request for ``model`` passes, widest first; the third only if it is known."""
-        gates: list[Gate] = [self.server.gate, self.gate]
-        if self.gate.models and (gate := self.gate.models.get(model)) is not None:
-            gates.append(gate)
-        return gates
+        narrow = self.gate.models.get(model)
+        return (self.server.gate, self.gate) if narrow is None else (self.server.gate, self.gate, narrow)
 
     def opens_at(self, model: str) -> float:
         """Return when the last of the gates opens."""
-        return max([-inf, *[health.opens_at(gate.state) for gate in self.gates(model) if not gate.is_healthy]])
+        latest = -inf
+        for gate in self.gates(model):
+            if not gate.is_healthy:
+                latest = max(latest, health.opens_at(gate.state))
+        return latest
 
 
 class Pool:
@@ -149,9 +151,8 @@ class Pool:
             group = self._groups[upstream] = _Group(members, strategy)
             for account in members:
                 self._add(account, group)
-            tally = Tally(health.ceiling(len(group.servers)))
             for server in group.servers.values():
-                server.gate.tallies.append(tally)
+                server.gate.tallies.append(group.peers.origins)
                 server.rotations.append(group.rotation)
 
     def _add(self, account: Account, group: _Group) -> None:
@@ -201,7 +202,8 @@ class Pool:
             A lease, to be given back with `release` or `abandon`, exactly once.
 
         Raises:
-            PoolExhausted: Nobody is open and untried. ``retry_after_s`` is that of the soonest.
+            PoolExhausted: Nobody is open and untried. ``retry_after_s`` is that of the soonest; short, if a probe is on
+                its way whose outcome may open somebody any moment.
             NoCapacity: Every account is disabled. ``retry_after_s`` is that of the next probe.
         """
         now = self._now()
@@ -261,7 +263,9 @@ class Pool:
 
     def _nobody(self, plan: Plan, now: float) -> CapacityError:
         soonest = min([inf, *[self._soonest(tier, now) for tier in plan.tiers]])
-        wait_s = SPENT_WAIT_S if soonest == inf else ceil((soonest - now) * 1000) / 1000
+        wait_s = SHORT_WAIT_S if soonest == inf else ceil((soonest - now) * 1000) / 1000
+        if any(self._is_probed(tier) for tier in plan.tiers):
+            wait_s = min(wait_s, SHORT_WAIT_S)
         if all(self._is_disabled(tier) for tier in plan.tiers):
             return NoCapacity("No account for this model may be used at present.", retry_after_s=wait_s)
         return PoolExhausted("Every account for this model is cooling down. Try again later.", retry_after_s=wait_s)
@@ -271,16 +275,25 @@ class Pool:
         if tier.only is not None:
             times = [self._slots[account].opens_at(tier.model) for account in tier.only]
             return min([inf, *[time for time in times if time > now]])
-        ring = group.rotation.ring(tier.model)
-        soonest = ring.soonest(lambda index: group.slots[index].opens_at(tier.model))
+        ring, slots = group.rotation.ring(tier.model), group.slots
         together = _common_opening(group)
-        return min(soonest, together) if together > now and ring.has_line else soonest
+        if together > now and ring.pick(together, lambda index: slots[index].opens_at(tier.model), ()) is not None:
+            return together
+        return ring.soonest(lambda index: slots[index].opens_at(tier.model))
+
+    def _is_probed(self, tier: Tier) -> bool:
+        if tier.only is None:
+            peers = self._groups[tier.upstream].peers
+            return bool(peers.accounts.probed or peers.origins.probed or peers.for_model(tier.model).probed)
+        gates = [gate for account in tier.only for gate in self._slots[account].gates(tier.model)]
+        return any(isinstance(gate.state, health.Probing) for gate in gates)
 
     def _is_disabled(self, tier: Tier) -> bool:
-        group = self._groups[tier.upstream]
         if tier.only is None:
+            group = self._groups[tier.upstream]
             return group.peers.accounts.disabled == len(group.slots)
-        return all(isinstance(health.closed(self._slots[a].gate.state), health.Disabled) for a in tier.only)
+        states = [self._slots[account].gate.state for account in tier.only]
+        return all(isinstance(health.closed(state), health.Disabled) for state in states)
 
     # --- reporting ----------------------------------------------------------------------------------------------------
 
@@ -357,7 +370,7 @@ class Pool:
         now, width = self._now(), _WIDTH["account" if isinstance(effect, Disable) else effect.scope]
         gates = slot.gates(lease.candidate.model)
         if width == len(gates):
-            gates.append(slot.gate.narrow(lease.candidate.model))
+            gates = (*gates, slot.gate.narrow(lease.candidate.model))
         for place, (gate, seen) in enumerate(zip(gates, lease.epochs, strict=False)):
             if place == width:
                 state = health.failed(gate.state, effect, seen=seen, now=now, rng=self._rng, has_room=gate.has_room)

@@ -98,7 +98,7 @@ class Ring:
         """Return the first in line who is open and is not passed over; None: there is none.
 
         Args:
-            now: The present.
+            now: The present, or a time to come: then it tells who would be picked, as things stand.
             opens_at: Asked about whoever comes to the front.
             passed_over: A few, who keep their place.
         """
@@ -135,11 +135,6 @@ class Ring:
             heappop(self._parked)
             self._park(index, actual)
         return inf
-
-    @property
-    def has_line(self) -> bool:
-        """Whether anybody is in line, as far as is known."""
-        return bool(self._line)
 
     def wake(self, index: int) -> None:
         """Put an account back in line, if it is parked."""

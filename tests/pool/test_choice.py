@@ -121,6 +121,13 @@ def test_turns_of_bound_requests_count_for_the_others() -> None:
     assert rig.labels(3) == ["1", "2", "0"]
 
 
+def test_bound_requests_count_against_an_accounts_share_and_nobody_elses() -> None:
+    rig = Rig(3, strategy="weighted")
+    for _ in range(5):
+        rig.pool.acquire(rig.bound("openai/2"))
+    assert rig.labels(12) == ["0", "1"] * 5 + ["2", "0"]
+
+
 @pytest.mark.parametrize("allowed", [["openai/9"], ["local/0"], []], ids=["gone", "of no target", "none"])
 def test_a_plan_without_an_allowed_account_is_empty(allowed: list[str]) -> None:
     rig = Rig([*accounts(1), *accounts(1, "local")])

@@ -304,6 +304,23 @@ def test_F98_the_soonest_of_all_tiers_is_told() -> None:
     assert caught.value.retry_after_s == 10.0
 
 
+@pytest.mark.parametrize(
+    "error",
+    [limited(7), limited(7, by_model=True), Overloaded("full", upstream_status=503, retry_after_s=7)],
+    ids=["account", "model", "origin"],
+)
+@pytest.mark.parametrize("is_bound", [False, True])
+def test_F98_while_a_probe_is_on_its_way_the_wait_is_short(error: UpstreamError, is_bound: bool) -> None:
+    """It may open the account any moment; the end of its lease would be a long time to tell a caller."""
+    rig = Rig(1)
+    rig.attempt(error)
+    rig.clock.now += 7
+    rig.acquire()
+    with pytest.raises(PoolExhausted) as caught:
+        rig.pool.acquire(rig.bound("openai/0") if is_bound else rig.plan())
+    assert caught.value.retry_after_s == 1.0
+
+
 def test_F98_a_pause_that_grew_meanwhile_is_told_as_it_is_now() -> None:
     rig = Rig(2)
     leases = [rig.acquire() for _ in range(4)]
@@ -315,6 +332,42 @@ def test_F98_a_pause_that_grew_meanwhile_is_told_as_it_is_now() -> None:
     with pytest.raises(PoolExhausted) as caught:
         rig.acquire()
     assert caught.value.retry_after_s == 20.0
+
+
+def test_F98_once_the_probe_has_failed_the_whole_wait_is_told() -> None:
+    rig = Rig(1)
+    rig.attempt(limited(7))
+    rig.clock.now += 7
+    rig.attempt(limited(60))
+    with pytest.raises(PoolExhausted) as caught:
+        rig.acquire()
+    assert caught.value.retry_after_s == 60.0
+
+
+@pytest.mark.parametrize("is_parked", [False, True])
+def test_F98_an_origin_that_opens_sooner_than_its_accounts_is_not_told(is_parked: bool) -> None:
+    rig = Rig(2)
+    on_its_way = rig.acquire()
+    for _ in range(2):
+        rig.attempt(limited(60))
+    if is_parked:
+        with pytest.raises(PoolExhausted):
+            rig.acquire()
+    rig.pool.release(on_its_way, Overloaded("full", upstream_status=503, retry_after_s=10))
+    with pytest.raises(PoolExhausted) as caught:
+        rig.acquire()
+    assert caught.value.retry_after_s == 60.0
+
+
+def test_F98_an_origin_that_opens_later_than_its_accounts_is_told() -> None:
+    rig = Rig(2)
+    on_its_way = rig.acquire()
+    for _ in range(2):
+        rig.attempt(limited(5))
+    rig.pool.release(on_its_way, Overloaded("full", upstream_status=503, retry_after_s=10))
+    with pytest.raises(PoolExhausted) as caught:
+        rig.acquire()
+    assert caught.value.retry_after_s == 10.0
 
 
 def test_F100_with_all_accounts_disabled_there_is_no_capacity() -> None:

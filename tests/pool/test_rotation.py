@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asgi_ds2api.errors import Overloaded, PoolExhausted, QuotaExhausted, RateLimited
+from asgi_ds2api.errors import Overloaded, PoolExhausted, QuotaExhausted, RateLimited, Refused
 from asgi_ds2api.pool.rotation import MAX_RINGS, Ring, Rotation
 from asgi_ds2api.pool.strategies import STRATEGIES, StrategyName
 
@@ -176,6 +176,23 @@ def test_somebody_parked_is_not_asked_about_before_the_time(rotation: Rotation) 
     assert asked == [0, 1, 2]
 
 
+def test_a_time_that_no_longer_counts_wakes_nobody(rotation: Rotation) -> None:
+    ring = rotation.ring("m")
+    asked: list[int] = []
+    until = {0: 5.0, 1: 50.0, 2: 50.0}
+
+    def opens_at(index: int) -> float:
+        asked.append(index)
+        return until[index]
+
+    ring.pick(0.0, opens_at, ())
+    until[0] = 40.0
+    rotation.wake(0)
+    ring.pick(1.0, opens_at, ())
+    ring.pick(6.0, opens_at, ())
+    assert asked == [0, 1, 2, 0]
+
+
 def test_somebody_who_stays_closed_is_parked_again(rotation: Rotation) -> None:
     ring = rotation.ring("m")
     until = {0: 5.0, 1: 50.0, 2: 50.0}
@@ -231,6 +248,14 @@ def test_a_ring_that_was_forgotten_is_built_from_the_ranks(rotation: Rotation) -
     assert order(rotation, rotation.ring("m"), [2, 3, 4]) == [1, 2, 0]
 
 
+def test_the_ring_of_a_model_in_use_is_not_the_one_to_be_forgotten(rotation: Rotation) -> None:
+    ring = rotation.ring("m")
+    for n in range(2 * MAX_RINGS):
+        rotation.ring(f"other-{n}")
+        rotation.ring("m")
+    assert rotation.ring("m") is ring
+
+
 def test_names_that_callers_make_up_do_not_fill_the_memory() -> None:
     rig = Rig(2, max_model_gates=5)
     for n in range(200):
@@ -251,3 +276,23 @@ def test_a_model_gate_that_was_forgotten_is_open() -> None:
 def test_the_lowest_of_some_is_who_was_used_longest_ago(rotation: Rotation) -> None:
     order(rotation, rotation.ring("m"), islice(range(1, 9), 2))
     assert rotation.lowest([0, 1]) == 0
+
+
+def test_limits_of_every_account_and_model_are_remembered() -> None:
+    rig = Rig(200)
+    for model in range(51):
+        for _ in range(200):
+            rig.attempt(limited(by_model=True), f"openai/{model}")
+    assert sum(len(status.models) for status in rig.pool.snapshot().accounts) == 200 * 51
+
+
+def test_an_account_that_was_forgotten_leaves_its_place_under_the_ceiling() -> None:
+    rig = Rig(3, max_model_gates=2)
+    absent = Refused("no such model")
+    absent.kind = "model_not_found"
+    rig.attempt(absent, "openai/x")
+    rig.attempt(absent, "openai/x")
+    rig.attempt(limited(by_model=True), "openai/y")
+    rig.attempt(absent, "openai/x")
+    closed = [[model.model for model in status.models] for status in rig.pool.snapshot().accounts]
+    assert closed == [["x"], [], ["y"]]

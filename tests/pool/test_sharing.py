@@ -2,7 +2,7 @@
 
 import pytest
 
-from asgi_ds2api.errors import NoCapacity, PoolExhausted, QuotaExhausted, RateLimited
+from asgi_ds2api.errors import NoCapacity, PoolExhausted, QuotaExhausted, RateLimited, ServerFault
 from asgi_ds2api.state.contract import Cooldown, Scope
 from asgi_ds2api.state.memory import MemoryStore
 
@@ -45,8 +45,8 @@ def test_a_reopening_is_told_at_once() -> None:
 def test_success_and_single_faults_are_not_told() -> None:
     rig = Rig(1)
     rig.labels(10)
-    rig.attempt(QuotaExhausted("pay"), "openai/m")
-    assert [scope for scope, _ in rig.store.cooldowns()] == [ACCOUNT]
+    rig.attempt(ServerFault("oops", upstream_status=500))
+    assert tuple(rig.store.cooldowns()) == ()
 
 
 def test_a_pool_that_is_made_anew_remembers() -> None:
@@ -140,3 +140,12 @@ def test_old_news_change_nothing() -> None:
     before = rig.pool.snapshot()
     rig.store.merge(ACCOUNT, Cooldown(state="cooling", until=START + 1, epoch=0))
     assert rig.pool.snapshot() == before
+
+
+def test_old_news_do_not_make_a_pool_forget_what_it_counts() -> None:
+    rig = Rig(1)
+    for _ in range(4):
+        rig.attempt(ServerFault("oops", upstream_status=500))
+    rig.store.merge(ACCOUNT, Cooldown(state="healthy", until=0.0, epoch=0))
+    rig.attempt(ServerFault("oops", upstream_status=500))
+    assert rig.states() == ["cooling"]
