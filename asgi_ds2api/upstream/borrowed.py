@@ -13,6 +13,8 @@ a request or keeps of an answer is left out, and for that its transport is calle
    request); in HTTP/2 that header is dropped, and connections are shared.
 5. What comes before the head of an answer is bounded in time and by h11 (100 KiB a head); a flood of 1xx answers is not
    counted.
+6. httpcore forgets an HTTP/2 stream that is left, and does not tell the upstream (no RST_STREAM): a model may go on
+   generating for nobody. For long streams HTTP/1.1 is the better choice.
 
 Errors are told apart by their classes and, where httpx has one class for several, by fragments of its texts. The texts
 themselves go nowhere.

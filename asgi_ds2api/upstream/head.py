@@ -18,9 +18,20 @@ _URL = re.compile(r"https?://[\x21-\x7e]+")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 _OURS = frozenset(
-    (b"host", b"accept-encoding", b"connection", b"content-length", b"expect", b"keep-alive", b"proxy-connection",
-     b"te", b"trailer", b"transfer-encoding", b"upgrade")
-)  # fmt: skip
+    (
+        b"host",
+        b"accept-encoding",
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",  # codespell:ignore te
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
 
 
 def parts_of(url: str) -> SplitResult:

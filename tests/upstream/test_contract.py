@@ -286,7 +286,7 @@ class TestUpstreamContract:
         """F5: and the socket is closed, which httpcore forgets."""
         upstream = stage.script([Hang()])
         url = upstream.url.replace("http:", "https:")
-        assert told(await failure_of(client, ask(url, connect_s=SHORT_S))) == (Timeout, "tls_timeout", False)
+        assert told(await failure_of(client, ask(url, connect_s=1))) == (Timeout, "tls_timeout", False)
         await stage.wait(upstream.wait_closed())
 
     @pytest.mark.parametrize("fault", ["unknown-ca", "wrong-host", "expired"])
@@ -346,8 +346,8 @@ class TestUpstreamContract:
 
     async def test_limit_on_the_first_byte_begins_when_the_request_is_out(self, client: Upstream, stage: Stage) -> None:
         """An upload that takes longer than the limit on the answer is no slow answer."""
-        upstream = stage.script([PauseReading(), Pause(SHORT_S * 2), ResumeReading(), Expect(), Send(HELLO)])
-        request = ask(upstream.url, body=bytes(16_000_000), first_byte_s=SHORT_S)
+        upstream = stage.script([PauseReading(), Pause(1.2), ResumeReading(), Expect(), Send(HELLO)])
+        request = ask(upstream.url, body=bytes(16_000_000), first_byte_s=1)
         assert await fetch(client, request) == (200, b'{"a":1}')
 
     async def test_answer_that_comes_before_the_upload_is_done(self, client: Upstream, stage: Stage) -> None:
