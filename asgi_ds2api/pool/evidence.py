@@ -64,5 +64,7 @@ def _effect_of_fault(error: UpstreamError) -> Effect:
             return Fail(scope="account", reason="timeout", weight=SLOW_WEIGHT)
         case Interrupted():
             return Fail(scope="account", reason="interrupted")
+        case UpstreamError(code="key_unavailable"):
+            return Fail(scope="account", reason="no_key")
         case _:  # Malformed, and whatever else is not an answer
             return Fail(scope="account", reason="malformed")

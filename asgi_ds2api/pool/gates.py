@@ -234,7 +234,7 @@ class Gates:
         self._transitions[f"{was}>{becomes}:{reason}"] += 1
         _log.log(
             _LOG_LEVELS[becomes],
-            "%s: %s -> %s for %.1f s (%s)",
+            "%s: %s -> %s, opens in %.1f s (%s)",
             scope,
             was,
             becomes,

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from ..routing import Target
+from ..secret import KeySource
 from ..state.contract import Scope, ScopeKind
 
 __all__ = [
@@ -51,7 +52,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     label: str
     """Unique within the upstream. The only name that logs and snapshots use."""
     origin: Origin
-    key: object | None = None
+    key: KeySource | None = None
     """Where the secret comes from; None: a keyless server."""
     weight: float = 1.0
     """Share of the traffic under ``weighted``, above 0."""
@@ -118,6 +119,7 @@ Reason = Literal[
     "malformed",
     "interrupted",
     "blocked",
+    "no_key",
     "quota",
     "auth",
 ]

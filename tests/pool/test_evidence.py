@@ -90,6 +90,9 @@ TABLE = [
         id="F38-503-with-retry-after",
     ),
     pytest.param(Malformed("empty"), Fail(scope="account", reason="malformed"), id="F43-empty-body"),
+    pytest.param(
+        UpstreamError("no key", code="key_unavailable"), Fail(scope="account", reason="no_key"), id="key-unavailable"
+    ),
     pytest.param(UpstreamError("?"), Fail(scope="account", reason="malformed"), id="unknown-kind"),
 ]
 

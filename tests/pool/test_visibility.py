@@ -7,6 +7,7 @@ import pytest
 
 from asgi_ds2api.errors import QuotaExhausted, RateLimited
 from asgi_ds2api.pool.model import Account, AccountStatus, ModelStatus, Origin, OriginStatus
+from asgi_ds2api.secret import Secret
 
 from .rig import HOME, Rig, accounts
 
@@ -14,7 +15,10 @@ CANARY = "sk-canary-0123456789"
 
 
 class Key:
-    """A key that gives itself away wherever it is printed."""
+    """A source that gives its key away wherever it is printed."""
+
+    async def current(self) -> Secret:
+        return Secret(CANARY)
 
     def __repr__(self) -> str:
         return CANARY
@@ -105,11 +109,11 @@ def test_every_transition_is_one_line_in_the_log(caplog: pytest.LogCaptureFixtur
         rig.clock.now += 1_800
         rig.attempt()
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "account openai/0: healthy -> cooling for 7.0 s (rate_limited)"),
-        ("DEBUG", "account openai/0: cooling -> probing for 35.0 s (rate_limited)"),
-        ("ERROR", "account openai/0: probing -> disabled for 1800.0 s (quota)"),
-        ("DEBUG", "account openai/0: disabled -> probing for 35.0 s (quota)"),
-        ("INFO", "account openai/0: probing -> healthy for 0.0 s (quota)"),
+        ("WARNING", "account openai/0: healthy -> cooling, opens in 7.0 s (rate_limited)"),
+        ("DEBUG", "account openai/0: cooling -> probing, opens in 35.0 s (rate_limited)"),
+        ("ERROR", "account openai/0: probing -> disabled, opens in 1800.0 s (quota)"),
+        ("DEBUG", "account openai/0: disabled -> probing, opens in 35.0 s (quota)"),
+        ("INFO", "account openai/0: probing -> healthy, opens in 0.0 s (quota)"),
     ]
 
 
