@@ -23,7 +23,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def test_its_jar_and_its_hooks_stay_untouched(stage: Stage) -> None:
+async def test_its_jar_and_its_hooks_stay_untouched_M8(stage: Stage) -> None:
     """M8: neither sent nor kept; a hook that raises is not asked."""
 
     async def refuse(answer: httpx.Response) -> None:
@@ -76,7 +76,7 @@ async def test_mounts_and_mock_transports_are_used() -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-async def test_errors_of_its_transport_become_ours(raised: Exception, kind: type[GatewayError], code: str) -> None:
+async def test_errors_of_its_transport_become_ours_M7(raised: Exception, kind: type[GatewayError], code: str) -> None:
     """M7: by class; the texts go nowhere."""
 
     def answer(request: httpx.Request) -> httpx.Response:

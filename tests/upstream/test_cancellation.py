@@ -93,7 +93,9 @@ async def wait_for_no_reason(moment: random.Random) -> None:
         await anyio.sleep(moment.uniform(0, 0.03))
 
 
-async def test_cancelled_exchanges_lose_no_slot(make_client: MakeClient, stage: Stage, setup: tuple[str, str]) -> None:
+async def test_cancelled_exchanges_lose_no_slot_M5(
+    make_client: MakeClient, stage: Stage, setup: tuple[str, str]
+) -> None:
     careful = Careful()
     upstream = stage.play(RawUpstream.answering(careful.answer))
     client = make_client(max_connections=SLOTS)

@@ -27,7 +27,7 @@ from .stage import Stage
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("setup", OWN_SETUPS, ids="-".join, indirect=True)]
 
 
-async def test_reset_before_the_first_byte_proves_that_nothing_was_sent(stage: Stage) -> None:
+async def test_reset_before_the_first_byte_proves_that_nothing_was_sent_F7(stage: Stage) -> None:
     """F7: so another account may be asked, whatever the request costs."""
     gate = Gate()
     upstream = stage.script([Hold(gate), Reset()])
@@ -45,7 +45,7 @@ async def test_reset_before_the_first_byte_proves_that_nothing_was_sent(stage: S
     await dialler.close()
 
 
-async def test_refusal_is_read_while_the_upstream_no_longer_reads_the_upload(
+async def test_refusal_is_read_while_the_upstream_no_longer_reads_the_upload_F13(
     make_client: MakeClient, stage: Stage
 ) -> None:
     """F13: with sockets full in one direction, a client that only writes learns of the refusal when it gives up."""
@@ -54,7 +54,7 @@ async def test_refusal_is_read_while_the_upstream_no_longer_reads_the_upload(
     assert await fetch(make_client(), ask(upstream.url, body=bytes(32_000_000))) == (413, b"too large")
 
 
-async def test_interim_answers_do_not_stop_the_upload(make_client: MakeClient, stage: Stage) -> None:
+async def test_interim_answers_do_not_stop_the_upload_F16(make_client: MakeClient, stage: Stage) -> None:
     """F16: only a refusal does."""
     upstream = stage.script([Send(CONTINUE), Expect(), Send(HELLO)])
     body = bytes(range(256)) * 100_000
@@ -97,7 +97,7 @@ async def test_tls_files_that_cannot_be_used_are_told_to_the_log_alone(tmp_path:
     assert str(tmp_path) in caught.value.detail
 
 
-async def test_client_belongs_to_one_event_loop(make_client: MakeClient, stage: Stage) -> None:
+async def test_client_belongs_to_one_event_loop_F94(make_client: MakeClient, stage: Stage) -> None:
     """F94."""
     upstream = stage.script(RIGHT)
     client = make_client()
@@ -110,7 +110,9 @@ async def test_client_belongs_to_one_event_loop(make_client: MakeClient, stage: 
         await anyio.to_thread.run_sync(elsewhere)
 
 
-def test_client_is_made_without_an_event_loop_and_without_tls(monkeypatch: pytest.MonkeyPatch, setup: object) -> None:
+def test_client_is_made_without_an_event_loop_and_without_tls_F93(
+    monkeypatch: pytest.MonkeyPatch, setup: object
+) -> None:
     """F93: in the parent of a fork nothing exists that a child could share."""
     monkeypatch.setattr(ssl, "SSLContext", None)
     monkeypatch.setattr(socket, "socket", None)

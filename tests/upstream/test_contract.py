@@ -79,7 +79,7 @@ class TestUpstreamContract:
         upstream = stage.script([Expect(), Drip(answer)])
         assert await fetch(client, ask(upstream.url)) == (200, b"hello world")
 
-    async def test_request_leaves_as_it_was_built(self, client: Upstream, stage: Stage) -> None:
+    async def test_request_leaves_as_it_was_built_M8_M10(self, client: Upstream, stage: Stage) -> None:
         """M8, M10: no cookie, nothing of the library's, identity encoding."""
         upstream = stage.script(RIGHT)
         await fetch(client, ask(upstream.url, path="/v1/a%2Fb/c%2e:d;p?q=%C3%A9&r=~%27", body=b"x" * 300_000))
@@ -95,7 +95,7 @@ class TestUpstreamContract:
             (b"content-length", b"300000"),
         )
 
-    async def test_path_that_was_checked_is_the_path_that_is_sent(self, client: Upstream, stage: Stage) -> None:
+    async def test_path_that_was_checked_is_the_path_that_is_sent_M13(self, client: Upstream, stage: Stage) -> None:
         """M13: httpx resolves ``..`` after everybody has looked. Not to send at all is right too."""
         upstream = stage.script(RIGHT)
         try:
@@ -139,7 +139,7 @@ class TestUpstreamContract:
         upstream = stage.script([Expect(), Send(head(status, framing="length", length=0))])
         assert await fetch(client, ask(upstream.url)) == (status, b"")
 
-    async def test_headers_arrive_in_order_in_lower_case_and_repeated(self, client: Upstream, stage: Stage) -> None:
+    async def test_headers_arrive_in_order_in_lower_case_and_repeated_F20(self, client: Upstream, stage: Stage) -> None:
         """F20: which of them a caller sees is decided above."""
         sent = [("Content-Type", "a/b"), ("Set-Cookie", "a=1"), ("SET-COOKIE", "b=2"), ("X-Foo", "\xe9")]
         upstream = stage.script([Expect(), Send(response(200, sent, b""))])
@@ -183,21 +183,23 @@ class TestUpstreamContract:
     # --- what is never done ----------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-    async def test_redirect_is_returned_and_not_followed(self, client: Upstream, stage: Stage, status: int) -> None:
+    async def test_redirect_is_returned_and_not_followed_F21_M9(
+        self, client: Upstream, stage: Stage, status: int
+    ) -> None:
         """F21, M9: a 307 that was followed took the key and the body to another host."""
         elsewhere = stage.script(RIGHT)
         upstream = stage.script([Expect(), Send(response(status, {"location": elsewhere.url}))])
         assert await fetch(client, ask(upstream.url)) == (status, b"")
         assert (len(upstream.connections), len(elsewhere.connections)) == (1, 0)
 
-    async def test_cookie_of_one_account_never_reaches_another(self, client: Upstream, stage: Stage) -> None:
+    async def test_cookie_of_one_account_never_reaches_another_M8(self, client: Upstream, stage: Stage) -> None:
         """M8."""
         upstream = stage.script([Expect(), Send(response(200, {"set-cookie": "__cf_bm=account-a; path=/"}))])
         for _ in range(2):
             await fetch(client, ask(upstream.url))
         assert [request.header("cookie") for request in upstream.requests] == [None, None]
 
-    async def test_environment_is_not_read(
+    async def test_environment_is_not_read_F8(
         self, client: Upstream, stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         """F8: neither proxies nor ``.netrc``."""
@@ -222,7 +224,7 @@ class TestUpstreamContract:
         assert [request.connection for request in upstream.requests] == [0, 1]
 
     @pytest.mark.parametrize("value", [KEY + b"\n", KEY + b"\r\nx: y", b" " + KEY, KEY + b"\0"])
-    async def test_key_is_in_no_error_and_no_log(
+    async def test_key_is_in_no_error_and_no_log_M7(
         self, client: Upstream, stage: Stage, caplog: pytest.LogCaptureFixture, value: bytes
     ) -> None:
         """M7: h11 quotes the header, httpx masks only one of four names, both log what they do."""
@@ -240,12 +242,12 @@ class TestUpstreamContract:
 
     # --- failures before an answer ---------------------------------------------------------------------------------
 
-    async def test_refused_connection(self, client: Upstream) -> None:
+    async def test_refused_connection_F1(self, client: Upstream) -> None:
         """F1."""
         with refusing() as url:
             assert told(await failure_of(client, ask(url))) == (Unreachable, "connect_refused", False)
 
-    async def test_unknown_name(self, client: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_unknown_name_F2(self, client: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
         """F2."""
 
         def resolve(*_: object, **__: object) -> None:
@@ -256,7 +258,7 @@ class TestUpstreamContract:
         assert told(error) == (Unreachable, "dns_error", False)
         assert "SECRET" not in whole_text(error)
 
-    async def test_hanging_resolver(self, client: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_hanging_resolver_F2(self, client: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
         """F2: bounded by the limit on connecting."""
         is_over = threading.Event()
 
@@ -273,7 +275,7 @@ class TestUpstreamContract:
         assert told(error) == (Timeout, "connect_timeout", False)
 
     @pytest.mark.skipif(sys.platform != "linux", reason="a full backlog drops packets on Linux alone")
-    async def test_black_hole(self, client: Upstream) -> None:
+    async def test_black_hole_F6(self, client: Upstream) -> None:
         """F6."""
         with socket.socket() as listener, socket.socket() as filler:
             listener.bind(("127.0.0.1", 0))
@@ -282,7 +284,7 @@ class TestUpstreamContract:
             error = await failure_of(client, ask(f"http://127.0.0.1:{listener.getsockname()[1]}", connect_s=SHORT_S))
         assert told(error) == (Timeout, "connect_timeout", False)
 
-    async def test_stalled_handshake(self, client: Upstream, stage: Stage) -> None:
+    async def test_stalled_handshake_F5(self, client: Upstream, stage: Stage) -> None:
         """F5: and the socket is closed, which httpcore forgets."""
         upstream = stage.script([Hang()])
         url = upstream.url.replace("http:", "https:")
@@ -290,7 +292,7 @@ class TestUpstreamContract:
         await stage.wait(upstream.wait_closed())
 
     @pytest.mark.parametrize("fault", ["unknown-ca", "wrong-host", "expired"])
-    async def test_certificate_that_is_not_trusted(
+    async def test_certificate_that_is_not_trusted_F4(
         self, make_client: MakeClient, stage: Stage, ca: trustme.CA, ca_file: str, fault: str
     ) -> None:
         """F4."""
@@ -320,7 +322,7 @@ class TestUpstreamContract:
         assert await fetch(client, ask(upstream.url, body=b"x" * 600_000)) == (200, b'{"a":1}')
         assert len(upstream.requests[0].body) == 600_000
 
-    async def test_reset_as_soon_as_connected(self, client: Upstream, stage: Stage) -> None:
+    async def test_reset_as_soon_as_connected_F7(self, client: Upstream, stage: Stage) -> None:
         """F7: whether the request left before the reset came is a race, which ``test_connection`` decides."""
         upstream = stage.script([Reset()])
         error = await failure_of(client, ask(upstream.url))
@@ -338,7 +340,7 @@ class TestUpstreamContract:
         await stage.wait(upstream.wait_closed())
 
     @pytest.mark.parametrize("setup", OWN_SETUPS, ids="-".join, indirect=True)
-    async def test_flood_of_early_answers(self, client: Upstream, stage: Stage) -> None:
+    async def test_flood_of_early_answers_F16_F18(self, client: Upstream, stage: Stage) -> None:
         """F16, F18: they count towards the size of the head."""
         upstream = stage.script([Expect(), Repeat([Send(EARLY * 500)])])
         assert told(await failure_of(client, ask(upstream.url))) == (Malformed, "bad_protocol", True)
@@ -350,7 +352,7 @@ class TestUpstreamContract:
         request = ask(upstream.url, body=bytes(16_000_000), first_byte_s=1)
         assert await fetch(client, request) == (200, b'{"a":1}')
 
-    async def test_answer_that_comes_before_the_upload_is_done(self, client: Upstream, stage: Stage) -> None:
+    async def test_answer_that_comes_before_the_upload_is_done_F13(self, client: Upstream, stage: Stage) -> None:
         """F13."""
         upstream = stage.script([ExpectBytes(10), Send(response(413, {}, b"too large")), Hang()])
         assert await fetch(client, ask(upstream.url, body=bytes(16_000_000))) == (413, b"too large")
@@ -360,7 +362,7 @@ class TestUpstreamContract:
         error = await failure_of(client, ask(upstream.url, body=bytes(32_000_000), write_s=SHORT_S))
         assert told(error) == (Timeout, "write_timeout", False)
 
-    async def test_full_client_makes_wait_and_then_refuses(self, make_client: MakeClient, stage: Stage) -> None:
+    async def test_full_client_makes_wait_and_then_refuses_F9(self, make_client: MakeClient, stage: Stage) -> None:
         """F9: the fault is nobody's but ours."""
         client = make_client(max_connections=1)
         upstream = stage.script([Expect(), Send(head(200)), Hang()], RIGHT)
@@ -406,7 +408,7 @@ class TestUpstreamContract:
     # --- closing ---------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("reads", [0, 1])
-    async def test_closed_answer_closes_the_connection(self, client: Upstream, stage: Stage, reads: int) -> None:
+    async def test_closed_answer_closes_the_connection_F57(self, client: Upstream, stage: Stage, reads: int) -> None:
         """F57: the upstream keeps the connection open after its last event, and nobody waits for it."""
         upstream = stage.script([Expect(), Send(head(200) + chunk(b"data: [DONE]\n\n")), Hang()])
         answer = await client.open(ask(upstream.url))
@@ -441,7 +443,7 @@ class TestUpstreamContract:
         stage.open(gate)
         await stage.wait(upstream.wait_closed())
 
-    async def test_cancelled_handshake_closes_the_connection(self, client: Upstream, stage: Stage) -> None:
+    async def test_cancelled_handshake_closes_the_connection_F5(self, client: Upstream, stage: Stage) -> None:
         """F5: httpcore forgets the socket."""
         gate = Gate()
         upstream = stage.script([ExpectBytes(100), Hold(gate)])

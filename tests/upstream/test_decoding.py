@@ -73,7 +73,7 @@ def test_any_split_decodes_to_the_same(coding: str, encode: Encode, data: bytes,
 
 
 @CODINGS
-def test_nothing_grows_beyond_a_step_at_a_time(coding: str, encode: Encode) -> None:
+def test_nothing_grows_beyond_a_step_at_a_time_M10(coding: str, encode: Encode) -> None:
     """M10: a 64 KiB chunk became 64 MiB in one call."""
     data = b"".join(b"%d " % (n * n) for n in range(300_000))
     decoded = decode(coding, [encode(data)])

@@ -29,7 +29,7 @@ def test_nothing_is_read_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) ->
     TLSContexts()
 
 
-def test_verification_cannot_be_switched_off(ca_file: str) -> None:
+def test_verification_cannot_be_switched_off_F4(ca_file: str) -> None:
     """F4: there is no field that could say so."""
     assert TLSSettings.__struct_fields__ == ("ca_file", "client_cert")
     for settings in (TLSSettings(), TLSSettings(ca_file=ca_file)):
@@ -42,7 +42,7 @@ def test_private_ca_is_trusted_alone(ca_file: str) -> None:
     assert len(TLSContexts().context(TLSSettings(ca_file=ca_file)).get_ca_certs()) == 1
 
 
-def test_environment_adds_no_authority_and_gets_no_secret(
+def test_environment_adds_no_authority_and_gets_no_secret_F8(
     ca_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F8."""
@@ -55,7 +55,7 @@ def test_environment_adds_no_authority_and_gets_no_secret(
     assert context.keylog_filename is None
 
 
-def test_every_file_that_cannot_be_used_is_named(ca: trustme.CA, tmp_path: Path) -> None:
+def test_every_file_that_cannot_be_used_is_named_F96(ca: trustme.CA, tmp_path: Path) -> None:
     """F96: and a key with a passphrase is refused, not asked for at the terminal."""
     (tmp_path / "text.pem").write_text("no certificate")
     locked = tmp_path / "locked.pem"
