@@ -1,7 +1,7 @@
 """The headers that every answer carries: who served it, how, and what did not go through as it came. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -26,6 +26,34 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     account: str
     mode: str
+
+
+EXPOSED = b"x-request-id, request-id, retry-after, retry-after-ms, x-should-retry, x-ds2api-served-by, x-ds2api-notices"
+_HEADER_NAMES = re.compile(rb"[A-Za-z0-9, _-]{0,2048}")
+
+
+def cors(origin: bytes | None, allowed: Collection[str]) -> list[tuple[bytes, bytes]]:
+    """Return what lets a page of another origin read an answer; nothing for an origin that is not allowed.
+
+    No cookie is a credential here, so credentials are never allowed.
+    """
+    if origin is None or not ("*" in allowed or origin.decode("latin-1") in allowed):
+        return []
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", EXPOSED),
+        (b"vary", b"origin"),
+    ]
+
+
+def preflight(wanted_headers: bytes, methods: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """Return what answers a browser's preflight, besides `cors`."""
+    headers = wanted_headers if _HEADER_NAMES.fullmatch(wanted_headers) else b"authorization, content-type"
+    return [
+        (b"access-control-allow-methods", ", ".join(methods).encode("ascii")),
+        (b"access-control-allow-headers", headers),
+        (b"access-control-max-age", b"600"),
+    ]
 
 
 def ids(request_id: str, face_header: str) -> list[tuple[bytes, bytes]]:

@@ -25,6 +25,7 @@ from .errors import (
     RequestError,
     ShuttingDown,
     UnknownModel,
+    UnknownRoute,
 )
 from .headers import read_headers, request_id_from
 from .inbound import ClientGone, InboundLimits, Receive, Scope, Send, judge_content_type, judge_head, read_body
@@ -92,6 +93,7 @@ class Engine(msgspec.Struct, kw_only=True):
     max_depth: int
     show_route: bool
     show_account: bool
+    cors_origins: frozenset[str]
     new_id: Callable[[], str]
     wall_now: Callable[[], float]
     active: ActiveSet
@@ -173,6 +175,9 @@ class Exchange:
         if self._call.path in LIVENESS_PATHS:
             await self._greet()
             return
+        if self._call.method == "OPTIONS" and self._cors():
+            await self._answer_preflight()
+            return
         match = self._engine.routes.match(self._call, self._scope.get("raw_path"))
         self._face, self._operation = match.codec, match.operation
         if self._engine.is_draining:
@@ -192,6 +197,21 @@ class Exchange:
         if self._call.method not in ("GET", "HEAD"):
             raise MethodNotAllowed("This path takes GET and HEAD only.", allow=("GET", "HEAD"))
         await self._send_json(b'{"status":"ok","gateway":"asgi_ds2api"}')
+
+    async def _answer_preflight(self) -> None:
+        """Tell a browser that a page of an allowed origin may call this path."""
+        methods = self._engine.routes.methods(self._call.path)
+        if not methods:
+            raise UnknownRoute("There is no such path here.")
+        wanted = dict(self._scope["headers"]).get(b"access-control-request-headers", b"")
+        headers = [*answer_headers.preflight(wanted, methods), *self._base_headers()]
+        await self._reply.start(204, headers)
+        await self._reply.end()
+
+    def _cors(self) -> list[tuple[bytes, bytes]]:
+        if not self._engine.cors_origins:
+            return []
+        return answer_headers.cors(dict(self._scope["headers"]).get(b"origin"), self._engine.cors_origins)
 
     async def _ask_model(self, match: Match, declared: int | None) -> None:
         encoding = judge_content_type(self._scope)
@@ -305,7 +325,8 @@ class Exchange:
     # --- the answer ---------------------------------------------------------------------------------------------------
 
     def _base_headers(self) -> list[tuple[bytes, bytes]]:
-        return [*answer_headers.ids(self._request_id, self._face.REQUEST_ID_HEADER), *answer_headers.COMMON]
+        ids = answer_headers.ids(self._request_id, self._face.REQUEST_ID_HEADER)
+        return [*ids, *answer_headers.COMMON, *self._cors()]
 
     async def _send_json(self, body: bytes) -> None:
         await self._reply.whole(200, [(b"content-type", b"application/json"), *self._base_headers()], body)

@@ -75,6 +75,10 @@ class RouteTable:
         codec, route = next((pair for pair in fitting if len(fitting) > 1 and pair[0].claims(call)), fitting[0])
         return Match(codec=codec, operation=route.operation, model=model)
 
+    def methods(self, path: str) -> tuple[str, ...]:
+        """Return the methods that a path takes, none for an unknown one."""
+        return tuple(sorted({route.method for _, route in self._find(path)[0]}))
+
     def _find(self, path: str) -> tuple[list[tuple[Codec, Route]], str]:
         if found := self._exact.get(path):
             return found, ""
