@@ -1,1 +1,13 @@
 """One folder a protocol: the module itself is the codec."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from ..canonical import ProtocolName
+from ..codec import Codec
+from . import anthropic_messages
+
+PROTOCOLS: Final[Mapping[ProtocolName, Codec]] = {
+    "anthropic_messages": anthropic_messages,
+}
+"""All protocols, in the order in which their faces are asked whether a shared path is theirs."""

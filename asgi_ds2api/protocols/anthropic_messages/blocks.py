@@ -1,0 +1,436 @@
+"""Content blocks, both ways: what stands in ``messages[i].content``, in ``system`` and in an answer's ``content``.
+
+A block of known shape becomes its canonical value; unknown fields of one are kept in its ``extras``. A block that has
+no canonical form, or whose inner parts are of an unknown shape, is carried whole (`Opaque`), with what it says in
+plain text beside it.
+
+Blocks are written without judging them: of requests of other protocols, ``preflight`` has taken out what Anthropic
+does not take. What is left of their foreign fields is reported here, as it is here that it is not written.
+"""
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from ...canonical import (
+    Base64Source,
+    Block,
+    BlocksSource,
+    CacheMark,
+    Citation,
+    Extras,
+    FileSource,
+    Media,
+    MediaSource,
+    Notices,
+    Opaque,
+    Reasoning,
+    Refusal,
+    Text,
+    TextSource,
+    ToolCall,
+    ToolResult,
+    UrlSource,
+)
+from ...codec import MAX_PARTS
+from ...errors import MalformedRequest, Unsupported
+from ...json_guard import decode_json, encode_object, explain, is_too_deep
+from ...seal import PREFIX
+from . import wire
+from .plain_text import plain_text
+
+JsonObject: TypeAlias = dict[str, object]
+
+# --- wire -> ours -----------------------------------------------------------------------------------------------------
+
+
+class _Typed(msgspec.Struct):
+    type: str
+
+
+class _Cited(msgspec.Struct):
+    url: str | None = None
+    title: str | None = None
+    document_title: str | None = None
+    source: str | None = None
+    cited_text: str | None = None
+
+
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
+_ANY: Final = msgspec.json.Decoder(Raw)
+_CONTENT: Final = msgspec.json.Decoder(str | list[wire.KnownBlock])
+_PIECES: Final = msgspec.json.Decoder(str | list[Raw])
+_BLOCK: Final[msgspec.json.Decoder[wire.KnownBlock]] = msgspec.json.Decoder(wire.KnownBlock)
+_TYPED: Final = msgspec.json.Decoder(_Typed)
+_CITED: Final = msgspec.json.Decoder(_Cited)
+_TTL: Final = msgspec.json.Decoder(str | None)
+
+_PLAIN_MARK: Final = CacheMark()
+_UNKNOWN_SHAPE: Final = ("Object contains unknown field", "Invalid value", "Invalid enum value")
+"""What msgspec says of a shape that is newer than this file; everything else is a mistake of the sender's."""
+
+
+def decode_content(content: str | Sequence[wire.KnownBlock], at: str) -> tuple[Block, ...]:
+    """Return the blocks of a content of known shape.
+
+    Args:
+        content: As it was read; an empty string has no blocks.
+        at: Path of the content (``messages[2].content``).
+
+    Raises:
+        MalformedRequest: More blocks than `MAX_PARTS`.
+    """
+    if isinstance(content, str):
+        return (Text(text=content, at=at),) if content else ()
+    _check_count(len(content), at)
+    return tuple([_from_wire(block, f"{at}[{i}]") for i, block in enumerate(content)])
+
+
+def read_content(raw: Raw, at: str) -> tuple[Block, ...]:
+    """Return the blocks of a content of any shape.
+
+    Raises:
+        MalformedRequest: Neither text nor a list of blocks, or a block is malformed.
+    """
+    try:
+        return decode_content(_CONTENT.decode(raw), at)
+    except msgspec.ValidationError:
+        pieces = decode_json(_PIECES, raw, at)
+    if isinstance(pieces, str):
+        return decode_content(pieces, at)
+    _check_count(len(pieces), at)
+    return tuple([read_block(piece, f"{at}[{i}]") for i, piece in enumerate(pieces)])
+
+
+def read_block(raw: Raw, at: str) -> Block:
+    """Return a block of any shape.
+
+    Raises:
+        MalformedRequest: No object with a ``type``, or a known block with a missing or wrong field.
+    """
+    try:
+        return _from_wire(_BLOCK.decode(raw), at)
+    except msgspec.ValidationError:
+        fields = decode_json(_OBJECT, raw, at)
+    kind = decode_json(_TYPED, raw, at).type
+    struct = wire.BLOCK_TYPES.get(kind)
+    if struct is None:
+        return _opaque(kind, raw, fields, at)
+    parts: dict[str, object] = {}
+    if (mark := read_mark(fields.pop("cache_control", None), f"{at}.cache_control")) is not None:
+        parts["cache"] = mark
+    if kind == "tool_result" and (content := wire.carried(fields).get("content")) is not None:
+        parts["blocks"] = read_content(content, f"{at}.content")
+        del fields["content"]
+    names = (*struct.__struct_fields__, "type")
+    known = {name: value for name, value in fields.items() if name in names}
+    unknown = {name: value for name, value in fields.items() if name not in names}
+    try:
+        block = _from_wire(_BLOCK.decode(encode_object(known)), at, wire.carried(unknown))
+    except msgspec.ValidationError as exc:
+        if str(exc).startswith(_UNKNOWN_SHAPE):
+            return _opaque(kind, raw, fields, at)
+        problem = explain(exc, b"", at)
+        raise MalformedRequest(problem.message, code=problem.code, param=problem.param) from None
+    return msgspec.structs.replace(block, **parts) if parts else block
+
+
+def read_mark(raw: Raw | None, at: str) -> CacheMark | None:
+    """Return a ``cache_control`` of any shape, which stands at ``at``.
+
+    Raises:
+        MalformedRequest: No object.
+    """
+    if raw is None or bytes(raw) == wire.NULL:
+        return None
+    fields = decode_json(_OBJECT, raw, at)
+    ttl = decode_json(_TTL, fields.pop("ttl", wire.NULL), f"{at}.ttl")
+    if bytes(fields.get("type", b"")) == b'"ephemeral"':
+        del fields["type"]
+    return CacheMark(ttl=ttl, extras=wire.carried(fields))
+
+
+def decode_mark(control: wire.CacheControl | None) -> CacheMark | None:
+    """Return a ``cache_control`` of known shape."""
+    if control is None:
+        return None
+    return _PLAIN_MARK if control.ttl is None else CacheMark(ttl=control.ttl)
+
+
+def decode_citation(raw: Raw, at: str) -> Citation:
+    """Return a citation; whatever of it cannot be read is still in ``raw``."""
+    try:
+        cited = _CITED.decode(raw)
+    except msgspec.MsgspecError:
+        cited = _Cited()
+    source_url = cited.source if cited.source is not None and cited.source.startswith("http") else None
+    return Citation(
+        protocol=wire.NAME,
+        raw=raw,
+        url=cited.url or source_url,
+        title=cited.title or cited.document_title,
+        cited_text=cited.cited_text,
+        at=at,
+    )
+
+
+def _check_count(count: int, at: str) -> None:
+    if count > MAX_PARTS:
+        raise MalformedRequest(f"At most {MAX_PARTS} content blocks are read here.", param=at)
+
+
+def _opaque(kind: str, raw: Raw, fields: Extras, at: str) -> Opaque:
+    text = plain_text(kind, fields)
+    return Opaque(protocol=wire.NAME, type=kind, raw=raw, fallback=text, is_required=kind == "compaction", at=at)
+
+
+def _from_wire(block: wire.KnownBlock, at: str, extras: Extras | None = None) -> Block:
+    """Return the canonical value of a block; ``extras`` are the fields that its Struct does not know."""
+    unknown: Extras = extras or {}
+    match block:
+        case wire.TextBlock():
+            cited = block.citations
+            citations = (
+                tuple([decode_citation(c, f"{at}.citations[{i}]") for i, c in enumerate(cited)]) if cited else ()
+            )
+            cache = decode_mark(block.cache_control)
+            return Text(text=block.text, citations=citations, cache=cache, extras=unknown, at=at)
+        case wire.ToolUseBlock():
+            unknown = {**wire.set_fields(block, "caller", "toolset_name"), **unknown}
+            cache = decode_mark(block.cache_control)
+            arguments = _arguments(block.input, at)
+            return ToolCall(id=block.id, name=block.name, arguments=arguments, cache=cache, extras=unknown, at=at)
+        case wire.ToolResultBlock():
+            return ToolResult(
+                call_id=block.tool_use_id,
+                blocks=() if block.content is None else decode_content(block.content, f"{at}.content"),
+                is_error=block.is_error,
+                cache=decode_mark(block.cache_control),
+                extras={**wire.set_fields(block, "toolset_name"), **unknown},
+                at=at,
+            )
+        case wire.ThinkingBlock():
+            signature = block.signature or None
+            return Reasoning(text=block.thinking, signature=signature, origin=_origin(signature), extras=unknown, at=at)
+        case wire.RedactedThinkingBlock():
+            return Reasoning(redacted=block.data, origin=_origin(block.data), extras=unknown, at=at)
+        case wire.ToolReferenceBlock():
+            raw = Raw(msgspec.json.encode(block))
+            return _opaque("tool_reference", raw, _OBJECT.decode(raw), at)
+        case wire.ImageBlock() | wire.DocumentBlock():
+            return _media(block, at, unknown)
+
+
+def _media(block: wire.ImageBlock | wire.DocumentBlock, at: str, unknown: Extras) -> Media:
+    source = _source(block.source, f"{at}.source")
+    cache = decode_mark(block.cache_control)
+    if isinstance(block, wire.ImageBlock):
+        return Media(kind="image", source=source, cache=cache, extras=unknown, at=at)
+    return Media(
+        kind="document",
+        source=source,
+        name=block.title,
+        context=block.context,
+        citations_enabled=None if block.citations is None else block.citations.enabled,
+        cache=cache,
+        extras=unknown,
+        at=at,
+    )
+
+
+def _source(
+    source: wire.Base64Source | wire.UrlSource | wire.FileSource | wire.TextSource | wire.ContentSource, at: str
+) -> MediaSource:
+    match source:
+        case wire.Base64Source():
+            return Base64Source(media_type=source.media_type, data=source.data)
+        case wire.UrlSource():
+            return UrlSource(url=source.url)
+        case wire.FileSource():
+            return FileSource(file_id=source.file_id, protocol=wire.NAME)
+        case wire.TextSource():
+            return TextSource(text=source.data, media_type=source.media_type)
+        case wire.ContentSource():
+            return BlocksSource(blocks=decode_content(source.content, f"{at}.content"))
+
+
+def _arguments(value: wire.JsonField, at: str) -> str:
+    """Return a call's input as the text that came; a call without one is a call without arguments."""
+    if value is UNSET:
+        return ""
+    text = bytes(value)
+    if not text.startswith(b"{"):
+        if text == wire.NULL:
+            return ""
+        raise MalformedRequest(
+            f"Invalid type for '{at}.input': expected an object.", code="invalid_type", param=f"{at}.input"
+        )
+    return text.decode()
+
+
+def _origin(carried: str | None) -> str | None:
+    """Return who issued a signature: only Anthropic's travel bare on this protocol."""
+    return None if carried is None or carried.startswith(PREFIX) else wire.VENDOR
+
+
+# --- ours -> wire -----------------------------------------------------------------------------------------------------
+
+
+def is_replayable(block: Reasoning, vendor: str, replays_unsigned: bool) -> bool:
+    """Tell whether an upstream can be given this reasoning back: it issued it, or it takes any.
+
+    Args:
+        block: Signatures that are still sealed belong to nobody.
+        vendor: The upstream's.
+        replays_unsigned: The upstream wants its thinking back and does not sign it.
+    """
+    carried = block.redacted if block.redacted is not None else block.signature
+    if carried is None:
+        return replays_unsigned and bool(block.text) and block.origin in (None, vendor)
+    return bool(carried) and not carried.startswith(PREFIX) and block.origin in (vendor, wire.VENDOR)
+
+
+class BlockWriter:
+    """Writes blocks, and reports what of them has no place on this protocol.
+
+    Args:
+        is_native: They came from this protocol, so their extras are its own.
+        notices: Where losses are reported.
+    """
+
+    def __init__(self, *, is_native: bool, notices: Notices) -> None:
+        self._is_native = is_native
+        self._notices = notices
+
+    def content(self, blocks: Sequence[Block]) -> str | list[object]:
+        """Return a content: the plain text if there is nothing else, as clients write it, else a list."""
+        if (
+            len(blocks) == 1
+            and isinstance(only := blocks[0], Text)
+            and not (only.citations or only.cache or only.extras)
+        ):
+            return only.text
+        return [self.block(block) for block in blocks]
+
+    def block(self, block: Block) -> object:
+        """Return a block as JSON.
+
+        Raises:
+            Unsupported: A block that cannot stand in a request or an answer of this protocol.
+        """
+        match block:
+            case Text():
+                written: JsonObject = {"type": "text", "text": block.text}
+                if block.citations and (citations := self._citations(block.citations)):
+                    written["citations"] = citations
+                return self._finished(written, block) if block.cache or block.extras else written
+            case ToolCall():
+                arguments = self.tool_input(block)
+                written = {"type": "tool_use", "id": block.id, "name": block.name, "input": arguments}
+                return self._finished(written, block)
+            case ToolResult():
+                return self._finished(self._result(block), block)
+            case Reasoning(redacted=str(data)):
+                return {"type": "redacted_thinking", "data": data, **self.own(block.extras, block.at)}
+            case Reasoning():
+                written = {"type": "thinking", "thinking": block.text, "signature": block.signature or ""}
+                return {**written, **self.own(block.extras, block.at)}
+            case Media():
+                return self._finished(self._media(block), block)
+            case Refusal():
+                return {"type": "text", "text": block.text}
+            case Opaque() if block.protocol == wire.NAME:
+                return block.raw
+            case Opaque():
+                raise Unsupported("Anthropic has no such content block.", param=block.at or None)
+
+    def tool_input(self, call: ToolCall) -> Raw:
+        """Return a call's arguments as the JSON object that Anthropic wants."""
+        if call.kind == "custom":
+            return _object_of("input", call.arguments)
+        data = call.arguments.encode()
+        if not data or data.isspace():
+            return Raw(b"{}")
+        if not is_too_deep(data):
+            try:
+                _OBJECT.decode(data)
+                return Raw(data)
+            except msgspec.MsgspecError:
+                pass
+            try:
+                _ANY.decode(data)
+                self._notices.changed(call.at, "the arguments are no JSON object: wrapped as its only value")
+                return Raw(b'{"value":' + data + b"}")
+            except msgspec.MsgspecError:
+                pass
+        self._notices.changed(call.at, "the arguments are no JSON: wrapped as text")
+        return _object_of("_raw", call.arguments)
+
+    def own(self, extras: Extras, at: str) -> Extras:
+        """Return the extras if they are this protocol's own; else report each and return none."""
+        if not extras or self._is_native:
+            return extras
+        for name in extras:
+            self._notices.lost(f"{at}.{name}" if at else name, "Anthropic has no such field")
+        return {}
+
+    def _finished(self, written: JsonObject, block: Text | ToolCall | ToolResult | Media) -> JsonObject:
+        if block.extras:
+            written.update(self.own(block.extras, block.at))
+        if block.cache is not None:
+            written["cache_control"] = encode_mark(block.cache)
+        return written
+
+    def _citations(self, citations: Sequence[Citation]) -> list[Raw]:
+        for citation in citations:
+            if citation.protocol != wire.NAME:
+                self._notices.lost(citation.at or "citations", "citations of other vendors have no form at Anthropic")
+        return [citation.raw for citation in citations if citation.protocol == wire.NAME]
+
+    def _result(self, block: ToolResult) -> JsonObject:
+        written: JsonObject = {"type": "tool_result", "tool_use_id": block.call_id}
+        if block.blocks:
+            written["content"] = self.content(block.blocks)
+        if block.is_error is not None:
+            written["is_error"] = block.is_error
+        return written
+
+    def _media(self, block: Media) -> JsonObject:
+        written: JsonObject = {"type": "image" if block.kind == "image" else "document"}
+        written["source"] = self._source(block.source, block.at)
+        if block.name is not None and block.kind != "image":
+            written["title"] = block.name
+        if block.context is not None:
+            written["context"] = block.context
+        if block.citations_enabled is not None:
+            written["citations"] = {"enabled": block.citations_enabled}
+        return written
+
+    def _source(self, source: MediaSource, at: str) -> JsonObject:
+        match source:
+            case Base64Source():
+                return {"type": "base64", "media_type": source.media_type, "data": source.data}
+            case UrlSource():
+                return {"type": "url", "url": source.url}
+            case FileSource() if source.protocol == wire.NAME:
+                return {"type": "file", "file_id": source.file_id}
+            case FileSource():
+                raise Unsupported("Files live at the vendor that they were uploaded to.", param=at or None)
+            case TextSource():
+                return {"type": "text", "media_type": source.media_type, "data": source.text}
+            case BlocksSource():
+                return {"type": "content", "content": self.content(source.blocks)}
+
+
+def encode_mark(mark: CacheMark) -> JsonObject:
+    """Return a ``cache_control``."""
+    written: JsonObject = {"type": "ephemeral"}
+    if mark.ttl is not None:
+        written["ttl"] = mark.ttl
+    return {**written, **mark.extras}
+
+
+def _object_of(name: str, text: str) -> Raw:
+    return Raw(msgspec.json.encode({name: text}))

@@ -1,0 +1,414 @@
+"""A request of another protocol, made fit for Anthropic: ordered, deterministic steps, each canonical in and out.
+
+What Anthropic refuses is changed here or refused here, and everything that is changed or left out is reported. The same
+request always becomes the same bytes: prompt caches hit, and signed thinking stays bound to what it was signed with.
+
+The order is that of the vendor's own rules (``docs/protocols/anthropic-messages.md``), with one divergence: results of
+tools are moved behind their calls before system messages find their place, so that nothing stands between the two.
+
+A request that came in this protocol never passes through here: it is the caller's to get right.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from ...canonical import (
+    CacheControl,
+    CacheMark,
+    FunctionTool,
+    Message,
+    Notices,
+    Request,
+    Sampling,
+    State,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    VendorTool,
+)
+from ...errors import Unsupported
+from ...profiles import ModelFacts, Profile
+from . import wire
+from .pairing import pair_results
+from .reasoning import fit_reasoning
+from .schema import check_root, fit_schema
+from .turns import (
+    begin_with_user,
+    fit_blocks,
+    judge_ending,
+    keep_reasoning,
+    lacks_loop_thinking,
+    merge_turns,
+    place_system,
+)
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Whom the request goes to."""
+
+    profile: Profile
+    facts: ModelFacts
+    """Of the model."""
+
+
+Step: TypeAlias = Callable[[Request, Target, Notices], Request]
+
+DEFAULT_MAX_TOKENS: Final = 8_192
+"""Of an answer, where neither the caller nor the model's facts say it; every model can do it."""
+MAX_MARKS: Final = 4
+"""Cache breakpoints that a request may have."""
+MAX_USER_CHARS: Final = 256
+
+_FIELDS: Final[Mapping[str, str]] = {
+    "choices": "n",
+    "max_output_tokens": "max_completion_tokens",
+    "previous_id": "previous_response_id",
+    "cache_key": "prompt_cache_key",
+    "cache_retention": "prompt_cache_retention",
+}
+"""Names of OpenAI's for fields that are not called as in canonical."""
+
+_SCHEMA_FIELDS: Final = {"openai_chat": "function.parameters", "openai_responses": "parameters"}
+"""Where the schema stands in a tool, by protocol."""
+
+_TTLS: Final[Mapping[str | None, str | None]] = {None: None, "5m": "5m", "30m": "1h", "1h": "1h", "12h": "1h"}
+"""Lifetimes of cache marks -> those that Anthropic has; never shorter than asked, but for the longest."""
+
+
+def normalise(request: Request, profile: Profile, notices: Notices) -> Request:
+    """Return the request as Anthropic takes it.
+
+    Raises:
+        Unsupported: With ``param``, the path in the caller's terms of what nothing can stand in for.
+    """
+    target = Target(profile, profile.facts(request.model))
+    for step in STEPS:
+        request = step(request, target, notices)
+    return request
+
+
+def refuse_and_report(request: Request, target: Target, notices: Notices) -> Request:
+    """Refuse what would change the question if it were left out; leave out, and report, what else has no place."""
+    if (request.choices or 1) > 1:
+        raise Unsupported("Anthropic gives one answer at a time.", param=_FIELDS["choices"])
+    if request.state.previous_id is not None:
+        raise Unsupported("Anthropic keeps no answers: send the messages.", param=_FIELDS["previous_id"])
+    for name in request.extras:
+        if name in request.required_extras:
+            raise Unsupported("Anthropic has nothing that could stand in for this.", param=name)
+        if name != _WEB_SEARCH:
+            notices.lost(name, "Anthropic has no such field")
+    for path in (path for path in request.metadata if path != "user_id" or request.user is not None):
+        notices.hint(f"metadata.{path}", "Anthropic keeps no metadata")
+    if request.verbosity is not None:
+        notices.lost("verbosity", "Anthropic has no such field")
+    told = {"store": request.state.store, "cache_key": request.cache.key, "cache_retention": request.cache.retention}
+    for path in (_FIELDS.get(name, name) for name, value in told.items() if value is not None):
+        notices.hint(path, "Anthropic has no such field")
+    return msgspec.structs.replace(
+        request,
+        cache=CacheControl(mark=_fit_mark(request.cache.mark)),
+        state=State(),
+        user=_user(request, notices),
+        metadata={},
+        verbosity=None,
+        service_tier=_service_tier(request.service_tier, notices),
+    )
+
+
+def search_web(request: Request, target: Target, notices: Notices) -> Request:
+    """Turn OpenAI's web search into Anthropic's."""
+    raw = request.extras.get(_WEB_SEARCH)
+    if raw is None:
+        return request
+    if target.profile.vendor != wire.VENDOR:
+        raise Unsupported("The upstream does not search the web.", param=_WEB_SEARCH)
+    notices.changed(_WEB_SEARCH, "sent as Anthropic's own web search")
+    tool: dict[str, object] = {"type": _SEARCH_TOOL, "name": "web_search"}
+    try:
+        location = msgspec.json.decode(raw, type=_WebSearch).user_location
+    except msgspec.MsgspecError:
+        raise Unsupported("The options of the web search cannot be read.", param=_WEB_SEARCH) from None
+    if location is not None:
+        tool["user_location"] = {"type": "approximate", **location.approximate}
+    search = VendorTool(
+        protocol=wire.NAME,
+        type=_SEARCH_TOOL,
+        name="web_search",
+        raw=Raw(msgspec.json.encode(tool)),
+        runs_at="provider",
+        at=_WEB_SEARCH,
+    )
+    return msgspec.structs.replace(request, tools=(*request.tools, search))
+
+
+def arrange_messages(request: Request, target: Target, notices: Notices) -> Request:
+    """Bring the messages into the turns that Anthropic takes."""
+    messages: Sequence[Message] = fit_blocks(request.messages, request.source, target.profile, notices)
+    messages = pair_results(messages, notices)
+    messages = place_system(messages, target.facts, notices)
+    messages = keep_reasoning(messages, target.profile, notices)
+    messages = merge_turns(messages)
+    messages = begin_with_user(messages, notices)
+    messages = judge_ending(messages, target.facts, notices)
+    return msgspec.structs.replace(request, messages=tuple(messages))
+
+
+def bound_output(request: Request, target: Target, notices: Notices) -> Request:
+    """Say how long the answer may be, which Anthropic wants to know."""
+    limit = target.facts.max_output_tokens
+    wanted = request.max_output_tokens
+    if wanted is None:
+        return msgspec.structs.replace(request, max_output_tokens=limit or DEFAULT_MAX_TOKENS)
+    if limit is None or wanted <= limit:
+        return request
+    notices.changed(_FIELDS["max_output_tokens"], "the model writes no longer answers", action="clamped")
+    return msgspec.structs.replace(request, max_output_tokens=limit)
+
+
+def choose_reasoning(request: Request, target: Target, notices: Notices) -> Request:
+    """Ask for thinking in the words that the model knows."""
+    control = request.reasoning
+    if control is None:
+        return request
+    assert request.max_output_tokens is not None
+    is_shown = request.source in ("openai_chat", "ollama_chat")
+    fitted = fit_reasoning(control, target.facts, request.max_output_tokens, is_shown=is_shown, notices=notices)
+    if fitted is not None and fitted.mode == "enabled" and lacks_loop_thinking(request.messages):
+        notices.changed(control.at, "the loop of tools began without thinking, and goes on without", action="dropped")
+        fitted = None
+    return msgspec.structs.replace(request, reasoning=fitted)
+
+
+def choose_tools(request: Request, target: Target, notices: Notices) -> Request:
+    """Offer the tools that may be called, and say which must be."""
+    tools = tuple(_fit_tool(tool, request, target, notices) for tool in request.tools)
+    request = _allowed_only(msgspec.structs.replace(request, tools=tools), notices)
+    if not request.tools:
+        return _without_tools(request, notices)
+    choice = request.tool_choice
+    if choice is None or choice.mode not in ("required", "named"):
+        is_none = choice is not None and choice.mode == "none"
+        return msgspec.structs.replace(request, parallel_tool_calls=None) if is_none else request
+    if not target.facts.forced_tool_choice:
+        return weaken_choice(request, notices)
+    if request.reasoning is not None and request.reasoning.mode == "enabled":
+        notices.changed(request.reasoning.at, "the model does not think where a call is forced", action="dropped")
+        return msgspec.structs.replace(request, reasoning=None)
+    return request
+
+
+def weaken_choice(request: Request, notices: Notices) -> Request:
+    """Ask in words for a call that cannot be forced."""
+    choice = request.tool_choice
+    assert choice is not None
+    notices.lost(choice.at or "tool_choice", "the model cannot be forced to call a tool: asked in words", "emulated")
+    named = f"the tool {choice.names[0]}" if choice.mode == "named" else "at least one of the tools"
+    hint = Message(role="system", content=(Text(text=f"Answer by calling {named}."),), at=choice.at)
+    free = msgspec.structs.replace(choice, mode="auto", names=())
+    return msgspec.structs.replace(request, tool_choice=free, messages=with_hint(request.messages, hint))
+
+
+def with_hint(messages: Sequence[Message], hint: Message) -> tuple[Message, ...]:
+    """Return the messages with one more at the end of the leading system messages."""
+    leading = next((i for i, m in enumerate(messages) if m.role not in ("system", "developer")), len(messages))
+    return (*messages[:leading], hint, *messages[leading:])
+
+
+def choose_sampling(request: Request, target: Target, notices: Notices) -> Request:
+    """Keep what the model lets one say about sampling, and stop sequences that are no white space."""
+    given = request.sampling
+    for name in ("seed", "min_p", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs"):
+        value = getattr(given, name)
+        if value is not None:
+            report = notices.lost if value or name == "seed" else notices.hint
+            report(name, "Anthropic has no such field")
+    kept = _sampling(given, request, target, notices)
+    stop: list[str] = []
+    for i, text in enumerate(request.stop):
+        if text.strip():
+            stop.append(text)
+        else:
+            notices.lost(f"stop[{i}]" if len(request.stop) > 1 else "stop", "a stop sequence may not be blank")
+    return msgspec.structs.replace(request, sampling=kept, stop=tuple(stop))
+
+
+def shape_output(request: Request, target: Target, notices: Notices) -> Request:
+    """Put the schema of the answer into Anthropic's subset.
+
+    Raises:
+        Unsupported: A form without a schema, which a shim lends in words; or a schema that cannot be said.
+    """
+    wanted = request.output_format
+    if wanted is None or wanted.kind == "text":
+        return msgspec.structs.replace(request, output_format=None)
+    if wanted.kind == "json_object" or wanted.schema is None:
+        raise Unsupported("Anthropic wants a schema for JSON.", param=wanted.at or None)
+    for name in wanted.extras:
+        notices.lost(f"{wanted.at}.{name}", "Anthropic has no such field")
+    for name, value in {"description": wanted.description, "strict": wanted.strict}.items():
+        if value:
+            notices.hint(f"{wanted.at}.{name}", "Anthropic is always strict and knows the schema alone")
+    schema = fit_schema(wanted.schema, wanted.at, notices)
+    return msgspec.structs.replace(request, output_format=msgspec.structs.replace(wanted, schema=schema, extras={}))
+
+
+def limit_cache_marks(request: Request, target: Target, notices: Notices) -> Request:
+    """Keep the latest marks, as many as Anthropic takes, and no short one before a long one."""
+    keeper = _Marks(MAX_MARKS - (request.cache.mark is not None), notices)
+    messages = []
+    for message in reversed(request.messages):
+        content = tuple([keeper.keep(block) for block in reversed(message.content)])[::-1]
+        messages.append(msgspec.structs.replace(message, content=content) if keeper.has_seen else message)
+    tools = tuple([keeper.keep(tool) for tool in reversed(request.tools)])[::-1]
+    if not keeper.has_seen:
+        return request
+    return msgspec.structs.replace(request, messages=tuple(messages[::-1]), tools=tools)
+
+
+STEPS: Final[Sequence[Step]] = (
+    refuse_and_report,
+    search_web,
+    arrange_messages,
+    bound_output,
+    choose_reasoning,
+    choose_tools,
+    choose_sampling,
+    shape_output,
+    limit_cache_marks,
+)
+
+_WEB_SEARCH: Final = "web_search_options"
+_SEARCH_TOOL: Final = "web_search_20260318"
+
+T = TypeVar("T")
+
+
+class _Place(msgspec.Struct):
+    approximate: dict[str, str] = {}
+
+
+class _WebSearch(msgspec.Struct):
+    user_location: _Place | None = None
+
+
+class _Marks:
+    """Judges cache marks from the last to the first."""
+
+    def __init__(self, left: int, notices: Notices) -> None:
+        self.has_seen = False
+        self._left = left
+        self._notices = notices
+        self._is_long = False
+
+    def keep(self, value: T) -> T:
+        """Return a block or a tool with its mark as Anthropic takes it, or without."""
+        mark: CacheMark | None = getattr(value, "cache", None)
+        if mark is None:
+            return value
+        self.has_seen = True
+        at = f"{getattr(value, 'at', '')}.cache"
+        if self._left <= 0:
+            self._notices.hint(at, f"at most {MAX_MARKS} cache marks are taken")
+            return _replaced(value, None)
+        self._left -= 1
+        ttl = "1h" if self._is_long else _TTLS.get(mark.ttl)
+        self._is_long = ttl == "1h"
+        if ttl != mark.ttl or mark.extras:
+            self._notices.hint(at, "Anthropic keeps caches for 5 minutes or an hour", action="coerced")
+        return _replaced(value, CacheMark(ttl=ttl))
+
+
+def _replaced(value: T, mark: CacheMark | None) -> T:
+    assert isinstance(value, msgspec.Struct)
+    return msgspec.structs.replace(value, cache=mark)
+
+
+def _fit_mark(mark: CacheMark | None) -> CacheMark | None:
+    return None if mark is None else CacheMark(ttl=_TTLS.get(mark.ttl))
+
+
+def _user(request: Request, notices: Notices) -> str | None:
+    user = request.user if request.user is not None else request.metadata.get("user_id")
+    if user is None or ("@" not in user and len(user) <= MAX_USER_CHARS):
+        return user
+    notices.hint("user", "personal or long: sent as a digest", action="hashed")
+    return hashlib.sha256(user.encode()).hexdigest()
+
+
+def _service_tier(tier: str | None, notices: Notices) -> str | None:
+    if tier in (None, "auto", "default"):
+        return tier
+    notices.hint("service_tier", "the tiers of vendors differ")
+    return "auto" if tier == "priority" else None
+
+
+def _fit_tool(tool: Tool, request: Request, target: Target, notices: Notices) -> Tool:
+    if not isinstance(tool, FunctionTool):
+        return tool
+    at = f"{tool.at}.{_SCHEMA_FIELDS[request.source]}" if request.source in _SCHEMA_FIELDS else tool.at
+    if tool.parameters is None:
+        return msgspec.structs.replace(tool, parameters=Raw(b'{"type":"object","properties":{}}'))
+    if not tool.strict:
+        return msgspec.structs.replace(tool, parameters=check_root(tool.parameters, at))
+    if target.facts.structured_outputs:
+        return msgspec.structs.replace(tool, parameters=fit_schema(tool.parameters, at, notices))
+    notices.changed(f"{tool.at}.strict", "the model does not constrain arguments", action="dropped")
+    return msgspec.structs.replace(tool, parameters=check_root(tool.parameters, at), strict=None)
+
+
+def _allowed_only(request: Request, notices: Notices) -> Request:
+    """Offer only the tools of an allowed subset."""
+    choice = request.tool_choice
+    if choice is None or not choice.names or choice.mode == "named":
+        return request
+    tools: list[Tool] = []
+    for tool in request.tools:
+        if tool.name in choice.names:
+            tools.append(tool)
+        else:
+            notices.hint(tool.at, "not among the allowed tools")
+    is_forced = choice.mode == "required" and len(tools) == 1
+    fitted = ToolChoice(mode="named", names=choice.names, at=choice.at) if is_forced else ToolChoice(
+        mode=choice.mode, extras=choice.extras, at=choice.at
+    )  # fmt: skip
+    return msgspec.structs.replace(request, tools=tuple(tools), tool_choice=fitted)
+
+
+def _without_tools(request: Request, notices: Notices) -> Request:
+    """Declare the tools that only the history knows, as Anthropic wants to know them; else say nothing of tools."""
+    choice = request.tool_choice
+    if choice is not None and choice.mode in ("required", "named"):
+        notices.lost(choice.at or "tool_choice", "there are no tools to choose from")
+    calls = (block for m in request.messages for block in m.content if isinstance(block, ToolCall))
+    names = dict.fromkeys(call.name for call in calls)
+    if not names and not any(isinstance(block, ToolResult) for m in request.messages for block in m.content):
+        return msgspec.structs.replace(request, tool_choice=None, parallel_tool_calls=None)
+    notices.changed("tools", "tools that were called before must be declared", action="inserted")
+    tools = tuple(FunctionTool(name=name, parameters=Raw(b'{"type":"object"}')) for name in names)
+    return msgspec.structs.replace(request, tools=tools, tool_choice=ToolChoice(mode="none"), parallel_tool_calls=None)
+
+
+def _sampling(given: Sampling, request: Request, target: Target, notices: Notices) -> Sampling:
+    """Return temperature, top_p and top_k as far as the model takes them."""
+    kept = {name: value for name in ("temperature", "top_p", "top_k") if (value := getattr(given, name)) is not None}
+    if not kept:
+        return Sampling()
+    is_thinking = request.reasoning is not None and request.reasoning.mode in ("enabled", "adaptive")
+    if target.facts.sampling == "none" or is_thinking:
+        reason = "the model takes none" if target.facts.sampling == "none" else "the model takes none while it thinks"
+        for name in kept:
+            notices.lost(name, reason)
+        return Sampling()
+    if target.facts.sampling == "one" and "temperature" in kept and kept.pop("top_p", None) is not None:
+        notices.lost("top_p", "the model takes temperature or top_p, not both")
+    if kept.get("temperature", 0) > 1:
+        notices.changed("temperature", "Anthropic goes up to 1", action="clamped")
+        kept["temperature"] = 1.0
+    return msgspec.convert(kept, Sampling)

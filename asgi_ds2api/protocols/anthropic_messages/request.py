@@ -1,0 +1,489 @@
+"""A whole request, both ways.
+
+A body of known shape is read in one pass. Only what is not (a server tool, a field of next year) is read again, part by
+part, so that everything unknown is kept and every mistake is named by its path.
+
+Encoded again for this protocol, a request is JSON-equal to what came, but for this (`normal` in the tests):
+
+* fields that are null, ``stream: false``, and lists, objects and strings that are empty are left out;
+* a content that is one plain text block is written as a string;
+* ``type: "custom"`` of a tool is left out, and ``output_format`` is written as ``output_config.format``;
+* a system message that begins ``messages`` moves into ``system``;
+* thinking that the upstream did not issue, fields that steer gateways, and ``extra_body`` itself are not sent.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from ...canonical import (
+    Block,
+    CacheControl,
+    Extras,
+    Media,
+    Message,
+    Notices,
+    Opaque,
+    OutputFormat,
+    Reasoning,
+    ReasoningControl,
+    Request,
+    Sampling,
+    Text,
+    Tool,
+    ToolChoice,
+    ToolResult,
+)
+from ...codec import MAX_MESSAGES, MAX_STOP, RESERVED_FIELDS, HTTPCall
+from ...errors import MalformedRequest, Unsupported
+from ...headers import forwarded_headers
+from ...json_guard import decode_json, decode_object, encode_object
+from ...profiles import Profile
+from . import wire
+from .blocks import (
+    BlockWriter,
+    JsonObject,
+    decode_content,
+    decode_mark,
+    encode_mark,
+    is_replayable,
+    read_content,
+    read_mark,
+)
+from .preflight import normalise
+from .reasoning import decode_reasoning, encode_thinking, read_reasoning, whole
+from .tools import decode_choice, decode_tools, encode_choice, encode_tool, read_choice, read_tools
+
+# --- wire -> ours -----------------------------------------------------------------------------------------------------
+
+_REQUEST: Final = msgspec.json.Decoder(wire.Request)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
+_LIST: Final = msgspec.json.Decoder(list[Raw])
+_MESSAGES: Final = msgspec.json.Decoder(list[wire.Message])
+_MESSAGE: Final = msgspec.json.Decoder(wire.Message)
+_FORMAT: Final = msgspec.json.Decoder(wire.Format)
+_ROLE: Final = msgspec.json.Decoder(str)
+_TEXT: Final = msgspec.json.Decoder(str | None)
+
+
+class _Parts(msgspec.Struct, frozen=True):
+    """What is read apart from the flat fields."""
+
+    messages: tuple[Message, ...]
+    system: tuple[Block, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    choice: tuple[ToolChoice, bool | None] | None = None
+    reasoning: ReasoningControl | None = None
+    cache: CacheControl = CacheControl()
+    extras: Extras = {}
+
+
+def decode_request(call: HTTPCall, *, enforces_version: bool = True) -> Request:
+    """Read a caller's request, or the request whose tokens it wants to be counted.
+
+    Args:
+        call: Its body was judged by `json_guard.check_document`.
+        enforces_version: Refuse what the vendor refuses under ``anthropic-version: 2026-10-21``.
+
+    Raises:
+        MalformedRequest: With ``param``, the path of what is wrong.
+    """
+    version = call.headers.get(wire.VERSION_HEADER)
+    if version is not None and version not in wire.VERSIONS:
+        raise MalformedRequest(f"anthropic-version must be one of {', '.join(sorted(wire.VERSIONS))}.")
+    try:
+        head = _REQUEST.decode(call.body)
+    except msgspec.MsgspecError:
+        request = _read(decode_object(call.body), call)
+    else:
+        request = _request(head, _decode_parts(head), call)
+    if request.max_output_tokens is None and not call.path.endswith("/count_tokens"):
+        raise _missing("max_tokens")
+    if enforces_version and version == wire.STRICT_VERSION:
+        _enforce_strict_version(request)
+    return request
+
+
+def _decode_parts(head: wire.Request) -> _Parts:
+    """Return the parts of a body of known shape."""
+    return _Parts(
+        messages=_decode_messages(head.messages),
+        system=() if not head.system else decode_content(head.system, "system"),
+        tools=() if not head.tools else decode_tools(head.tools),
+        choice=None if head.tool_choice is None else decode_choice(head.tool_choice, {}),
+        reasoning=decode_reasoning(head.thinking, head.output_config),
+        cache=CacheControl(mark=decode_mark(head.cache_control)),
+    )
+
+
+_PARTS: Final = ("messages", "system", "tools", "tool_choice", "thinking", "cache_control")
+
+
+def _read(fields: dict[str, Raw], call: HTTPCall) -> Request:
+    """Return the request of a body of any shape."""
+    fields = wire.carried(fields)
+    apart = {name: fields[name] for name in _PARTS if name in fields}
+    names = wire.Request.__struct_fields__
+    flat = {name: value for name, value in fields.items() if name in names and name not in apart}
+    unknown: Extras = {name: value for name, value in fields.items() if name not in names}
+    head = decode_json(_REQUEST, encode_object({**flat, "messages": Raw(b"[]")}))
+    if "messages" not in apart:
+        raise _missing("messages")
+    reasoning = decode_reasoning(None, head.output_config)
+    if "thinking" in apart:
+        read = read_reasoning(apart["thinking"], head.output_config)
+        if read is None:
+            unknown["thinking"] = apart["thinking"]
+        reasoning = read or reasoning
+    parts = _Parts(
+        messages=_read_messages(apart["messages"]),
+        system=() if "system" not in apart else read_content(apart["system"], "system"),
+        tools=() if "tools" not in apart else read_tools(apart["tools"]),
+        choice=None if "tool_choice" not in apart else read_choice(apart["tool_choice"]),
+        reasoning=reasoning,
+        cache=CacheControl(mark=read_mark(apart.get("cache_control"), "cache_control")),
+        extras=unknown,
+    )
+    return _request(head, parts, call)
+
+
+def _request(head: wire.Request, parts: _Parts, call: HTTPCall) -> Request:
+    """Return the canonical request of the flat fields and the parts."""
+    extras = {**wire.set_fields(head, *wire.EXTRAS), **parts.extras}
+    messages = parts.messages
+    if parts.system:
+        messages = (Message(role="system", content=parts.system, at="system"), *messages)
+    if head.stop_sequences and len(head.stop_sequences) > MAX_STOP:
+        raise MalformedRequest(f"At most {MAX_STOP} stop sequences are read here.", param="stop_sequences")
+    choice, is_parallel = parts.choice or (None, None)
+    return Request(
+        source=wire.NAME,
+        model=head.model,
+        messages=messages,
+        tools=parts.tools,
+        tool_choice=choice,
+        parallel_tool_calls=is_parallel,
+        max_output_tokens=whole(head.max_tokens, "max_tokens"),
+        sampling=Sampling(temperature=head.temperature, top_p=head.top_p, top_k=whole(head.top_k, "top_k")),
+        stop=tuple(head.stop_sequences or ()),
+        output_format=_decode_format(head, extras),
+        reasoning=parts.reasoning,
+        cache=parts.cache,
+        user=_decode_metadata(head.metadata, extras),
+        service_tier=_decode_tier(head, extras),
+        stream=bool(head.stream),
+        vendor_headers=forwarded_headers(call.headers),
+        vendor_fields=head.extra_body or {},
+        extras=extras,
+        required_extras=tuple(name for name in wire.REQUIRED_EXTRAS if name in extras),
+    )
+
+
+def _decode_messages(messages: Sequence[wire.Message]) -> tuple[Message, ...]:
+    _check_count(len(messages))
+    return tuple([_message(message, f"messages[{i}]", {}) for i, message in enumerate(messages)])
+
+
+def _read_messages(raw: Raw) -> tuple[Message, ...]:
+    try:
+        return _decode_messages(_MESSAGES.decode(raw))
+    except msgspec.ValidationError:
+        pieces = decode_json(_LIST, raw, "messages")
+    _check_count(len(pieces))
+    return tuple([_read_message(piece, f"messages[{i}]") for i, piece in enumerate(pieces)])
+
+
+def _read_message(raw: Raw, at: str) -> Message:
+    try:
+        return _message(_MESSAGE.decode(raw), at, {})
+    except msgspec.ValidationError:
+        fields = decode_json(_OBJECT, raw, at)
+    content = fields.pop("content", None)
+    names = wire.Message.__struct_fields__
+    known = {name: value for name, value in fields.items() if name in names}
+    unknown = {name: value for name, value in fields.items() if name not in names}
+    message = _message(
+        decode_json(_MESSAGE, encode_object({**known, "content": Raw(b"[]")}), at), at, wire.carried(unknown)
+    )
+    if content is None:
+        raise _missing(f"{at}.content")
+    return msgspec.structs.replace(message, content=read_content(content, f"{at}.content"))
+
+
+def _message(message: wire.Message, at: str, unknown: Extras) -> Message:
+    content = decode_content(message.content, f"{at}.content")
+    if message.output_config is UNSET and message.clear_at is UNSET and not unknown:
+        return Message(role=message.role, content=content, at=at)
+    extras = {**wire.set_fields(message, "output_config", "clear_at"), **unknown}
+    return Message(role=message.role, content=content, extras=extras, at=at)
+
+
+def _check_count(count: int) -> None:
+    if not 0 < count <= MAX_MESSAGES:
+        raise MalformedRequest(f"Send at least one message, and at most {MAX_MESSAGES}.", param="messages")
+
+
+def _decode_format(head: wire.Request, extras: Extras) -> OutputFormat | None:
+    """Return the form of the answer; what else ``output_config`` holds goes to the extras."""
+    config = dict(head.output_config or {})
+    config.pop("effort", None)
+    raw, at = config.pop("format", None), "output_config.format"
+    extras.update({f"output_config.{name}": value for name, value in wire.carried(config).items()})
+    if (raw is None or bytes(raw) == wire.NULL) and head.output_format is not UNSET:
+        raw, at = head.output_format, "output_format"
+    if raw is None or bytes(raw) == wire.NULL:
+        return None
+    fields = decode_json(_OBJECT, raw, at)
+    if decode_json(_TEXT, fields.get("type", Raw(wire.NULL)), f"{at}.type") != "json_schema":
+        extras["output_config.format"] = raw
+        return None
+    names = wire.Format.__struct_fields__
+    known = {name: value for name, value in fields.items() if name in names}
+    unknown = {name: value for name, value in fields.items() if name not in names}
+    schema = decode_json(_FORMAT, encode_object(known), at).schema
+    return OutputFormat(kind="json_schema", schema=schema, strict=True, extras=wire.carried(unknown), at=at)
+
+
+def _decode_metadata(metadata: dict[str, Raw] | None, extras: Extras) -> str | None:
+    """Return the user's id; what else ``metadata`` holds goes to the extras."""
+    if not metadata:
+        return None
+    user = metadata.pop("user_id", None)
+    extras.update({f"metadata.{name}": value for name, value in wire.carried(metadata).items()})
+    return None if user is None else decode_json(_TEXT, user, "metadata.user_id")
+
+
+def _decode_tier(head: wire.Request, extras: Extras) -> str | None:
+    """Return the service tier in OpenAI's words, where ``fast`` is one of them."""
+    if head.speed == "fast" and head.service_tier is None:
+        return "fast"
+    if head.speed is not None:
+        extras["speed"] = Raw(msgspec.json.encode(head.speed))
+    return "default" if head.service_tier == "standard_only" else head.service_tier
+
+
+def _missing(param: str) -> MalformedRequest:
+    return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+
+
+class _CitedText(msgspec.Struct):
+    citations: list[Raw] | None = None
+
+
+class _SearchResult(msgspec.Struct):
+    content: list[_CitedText] = []
+
+
+_SEARCH_RESULT: Final = msgspec.json.Decoder(_SearchResult)
+
+
+def _enforce_strict_version(request: Request) -> None:
+    """Refuse what ``anthropic-version: 2026-10-21`` no longer takes.
+
+    Raises:
+        MalformedRequest: Sampling, a document in an assistant message, or citations in a user message.
+    """
+    for name in ("temperature", "top_p", "top_k"):
+        if getattr(request.sampling, name) is not None:
+            raise _strictly(f"{name} is not supported", name)
+    for message in request.messages:
+        for block in message.content:
+            if message.role == "assistant" and isinstance(block, Media) and block.kind == "document":
+                raise _strictly("documents do not stand in assistant messages", block.at)
+            if message.role == "user" and (cited := _cited(block)) is not None:
+                raise _strictly("citations do not stand in user messages", f"{cited}.citations")
+
+
+def _cited(block: Block) -> str | None:
+    """Return the path of the first text of a block that has citations; None: there is none."""
+    match block:
+        case Text(citations=citations) if citations:
+            return block.at
+        case ToolResult():
+            return next((at for part in block.blocks if (at := _cited(part)) is not None), None)
+        case Opaque(type="search_result"):
+            try:
+                texts = _SEARCH_RESULT.decode(block.raw).content
+            except msgspec.MsgspecError:
+                return None
+            return next((f"{block.at}.content[{i}]" for i, text in enumerate(texts) if text.citations), None)
+        case _:
+            return None
+
+
+def _strictly(what: str, param: str) -> MalformedRequest:
+    return MalformedRequest(f"{what} with anthropic-version {wire.STRICT_VERSION}.", param=param)
+
+
+# --- ours -> wire -----------------------------------------------------------------------------------------------------
+
+_NOT_COUNTED: Final = frozenset(
+    {"max_tokens", "stream", "metadata", "stop_sequences", "service_tier", "temperature", "top_p", "top_k"}
+)
+"""Fields of a request that its token count does not take."""
+
+_PROTECTED: Final = frozenset({"model", "messages", "system", "tools", "stream", "max_tokens"})
+"""What ``extra_body`` may not set: the gateway has judged it."""
+
+
+def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall:
+    """Write a request for an upstream.
+
+    Raises:
+        Unsupported: With ``param``, the path of what nothing can stand in for.
+    """
+    body, request = _body(request, profile, notices)
+    return _call(body, request, profile, is_count=False)
+
+
+def encode_count_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall | None:
+    """Write a token count request; raises as `encode_request`."""
+    body, request = _body(request, profile, notices)
+    return _call({n: v for n, v in body.items() if n not in _NOT_COUNTED}, request, profile, is_count=True)
+
+
+def path_of(profile: Profile, model: str, *, is_count: bool) -> str:
+    """Return the path of an operation at an upstream."""
+    if profile.path is None:
+        return wire.COUNT_PATH if is_count else wire.MESSAGES_PATH
+    path = profile.path.replace("{model}", quote(model, safe=""))
+    return f"{path}/count_tokens" if is_count else path
+
+
+def _call(body: JsonObject, request: Request, profile: Profile, *, is_count: bool) -> HTTPCall:
+    own = request.vendor_headers if request.source == wire.NAME else {}
+    headers = {**own, "content-type": "application/json", wire.VERSION_HEADER: _version(request, profile)}
+    return HTTPCall(
+        method="POST",
+        path=path_of(profile, request.model, is_count=is_count),
+        body=msgspec.json.encode(body),
+        headers=headers,
+        query=profile.query,
+    )
+
+
+def _version(request: Request, profile: Profile) -> str:
+    """Return the version to speak: the caller's own, or the newest that takes what is said."""
+    if profile.version is not None:
+        return profile.version
+    if request.source == wire.NAME:
+        return request.vendor_headers.get(wire.VERSION_HEADER, wire.VERSION)
+    is_sampling = request.sampling != Sampling()
+    return wire.VERSION if is_sampling or profile.vendor != wire.VENDOR else wire.STRICT_VERSION
+
+
+def _body(request: Request, profile: Profile, notices: Notices) -> tuple[JsonObject, Request]:
+    """Return the body, its fields in the vendor's order, and the request as it was written."""
+    is_native = request.source == wire.NAME
+    if not is_native:
+        request = normalise(request, profile, notices)
+    writer = BlockWriter(is_native=is_native, notices=notices)
+    system, messages = _encode_messages(request, profile, writer, notices)
+    fields: JsonObject = {
+        "model": request.model,
+        "messages": messages,
+        "max_tokens": request.max_output_tokens,
+        "cache_control": None if request.cache.mark is None else encode_mark(request.cache.mark),
+        "metadata": None if request.user is None else {"user_id": request.user},
+        "output_config": _encode_output_config(request),
+        "service_tier": _encode_tier(request.service_tier),
+        "speed": "fast" if request.service_tier == "fast" else None,
+        "stop_sequences": request.stop or None,
+        "stream": request.stream or None,
+        "system": system or None,
+        "thinking": encode_thinking(request.reasoning, writer),
+        "tool_choice": encode_choice(request.tool_choice, request.parallel_tool_calls, writer),
+        "tools": [encode_tool(tool, writer) for tool in request.tools] or None,
+        "temperature": request.sampling.temperature,
+        "top_k": request.sampling.top_k,
+        "top_p": request.sampling.top_p,
+    }
+    body = {name: value for name, value in fields.items() if value is not None}
+    if is_native:
+        _add_extras(body, request.extras, notices)
+    _add_vendor_fields(body, request, profile, notices)
+    for name in profile.drop:
+        if body.pop(name, None) is not None:
+            notices.lost(name, "the upstream refuses this field")
+    return body, request
+
+
+def _encode_messages(
+    request: Request, profile: Profile, writer: BlockWriter, notices: Notices
+) -> tuple[str | list[object], list[JsonObject]]:
+    """Return ``system`` and ``messages``."""
+    leading = next((i for i, m in enumerate(request.messages) if m.role != "system"), len(request.messages))
+    for message in request.messages[:leading]:
+        for name in message.extras:
+            notices.lost(f"{message.at}.{name}", "system has no such field")
+    system = [block for message in request.messages[:leading] for block in message.content]
+    written: list[JsonObject] = []
+    for message in request.messages[leading:]:
+        content = message.content
+        if message.role == "assistant":
+            content = _replayable(content, profile, notices)
+        if content or not message.content:
+            written.append({"role": message.role, "content": writer.content(content), **message.extras})
+    return writer.content(system), written
+
+
+def _replayable(content: tuple[Block, ...], profile: Profile, notices: Notices) -> tuple[Block, ...]:
+    """Return a content without the thinking that this upstream cannot be given back."""
+    if not any(isinstance(block, Reasoning) for block in content):
+        return content
+    kept: list[Block] = []
+    for block in content:
+        is_foreign = isinstance(block, Reasoning) and not is_replayable(
+            block, profile.vendor, profile.reasoning_replay != "never"
+        )
+        if is_foreign:
+            notices.lost(block.at, "thinking without a signature of this vendor cannot be given back")
+        else:
+            kept.append(block)
+    return tuple(kept)
+
+
+def _encode_output_config(request: Request) -> JsonObject | None:
+    config: JsonObject = {}
+    if request.reasoning is not None and request.reasoning.effort is not None:
+        config["effort"] = request.reasoning.effort
+    wanted = request.output_format
+    if wanted is not None and wanted.kind == "json_schema":
+        config["format"] = {"type": "json_schema", "schema": wanted.schema, **wanted.extras}
+    elif wanted is not None and wanted.kind == "json_object":
+        raise Unsupported("Anthropic wants a schema for JSON.", param=wanted.at or None)
+    return config or None
+
+
+def _encode_tier(tier: str | None) -> str | None:
+    return {"default": "standard_only", "fast": None}.get(tier, tier) if tier is not None else None
+
+
+def _add_extras(body: JsonObject, extras: Extras, notices: Notices) -> None:
+    """Write a native request's extras back into their places."""
+    for path, value in extras.items():
+        parent, dot, name = path.partition(".")
+        if path in RESERVED_FIELDS:
+            notices.lost(path, "the upstream's address, key and limits are the gateway's")
+        elif dot and parent in ("output_config", "metadata"):
+            place = body.setdefault(parent, {})
+            assert isinstance(place, dict)
+            place[name] = value
+        else:
+            body[path] = value
+
+
+def _add_vendor_fields(body: JsonObject, request: Request, profile: Profile, notices: Notices) -> None:
+    """Merge what the caller wrote for this very vendor."""
+    for vendor, fields in request.vendor_fields.items():
+        if vendor != profile.vendor:
+            notices.hint(f"extra_body.{vendor}", "meant for another vendor")
+            continue
+        for name, value in fields.items():
+            if name in _PROTECTED or name in RESERVED_FIELDS:
+                notices.lost(f"extra_body.{vendor}.{name}", "this field cannot be set here")
+            else:
+                body[name] = value

@@ -1,0 +1,416 @@
+"""A streamed answer, written: canonical events -> server-sent events, as Anthropic's SDKs and Claude Code want them.
+
+* Every event has its name. Exactly one block is open; blocks are numbered without gaps, as they are written.
+* A block begins with its first content: an empty text block would come back in the history, where it is refused.
+* What belongs to another block than the open one waits for its turn. Text gives way to a block that begins, so that
+  calls stream, and goes on behind it in a block of its own; calls and thinking cannot be split, and do not give way.
+* The signature of thinking is the last delta of its block. A call without arguments has the arguments ``{}``.
+* Figures of usage that came late are told at the end; none is ever null.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from ...canonical import (
+    ArgumentsDelta,
+    Block,
+    BlockStart,
+    BlockStop,
+    CitationDelta,
+    Delta,
+    Event,
+    Extras,
+    ExtrasDelta,
+    Finish,
+    Logprobs,
+    Media,
+    Notice,
+    Notices,
+    Opaque,
+    OpaqueDelta,
+    Ping,
+    Reasoning,
+    ReasoningDelta,
+    Refusal,
+    RefusalDelta,
+    SignatureDelta,
+    Start,
+    Text,
+    TextDelta,
+    ToolCall,
+    Usage,
+)
+from ...codec import Envelope
+from ...errors import GatewayError
+from ...fold import merge_usage
+from ...framing import event_frame
+from . import wire
+from .errors import encode_error_body
+from .opaque import split_opaque
+from .response import AnswerWriter, answer_id
+from .usage import encode_finish, encode_usage
+
+PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
+BYTES_PER_TOKEN: Final = 4
+"""For an answer whose usage nobody told."""
+
+_encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
+
+_DELTA: Final = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b":'
+_TEXT: Final = b'text_delta","text'
+_THINKING: Final = b'thinking_delta","thinking'
+_SIGNATURE: Final = b'signature_delta","signature'
+_ARGUMENTS: Final = b'input_json_delta","partial_json'
+_CITATION: Final = b'citations_delta","citation'
+_END: Final = b"}}\n\n"
+_STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
+_MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+_OfBlock: TypeAlias = Delta | BlockStop
+
+
+class _Block:
+    """A block of the answer, from its `BlockStart` to its `BlockStop`."""
+
+    __slots__ = ("block", "has_arguments", "held", "index", "is_open", "is_waiting", "prefix", "queue", "signature")
+
+    def __init__(self, start: BlockStart) -> None:
+        self.index = start.index
+        self.block, content = _split(start.block, start.index)
+        self.queue: deque[Event] = deque(content)
+        """What came while another block was open."""
+        self.is_waiting = False
+        self.is_open = False
+        """Its start is written, and its stop is not."""
+        self.prefix = b""
+        """What the deltas of an open text begin with."""
+        self.signature: str | None = None
+        self.has_arguments = False
+        self.held: list[str] = []
+        """Of a call: arguments that are no JSON object, to be wrapped when they are whole."""
+
+
+class StreamEncoder:
+    """Events -> bytes of a caller's stream. See `codec.EventEncoder`.
+
+    Args:
+        envelope: What the caller asked.
+        notices: Where losses are reported.
+    """
+
+    def __init__(self, envelope: Envelope, notices: Notices) -> None:
+        self._envelope = envelope
+        self._notices = notices
+        self._writer = AnswerWriter(is_native=False, notices=notices)
+        self._is_native = False
+        self._out: list[bytes] = []
+        self._start: Start | None = None
+        self._is_start_written = False
+        self._usage: Usage | None = None
+        self._finish = Finish(reason="stop")
+        self._late_extras: Extras = {}
+        self._blocks: dict[int, _Block] = {}
+        self._current: _Block | None = None
+        self._waiting: deque[_Block] = deque()
+        self._next_index = 0
+        self._has_calls = False
+        self._characters = 0
+
+    def encode(self, events: Sequence[Event]) -> bytes:
+        """Return the whole frames for these events, perhaps none."""
+        out = self._out
+        for event in events:
+            current = self._current
+            if type(event) is TextDelta and current is not None and current.index == event.index and current.prefix:
+                out += (current.prefix, _encode(event.text), _END)
+                self._characters += len(event.text)
+            elif type(event) is Usage:
+                self._usage = merge_usage(self._usage, event)
+            else:
+                self._take(event)
+        self._write_start()
+        return self._flush()
+
+    def close(self) -> bytes:
+        """Return what ends the stream with success. Only after the decoder was complete."""
+        self._write_start()
+        for block in list(self._blocks.values()):
+            self._route(BlockStop(index=block.index))
+        usage = self._usage or Usage()
+        if usage.output_total is None:
+            usage = msgspec.structs.replace(usage, output_total=max(1, self._characters // BYTES_PER_TOKEN))
+        delta = encode_finish(
+            self._finish, is_native=self._is_native, has_calls=self._has_calls, refusal=self._writer.refusal
+        )
+        if (container := self._late_extras.pop("container", None)) is not None:
+            delta["container"] = container
+        self._event(
+            b"message_delta",
+            {
+                "type": "message_delta",
+                "delta": delta,
+                "usage": encode_usage(usage, None, is_native=self._is_native),
+                **self._late_extras,
+            },
+        )
+        self._out.append(_MESSAGE_STOP)
+        return self._flush()
+
+    def error(self, error: GatewayError) -> bytes:
+        """Return the in-band form of an error. Nothing may follow it."""
+        return event_frame(b"error", encode_error_body(error, self._envelope.request_id))
+
+    def heartbeat(self) -> bytes:
+        """Return bytes that keep the connection busy and that every SDK ignores."""
+        return PING
+
+    def _flush(self) -> bytes:
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    def _event(self, name: bytes, payload: dict[str, object]) -> None:
+        self._out.append(event_frame(name, _encode(payload)))
+
+    # --- the message --------------------------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Start():
+                self._start = event
+                self._is_native = event.source == wire.NAME
+                self._writer = AnswerWriter(is_native=self._is_native, notices=self._notices)
+            case ExtrasDelta():
+                self._extras(event)
+            case Finish():
+                self._take_finish(event)
+            case BlockStart():
+                self._write_start()
+                self._begin(event)
+            case Ping():
+                self._write_start()
+                self._out.append(PING)
+            case Logprobs():
+                self._lose_once("choices[0].logprobs", "Anthropic tells no probabilities")
+            case Usage() | Notice():
+                pass
+            case _:
+                self._route(event)
+
+    def _write_start(self) -> None:
+        """Write ``message_start``, as late as that usage which came with it is in it."""
+        start = self._start
+        if start is None or self._is_start_written:
+            return
+        self._is_start_written = True
+        usage = self._usage or Usage()
+        message: dict[str, object] = {
+            "id": answer_id(start.id, self._envelope),
+            "type": "message",
+            "role": "assistant",
+            "model": self._envelope.model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": encode_usage(usage, start.service_tier, is_native=self._is_native),
+        }
+        if self._is_native:
+            message.update(start.extras)
+        else:
+            self._writer.report("", start.extras)
+        self._event(b"message_start", {"type": "message_start", "message": message})
+
+    def _extras(self, event: ExtrasDelta) -> None:
+        if self._is_native and event.level == "response":
+            self._late_extras.update(event.fields)
+            return
+        at = {"response": "", "choice": "choices[0]", "message": "choices[0].message"}[event.level]
+        for name in event.fields:
+            self._lose_once(f"{at}.{name}".removeprefix("."), "Anthropic has no such field")
+
+    def _take_finish(self, event: Finish) -> None:
+        if event.choice != 0:
+            self._lose_once(f"choices[{event.choice}]", "Anthropic gives one answer at a time")
+        else:
+            self._finish = event
+
+    def _lose_once(self, path: str, reason: str) -> None:
+        if not any(notice.path == path for notice in self._notices):
+            self._notices.lost(path, reason)
+
+    # --- blocks: whose turn it is -------------------------------------------------------------------------------------
+
+    def _begin(self, event: BlockStart) -> None:
+        if event.choice != 0:
+            self._lose_once(f"choices[{event.choice}]", "Anthropic gives one answer at a time")
+            return
+        block = event.block
+        if isinstance(block, Media) or (isinstance(block, Opaque) and block.protocol != wire.NAME):
+            self._writer.block(block)  # reports that it cannot be shown
+            return
+        begun = self._blocks[event.index] = _Block(event)
+        if self._current is not None and _gives_way(self._current):
+            self._end(self._current)
+            self._current = None
+        if self._current is None:
+            self._give_turn(begun)
+        else:
+            self._wait(begun)
+
+    def _route(self, event: _OfBlock) -> None:
+        """Write what belongs to the current block; let the rest wait."""
+        block = self._blocks.get(event.index)
+        if block is None:
+            return
+        if block is self._current:
+            self._write(block, event)
+            self._advance()
+        elif isinstance(event, BlockStop) and not block.is_waiting:
+            del self._blocks[block.index]  # text that gave way, and had nothing to add
+        elif self._current is None:
+            self._current = block  # text that gave way goes on
+            self._write(block, event)
+        else:
+            self._wait(block)
+            block.queue.append(event)
+
+    def _wait(self, block: _Block) -> None:
+        if not block.is_waiting:
+            block.is_waiting = True
+            self._waiting.append(block)
+
+    def _give_turn(self, block: _Block) -> None:
+        self._current = block
+        block.is_waiting = False
+        if isinstance(block.block, ToolCall | Opaque) or _is_redacted(block.block):
+            self._open(block)
+        while block.queue:
+            self._write(block, block.queue.popleft())
+
+    def _advance(self) -> None:
+        """Give the turn to the next block that waits, once the current one has stopped or gives way."""
+        while self._waiting:
+            if self._current is not None:
+                if not _gives_way(self._current):
+                    return
+                self._end(self._current)
+            self._give_turn(self._waiting.popleft())
+
+    # --- blocks: what is written --------------------------------------------------------------------------------------
+
+    def _write(self, block: _Block, event: Event) -> None:
+        match event:
+            case TextDelta():
+                self._delta(block, _TEXT, event.text)
+            case ReasoningDelta():
+                self._delta(block, _THINKING, event.text)
+            case RefusalDelta():
+                self._writer.refusal = (self._writer.refusal or "") + event.text
+                self._delta(block, _TEXT, event.text)
+            case ArgumentsDelta():
+                self._arguments(block, event.arguments)
+            case SignatureDelta():
+                block.signature = event.signature
+            case CitationDelta():
+                if event.citation.protocol == wire.NAME:
+                    self._delta(block, _CITATION, event.citation.raw)
+                else:
+                    self._lose_once("citations", "citations of other vendors have no form at Anthropic")
+            case OpaqueDelta():
+                payload = {"type": "content_block_delta", "index": self._open(block), "delta": event.raw}
+                self._event(b"content_block_delta", payload)
+            case BlockStop():
+                self._stop(block)
+
+    def _delta(self, block: _Block, kind: bytes, value: str | Raw) -> None:
+        if value == "":
+            return
+        index = self._open(block)
+        data = _encode(value)
+        self._characters += len(data)
+        self._out += (_DELTA % (index, kind), data, _END)
+
+    def _arguments(self, block: _Block, text: str) -> None:
+        if not block.has_arguments:
+            begun = "".join((*block.held, text)).lstrip()
+            if not begun.startswith("{"):
+                block.held.append(text)
+                return
+            block.has_arguments = True
+            text = begun
+        self._delta(block, _ARGUMENTS, text)
+
+    def _stop(self, block: _Block) -> None:
+        """Write what can only be said at the end of a block, and the end."""
+        if isinstance(block.block, Reasoning) and block.signature is not None:
+            self._delta(block, _SIGNATURE, block.signature)
+        if isinstance(block.block, ToolCall) and not block.has_arguments:
+            call = msgspec.structs.replace(block.block, arguments="".join(block.held))
+            self._delta(block, _ARGUMENTS, bytes(self._writer.tool_input(call)).decode())
+        self._end(block)
+        del self._blocks[block.index]
+        self._current = None
+
+    def _open(self, block: _Block) -> int:
+        """Write the start of a block, if it is not written yet; return its number."""
+        if block.is_open:
+            return self._next_index - 1
+        block.is_open = True
+        index = self._next_index
+        self._next_index += 1
+        shown: object
+        content: object = None
+        match block.block:
+            case Text() | Refusal():
+                shown = {"type": "text", "text": ""}
+                block.prefix = _DELTA % (index, _TEXT)
+            case Reasoning(redacted=None):
+                shown = {"type": "thinking", "thinking": "", "signature": ""}
+            case Opaque():
+                shown, content = split_opaque(block.block)
+            case _:
+                self._has_calls |= isinstance(block.block, ToolCall)
+                shown = self._writer.block(block.block)
+        self._event(b"content_block_start", {"type": "content_block_start", "index": index, "content_block": shown})
+        if content is not None:
+            self._event(b"content_block_delta", {"type": "content_block_delta", "index": index, "delta": content})
+        return index
+
+    def _end(self, block: _Block) -> None:
+        if block.is_open:
+            block.is_open = False
+            block.prefix = b""
+            self._out.append(_STOP % (self._next_index - 1))
+
+
+def _gives_way(block: _Block) -> bool:
+    """Tell whether a block may be cut in two."""
+    return isinstance(block.block, Text | Refusal)
+
+
+def _is_redacted(block: Block) -> bool:
+    return isinstance(block, Reasoning) and block.redacted is not None
+
+
+def _split(block: Block, index: int) -> tuple[Block, list[Event]]:
+    """Return a block as it begins, and what it already holds as deltas."""
+    match block:
+        case Text():
+            citations: list[Event] = [CitationDelta(index=index, citation=citation) for citation in block.citations]
+            empty: Block = msgspec.structs.replace(block, text="", citations=())
+            return empty, [TextDelta(index=index, text=block.text), *citations] if block.text or citations else []
+        case Refusal(text=text) if text:
+            return msgspec.structs.replace(block, text=""), [RefusalDelta(index=index, text=text)]
+        case ToolCall(arguments=arguments) if arguments:
+            return msgspec.structs.replace(block, arguments=""), [ArgumentsDelta(index=index, arguments=arguments)]
+        case Reasoning(redacted=None):
+            content: list[Event] = [ReasoningDelta(index=index, text=block.text)]
+            if block.signature is not None:
+                content.append(SignatureDelta(index=index, signature=block.signature))
+            return msgspec.structs.replace(block, text="", signature=None), content
+        case _:
+            return block, []

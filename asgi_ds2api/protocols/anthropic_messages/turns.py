@@ -1,0 +1,229 @@
+"""The messages of a request of another protocol, put into the turns that Anthropic takes: pure steps.
+
+Each takes messages and returns messages. The order in which they are taken is ``preflight``'s.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ...canonical import (
+    Block,
+    Media,
+    Message,
+    Notices,
+    Opaque,
+    ProtocolName,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from ...errors import Unsupported
+from ...profiles import ModelFacts, Profile
+from .blocks import is_replayable
+from .media import fit_media, media_param
+
+CONTINUED: Final = "(conversation continues)"
+_SYSTEM: Final = ("system", "developer")
+
+
+def fit_blocks(messages: Sequence[Message], source: ProtocolName, profile: Profile, notices: Notices) -> list[Message]:
+    """Leave out blank text, and put every block into a form that Anthropic has.
+
+    Raises:
+        Unsupported: A block has none, or a message of the user's says nothing.
+    """
+    fitted = [_fit_message(message, source, profile, notices) for message in messages]
+    return [message for message in fitted if message is not None]
+
+
+def place_system(messages: Sequence[Message], facts: ModelFacts, notices: Notices) -> list[Message]:
+    """Leave leading system messages apart, keep later ones where the model takes them, and wrap the others.
+
+    A system message in the middle stands behind a user's turn, and before an assistant's or at the end.
+    """
+    placed: list[Message] = []
+    following = _roles_after(messages)
+    has_begun = False
+    for message, next_role in zip(messages, following, strict=True):
+        if message.role not in _SYSTEM:
+            has_begun = True
+            placed.append(message)
+            continue
+        message = msgspec.structs.replace(message, role="system")
+        previous = placed[-1].role if placed else "system"
+        is_legal = facts.system_midway and previous in ("user", "system") and next_role in ("assistant", None)
+        if not has_begun or is_legal:
+            placed.append(message)
+        else:
+            notices.changed(message.at, "no system message may stand here: sent as a tagged text of the user's")
+            placed.append(as_tagged_user(message))
+    return placed
+
+
+def as_tagged_user(message: Message) -> Message:
+    """Return a system message as a user's that says what it is."""
+    text = "\n\n".join(block.text for block in message.content if isinstance(block, Text))
+    tagged = Text(text=f"<system>\n{text}\n</system>", at=message.at)
+    return msgspec.structs.replace(message, role="user", content=(tagged,), extras={})
+
+
+def merge_turns(messages: Sequence[Message]) -> list[Message]:
+    """Make one message of neighbours with the same role."""
+    merged: list[Message] = []
+    for message in messages:
+        if merged and merged[-1].role == message.role:
+            content = (*merged[-1].content, *message.content)
+            merged[-1] = msgspec.structs.replace(merged[-1], content=content)
+        else:
+            merged.append(message)
+    return merged
+
+
+def begin_with_user(messages: Sequence[Message], notices: Notices) -> list[Message]:
+    """Put a user's message before an assistant's that begins the talk.
+
+    Raises:
+        Unsupported: Nobody says anything.
+    """
+    first = next((i for i, message in enumerate(messages) if message.role != "system"), None)
+    if first is None:
+        raise Unsupported("Anthropic needs at least one message of the user's in messages.", param="messages")
+    if messages[first].role == "user":
+        return list(messages)
+    notices.changed(messages[first].at, "a talk begins with the user: a message was put before it", action="inserted")
+    opening = Message(role="user", content=(Text(text=CONTINUED),), at=messages[first].at)
+    return [*messages[:first], opening, *messages[first:]]
+
+
+def judge_ending(messages: Sequence[Message], facts: ModelFacts, notices: Notices) -> list[Message]:
+    """Let the model continue an assistant's message at the end, if it can.
+
+    Raises:
+        Unsupported: It cannot.
+    """
+    last = messages[-1]
+    if last.role != "assistant":
+        return list(messages)
+    if not facts.prefill:
+        raise Unsupported(
+            "The model does not continue a message of its own: messages must end with the user's.", param="messages"
+        )
+    ending = last.content[-1]
+    if not isinstance(ending, Text) or ending.text == (trimmed := ending.text.rstrip()):
+        return list(messages)
+    notices.changed(ending.at or last.at, "the message to continue may not end in white space", action="trimmed")
+    content = (*last.content[:-1], msgspec.structs.replace(ending, text=trimmed))
+    return [*messages[:-1], msgspec.structs.replace(last, content=content)]
+
+
+def keep_reasoning(messages: Sequence[Message], profile: Profile, notices: Notices) -> list[Message]:
+    """Keep the thinking that the upstream can be given back: its own, from the end to the first gap."""
+    replays_unsigned = profile.reasoning_replay != "never"
+    kept: list[Message] = []
+    is_broken = False
+    for message in reversed(messages):
+        content: list[Block] = []
+        for block in reversed(message.content):
+            if not isinstance(block, Reasoning):
+                content.append(block)
+            elif not is_replayable(block, profile.vendor, replays_unsigned):
+                is_broken = True
+                notices.lost(block.at, "thinking without a signature of this vendor cannot be given back")
+            elif is_broken:
+                notices.lost(block.at, "thinking before a gap in it cannot be given back")
+            else:
+                content.append(block)
+        if len(content) == len(message.content):
+            kept.append(message)
+        elif content:
+            kept.append(msgspec.structs.replace(message, content=tuple(reversed(content))))
+    return kept[::-1]
+
+
+def lacks_loop_thinking(messages: Sequence[Message]) -> bool:
+    """Tell whether the talk is within a loop of tools whose last turn does not begin with thinking.
+
+    Models that take a budget refuse to think in the middle of a loop that began without.
+    """
+    last = next((i for i in range(len(messages) - 1, -1, -1) if messages[i].role == "assistant"), None)
+    if last is None or not any(isinstance(block, ToolResult) for m in messages[last + 1 :] for block in m.content):
+        return False
+    return not isinstance(messages[last].content[0], Reasoning)
+
+
+def _roles_after(messages: Sequence[Message]) -> list[str | None]:
+    """Return, for each message, the role of the next that is no system message."""
+    roles: list[str | None] = []
+    following: str | None = None
+    for message in reversed(messages):
+        roles.append(following)
+        if message.role not in _SYSTEM:
+            following = message.role
+    return roles[::-1]
+
+
+def _fit_message(message: Message, source: ProtocolName, profile: Profile, notices: Notices) -> Message | None:
+    """Return a message in forms that Anthropic has; None: it says nothing."""
+    if message.name is not None:
+        notices.hint(f"{message.at}.name", "messages have no names here")
+    for name in message.extras:
+        notices.lost(f"{message.at}.{name}", "Anthropic has no such field")
+    if len(message.content) == 1 and isinstance(only := message.content[0], Text) and not only.text.isspace():
+        content: tuple[Block, ...] = message.content
+    else:
+        content = tuple(
+            fitted for block in message.content if (fitted := _fit_block(block, message, source, profile, notices))
+        )
+    if not content:
+        is_blank = all(isinstance(block, Text) for block in message.content)
+        if message.role == "user" and is_blank:
+            raise Unsupported("The messages of the user's must hold more than white space.", param=message.at or None)
+        if is_blank and message.role == "assistant":
+            notices.hint(message.at, "the message is empty")
+        return None
+    return Message(role=message.role, content=content, at=message.at)
+
+
+def _fit_block(
+    block: Block, message: Message, source: ProtocolName, profile: Profile, notices: Notices
+) -> Block | None:
+    """Return a block as Anthropic takes it; None: it was left out, and reported."""
+    match block:
+        case Text():
+            if block.text and not block.text.isspace():
+                return block
+            if block.text:
+                notices.hint(block.at or message.at, "blank text is not taken")
+            return None
+        case Refusal():
+            notices.changed(block.at or message.at, "a refusal is sent as text")
+            return Text(text=block.text, at=block.at) if block.text.strip() else None
+        case Media():
+            if message.role not in ("user", "tool"):
+                raise Unsupported("Only messages of the user's hold media.", param=media_param(block, source))
+            return fit_media(block, profile, source, notices)
+        case Opaque():
+            return _fit_opaque(block, notices)
+        case ToolResult():
+            inner = (_fit_block(part, message, source, profile, notices) for part in block.blocks)
+            return msgspec.structs.replace(block, blocks=tuple(part for part in inner if part is not None))
+        case ToolCall():
+            if block.kind == "custom":
+                notices.changed(block.at, "free text is sent as a JSON object")
+            return block
+        case Reasoning():
+            return block
+
+
+def _fit_opaque(block: Opaque, notices: Notices) -> Block | None:
+    if block.fallback:
+        notices.changed(block.at, "sent as plain text")
+        return Text(text=block.fallback, at=block.at)
+    if block.is_required:
+        raise Unsupported("Only the vendor that wrote this block can read it.", param=block.at or None)
+    notices.lost(block.at, "Anthropic has no such content block")
+    return None
