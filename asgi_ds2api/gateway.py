@@ -1,0 +1,314 @@
+"""The engine: owns configuration, pool and clients, and is an ASGI app itself.
+
+Nothing happens at import or at construction but checks: no socket, no task, no file but the configuration. What belongs
+to an event loop is made on first use in that loop, so that a fork after import, a test client per request, or a second
+loop do no harm.
+"""
+
+import logging
+import os
+import random
+import secrets
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from os import PathLike
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.lowlevel
+import httpx
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from .attempts import Clients, Timing, UpstreamSide
+from .auth import Authenticator, Authorize, Caller
+from .config import Config, UpstreamConfig
+from .errors import ShuttingDown
+from .exchange import LAST_WORDS_S, ActiveSet, Engine, Exchange
+from .inbound import InboundLimits
+from .observe import Observatory, Observer
+from .pool.model import Account, Origin
+from .pool.pool import Pool
+from .protocols import PROTOCOLS
+from .routing import Alias, ModelTable, RouteTable, route_path
+from .seal import Keyring
+from .state.contract import StateStore
+from .state.memory import MemoryStore
+from .upstream.contract import Limits, Upstream
+from .upstream.httpx_client import HttpxUpstream
+from .upstream.tls import TLSContexts, TLSSettings
+from .websockets import refuse_upgrade, refuse_websocket, wants_upgrade
+
+_log = logging.getLogger("asgi_ds2api")
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Gateway:
+    """An AI gateway: an ASGI app for a whole server or a mount, and the engine of `DS2APIMiddleware`.
+
+    Args:
+        config: A path of a TOML file, a mapping of the same shape, a `Config`, or None to look for one:
+            ``DS2API_CONFIG``, ``./ds2api.toml``, else the well-known ``*_API_KEY`` variables.
+        http_client: The application's own client, used for every upstream in place of ours; never closed here.
+        authorize: With ``auth = "host"``: says who a request comes from; None is a no.
+        hooks: Observers, called with the `Record` of every finished request.
+        store: Where cooldowns are kept; by default in this process.
+
+    Raises:
+        ConfigError: Lists every problem of the configuration.
+    """
+
+    def __init__(
+        self,
+        config: Config | Mapping[str, Any] | str | PathLike[str] | None = None,
+        *,
+        http_client: httpx.AsyncClient | None = None,
+        authorize: Authorize | None = None,
+        hooks: Sequence[Observer] = (),
+        store: StateStore | None = None,
+    ) -> None:
+        self.config = _load(config, has_authorize=authorize is not None)
+        for warning in self.config.warnings():
+            _log.warning(warning)
+        self._clients = ClientSet(self.config, http_client)
+        self._engine = build_engine(self.config, self._clients, authorize=authorize, hooks=hooks, store=store)
+
+    @classmethod
+    def from_env(
+        cls,
+        *,
+        http_client: httpx.AsyncClient | None = None,
+        authorize: Authorize | None = None,
+        hooks: Sequence[Observer] = (),
+        store: StateStore | None = None,
+    ) -> "Gateway":
+        """Make a gateway out of the environment: upstreams from the well-known ``*_API_KEY`` variables.
+
+        Raises:
+            ConfigError: Nothing usable is there; the message says what to set.
+        """
+        config = Config.from_env(os.environ, has_authorize=authorize is not None)
+        return cls(config, http_client=http_client, authorize=authorize, hooks=hooks, store=store)
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Open and close with the host: pass as ``lifespan=`` or enter from the host's own.
+
+        Without it the gateway starts on the first request, and its connections end with the process.
+        """
+        try:
+            yield
+        finally:
+            await self.drain()
+            await self._clients.close()
+
+    async def drain(self, timeout_s: float | None = None) -> None:
+        """Stop admitting requests, let running ones end, and end those that take too long with an error of their own.
+
+        Args:
+            timeout_s: How long running requests may take; by default ``drain_s`` of the configuration.
+        """
+        engine = self._engine
+        engine.is_draining = True
+        with anyio.move_on_after(self.config.timeouts.drain_s if timeout_s is None else timeout_s):
+            await engine.active.wait_empty()
+        for exchange in engine.active:
+            exchange.cut(ShuttingDown("The server is shutting down. Try again.", retry_after_s=1))
+        with anyio.move_on_after(LAST_WORDS_S):
+            await engine.active.wait_empty()
+
+    def status(self) -> Mapping[str, Any]:
+        """Return what a health route may show: no secret, no content, no name of a caller.
+
+        ``live``: this code runs. ``ready``: requests are admitted and at least one account may be used.
+        """
+        engine = self._engine
+        pool = engine.pool.snapshot()
+        usable = any(account.state in ("healthy", "probing") for account in pool.accounts)
+        return {
+            "live": True,
+            "ready": usable and not engine.is_draining,
+            "draining": engine.is_draining,
+            "active": len(engine.active),
+            "pool": msgspec.to_builtins(pool),
+            **engine.observatory.counters(),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope: as a whole app, or mounted."""
+        if scope["type"] == "lifespan":
+            await self._serve_lifespan(receive, send)
+            return
+        path = route_path(scope["path"], scope.get("root_path", ""))
+        await self.serve(scope, receive, send, path)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        """Serve an ``http`` or ``websocket`` scope; ``path`` is what follows the prefix."""
+        if scope["type"] == "websocket":
+            await refuse_websocket(scope, receive, send)
+            return
+        if wants_upgrade(scope):
+            await refuse_upgrade(send)
+            return
+        await Exchange(self._engine, scope, receive, send, path).run()
+
+    async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        async with self.lifespan():
+            pass
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class ClientSet:
+    """The HTTP clients, one an upstream and event loop, made on first use."""
+
+    def __init__(self, config: Config, http_client: httpx.AsyncClient | None) -> None:
+        self._config = {upstream.name: upstream for upstream in config.upstreams}
+        self._http_client = http_client
+        self._contexts = TLSContexts()
+        self._by_loop: weakref.WeakKeyDictionary[object, dict[str, HttpxUpstream]] = weakref.WeakKeyDictionary()
+
+    def client(self, upstream: str) -> Upstream:
+        """Return the client of an upstream in the running event loop."""
+        clients = self._by_loop.setdefault(anyio.lowlevel.current_token().native_token, {})
+        client = clients.get(upstream)
+        if client is None:
+            client = clients[upstream] = self._make(self._config[upstream])
+        return client
+
+    async def close(self) -> None:
+        """Close the clients of the running event loop."""
+        for client in self._by_loop.pop(anyio.lowlevel.current_token().native_token, {}).values():
+            await client.close()
+
+    def _make(self, upstream: UpstreamConfig) -> HttpxUpstream:
+        if self._http_client is not None:
+            return HttpxUpstream(client=self._http_client)
+        return HttpxUpstream(
+            contexts=self._contexts,
+            tls=TLSSettings(ca_file=upstream.ca_file, client_cert=upstream.client_cert),
+            proxy=None if upstream.proxy is None else upstream.proxy.reveal(),
+            max_connections=upstream.max_connections,
+        )
+
+
+def build_engine(
+    config: Config,
+    clients: Clients,
+    *,
+    authorize: Authorize | None = None,
+    hooks: Sequence[Observer] = (),
+    store: StateStore | None = None,
+    now: Callable[[], float] = time.monotonic,
+    wall_now: Callable[[], float] = time.time,
+    rng: Callable[[], float] = random.random,
+) -> Engine:
+    """Put together what every request needs.
+
+    Args:
+        config: Settled.
+        clients: Hands out upstream clients.
+        authorize: The host's check.
+        hooks: Observers.
+        store: By default this process's memory.
+        now: Monotonic clock of the pool, seconds.
+        wall_now: Seconds since 1970.
+        rng: For jitter, in [0, 1).
+    """
+    accounts = [account for upstream in config.upstreams for account in accounts_of(upstream)]
+    limits, timeouts = config.limits, config.timeouts
+    return Engine(
+        routes=RouteTable(PROTOCOLS.values()),
+        models=ModelTable(
+            [Alias(name=alias.name, targets=alias.targets) for alias in config.models],
+            {upstream.name: upstream.models for upstream in config.upstreams},
+        ),
+        authenticator=Authenticator(
+            config.auth,
+            {caller.key.digest(): Caller(label=caller.label, models=caller.models) for caller in config.callers},
+            authorize,
+            timeouts.authorize_s,
+        ),
+        pool=Pool(accounts, store=store or MemoryStore(now), now=now, rng=rng, strategy=config.strategy),
+        upstreams={upstream.name: _side(upstream, config) for upstream in config.upstreams},
+        clients=clients,
+        keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
+        observatory=Observatory(hooks),
+        inbound=InboundLimits(
+            max_body_bytes=limits.max_body_bytes,
+            max_header_bytes=limits.max_header_bytes,
+            max_headers=limits.max_headers,
+            max_header_value_bytes=limits.max_header_value_bytes,
+            max_query_bytes=limits.max_query_bytes,
+            upload_idle_s=timeouts.upload_idle_s,
+            upload_grace_s=timeouts.upload_grace_s,
+            upload_min_bytes_s=limits.upload_min_bytes_s,
+        ),
+        timing=Timing(
+            deadline_s=timeouts.deadline_s,
+            stream_s=timeouts.stream_s,
+            commit_after_s=timeouts.commit_after_s,
+            heartbeat_s=timeouts.heartbeat_s,
+            send_s=timeouts.send_s,
+            queue_s=timeouts.queue_s,
+            max_attempts=limits.max_attempts,
+            max_event_bytes=limits.max_event_bytes,
+        ),
+        max_depth=limits.max_depth,
+        show_route=config.route_headers,
+        show_account=config.debug_headers,
+        cors_origins=frozenset(config.cors_origins),
+        new_id=lambda: f"req_{secrets.token_hex(16)}",
+        wall_now=wall_now,
+        active=ActiveSet(),
+    )
+
+
+def accounts_of(upstream: UpstreamConfig) -> list[Account]:
+    """Return the accounts of an upstream as the pool knows them."""
+    parts = urlsplit(upstream.base_url)
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    origin = Origin(scheme=parts.scheme, host=parts.hostname or "", port=port)
+    return [
+        Account(upstream=upstream.name, label=account.label, origin=origin, key=account.key, weight=account.weight)
+        for account in upstream.accounts
+    ]
+
+
+def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
+    timeouts = config.timeouts
+    return UpstreamSide(
+        name=upstream.name,
+        codec=PROTOCOLS[upstream.protocol],
+        profile=upstream.profile,
+        base_url=upstream.base_url,
+        on_unsupported=upstream.on_unsupported,
+        limits=Limits(
+            connect_s=timeouts.connect_s,
+            write_s=timeouts.write_s,
+            first_byte_s=timeouts.first_byte_s,
+            idle_s=timeouts.idle_s,
+            max_header_bytes=config.limits.max_header_bytes,
+        ),
+    )
+
+
+def _load(
+    config: Config | Mapping[str, Any] | str | PathLike[str] | None, *, has_authorize: bool
+) -> Config:  # fmt: skip
+    match config:
+        case None:
+            return Config.find(has_authorize=has_authorize)
+        case Config():
+            config.check_authorize(has_authorize=has_authorize)
+            return config
+        case Mapping():
+            return Config.from_dict(config, has_authorize=has_authorize)
+        case _:
+            return Config.load(config, has_authorize=has_authorize)
