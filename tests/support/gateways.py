@@ -1,0 +1,85 @@
+"""Gateways for tests: in front of upstreams in memory, or of any URL on the loopback interface.
+
+Two upstreams are usual: ``chat`` speaks OpenAI Chat, ``claude`` speaks Anthropic Messages. The model ``gpt-test`` is
+served by the first, ``claude-test`` by the second; ``chat/NAME`` and ``claude/NAME`` reach any other model.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from asgi_ds2api.auth import Authorize
+from asgi_ds2api.gateway import Gateway, build_engine
+from asgi_ds2api.observe import Observer, Record
+from asgi_ds2api.secret import Secret
+
+from .scripted_client import ScriptedClients, ScriptedUpstream
+
+CANARY = "sk-canary-0123456789-do-not-print-me"
+"""The key of every upstream here: found in anything that leaves a gateway, it is a leak."""
+CALLER_KEY = "caller-key-of-the-tests-0001"
+PROTOCOLS = {"chat": "openai_chat", "claude": "anthropic_messages"}
+MODELS = {"chat": ["gpt-test"], "claude": ["claude-test"]}
+
+
+class Records(list[Record]):
+    """An observer that keeps what it is told."""
+
+    def on_record(self, record: Record) -> None:
+        """Keep it."""
+        self.append(record)
+
+
+def upstream(
+    name: str, *, url: str = "http://127.0.0.1:9", accounts: int = 1, profile: Any = None, **fields: Any
+) -> dict[str, Any]:
+    """Return the configuration of an upstream; ``name`` is one of ``chat`` and ``claude``, or ``protocol`` is given."""
+    table: dict[str, Any] = {
+        "name": name,
+        "protocol": PROTOCOLS.get(name),
+        "base_url": f"{url}/v1" if PROTOCOLS.get(name) == "openai_chat" else url,
+        "accounts": [{"label": f"a{number}", "key": Secret(f"{CANARY}-{number}")} for number in range(accounts)],
+        "models": MODELS.get(name, []),
+        **fields,
+    }
+    if profile is not None:
+        table["profile"] = profile
+    return {key: value for key, value in table.items() if value is not None}
+
+
+def make_gateway(
+    *upstreams: Mapping[str, Any],
+    scripts: Mapping[str, ScriptedUpstream] | None = None,
+    authorize: Authorize | None = None,
+    hooks: Sequence[Observer] = (),
+    now: Callable[[], float] | None = None,
+    **config: Any,
+) -> Gateway:
+    """Return a gateway that everybody may use, unless ``auth`` or ``callers`` say otherwise.
+
+    Args:
+        upstreams: As `upstream` makes them; by default one for each name in ``scripts``.
+        scripts: Name of an upstream -> what answers in its place, without sockets.
+        authorize: The host's check.
+        hooks: Observers.
+        now: The pool's clock; by default that of the running event loop, so that virtual time rules cooldowns too.
+        config: More top-level keys.
+    """
+    tables = list(upstreams) or [upstream(name) for name in scripts or ()]
+    whole: dict[str, Any] = {"auth": "none", "secret": Secret("seal-of-the-tests-0123456789"), "upstreams": tables}
+    gateway = Gateway({**whole, **config}, authorize=authorize, hooks=hooks)
+    clients = gateway._clients if scripts is None else ScriptedClients(scripts)
+    gateway._engine = build_engine(
+        gateway.config, clients, authorize=authorize, hooks=hooks, now=now or loop_time, rng=lambda: 0.5
+    )
+    return gateway
+
+
+def loop_time() -> float:
+    """Return the time of the running event loop, in seconds."""
+    return asyncio.get_running_loop().time()
+
+
+def open_leases(gateway: Gateway) -> int:
+    """Return how many slots are taken at this moment."""
+    return sum(account.in_flight for account in gateway._engine.pool.snapshot().accounts)
