@@ -5,6 +5,7 @@ served by the first, ``claude-test`` by the second; ``chat/NAME`` and ``claude/N
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -76,8 +77,11 @@ def make_gateway(
 
 
 def loop_time() -> float:
-    """Return the time of the running event loop, in seconds."""
-    return asyncio.get_running_loop().time()
+    """Return the time of the running event loop, in seconds; outside of one, that of the machine."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
 
 
 def open_leases(gateway: Gateway) -> int:
