@@ -260,6 +260,8 @@ class Attempts:
             finally:
                 with anyio.CancelScope(shield=True):
                     await response.close()
+            if transcoder.mode == "translate":
+                error.body = None  # its words are of another dialect
             repaired = transcoder.repair(error) if isinstance(error, Refused) and repairs_left else None
             if repaired is None:
                 raise error
