@@ -67,7 +67,12 @@ _TYPED: Final = msgspec.json.Decoder(_Typed)
 _CITED: Final = msgspec.json.Decoder(_Cited)
 _TTL: Final = msgspec.json.Decoder(str | None)
 
+_SHALLOW_BYTES: Final = 128
+"""A text of so few bytes cannot be nested too deep."""
 _PLAIN_MARK: Final = CacheMark()
+_NONE: Final[Extras] = {}
+_PLACES: Final = tuple(f"[{i}]" for i in range(32))
+"""Ends of paths, which are made for every block of every request."""
 _UNKNOWN_SHAPE: Final = ("Object contains unknown field", "Invalid value", "Invalid enum value")
 """What msgspec says of a shape that is newer than this file; everything else is a mistake of the sender's."""
 
@@ -85,7 +90,14 @@ def decode_content(content: str | Sequence[wire.KnownBlock], at: str) -> tuple[B
     if isinstance(content, str):
         return (Text(text=content, at=at),) if content else ()
     _check_count(len(content), at)
-    return tuple([_from_wire(block, f"{at}[{i}]") for i, block in enumerate(content)])
+    blocks: list[Block] = []
+    for i, block in enumerate(content):
+        place = at + _PLACES[i] if i < len(_PLACES) else f"{at}[{i}]"
+        if type(block) is wire.TextBlock and block.cache_control is None and not block.citations:
+            blocks.append(Text(text=block.text, at=place))
+        else:
+            blocks.append(_from_wire(block, place, _NONE))
+    return tuple(blocks)
 
 
 def read_content(raw: Raw, at: str) -> tuple[Block, ...]:
@@ -111,7 +123,7 @@ def read_block(raw: Raw, at: str) -> Block:
         MalformedRequest: No object with a ``type``, or a known block with a missing or wrong field.
     """
     try:
-        return _from_wire(_BLOCK.decode(raw), at)
+        return _from_wire(_BLOCK.decode(raw), at, _NONE)
     except msgspec.ValidationError:
         fields = decode_json(_OBJECT, raw, at)
     kind = decode_json(_TYPED, raw, at).type
@@ -186,41 +198,48 @@ def _opaque(kind: str, raw: Raw, fields: Extras, at: str) -> Opaque:
     return Opaque(protocol=wire.NAME, type=kind, raw=raw, fallback=text, is_required=kind == "compaction", at=at)
 
 
-def _from_wire(block: wire.KnownBlock, at: str, extras: Extras | None = None) -> Block:
-    """Return the canonical value of a block; ``extras`` are the fields that its Struct does not know."""
-    unknown: Extras = extras or {}
+def _from_wire(block: wire.KnownBlock, at: str, extras: Extras) -> Block:
+    """Return the canonical value of a block; ``extras`` are the fields that its Struct does not know.
+
+    The three kinds that nearly all blocks are of come first: this is where a long talk spends its time.
+    """
+    if type(block) is wire.TextBlock:
+        citations = [decode_citation(raw, f"{at}.citations[{i}]") for i, raw in enumerate(block.citations or ())]
+        cache = decode_mark(block.cache_control)
+        return Text(text=block.text, citations=tuple(citations), cache=cache, extras=extras, at=at)
+    if type(block) is wire.ToolUseBlock:
+        if block.caller is not UNSET or block.toolset_name is not UNSET:
+            extras = {**wire.set_fields(block, "caller", "toolset_name"), **extras}
+        arguments = _arguments(block.input, at)
+        if block.cache_control is None:
+            return ToolCall(id=block.id, name=block.name, arguments=arguments, extras=extras, at=at)
+        cache = decode_mark(block.cache_control)
+        return ToolCall(id=block.id, name=block.name, arguments=arguments, cache=cache, extras=extras, at=at)
+    if type(block) is wire.ToolResultBlock:
+        if block.toolset_name is not UNSET:
+            extras = {**wire.set_fields(block, "toolset_name"), **extras}
+        inner = () if block.content is None else decode_content(block.content, f"{at}.content")
+        cache = decode_mark(block.cache_control)
+        return ToolResult(
+            call_id=block.tool_use_id, blocks=inner, is_error=block.is_error, cache=cache, extras=extras, at=at
+        )
+    return _from_rare(block, at, extras)
+
+
+def _from_rare(block: wire.KnownBlock, at: str, extras: Extras) -> Block:
     match block:
-        case wire.TextBlock():
-            cited = block.citations
-            citations = (
-                tuple([decode_citation(c, f"{at}.citations[{i}]") for i, c in enumerate(cited)]) if cited else ()
-            )
-            cache = decode_mark(block.cache_control)
-            return Text(text=block.text, citations=citations, cache=cache, extras=unknown, at=at)
-        case wire.ToolUseBlock():
-            unknown = {**wire.set_fields(block, "caller", "toolset_name"), **unknown}
-            cache = decode_mark(block.cache_control)
-            arguments = _arguments(block.input, at)
-            return ToolCall(id=block.id, name=block.name, arguments=arguments, cache=cache, extras=unknown, at=at)
-        case wire.ToolResultBlock():
-            return ToolResult(
-                call_id=block.tool_use_id,
-                blocks=() if block.content is None else decode_content(block.content, f"{at}.content"),
-                is_error=block.is_error,
-                cache=decode_mark(block.cache_control),
-                extras={**wire.set_fields(block, "toolset_name"), **unknown},
-                at=at,
-            )
         case wire.ThinkingBlock():
             signature = block.signature or None
-            return Reasoning(text=block.thinking, signature=signature, origin=_origin(signature), extras=unknown, at=at)
+            return Reasoning(text=block.thinking, signature=signature, origin=_origin(signature), extras=extras, at=at)
         case wire.RedactedThinkingBlock():
-            return Reasoning(redacted=block.data, origin=_origin(block.data), extras=unknown, at=at)
+            return Reasoning(redacted=block.data, origin=_origin(block.data), extras=extras, at=at)
         case wire.ToolReferenceBlock():
             raw = Raw(msgspec.json.encode(block))
             return _opaque("tool_reference", raw, _OBJECT.decode(raw), at)
         case wire.ImageBlock() | wire.DocumentBlock():
-            return _media(block, at, unknown)
+            return _media(block, at, extras)
+        case wire.TextBlock() | wire.ToolUseBlock() | wire.ToolResultBlock():
+            return _from_wire(block, at, extras)
 
 
 def _media(block: wire.ImageBlock | wire.DocumentBlock, at: str, unknown: Extras) -> Media:
@@ -320,22 +339,23 @@ class BlockWriter:
         Raises:
             Unsupported: A block that cannot stand in a request or an answer of this protocol.
         """
+        if type(block) is Text:
+            return self._text(block)
+        if type(block) is ToolCall:
+            arguments = self.tool_input(block)
+            call: JsonObject = {"type": "tool_use", "id": block.id, "name": block.name, "input": arguments}
+            return self._finished(call, block) if block.cache or block.extras else call
+        if type(block) is ToolResult:
+            result = self._result(block)
+            return self._finished(result, block) if block.cache or block.extras else result
+        return self._rare(block)
+
+    def _rare(self, block: Block) -> object:
         match block:
-            case Text():
-                written: JsonObject = {"type": "text", "text": block.text}
-                if block.citations and (citations := self._citations(block.citations)):
-                    written["citations"] = citations
-                return self._finished(written, block) if block.cache or block.extras else written
-            case ToolCall():
-                arguments = self.tool_input(block)
-                written = {"type": "tool_use", "id": block.id, "name": block.name, "input": arguments}
-                return self._finished(written, block)
-            case ToolResult():
-                return self._finished(self._result(block), block)
             case Reasoning(redacted=str(data)):
                 return {"type": "redacted_thinking", "data": data, **self.own(block.extras, block.at)}
             case Reasoning():
-                written = {"type": "thinking", "thinking": block.text, "signature": block.signature or ""}
+                written: JsonObject = {"type": "thinking", "thinking": block.text, "signature": block.signature or ""}
                 return {**written, **self.own(block.extras, block.at)}
             case Media():
                 return self._finished(self._media(block), block)
@@ -345,6 +365,14 @@ class BlockWriter:
                 return block.raw
             case Opaque():
                 raise Unsupported("Anthropic has no such content block.", param=block.at or None)
+            case Text() | ToolCall() | ToolResult():
+                return self.block(block)
+
+    def _text(self, block: Text) -> JsonObject:
+        written: JsonObject = {"type": "text", "text": block.text}
+        if block.citations and (citations := self._citations(block.citations)):
+            written["citations"] = citations
+        return self._finished(written, block) if block.cache or block.extras else written
 
     def tool_input(self, call: ToolCall) -> Raw:
         """Return a call's arguments as the JSON object that Anthropic wants."""
@@ -353,7 +381,7 @@ class BlockWriter:
         data = call.arguments.encode()
         if not data or data.isspace():
             return Raw(b"{}")
-        if not is_too_deep(data):
+        if len(data) <= _SHALLOW_BYTES or not is_too_deep(data):
             try:
                 _OBJECT.decode(data)
                 return Raw(data)

@@ -261,14 +261,17 @@ def shape_output(request: Request, target: Target, notices: Notices) -> Request:
 
 def limit_cache_marks(request: Request, target: Target, notices: Notices) -> Request:
     """Keep the latest marks, as many as Anthropic takes, and no short one before a long one."""
-    keeper = _Marks(MAX_MARKS - (request.cache.mark is not None), notices)
-    messages = []
-    for message in reversed(request.messages):
-        content = tuple([keeper.keep(block) for block in reversed(message.content)])[::-1]
-        messages.append(msgspec.structs.replace(message, content=content) if keeper.has_seen else message)
-    tools = tuple([keeper.keep(tool) for tool in reversed(request.tools)])[::-1]
-    if not keeper.has_seen:
+    marks = (getattr(block, "cache", None) for message in request.messages for block in message.content)
+    if not any(marks) and not any(tool.cache for tool in request.tools):
         return request
+    keeper = _Marks(MAX_MARKS - (request.cache.mark is not None), notices)
+    messages = [
+        msgspec.structs.replace(
+            message, content=tuple([keeper.keep(block) for block in reversed(message.content)])[::-1]
+        )
+        for message in reversed(request.messages)
+    ]
+    tools = tuple([keeper.keep(tool) for tool in reversed(request.tools)])[::-1]
     return msgspec.structs.replace(request, messages=tuple(messages[::-1]), tools=tools)
 
 
@@ -302,7 +305,6 @@ class _Marks:
     """Judges cache marks from the last to the first."""
 
     def __init__(self, left: int, notices: Notices) -> None:
-        self.has_seen = False
         self._left = left
         self._notices = notices
         self._is_long = False
@@ -312,7 +314,6 @@ class _Marks:
         mark: CacheMark | None = getattr(value, "cache", None)
         if mark is None:
             return value
-        self.has_seen = True
         at = f"{getattr(value, 'at', '')}.cache"
         if self._left <= 0:
             self._notices.hint(at, f"at most {MAX_MARKS} cache marks are taken")

@@ -40,7 +40,7 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
 
 def _drop_top_p(request: Request, match: re.Match[str], notices: Notices) -> Request | None:
     if request.sampling.top_p is None or request.sampling.temperature is None:
-        return _drop_sampling(request, match, notices)
+        return None
     notices.lost("top_p", "the model takes temperature or top_p, not both")
     return replace(request, sampling=replace(request.sampling, top_p=None))
 
@@ -76,10 +76,10 @@ def _adaptive(request: Request, effort: str | None, reason: str, notices: Notice
 
 def _lower_effort(request: Request, match: re.Match[str], notices: Notices) -> Request | None:
     control = request.reasoning
-    if control is None or control.effort is None:
-        return None
     supported = re.findall(r"[a-z]+", match["supported"] or "")
-    effort = nearest_effort(control.effort, [word for word in supported if word != control.effort])
+    if control is None or control.effort is None or control.effort in supported:
+        return None
+    effort = nearest_effort(control.effort, supported)
     notices.changed(control.at or "output_config.effort", "the nearest effort that the model knows", action="coerced")
     return replace(request, reasoning=replace(control, effort=effort))
 

@@ -67,6 +67,7 @@ _MESSAGE: Final = msgspec.json.Decoder(wire.Message)
 _FORMAT: Final = msgspec.json.Decoder(wire.Format)
 _ROLE: Final = msgspec.json.Decoder(str)
 _TEXT: Final = msgspec.json.Decoder(str | None)
+_NONE: Final[Extras] = {}
 
 
 class _Parts(msgspec.Struct, frozen=True):
@@ -184,7 +185,7 @@ def _request(head: wire.Request, parts: _Parts, call: HTTPCall) -> Request:
 
 def _decode_messages(messages: Sequence[wire.Message]) -> tuple[Message, ...]:
     _check_count(len(messages))
-    return tuple([_message(message, f"messages[{i}]", {}) for i, message in enumerate(messages)])
+    return tuple([_message(message, f"messages[{i}]", _NONE) for i, message in enumerate(messages)])
 
 
 def _read_messages(raw: Raw) -> tuple[Message, ...]:
@@ -198,7 +199,7 @@ def _read_messages(raw: Raw) -> tuple[Message, ...]:
 
 def _read_message(raw: Raw, at: str) -> Message:
     try:
-        return _message(_MESSAGE.decode(raw), at, {})
+        return _message(_MESSAGE.decode(raw), at, _NONE)
     except msgspec.ValidationError:
         fields = decode_json(_OBJECT, raw, at)
     content = fields.pop("content", None)
@@ -214,7 +215,7 @@ def _read_message(raw: Raw, at: str) -> Message:
 
 
 def _message(message: wire.Message, at: str, unknown: Extras) -> Message:
-    content = decode_content(message.content, f"{at}.content")
+    content = decode_content(message.content, at + ".content")
     if message.output_config is UNSET and message.clear_at is UNSET and not unknown:
         return Message(role=message.role, content=content, at=at)
     extras = {**wire.set_fields(message, "output_config", "clear_at"), **unknown}
@@ -415,6 +416,7 @@ def _encode_messages(
     request: Request, profile: Profile, writer: BlockWriter, notices: Notices
 ) -> tuple[str | list[object], list[JsonObject]]:
     """Return ``system`` and ``messages``."""
+    is_native = request.source == wire.NAME
     leading = next((i for i, m in enumerate(request.messages) if m.role != "system"), len(request.messages))
     for message in request.messages[:leading]:
         for name in message.extras:
@@ -423,7 +425,7 @@ def _encode_messages(
     written: list[JsonObject] = []
     for message in request.messages[leading:]:
         content = message.content
-        if message.role == "assistant":
+        if is_native and message.role == "assistant":
             content = _replayable(content, profile, notices)
         if content or not message.content:
             written.append({"role": message.role, "content": writer.content(content), **message.extras})

@@ -45,6 +45,9 @@ def place_system(messages: Sequence[Message], facts: ModelFacts, notices: Notice
 
     A system message in the middle stands behind a user's turn, and before an assistant's or at the end.
     """
+    first = next((i for i, message in enumerate(messages) if message.role not in _SYSTEM), len(messages))
+    if all(message.role not in _SYSTEM for message in messages[first:]) and first < 2:
+        return [msgspec.structs.replace(m, role="system") if m.role == "developer" else m for m in messages]
     placed: list[Message] = []
     following = _roles_after(messages)
     has_begun = False
@@ -122,6 +125,8 @@ def judge_ending(messages: Sequence[Message], facts: ModelFacts, notices: Notice
 
 def keep_reasoning(messages: Sequence[Message], profile: Profile, notices: Notices) -> list[Message]:
     """Keep the thinking that the upstream can be given back: its own, from the end to the first gap."""
+    if not any(type(block) is Reasoning for message in messages for block in message.content):
+        return list(messages)
     replays_unsigned = profile.reasoning_replay != "never"
     kept: list[Message] = []
     is_broken = False
@@ -168,16 +173,15 @@ def _roles_after(messages: Sequence[Message]) -> list[str | None]:
 
 def _fit_message(message: Message, source: ProtocolName, profile: Profile, notices: Notices) -> Message | None:
     """Return a message in forms that Anthropic has; None: it says nothing."""
+    if message.name is None and not message.extras and message.content and _is_plain(message.content):
+        return message
     if message.name is not None:
         notices.hint(f"{message.at}.name", "messages have no names here")
     for name in message.extras:
         notices.lost(f"{message.at}.{name}", "Anthropic has no such field")
-    if len(message.content) == 1 and isinstance(only := message.content[0], Text) and not only.text.isspace():
-        content: tuple[Block, ...] = message.content
-    else:
-        content = tuple(
-            fitted for block in message.content if (fitted := _fit_block(block, message, source, profile, notices))
-        )
+    content = tuple(
+        fitted for block in message.content if (fitted := _fit_block(block, message, source, profile, notices))
+    )
     if not content:
         is_blank = all(isinstance(block, Text) for block in message.content)
         if message.role == "user" and is_blank:
@@ -186,6 +190,20 @@ def _fit_message(message: Message, source: ProtocolName, profile: Profile, notic
             notices.hint(message.at, "the message is empty")
         return None
     return Message(role=message.role, content=content, at=message.at)
+
+
+def _is_plain(content: Sequence[Block]) -> bool:
+    """Tell whether there is nothing to do about a content, as nearly always."""
+    for block in content:
+        if type(block) is Text:
+            if not block.text or block.text.isspace():
+                return False
+        elif type(block) is ToolCall:
+            if block.kind != "function":
+                return False
+        elif type(block) is not ToolResult or not _is_plain(block.blocks):
+            return False
+    return True
 
 
 def _fit_block(
