@@ -19,7 +19,7 @@ As a pytest fixture, for tests that are async and tests that are not:
         with FakeUpstream() as fake:
             yield fake
 
-It imports nothing of the gateway: what the gateway's codecs write, the fake reads with its own eyes.
+It shares no code with the gateway: what the gateway's codecs write, the fake reads with its own eyes.
 """
 
 from .fake import FakeUpstream, RecordedRequest

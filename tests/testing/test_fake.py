@@ -1,12 +1,15 @@
 """The server of the fake: what it remembers, what it bounds, and that nothing of it is left when it stops."""
 
+import ast
 import asyncio
 import doctest
 import gc
 import json
 import socket
+import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,6 +17,7 @@ import anyio.lowlevel
 import httpx
 import pytest
 
+from asgi_ds2api import testing
 from asgi_ds2api.testing import FakeUpstream, Limits, Script, fake, script
 
 pytestmark = pytest.mark.anyio
@@ -25,6 +29,19 @@ CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello you"}]}
 async def _post(upstream: FakeUpstream, body: Any = CHAT, path: str = "/v1/chat/completions", **headers: str) -> Any:
     async with httpx.AsyncClient() as client:
         return await client.post(upstream.url + path, json=body, headers=headers)
+
+
+def test_it_shares_no_code_with_the_gateway() -> None:
+    """What the fake reads it reads with its own eyes; and users need nothing but msgspec for it."""
+    folder = Path(testing.__file__).parent
+    for tree in (ast.parse(file.read_bytes()) for file in folder.glob("*.py")):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level < 2, ast.unparse(node)
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [str(node.module)]
+            assert {name.partition(".")[0] for name in names} <= {"msgspec", *sys.stdlib_module_names}
 
 
 @pytest.mark.parametrize("module", [fake, script])
