@@ -55,6 +55,7 @@ _SHALLOW_BYTES: Final = 128
 
 _FINISH_FIELDS: Final = frozenset({"stop_reason", "stop_sequence", "stop_details"})
 _DONE: Final = b"[DONE]"
+"""OpenAI's end of a stream, which some proxies add."""
 
 
 class _Open:
@@ -125,11 +126,10 @@ class StreamDecoder:
             try:
                 event = _EVENT.decode(data)
             except msgspec.ValidationError:
-                self._read_unknown(data)
+                if data.strip() != _DONE:
+                    self._read_unknown(data)
                 continue
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                if data.strip() == _DONE:
-                    continue
                 raise _unreadable("an event is no JSON") from None
             if type(event) is wire.BlockDelta:
                 self._delta(event.index, event.delta)

@@ -124,7 +124,7 @@ def decode_finish(fields: Mapping[str, Raw], *, has_calls: bool) -> Finish:
 
 
 def encode_finish(finish: Finish, *, is_native: bool, has_calls: bool, refusal: str | None) -> dict[str, object]:
-    """Return ``stop_reason``, ``stop_sequence`` and, if there are any, ``stop_details``.
+    """Return ``stop_reason``, ``stop_sequence`` and ``stop_details``.
 
     Args:
         finish: Why it ended.
@@ -141,11 +141,11 @@ def encode_finish(finish: Finish, *, is_native: bool, has_calls: bool, refusal: 
         reason = "refusal"
     elif reason in ("stop", "tool_calls", "other"):
         reason = "tool_calls" if has_calls else "stop"
-    written = {"stop_reason": _WORDS[reason], "stop_sequence": finish.stop_sequence}
+    details: dict[str, object] | None = None
     if reason in ("refusal", "content_filter"):
         explanation = finish.explanation if finish.explanation is not None else refusal
-        written["stop_details"] = {"type": "refusal", "category": None, "explanation": explanation}
-    return written
+        details = {"type": "refusal", "category": None, "explanation": explanation}
+    return {"stop_reason": _WORDS[reason], "stop_sequence": finish.stop_sequence, "stop_details": details}
 
 
 def decode_text(raw: Raw | None) -> str | None:
