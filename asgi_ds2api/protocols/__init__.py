@@ -5,9 +5,10 @@ from typing import Final
 
 from ..canonical import ProtocolName
 from ..codec import Codec
-from . import anthropic_messages
+from . import anthropic_messages, openai_chat
 
 PROTOCOLS: Final[Mapping[ProtocolName, Codec]] = {
+    "openai_chat": openai_chat,
     "anthropic_messages": anthropic_messages,
 }
 """All protocols, in the order in which their faces are asked whether a shared path is theirs."""

@@ -1,0 +1,79 @@
+"""What routing reads of a request, and the same request for another model."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from ...codec import RESERVED_FIELDS, Envelope, HTTPCall, Operation, Route
+from ...errors import MalformedRequest
+from ...headers import forwarded_headers
+from ...json_guard import decode_json, decode_object, encode_object
+from ...profiles import Profile
+from . import wire
+from .encode import path_of
+
+_FACES: Final = ("/v1/chat/completions", "/chat/completions", "/openai/v1/chat/completions")
+_LISTS: Final = ("/v1/models", "/models", "/openai/v1/models")
+
+ROUTES: Final[Sequence[Route]] = (
+    *(Route(method="POST", path=path, operation="generate") for path in _FACES),
+    *(Route(method="GET", path=path, operation="list_models") for path in _LISTS),
+    *(Route(method="GET", path=f"{path}/{{model}}", operation="get_model") for path in _LISTS),
+)
+SESSION_HEADERS: Final = ("x-session-affinity", "session_id", "session-id", "x-session-id")
+
+
+class _Options(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Peek(msgspec.Struct):
+    model: str
+    stream: bool | None = None
+    stream_options: _Options | None = None
+    n: wire.Whole | None = None
+    user: str | None = None
+    prompt_cache_key: str | None = None
+    reasoning: wire.JsonField = UNSET
+    include_reasoning: bool | None = None
+    functions: wire.JsonField = UNSET
+
+
+_PEEK: Final = msgspec.json.Decoder(_Peek)
+
+
+def claims(call: HTTPCall) -> bool:
+    """Return False: a shared path is this protocol's where nobody claims it."""
+    return False
+
+
+def peek(call: HTTPCall, operation: Operation) -> Envelope:
+    """Read what routing needs, without building the message tree."""
+    head = decode_json(_PEEK, call.body)
+    session = next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None)
+    return Envelope(
+        operation=operation,
+        model=head.model,
+        stream=bool(head.stream) and operation == "generate",
+        session=session or head.prompt_cache_key or head.user,
+        choices=wire.whole(head.n, "n") or 1,
+        include_usage=head.stream_options is not None and bool(head.stream_options.include_usage),
+        include_reasoning_details=wire.present(head.reasoning) is not None
+        or bool(head.include_reasoning)
+        or b'"reasoning_details"' in call.body,
+        legacy_functions=wire.present(head.functions) is not None,
+    )
+
+
+def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation) -> HTTPCall:
+    """Return the same request for another model; all other values stay byte for byte."""
+    fields = decode_object(call.body)
+    if reserved := sorted(RESERVED_FIELDS & fields.keys()):
+        raise MalformedRequest("This field is reserved. Leave it out.", code="reserved_field", param=reserved[0])
+    fields["model"] = Raw(msgspec.json.encode(model))
+    headers = {**forwarded_headers(call.headers), "content-type": "application/json"}
+    return HTTPCall(
+        method="POST", path=path_of(profile, model), body=encode_object(fields), headers=headers, query=profile.query
+    )

@@ -1,0 +1,199 @@
+"""What went wrong, both ways: an upstream's error -> ours, and ours in the words of OpenAI's SDK.
+
+Follows the vendor's error reference and the SDK's ``_exceptions.py`` (3.57, November 2026). Deliberate divergences,
+each so that a client does what helps: an upstream that refuses our key is a 502; overload is a 503, whatever the
+upstream had; a 422 of an upstream is a 400.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from ...codec import ErrorAnswer
+from ...diagnosis import MAX_BODY_BYTES, Told, classify, read
+from ...errors import (
+    Forbidden,
+    GatewayError,
+    Interrupted,
+    Malformed,
+    Overloaded,
+    QuotaExhausted,
+    RateLimited,
+    Refused,
+    RequestError,
+    ServerFault,
+    Timeout,
+    Unauthorized,
+    UnknownModel,
+    UpstreamError,
+)
+from ...headers import retry_headers
+from ...json_guard import encode_object
+from ...scrub import safe_body
+
+# --- wire -> ours -----------------------------------------------------------------------------------------------------
+
+_STATUS_OF_WORD: Final[Mapping[str, int]] = {
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "requests": 429,
+    "tokens": 429,
+    "insufficient_quota": 429,
+    "invalid_request_error": 400,
+    "context_length_exceeded": 400,
+    "content_filter": 400,
+    "BadRequestError": 400,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "model_not_found": 404,
+    "server_is_overloaded": 503,
+    "overloaded_error": 529,
+    "unavailable_error": 503,
+    "UNAVAILABLE": 503,
+    "server_error": 500,
+}
+
+
+def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    """Read an upstream's error answer, whatever its form."""
+    told = read(body)
+    error = classify(status, told)
+    if isinstance(error, Unauthorized):
+        error.is_origin_wide = told.is_html or (status == 403 and "cf-ray" in headers and not told.kind)
+    if isinstance(error, Refused):
+        error.param = _param(body)
+        if status in (400, 404, 413, 422) and len(body) <= MAX_BODY_BYTES and not told.is_html:
+            error.body = safe_body(body)
+    error.upstream_status = status
+    error.retry_after = headers.get("retry-after")
+    error.retry_after_ms = headers.get("retry-after-ms")
+    return error
+
+
+def decode_in_band(fields: Mapping[str, Raw]) -> UpstreamError | None:
+    """Read an error inside a 200; None: there is none."""
+    told = read(encode_object(dict(fields)))
+    if not told.kind and not told.message:
+        return None
+    return classify(_status_of(told), told)
+
+
+def _status_of(told: Told) -> int:
+    if told.code.isdigit() and 400 <= int(told.code) < 600:
+        return int(told.code)
+    return _STATUS_OF_WORD.get(told.code) or _STATUS_OF_WORD.get(told.kind) or 500
+
+
+class _Param(msgspec.Struct):
+    param: str | None = None
+
+
+class _WithParam(msgspec.Struct):
+    error: _Param
+
+
+_PARAM: Final = msgspec.json.Decoder(_WithParam)
+
+
+def _param(body: bytes) -> str | None:
+    try:
+        return _PARAM.decode(body).error.param
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+# --- ours -> wire -----------------------------------------------------------------------------------------------------
+
+_OWN_CODES: Final[Mapping[str, str | None]] = {
+    "invalid_json": None,
+    "invalid_framing": None,
+    "missing_api_key": None,
+    "method_not_allowed": "method_not_supported",
+    "unsupported_media_type": "unsupported_content_type",
+    "model_not_allowed": "model_not_found",
+    "internal_error": None,
+}
+_KIND_CODES: Final = {
+    "context_too_long": "context_length_exceeded",
+    "content_blocked": "content_policy_violation",
+    "model_not_found": "model_not_found",
+    "too_large": "request_too_large",
+}
+
+
+class _Relayed(msgspec.Struct):
+    error: dict[str, Raw]
+
+
+_RELAYED: Final = msgspec.json.Decoder(_Relayed)
+
+
+def encode_error(error: GatewayError, request_id: str) -> ErrorAnswer:
+    """Write an error so that OpenAI's SDK raises its own class for it."""
+    body = _relayed(error) or encode_error_body(error)
+    return ErrorAnswer(
+        status=_status(error), headers=((b"content-type", b"application/json"), *retry_headers(error)), body=body
+    )
+
+
+def encode_error_body(error: GatewayError) -> bytes:
+    """Return the error as JSON: the body of an answer, or the payload of a stream's last event."""
+    told = {"message": _message(error), "type": _type(error), "param": error.param, "code": _code(error)}
+    return msgspec.json.encode({"error": told})
+
+
+def _status(error: GatewayError) -> int:
+    return 503 if isinstance(error, Overloaded) else error.status
+
+
+def _type(error: GatewayError) -> str:
+    match error:
+        case QuotaExhausted():
+            return "insufficient_quota"
+        case RateLimited():
+            return "requests"
+        case RequestError() | Refused():
+            return "invalid_request_error"
+        case _:
+            return "rate_limit_error" if error.status == 429 else "server_error"
+
+
+def _code(error: GatewayError) -> str | None:
+    match error:
+        case Overloaded():
+            return "server_is_overloaded"
+        case Unauthorized():
+            return "upstream_auth_error"
+        case Timeout():
+            return "upstream_timeout"
+        case Interrupted():
+            return "upstream_truncated"
+        case ServerFault() | Malformed():
+            return "upstream_error"
+        case Refused():
+            return _KIND_CODES.get(error.kind)
+        case UnknownModel() | Forbidden():
+            return "model_not_found"
+        case _:
+            return _OWN_CODES.get(error.code, error.code)
+
+
+def _message(error: GatewayError) -> str:
+    if isinstance(error, Refused) and error.kind == "context_too_long" and error.max_tokens and error.tokens:
+        return (
+            f"This model's maximum context length is {error.max_tokens} tokens. However, your messages resulted in "
+            f"{error.tokens} tokens. Please reduce the length of the messages."
+        )
+    return error.message
+
+
+def _relayed(error: GatewayError) -> bytes | None:
+    """Return the upstream's own body, if it is one of this protocol."""
+    if not isinstance(error, UpstreamError) or error.body is None:
+        return None
+    try:
+        return error.body if _RELAYED.decode(error.body).error else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
