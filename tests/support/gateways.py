@@ -5,6 +5,7 @@ served by the first, ``claude-test`` by the second; ``chat/NAME`` and ``claude/N
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from asgi_ds2api.observe import Observer, Record
 from asgi_ds2api.secret import Secret
 
 from .scripted_client import ScriptedClients, ScriptedUpstream
+from .waiting import WAIT_S
 
 CANARY = "sk-canary-0123456789-do-not-print-me"
 """The key of every upstream here: found in anything that leaves a gateway, it is a leak."""
@@ -24,11 +26,23 @@ MODELS = {"chat": ["gpt-test"], "claude": ["claude-test"]}
 
 
 class Records(list[Record]):
-    """An observer that keeps what it is told."""
+    """An observer that keeps what it is told, also when a server in another thread tells it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = threading.Condition()
 
     def on_record(self, record: Record) -> None:
         """Keep it."""
-        self.append(record)
+        with self._changed:
+            self.append(record)
+            self._changed.notify_all()
+
+    def wait(self, count: int) -> "Records":
+        """Wait until so many came: a Record is told after the answer went out."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self) >= count, WAIT_S), f"{len(self)} records came"
+        return self
 
 
 def upstream(

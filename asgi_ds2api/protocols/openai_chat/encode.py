@@ -303,10 +303,15 @@ class _Writer:
             self._notices.hint(f"{at}.cache_control", "the upstream caches by itself")
 
     def _with_extras(self, out: Json, extras: Extras, at: str) -> Json:
-        if self._is_own:
-            out.update(extras)
-        else:
-            for name in extras:
+        for name, value in extras.items():
+            if self._is_own:
+                outer, _, inner = name.partition(".")
+                holder = out.get(outer)
+                if inner and isinstance(holder, dict):
+                    holder[inner] = value
+                else:
+                    out[name] = value
+            else:
                 self._notices.lost(f"{at}.{name}" if at else name, "the upstream has no such field")
         return out
 

@@ -9,7 +9,7 @@ tolerantly: look-alikes deviate in many ways, and each is survived (``response``
 Follows the SDK's types (openai 3.57, November 2026) and the vendors' documents on their extensions.
 """
 
-from typing import Annotated, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -205,6 +205,21 @@ class Request(Strict):
     extra_body: JsonField = UNSET
 
 
+NESTED: Final[dict[type, dict[str, msgspec.json.Decoder[Any]]]] = {
+    TextPart: {"prompt_cache_breakpoint": msgspec.json.Decoder(CacheBreakpoint)},
+    ImagePart: {
+        "image_url": msgspec.json.Decoder(ImageUrl),
+        "prompt_cache_breakpoint": msgspec.json.Decoder(CacheBreakpoint),
+    },
+    AudioPart: {"input_audio": msgspec.json.Decoder(InputAudio)},
+    FilePart: {"file": msgspec.json.Decoder(File)},
+    ToolCall: {"function": msgspec.json.Decoder(FunctionCall), "custom": msgspec.json.Decoder(CustomCall)},
+    Message: {"function_call": msgspec.json.Decoder(FunctionCall)},
+    Tool: {"function": msgspec.json.Decoder(Function), "custom": msgspec.json.Decoder(Custom)},
+    ResponseFormat: {"json_schema": msgspec.json.Decoder(JsonSchema)},
+}
+"""Objects inside of objects, whose unknown fields are kept as well, under ``outer.inner``."""
+
 S = TypeVar("S", bound=msgspec.Struct)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 NULL: Final = b"null"
@@ -220,9 +235,22 @@ def read(decoder: msgspec.json.Decoder[S], raw: bytes | Raw, at: str) -> tuple[S
         return decoder.decode(raw), {}
     except (msgspec.ValidationError, UnicodeDecodeError):
         fields = decode_json(_FIELDS, raw, at)
+    known, extras = _parted(fields, decoder)
+    for name, inner in NESTED.get(decoder.type, {}).items():
+        value = known.get(name)
+        if value is None or bytes(value)[:1] != b"{":
+            continue
+        kept, unknown = _parted(decode_json(_FIELDS, value, f"{at}.{name}"), inner)
+        known[name] = Raw(encode_object(kept))
+        extras |= {f"{name}.{field}": unknown[field] for field in unknown}
+    return decode_json(decoder, encode_object(known), at), extras
+
+
+def _parted(fields: Extras, decoder: msgspec.json.Decoder[Any]) -> tuple[Extras, Extras]:
+    """Return what a shape knows, and what it does not and is not null."""
     known = decoder.type.__struct_fields__
-    extras = {name: value for name, value in fields.items() if name not in known and bytes(value) != NULL}
-    return decode_json(decoder, encode_object({n: v for n, v in fields.items() if n in known}), at), extras
+    unknown = {name: value for name, value in fields.items() if name not in known and bytes(value) != NULL}
+    return {name: value for name, value in fields.items() if name in known}, unknown
 
 
 def present(field: JsonField) -> Raw | None:
