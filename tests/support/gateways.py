@@ -21,7 +21,7 @@ from .waiting import WAIT_S
 CANARY = "sk-canary-0123456789-do-not-print-me"
 """The key of every upstream here: found in anything that leaves a gateway, it is a leak."""
 CALLER_KEY = "caller-key-of-the-tests-0001"
-PROTOCOLS = {"chat": "openai_chat", "claude": "anthropic_messages"}
+PROTOCOLS = {"chat": "openai_chat", "claude": "anthropic_messages", "gemini": "gemini_generate"}
 MODELS = {"chat": ["gpt-test"], "claude": ["claude-test"]}
 
 

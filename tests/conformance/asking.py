@@ -1,0 +1,179 @@
+"""Asks a gateway in memory, on either face, in front of one scripted upstream, and looks at both ends."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tests.support.asgi_driver import Answer, call
+from tests.support.gateways import Records, make_gateway, upstream
+from tests.support.http_bytes import sse_body
+from tests.support.scripted_client import Piece, Script, ScriptedUpstream, answering, streaming
+
+PATHS = {"chat": "/v1/chat/completions", "claude": "/v1/messages"}
+HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
+
+
+@dataclass
+class Asked:
+    """What came back, and what went out."""
+
+    answer: Answer
+    upstream: ScriptedUpstream
+    records: Records
+
+    @property
+    def json(self) -> Any:
+        """The answer."""
+        return json.loads(self.answer.body)
+
+    @property
+    def sent(self) -> Any:
+        """The body of the (last) request that reached the upstream."""
+        return self.upstream.calls[-1].json()
+
+    @property
+    def notices(self) -> dict[str, str]:
+        """Path of each Notice -> its severity."""
+        return {notice.path: notice.severity for notice in self.records[-1].notices}
+
+    @property
+    def events(self) -> list[Any]:
+        """Payloads of a streamed answer; ``[DONE]`` as text."""
+        return [_payload(line[6:]) for line in self.answer.text.split("\n") if line.startswith("data: ")]
+
+
+def _payload(text: str) -> Any:
+    return text if text == "[DONE]" else json.loads(text)
+
+
+async def ask(
+    face: str,
+    to: str,
+    body: Mapping[str, Any],
+    *scripts: Script,
+    model: str = "test-model",
+    headers: Mapping[str, str] | None = None,
+    profile: Any = None,
+    path: str | None = None,
+    **config: Any,
+) -> Asked:
+    """Send ``body`` to a face, with what it needs added, in front of an upstream that plays ``scripts``."""
+    scripted, records = ScriptedUpstream(*scripts), Records()
+    gateway = make_gateway(
+        upstream(to, accounts=config.pop("accounts", 1), profile=profile),
+        scripts={to: scripted},
+        hooks=[records],
+        **config,
+    )
+    whole: dict[str, Any] = {"model": f"{to}/{model}", "messages": HELLO}
+    if face == "claude":
+        whole["max_tokens"] = 100
+    whole |= body
+    given = dict(headers or {})
+    if face == "claude":
+        given.setdefault("anthropic-version", "2023-06-01")
+    kept = {name: value for name, value in whole.items() if value is not ...}
+    answer = await call(gateway, "POST", path or PATHS[face], json=kept, headers=given)
+    return Asked(answer, scripted, records)
+
+
+# --- what upstreams say -----------------------------------------------------------------------------------------------
+
+
+def chat_answer(message: Mapping[str, Any] | None = None, finish: str = "stop", **fields: Any) -> Script:
+    """Return a whole Chat answer."""
+    whole = {"role": "assistant", "content": "Hello", **(message or {})}
+    body = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "up",
+        "choices": [{"index": 0, "message": whole, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+    }
+    return answering({**body, **fields})
+
+
+def chunk(delta: Any = None, finish: str | None = None, **fields: Any) -> dict[str, Any]:
+    """Return a Chat chunk with one choice."""
+    choice = {"index": 0, "delta": {} if delta is None else delta, "finish_reason": finish}
+    return {
+        "id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": [choice], **fields
+    }  # fmt: skip
+
+
+def chat_stream(*chunks: Mapping[str, Any] | str | bytes, done: bool = True, split: int = 0) -> Script:
+    """Return a Chat stream; ``split`` cuts it into reads of so many bytes."""
+    return streaming(*_cut(sse_body([*chunks, *(["[DONE]"] if done else [])]), split))
+
+
+def claude_answer(
+    content: Sequence[Mapping[str, Any]] | None = None, stop: str = "end_turn", **fields: Any
+) -> Script:  # fmt: skip
+    """Return a whole Anthropic answer."""
+    body = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "up",
+        "content": [{"type": "text", "text": "Hello"}] if content is None else content,
+        "stop_reason": stop,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 3, "output_tokens": 2},
+    }
+    return answering({**body, **fields})
+
+
+def claude_events(
+    *blocks: tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]],
+    stop: str = "end_turn",
+    usage: Any = None,
+    end: Any = None,
+) -> list[dict[str, Any]]:
+    """Return the events of an Anthropic answer: each block is its start and its deltas."""
+    message = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "up", "content": [], "stop_reason": None,
+        "stop_sequence": None, "usage": usage or {"input_tokens": 3, "output_tokens": 1},
+    }  # fmt: skip
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": message}]
+    for index, (start, deltas) in enumerate(blocks):
+        events.append({"type": "content_block_start", "index": index, "content_block": start})
+        events += ({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas)
+        events.append({"type": "content_block_stop", "index": index})
+    delta = {"stop_reason": stop, "stop_sequence": None, **(end or {})}
+    return [*events, {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 2}}, {"type": "message_stop"}]
+
+
+def claude_stream(events: Sequence[Mapping[str, Any]], split: int = 0) -> Script:
+    """Return an Anthropic stream."""
+    return streaming(*_cut(sse_body(events, named=True), split))
+
+
+TEXT_BLOCK = ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Hello"}])
+
+
+def tool_block(id_: str, name: str, *pieces: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a streamed tool call."""
+    start = {"type": "tool_use", "id": id_, "name": name, "input": {}}
+    return start, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+
+
+def gemini_answer(parts: Sequence[Mapping[str, Any]], finish: str = "STOP", usage: Any = None) -> Script:
+    """Return a whole Gemini answer."""
+    candidate = {"content": {"role": "model", "parts": parts}, "finishReason": finish}
+    return answering({"candidates": [candidate], "usageMetadata": usage or {}})
+
+
+def error(status: int, body: Any, **headers: str) -> Script:
+    """Return an error answer."""
+    data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    content_type = "text/html" if data.startswith(b"<") else "application/json"
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return answering(data, status=status, headers={"content-type": content_type, **named})
+
+
+def _cut(data: bytes, size: int) -> list[Piece]:
+    return [data[i : i + size] for i in range(0, len(data), size)] if size else [data]
