@@ -134,7 +134,7 @@ def claude_events(
     end: Any = None,
 ) -> list[dict[str, Any]]:
     """Return the events of an Anthropic answer: each block is its start and its deltas."""
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_1", "type": "message", "role": "assistant", "model": "up", "content": [], "stop_reason": None,
         "stop_sequence": None, "usage": usage or {"input_tokens": 3, "output_tokens": 1},
     }  # fmt: skip

@@ -114,6 +114,10 @@ _OWN_CODES: Final[Mapping[str, str | None]] = {
     "unsupported_media_type": "unsupported_content_type",
     "model_not_allowed": "model_not_found",
     "internal_error": None,
+    "pool_exhausted": "rate_limit_exceeded",
+    "queue_timeout": "rate_limit_exceeded",
+    "no_capacity": "server_is_overloaded",
+    "shutting_down": "server_is_overloaded",
 }
 _KIND_CODES: Final = {
     "context_too_long": "context_length_exceeded",
@@ -157,7 +161,7 @@ def _type(error: GatewayError) -> str:
         case RequestError() | Refused():
             return "invalid_request_error"
         case _:
-            return "rate_limit_error" if error.status == 429 else "server_error"
+            return "requests" if error.status == 429 else "server_error"
 
 
 def _code(error: GatewayError) -> str | None:
