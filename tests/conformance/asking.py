@@ -10,7 +10,7 @@ import msgspec
 from tests.support.asgi_driver import Answer, call
 from tests.support.gateways import Records, make_gateway, upstream
 from tests.support.http_bytes import sse_body
-from tests.support.scripted_client import Piece, Script, ScriptedUpstream, answering, streaming
+from tests.support.scripted_client import Answering, Piece, Script, ScriptedUpstream, answering, streaming
 
 PATHS = {"chat": "/v1/chat/completions", "claude": "/v1/messages"}
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
@@ -83,7 +83,7 @@ async def ask(
 # --- what upstreams say -----------------------------------------------------------------------------------------------
 
 
-def chat_answer(message: Mapping[str, Any] | None = None, finish: str = "stop", **fields: Any) -> Script:
+def chat_answer(message: Mapping[str, Any] | None = None, finish: str = "stop", **fields: Any) -> Answering:
     """Return a whole Chat answer."""
     whole = {"role": "assistant", "content": "Hello", **(message or {})}
     body = {
@@ -105,14 +105,14 @@ def chunk(delta: Any = None, finish: str | None = None, **fields: Any) -> dict[s
     }  # fmt: skip
 
 
-def chat_stream(*chunks: Mapping[str, Any] | str | bytes, done: bool = True, split: int = 0) -> Script:
+def chat_stream(*chunks: Mapping[str, Any] | str | bytes, done: bool = True, split: int = 0) -> Answering:
     """Return a Chat stream; ``split`` cuts it into reads of so many bytes."""
     return streaming(*_cut(sse_body([*chunks, *(["[DONE]"] if done else [])]), split))
 
 
 def claude_answer(
     content: Sequence[Mapping[str, Any]] | None = None, stop: str = "end_turn", **fields: Any
-) -> Script:  # fmt: skip
+) -> Answering:  # fmt: skip
     """Return a whole Anthropic answer."""
     body = {
         "id": "msg_1",
@@ -147,7 +147,7 @@ def claude_events(
     return [*events, {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 2}}, {"type": "message_stop"}]
 
 
-def claude_stream(events: Sequence[Mapping[str, Any]], split: int = 0) -> Script:
+def claude_stream(events: Sequence[Mapping[str, Any]], split: int = 0) -> Answering:
     """Return an Anthropic stream."""
     return streaming(*_cut(sse_body(events, named=True), split))
 
@@ -161,13 +161,13 @@ def tool_block(id_: str, name: str, *pieces: str) -> tuple[dict[str, Any], list[
     return start, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
 
 
-def gemini_answer(parts: Sequence[Mapping[str, Any]], finish: str = "STOP", usage: Any = None) -> Script:
+def gemini_answer(parts: Sequence[Mapping[str, Any]], finish: str = "STOP", usage: Any = None) -> Answering:
     """Return a whole Gemini answer."""
     candidate = {"content": {"role": "model", "parts": parts}, "finishReason": finish}
     return answering({"candidates": [candidate], "usageMetadata": usage or {}})
 
 
-def error(status: int, body: Any, **headers: str) -> Script:
+def error(status: int, body: Any, **headers: str) -> Answering:
     """Return an error answer."""
     data = body if isinstance(body, bytes) else msgspec.json.encode(body)
     content_type = "text/html" if data.startswith(b"<") else "application/json"
