@@ -1,0 +1,63 @@
+"""The demonstration does what it says: without a key, and with the very commands that it prints."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from anthropic import Anthropic
+from openai import OpenAI
+
+from tests.support.serving import ROOT, serve_process
+
+ASKED = "Hello!"
+SAID = 'You said: "Hello!". I am demo, a fake: I only repeat.'
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serve_process("demo_app:app") as served:
+        yield served.url
+
+
+def test_apps_own_page_and_route_are_served(url: str) -> None:
+    page, time = (httpx.get(url + path, trust_env=False) for path in ("/", "/api/time"))
+    assert "<script>" in page.text
+    assert list(time.json()) == ["time"]
+    assert "x-ds2api-served-by" not in {*page.headers, *time.headers}
+
+
+@pytest.mark.parametrize("model", ["demo", "demo-openai/demo", "demo-anthropic/demo"])
+def test_both_sdks_are_answered(url: str, model: str) -> None:
+    with (
+        OpenAI(base_url=f"{url}/ai/v1", api_key="any") as openai,
+        openai.chat.completions.stream(model=model, messages=[{"role": "user", "content": ASKED}]) as stream,
+    ):
+        assert stream.get_final_completion().choices[0].message.content == SAID
+    with (
+        Anthropic(base_url=f"{url}/ai", api_key="any") as anthropic,
+        anthropic.messages.stream(model=model, max_tokens=500, messages=[{"role": "user", "content": ASKED}]) as events,
+    ):
+        assert events.get_final_text() == SAID
+
+
+def test_failover_is_seen_and_does_no_harm() -> None:
+    body = {"model": "demo", "messages": [{"role": "user", "content": ASKED}]}
+    with serve_process("demo_app:app") as served:
+        asked = f"{served.url}/ai/v1/chat/completions"
+        answers = [httpx.post(asked, json=body, trust_env=False) for _ in range(4)]
+    seen = [(answer.status_code, answer.headers["x-ds2api-attempts"]) for answer in answers]
+    assert seen == [(200, "1"), (200, "1"), (200, "1"), (200, "2")]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["curl chat", "curl messages", "python"])
+def test_printed_command_answers(url: str, number: int) -> None:
+    show = f"import demo_app; print(demo_app.greeting({url!r}))"
+    greeting = subprocess.run([sys.executable, "-c", show], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    _, *commands = greeting.strip().split("\n\n")
+    if commands[number].startswith("curl") and not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    answer = subprocess.run(commands[number], shell=True, capture_output=True, text=True, check=True).stdout
+    assert "repeat." in answer
