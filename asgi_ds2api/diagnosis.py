@@ -78,6 +78,12 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def classify(status: int, told: Told) -> UpstreamError:
+    """Return what a status and the words beside it mean.
+
+    Args:
+        status: 400 to 599.
+        told: What `read` found.
+    """
     if status == 402 or (status in (400, 403, 429) and (told.code in _SPENT_CODES or _SPENT.search(told.words))):
         return QuotaExhausted("The upstream account has no quota left.", should_retry=False, detail=_detail(told))
     if status in (401, 403) and not (status == 403 and _BLOCKED.search(told.words)):
@@ -158,7 +164,7 @@ def _from_object(body: dict[str, object]) -> Told:
     inner = body.get("error", body)
     match inner:
         case str():
-            return Told(message=inner, kind=_as_text(body.get("type")))
+            return Told(message=inner, kind=as_text(body.get("type")))
         case {"detail": str(detail)}:
             return Told(message=detail)
         case {"detail": list(problems)}:
@@ -169,8 +175,8 @@ def _from_object(body: dict[str, object]) -> Told:
             is_message = inner is body and inner.get("object") != "error" and "content" in inner
             if is_message:
                 return Told()
-            kind = "" if inner.get("type") == "error" else _as_text(inner.get("type") or inner.get("status"))
-            return Told(kind=kind, message=_as_text(inner.get("message")), code=_as_text(code or inner.get("code")))
+            kind = "" if inner.get("type") == "error" else as_text(inner.get("type") or inner.get("status"))
+            return Told(kind=kind, message=as_text(inner.get("message")), code=as_text(code or inner.get("code")))
         case _:
             return Told()
 
@@ -178,13 +184,14 @@ def _from_object(body: dict[str, object]) -> Told:
 def _problem(problem: object) -> str:
     """Return one entry of a FastAPI's ``detail``: where, and what."""
     if not isinstance(problem, dict):
-        return _as_text(problem)
+        return as_text(problem)
     where = problem.get("loc")
     path = ".".join(map(str, where)) if isinstance(where, list) else ""
-    return f"{path}: {_as_text(problem.get('msg'))}" if path else _as_text(problem.get("msg"))
+    return f"{path}: {as_text(problem.get('msg'))}" if path else as_text(problem.get("msg"))
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """Return what stands for a word or a code; of anything else, nothing."""
     return str(value) if isinstance(value, str | int) else ""
 
 
