@@ -1,0 +1,114 @@
+"""Bounds of everything that a caller or an upstream may make long, large or slow, with their defaults and reasons."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+KIB = 1024
+MIB = 1024 * 1024
+DAY_S = 86_400
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sizes and counts. A request over one is refused with a 4xx in the caller's protocol; no upstream is asked."""
+
+    max_body_bytes: Annotated[
+        int, Meta(description="Body of a request, after decompression as well.", ge=KIB, le=1024 * MIB)
+    ] = 32 * MIB
+    max_depth: Annotated[int, Meta(description="Nesting of arrays and objects in a JSON body.", ge=16, le=256)] = 128
+    max_messages: Annotated[int, Meta(description="Messages of a request that is translated.", ge=1, le=1_000_000)] = (
+        20_000
+    )
+    max_parts: Annotated[
+        int, Meta(description="Content parts of one message that is translated.", ge=1, le=1_000_000)
+    ] = 2_000
+    max_tools: Annotated[int, Meta(description="Tools of a request that is translated.", ge=1, le=100_000)] = 512
+    max_schema_bytes: Annotated[
+        int, Meta(description="One JSON Schema of a request that is translated.", ge=KIB, le=64 * MIB)
+    ] = 4 * MIB
+    max_stop: Annotated[int, Meta(description="Stop sequences of a request that is translated.", ge=1, le=10_000)] = 64
+    max_headers: Annotated[int, Meta(description="Headers of a request.", ge=16, le=10_000)] = 200
+    max_header_bytes: Annotated[int, Meta(description="All headers of a request.", ge=KIB, le=MIB)] = 64 * KIB
+    max_header_value_bytes: Annotated[
+        int, Meta(description="One header of a request, credentials apart.", ge=256, le=64 * KIB)
+    ] = 8 * KIB
+    max_query_bytes: Annotated[int, Meta(description="Query of a request.", ge=0, le=64 * KIB)] = 4 * KIB
+    max_event_bytes: Annotated[
+        int,
+        Meta(
+            description="One event of an upstream's stream, or its whole answer: room for an image in base64.",
+            ge=64 * KIB,
+            le=256 * MIB,
+        ),
+    ] = 16 * MIB
+    max_attempts: Annotated[
+        int, Meta(description="Upstream calls for one request, the first included.", ge=1, le=10)
+    ] = 3
+    upload_min_bytes_s: Annotated[
+        int,
+        Meta(
+            description="Bytes a second that a body must have come with on average, after `upload_grace_s`.",
+            ge=0,
+            le=MIB,
+        ),
+    ] = 1_024
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Waits, in seconds."""
+
+    connect_s: Annotated[
+        float, Meta(description="To connect to an upstream: DNS, TCP and TLS together.", gt=0, le=300)
+    ] = 5.0
+    write_s: Annotated[
+        float, Meta(description="Without progress while a request is sent to an upstream.", gt=0, le=DAY_S)
+    ] = 30.0
+    first_byte_s: Annotated[
+        float,
+        Meta(description="From the end of a request to the head of the answer: SDKs wait that long.", gt=0, le=DAY_S),
+    ] = 600.0
+    idle_s: Annotated[float, Meta(description="Between two reads of an upstream's answer.", gt=0, le=DAY_S)] = 120.0
+    deadline_s: Annotated[
+        float,
+        Meta(
+            description="For all attempts together: to the first byte of a stream, or the end of a whole answer.",
+            gt=0,
+            le=DAY_S,
+        ),
+    ] = 600.0
+    stream_s: Annotated[float, Meta(description="Longest life of a stream.", gt=0, le=7 * DAY_S)] = 3_600.0
+    commit_after_s: Annotated[
+        float,
+        Meta(
+            description="Silence after which a stream's 200 and heartbeats go out, so that no proxy in between gives "
+            "up; failover goes on behind them, and failures are then told in the stream.",
+            gt=0,
+            le=DAY_S,
+        ),
+    ] = 12.0
+    heartbeat_s: Annotated[
+        float, Meta(description="Silence in a stream after which a heartbeat is sent.", gt=0, le=DAY_S)
+    ] = 15.0
+    queue_s: Annotated[
+        float,
+        Meta(description="Longest wait for an account that is about to be free; else 429 at once.", ge=0, le=DAY_S),
+    ] = 2.0
+    send_s: Annotated[
+        float, Meta(description="For which a caller may not read its answer before it is let go.", gt=0, le=DAY_S)
+    ] = 60.0
+    upload_idle_s: Annotated[float, Meta(description="Between two pieces of a request's body.", gt=0, le=DAY_S)] = 30.0
+    upload_grace_s: Annotated[float, Meta(description="Before `upload_min_bytes_s` is asked for.", ge=0, le=DAY_S)] = (
+        10.0
+    )
+    authorize_s: Annotated[
+        float, Meta(description="For one call of the application's `authorize=`; then it counts as a no.", gt=0, le=300)
+    ] = 5.0
+    drain_s: Annotated[
+        float,
+        Meta(
+            description="That running requests may take when the server stops. Keep it below the server's own limit.",
+            ge=0,
+            le=DAY_S,
+        ),
+    ] = 25.0

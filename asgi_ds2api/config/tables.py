@@ -1,0 +1,294 @@
+"""What may stand in a configuration: one Struct a table, one field a key, described where it is declared.
+
+These Structs are the contract. Reading, the reference page and the JSON Schema are all made from them, so none of the
+three can say something else. What has no default is required; None means "not said". Seconds end in ``_s``, bytes in
+``_bytes``.
+
+The values are those of a file as far as one key alone can tell. What several keys mean together is settled in
+``settling``.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ..profiles import PRESETS, PROFILES, Profile
+from ..secret import KeyDigest, Secret
+from . import texts
+from .keys import AccountKey as _AccountKey
+from .keys import account_key, caller_key, proxy_secret, readable_file, seal_secret
+from .limits import Limits, Timeouts
+from .reading import Flaw, Reading, join, read_fields
+
+AuthMode = Literal["callers", "host", "none"]
+OnUnsupported = Literal["notice", "reject", "drop"]
+Strategy = Literal["round_robin", "weighted"]
+Transport = Literal["auto", "httpx"]
+UpstreamProtocol = Literal["openai_chat", "anthropic_messages"]
+
+ONE_OR_LIST: Final = "x-one-or-list"
+"""Says in the JSON Schema what ``one_or_list`` says to the reading."""
+
+_SOURCE: Final = {"type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"}
+_DIGEST_TOO: Final = {"pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|sha256:[0-9a-fA-F]{64})$"}
+
+OneOrList = Meta(extra={"one_or_list": True}, extra_json_schema={ONE_OR_LIST: True})
+Name = Annotated[str, Meta(pattern=texts.NAME, extra={"check": texts.name})]
+ModelGlob = Annotated[str, Meta(min_length=1, extra={"check": texts.model_glob})]
+ModelTarget = Annotated[str, Meta(pattern="^[^/]+/.+$", extra={"check": texts.target})]
+Prefix = Annotated[str, Meta(pattern=texts.PREFIX, extra={"check": texts.prefix})]
+PresetName = Annotated[str, Meta(extra={"check": texts.preset}, extra_json_schema={"enum": list(PRESETS)})]
+BaseURL = Annotated[str, Meta(pattern="^https?://", extra={"check": texts.base_url})]
+WebOrigin = Annotated[str, Meta(pattern=texts.ORIGIN, extra={"check": texts.origin})]
+FilePath = Annotated[str, Meta(min_length=1, extra={"read": readable_file})]
+AccountKey = Annotated[_AccountKey, Meta(extra={"read": account_key}, extra_json_schema=_SOURCE)]
+CallerKey = Annotated[KeyDigest, Meta(extra={"read": caller_key}, extra_json_schema={**_SOURCE, **_DIGEST_TOO})]
+SealSecret = Annotated[Secret, Meta(extra={"read": seal_secret}, extra_json_schema=_SOURCE)]
+
+
+class ProfileChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A dialect: a row of the known ones, and the fields that differ from it."""
+
+    base: str | None = None
+    """Name of the row; None: that of the preset or of the protocol."""
+    fields: Mapping[str, object] = {}
+
+
+def _profile(raw: object, reading: Reading, at: str) -> ProfileChoice:
+    """Return what is said of the dialect: a name, or a table of fields beside an optional ``base``."""
+    if isinstance(raw, str):
+        return ProfileChoice(base=texts.profile_name(raw))
+    if not isinstance(raw, Mapping):
+        raise Flaw("is neither a name nor a table", f"write one of {', '.join(PROFILES)}, or a table of fields")
+    fields = read_fields(Profile, raw, reading, at, besides=("base",))
+    for key, value in fields.items():
+        if flaw := texts.dialect_flaw(key, value):
+            reading.problem(join(at, key), flaw.what, flaw.mend)
+    base = raw.get("base")
+    return ProfileChoice(base=None if base is None else texts.profile_name(base), fields=fields)
+
+
+class AccountTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One key of an upstream, with a label and a weight."""
+
+    label: Annotated[
+        Name,
+        Meta(
+            description="What the log, the status and `x-ds2api-account` call it; unique within the upstream. Keep it "
+            "when the key changes: what is known about the account is kept under it.",
+            examples=["team-a"],
+        ),
+    ]
+    key: Annotated[AccountKey, Meta(description="Where the key comes from.", examples=["env:OPENAI_API_KEY"])]
+    weight: Annotated[
+        float, Meta(description='Share of the traffic. Acts only with `strategy = "weighted"`.', gt=0, le=1_000)
+    ] = 1.0
+
+
+class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A server that answers: a vendor, or one of your own.
+
+    Either a `preset`, or `protocol` and `base_url`. A key that is given wins over the preset.
+    """
+
+    name: Annotated[
+        Name,
+        Meta(
+            description="What targets, the log and `x-ds2api-served-by` call it. Callers may ask for `name/model`.",
+            examples=["claude"],
+        ),
+    ]
+    preset: Annotated[
+        PresetName | None,
+        Meta(
+            description="A known vendor: protocol, address and dialect at once.",
+            examples=["anthropic"],
+        ),
+    ] = None
+    protocol: Annotated[UpstreamProtocol | None, Meta(description="What it speaks.", examples=["openai_chat"])] = None
+    base_url: Annotated[
+        BaseURL | None,
+        Meta(
+            description="What the paths of the protocol are appended to. Its keys are sent to this scheme, host, port "
+            "and path prefix alone. For `openai_chat` it usually ends in `/v1`, for `anthropic_messages` it does not.",
+            examples=["http://127.0.0.1:8080/v1"],
+        ),
+    ] = None
+    profile: Annotated[
+        ProfileChoice | None,
+        Meta(
+            description="How its dialect differs from the protocol: a known one by name, or a table of the fields "
+            "below, whose `base` names the one to start from. Default: the preset's, else the protocol to the letter.",
+            examples=["lenient", {"base": "lenient", "json_schema": False}],
+            extra={"read": _profile},
+        ),
+    ] = None
+    keys: Annotated[
+        tuple[AccountKey, ...],
+        Meta(
+            description="Short for `accounts`: each key is an account, labelled by its variable or file.",
+            examples=[["env:ANTHROPIC_API_KEY", "file:/run/secrets/anthropic-b"]],
+            min_length=1,
+        ),
+    ] = ()
+    accounts: Annotated[
+        tuple[AccountTable, ...],
+        Meta(
+            description="Its accounts. Neither these nor `keys`: a server that wants no key, and gets none.",
+            examples=[[{"label": "a", "key": "env:LOCAL_A", "weight": 2}, {"label": "b", "key": "env:LOCAL_B"}]],
+            min_length=1,
+        ),
+    ] = ()
+    models: Annotated[
+        tuple[ModelGlob, ...],
+        Meta(
+            description="Bare model names that it serves, exact or as globs. Without any it is asked only as "
+            "`name/model` and as a target. Equal globs of several upstreams are a failover list in this order.",
+            examples=[["claude-*"]],
+            min_length=1,
+        ),
+    ] = ()
+    on_unsupported: Annotated[
+        OnUnsupported | None, Meta(description="In place of the general one.", examples=["reject"])
+    ] = None
+    max_connections: Annotated[
+        int,
+        Meta(
+            description="Requests at a time, over all its accounts; further ones wait up to `connect_s`. Each is a "
+            "file beside the caller's own, and common limits on open files start at 1,024.",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 1_000
+    proxy: Annotated[
+        Secret | None,
+        Meta(
+            description="Proxy to reach it by. With a user and a password in it: `env:NAME` or `file:PATH`. The "
+            "environment's `HTTPS_PROXY` is not read.",
+            examples=["http://proxy.example:3128", "env:PROXY_URL"],
+            extra={"read": proxy_secret},
+            extra_json_schema={"type": "string", "pattern": "^((https?|socks5h?)://|env:|file:)"},
+        ),
+    ] = None
+    ca_file: Annotated[
+        FilePath | None,
+        Meta(description="PEM file with the only CAs to trust. Default: those of certifi.", examples=["ca.pem"]),
+    ] = None
+    client_cert: Annotated[
+        FilePath | None,
+        Meta(description="PEM file with a client certificate, its chain and its unencrypted key.", examples=["me.pem"]),
+    ] = None
+    transport: Annotated[
+        Transport, Meta(description="HTTP client. `auto` takes the fastest that does what this upstream needs.")
+    ] = "auto"
+
+
+class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A name that callers may ask for, and who serves it.
+
+    Looked up in this order: an exact name here; `upstream/model`; of all globs, here and in `upstreams.models`, the one
+    with the longest literal part.
+    """
+
+    name: Annotated[ModelGlob, Meta(description="The name as asked for, or a glob of names.", examples=["smart", "*"])]
+    targets: Annotated[
+        tuple[ModelTarget, ...],
+        Meta(
+            description="`upstream/model` in order of preference; failover goes down the list. `upstream/*` passes the "
+            "asked name on.",
+            examples=[["claude/claude-opus-5", "local/qwen"]],
+            min_length=1,
+        ),
+    ]
+
+
+class CallerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody who may use the gateway."""
+
+    label: Annotated[Name, Meta(description="What the log and the Record call the caller.", examples=["web"])]
+    key: Annotated[
+        CallerKey,
+        Meta(
+            description="Where the caller's key comes from, or its SHA-256. At least 16 characters, and not guessable.",
+            examples=["env:DS2API_CALLER_KEY", "sha256:<64 hexadecimal digits>"],
+        ),
+    ]
+    models: Annotated[
+        tuple[ModelGlob, ...],
+        Meta(
+            description="Names, as asked for, that the caller may use. A granted alias grants its targets.",
+            min_length=1,
+        ),
+    ] = ("*",)
+
+
+class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration."""
+
+    prefix: Annotated[
+        tuple[Prefix, ...],
+        OneOrList,
+        Meta(
+            description="Where the gateway lives in the host application; several are aliases of each other. The "
+            "middleware's default; a mounted gateway and a whole app need none.",
+            examples=[["/ai", "/v2/ai"]],
+            min_length=1,
+        ),
+    ] = ("/ai",)
+    auth: Annotated[
+        AuthMode | None,
+        Meta(
+            description="Who may come in. `callers`: who has a key of `[[callers]]`. `host`: whom the application's "
+            "`authorize=` lets in. `none`: everybody, at your expense. Default: `callers`; `host` if `authorize=` is "
+            "given and there are no callers.",
+            examples=["callers"],
+        ),
+    ] = None
+    on_unsupported: Annotated[
+        OnUnsupported,
+        Meta(
+            description="What happens to what an upstream has no word for. `notice`: the answer says so in "
+            "`x-ds2api-notices`. `reject`: losses are a 400. `drop`: as `notice`, without the header."
+        ),
+    ] = "notice"
+    secret: Annotated[
+        tuple[SealSecret, ...],
+        OneOrList,
+        Meta(
+            description="Seals what clients carry for the gateway. The first seals, all open: put a new one in front "
+            "to rotate. Default: a random one, which dies with the process and which other workers do not know.",
+            examples=["env:DS2API_SECRET", ["env:NEW", "env:OLD"]],
+            min_length=1,
+        ),
+    ] = ()
+    strategy: Annotated[
+        Strategy,
+        Meta(
+            description="Which open account of an upstream is next. `round_robin`: the one used longest ago. "
+            "`weighted`: in proportion to `weight`."
+        ),
+    ] = "round_robin"
+    debug_headers: Annotated[
+        bool, Meta(description="Answers name the account (`x-ds2api-account`): its label, never its key.")
+    ] = False
+    route_headers: Annotated[
+        bool,
+        Meta(
+            description="Answers tell their way: `x-ds2api-served-by`, `-attempts`, `-mode`. Their id is always sent."
+        ),
+    ] = True
+    cors_origins: Annotated[
+        tuple[WebOrigin, ...],
+        Meta(
+            description="Web origins whose pages may call the gateway with a key of their own; cookies are never "
+            "allowed. Without any, preflights are refused: the host's own CORS layer belongs outside.",
+            examples=[["https://app.example"]],
+        ),
+    ] = ()
+    upstreams: tuple[UpstreamTable, ...] = ()
+    models: tuple[ModelTable, ...] = ()
+    callers: tuple[CallerTable, ...] = ()
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()

@@ -1,0 +1,58 @@
+"""What a gateway is made of: settled, complete, nothing left to look up. Safe to show: a secret's repr is a mask."""
+
+import msgspec
+
+from ..canonical import ProtocolName
+from ..profiles import Profile
+from ..secret import KeyDigest, Secret
+from .keys import AccountKey
+from .tables import OnUnsupported, Transport
+
+
+class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One key of an upstream."""
+
+    label: str
+    """Unique within the upstream."""
+    key: AccountKey | None
+    """None: the server wants none, and gets none."""
+    weight: float = 1.0
+
+
+class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that answers."""
+
+    name: str
+    protocol: ProtocolName
+    base_url: str
+    """Without a slash at its end, a query or a user."""
+    profile: Profile
+    accounts: tuple[AccountConfig, ...]
+    """At least one: that of a keyless server has no key."""
+    models: tuple[str, ...]
+    """Names and globs of bare model names."""
+    on_unsupported: OnUnsupported
+    max_connections: int
+    proxy: Secret | None
+    """URL, with user and password if it has them."""
+    ca_file: str | None
+    client_cert: str | None
+    transport: Transport
+
+
+class ModelAlias(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that callers may ask for."""
+
+    name: str
+    """A glob of names, or one."""
+    targets: tuple[str, ...]
+    """``upstream/model`` or ``upstream/*``, in order of preference; every upstream exists."""
+
+
+class CallerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who may use the gateway."""
+
+    label: str
+    key: KeyDigest
+    models: tuple[str, ...]
+    """Globs of the names, as asked for, that the caller may use."""
