@@ -311,27 +311,34 @@ def is_replayable(block: Reasoning, vendor: str, replays_unsigned: bool) -> bool
     return bool(carried) and not carried.startswith(PREFIX) and block.origin in (vendor, wire.VENDOR)
 
 
+_PLAIN_TEXT: Final = {"type", "text"}
+
+
 class BlockWriter:
     """Writes blocks, and reports what of them has no place on this protocol.
 
     Args:
         is_native: They came from this protocol, so their extras are its own.
         notices: Where losses are reported.
+        marks_caches: They are a request's; an answer has no cache marks.
     """
 
-    def __init__(self, *, is_native: bool, notices: Notices) -> None:
+    def __init__(self, *, is_native: bool, notices: Notices, marks_caches: bool = True) -> None:
         self._is_native = is_native
+        self._marks_caches = marks_caches
         self._notices = notices
 
     def content(self, blocks: Sequence[Block]) -> str | list[object]:
         """Return a content: the plain text if there is nothing else, as clients write it, else a list."""
-        if (
-            len(blocks) == 1
-            and isinstance(only := blocks[0], Text)
-            and not (only.citations or only.cache or only.extras)
-        ):
-            return only.text
-        return [self.block(block) for block in blocks]
+        written = [
+            {"type": "text", "text": block.text}
+            if type(block) is Text and not (block.citations or block.cache or block.extras)
+            else self.block(block)
+            for block in blocks
+        ]
+        if len(written) == 1 and isinstance(only := written[0], dict) and only.keys() == _PLAIN_TEXT:
+            return str(only["text"])
+        return written
 
     def block(self, block: Block) -> object:
         """Return a block as JSON.
@@ -360,7 +367,7 @@ class BlockWriter:
             case Media():
                 return self._finished(self._media(block), block)
             case Refusal():
-                return {"type": "text", "text": block.text}
+                return {"type": "text", "text": block.text, **self.own(block.extras, block.at)}
             case Opaque() if block.protocol == wire.NAME:
                 return block.raw
             case Opaque():
@@ -370,7 +377,7 @@ class BlockWriter:
 
     def _text(self, block: Text) -> JsonObject:
         written: JsonObject = {"type": "text", "text": block.text}
-        if block.citations and (citations := self._citations(block.citations)):
+        if block.citations and (citations := self.citations(block.citations)):
             written["citations"] = citations
         return self._finished(written, block) if block.cache or block.extras else written
 
@@ -407,11 +414,12 @@ class BlockWriter:
     def _finished(self, written: JsonObject, block: Text | ToolCall | ToolResult | Media) -> JsonObject:
         if block.extras:
             written.update(self.own(block.extras, block.at))
-        if block.cache is not None:
+        if block.cache is not None and self._marks_caches:
             written["cache_control"] = encode_mark(block.cache)
         return written
 
-    def _citations(self, citations: Sequence[Citation]) -> list[Raw]:
+    def citations(self, citations: Sequence[Citation]) -> list[Raw]:
+        """Return the citations that are this protocol's own; report the others."""
         for citation in citations:
             if citation.protocol != wire.NAME:
                 self._notices.lost(citation.at or "citations", "citations of other vendors have no form at Anthropic")

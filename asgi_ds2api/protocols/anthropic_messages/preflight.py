@@ -24,7 +24,6 @@ from ...canonical import (
     Notices,
     Request,
     Sampling,
-    State,
     Text,
     Tool,
     ToolCall,
@@ -93,17 +92,16 @@ def normalise(request: Request, profile: Profile, notices: Notices) -> Request:
     return request
 
 
-def refuse_and_report(request: Request, target: Target, notices: Notices) -> Request:
-    """Refuse what would change the question if it were left out; leave out, and report, what else has no place."""
+def report_unsayable(request: Request, notices: Notices) -> None:
+    """Report what Anthropic has no field for, whoever asks for it.
+
+    Raises:
+        Unsupported: It would change the question to leave it out.
+    """
     if (request.choices or 1) > 1:
         raise Unsupported("Anthropic gives one answer at a time.", param=_FIELDS["choices"])
     if request.state.previous_id is not None:
         raise Unsupported("Anthropic keeps no answers: send the messages.", param=_FIELDS["previous_id"])
-    for name in request.extras:
-        if name in request.required_extras:
-            raise Unsupported("Anthropic has nothing that could stand in for this.", param=name)
-        if name != _WEB_SEARCH:
-            notices.lost(name, "Anthropic has no such field")
     for path in (path for path in request.metadata if path != "user_id" or request.user is not None):
         notices.hint(f"metadata.{path}", "Anthropic keeps no metadata")
     if request.verbosity is not None:
@@ -111,13 +109,28 @@ def refuse_and_report(request: Request, target: Target, notices: Notices) -> Req
     told = {"store": request.state.store, "cache_key": request.cache.key, "cache_retention": request.cache.retention}
     for path in (_FIELDS.get(name, name) for name, value in told.items() if value is not None):
         notices.hint(path, "Anthropic has no such field")
+    for name in ("seed", "min_p", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs"):
+        value = getattr(request.sampling, name)
+        if value is not None:
+            report = notices.lost if value or name == "seed" else notices.hint
+            report(name, "Anthropic has no such field")
+
+
+def leave_out_foreign(request: Request, target: Target, notices: Notices) -> Request:
+    """Leave out what has no place, and put the small fields into Anthropic's words.
+
+    Raises:
+        Unsupported: It would change the question to leave it out.
+    """
+    for name in request.extras:
+        if name in request.required_extras:
+            raise Unsupported("Anthropic has nothing that could stand in for this.", param=name)
+        if name != _WEB_SEARCH:
+            notices.lost(name, "Anthropic has no such field")
     return msgspec.structs.replace(
         request,
         cache=CacheControl(mark=_fit_mark(request.cache.mark)),
-        state=State(),
         user=_user(request, notices),
-        metadata={},
-        verbosity=None,
         service_tier=_service_tier(request.service_tier, notices),
     )
 
@@ -162,14 +175,18 @@ def arrange_messages(request: Request, target: Target, notices: Notices) -> Requ
 
 def bound_output(request: Request, target: Target, notices: Notices) -> Request:
     """Say how long the answer may be, which Anthropic wants to know."""
-    limit = target.facts.max_output_tokens
-    wanted = request.max_output_tokens
-    if wanted is None:
-        return msgspec.structs.replace(request, max_output_tokens=limit or DEFAULT_MAX_TOKENS)
-    if limit is None or wanted <= limit:
-        return request
-    notices.changed(_FIELDS["max_output_tokens"], "the model writes no longer answers", action="clamped")
-    return msgspec.structs.replace(request, max_output_tokens=limit)
+    wanted, limit = output_limit(request, target.facts), target.facts.max_output_tokens
+    if limit is not None and wanted > limit:
+        notices.changed(_FIELDS["max_output_tokens"], "the model writes no longer answers", action="clamped")
+        wanted = limit
+    return msgspec.structs.replace(request, max_output_tokens=wanted)
+
+
+def output_limit(request: Request, facts: ModelFacts) -> int:
+    """Return how long the answer may be, in tokens: as asked, else as the model can."""
+    if request.max_output_tokens is not None:
+        return request.max_output_tokens
+    return facts.max_output_tokens or DEFAULT_MAX_TOKENS
 
 
 def choose_reasoning(request: Request, target: Target, notices: Notices) -> Request:
@@ -223,13 +240,7 @@ def with_hint(messages: Sequence[Message], hint: Message) -> tuple[Message, ...]
 
 def choose_sampling(request: Request, target: Target, notices: Notices) -> Request:
     """Keep what the model lets one say about sampling, and stop sequences that are no white space."""
-    given = request.sampling
-    for name in ("seed", "min_p", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs"):
-        value = getattr(given, name)
-        if value is not None:
-            report = notices.lost if value or name == "seed" else notices.hint
-            report(name, "Anthropic has no such field")
-    kept = _sampling(given, request, target, notices)
+    kept = _sampling(request.sampling, request, target, notices)
     stop: list[str] = []
     for i, text in enumerate(request.stop):
         if text.strip():
@@ -276,7 +287,7 @@ def limit_cache_marks(request: Request, target: Target, notices: Notices) -> Req
 
 
 STEPS: Final[Sequence[Step]] = (
-    refuse_and_report,
+    leave_out_foreign,
     search_web,
     arrange_messages,
     bound_output,

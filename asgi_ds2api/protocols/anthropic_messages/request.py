@@ -12,7 +12,7 @@ Encoded again for this protocol, a request is JSON-equal to what came, but for t
 * thinking that the upstream did not issue, fields that steer gateways, and ``extra_body`` itself are not sent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -23,19 +23,16 @@ from ...canonical import (
     Block,
     CacheControl,
     Extras,
-    Media,
     Message,
     Notices,
-    Opaque,
     OutputFormat,
     Reasoning,
     ReasoningControl,
     Request,
+    Role,
     Sampling,
-    Text,
     Tool,
     ToolChoice,
-    ToolResult,
 )
 from ...codec import MAX_MESSAGES, MAX_STOP, RESERVED_FIELDS, HTTPCall
 from ...errors import MalformedRequest, Unsupported
@@ -53,9 +50,11 @@ from .blocks import (
     read_content,
     read_mark,
 )
-from .preflight import normalise
+from .preflight import normalise, output_limit, report_unsayable
 from .reasoning import decode_reasoning, encode_thinking, read_reasoning, whole
 from .tools import decode_choice, decode_tools, encode_choice, encode_tool, read_choice, read_tools
+from .turns import SYSTEM
+from .versions import asked_version, enforce_strict_version, version_for
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -92,9 +91,7 @@ def decode_request(call: HTTPCall, *, enforces_version: bool = True) -> Request:
     Raises:
         MalformedRequest: With ``param``, the path of what is wrong.
     """
-    version = call.headers.get(wire.VERSION_HEADER)
-    if version is not None and version not in wire.VERSIONS:
-        raise MalformedRequest(f"anthropic-version must be one of {', '.join(sorted(wire.VERSIONS))}.")
+    version = asked_version(call)
     try:
         head = _REQUEST.decode(call.body)
     except msgspec.MsgspecError:
@@ -104,7 +101,7 @@ def decode_request(call: HTTPCall, *, enforces_version: bool = True) -> Request:
     if request.max_output_tokens is None and not call.path.endswith("/count_tokens"):
         raise _missing("max_tokens")
     if enforces_version and version == wire.STRICT_VERSION:
-        _enforce_strict_version(request)
+        enforce_strict_version(request)
     return request
 
 
@@ -239,7 +236,7 @@ def _decode_format(head: wire.Request, extras: Extras) -> OutputFormat | None:
         return None
     fields = decode_json(_OBJECT, raw, at)
     if decode_json(_TEXT, fields.get("type", Raw(wire.NULL)), f"{at}.type") != "json_schema":
-        extras["output_config.format"] = raw
+        extras[at] = raw
         return None
     names = wire.Format.__struct_fields__
     known = {name: value for name, value in fields.items() if name in names}
@@ -270,61 +267,20 @@ def _missing(param: str) -> MalformedRequest:
     return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
 
 
-class _CitedText(msgspec.Struct):
-    citations: list[Raw] | None = None
-
-
-class _SearchResult(msgspec.Struct):
-    content: list[_CitedText] = []
-
-
-_SEARCH_RESULT: Final = msgspec.json.Decoder(_SearchResult)
-
-
-def _enforce_strict_version(request: Request) -> None:
-    """Refuse what ``anthropic-version: 2026-10-21`` no longer takes.
-
-    Raises:
-        MalformedRequest: Sampling, a document in an assistant message, or citations in a user message.
-    """
-    for name in ("temperature", "top_p", "top_k"):
-        if getattr(request.sampling, name) is not None:
-            raise _strictly(f"{name} is not supported", name)
-    for message in request.messages:
-        for block in message.content:
-            if message.role == "assistant" and isinstance(block, Media) and block.kind == "document":
-                raise _strictly("documents do not stand in assistant messages", block.at)
-            if message.role == "user" and (cited := _cited(block)) is not None:
-                raise _strictly("citations do not stand in user messages", f"{cited}.citations")
-
-
-def _cited(block: Block) -> str | None:
-    """Return the path of the first text of a block that has citations; None: there is none."""
-    match block:
-        case Text(citations=citations) if citations:
-            return block.at
-        case ToolResult():
-            return next((at for part in block.blocks if (at := _cited(part)) is not None), None)
-        case Opaque(type="search_result"):
-            try:
-                texts = _SEARCH_RESULT.decode(block.raw).content
-            except msgspec.MsgspecError:
-                return None
-            return next((f"{block.at}.content[{i}]" for i, text in enumerate(texts) if text.citations), None)
-        case _:
-            return None
-
-
-def _strictly(what: str, param: str) -> MalformedRequest:
-    return MalformedRequest(f"{what} with anthropic-version {wire.STRICT_VERSION}.", param=param)
-
-
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
 _NOT_COUNTED: Final = frozenset(
     {"max_tokens", "stream", "metadata", "stop_sequences", "service_tier", "temperature", "top_p", "top_k"}
 )
 """Fields of a request that its token count does not take."""
+
+_ROLES: Final[Mapping[Role, wire.Role]] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "user",
+}
 
 _PROTECTED: Final = frozenset({"model", "messages", "system", "tools", "stream", "max_tokens"})
 """What ``extra_body`` may not set: the gateway has judged it."""
@@ -356,7 +312,7 @@ def path_of(profile: Profile, model: str, *, is_count: bool) -> str:
 
 def _call(body: JsonObject, request: Request, profile: Profile, *, is_count: bool) -> HTTPCall:
     own = request.vendor_headers if request.source == wire.NAME else {}
-    headers = {**own, "content-type": "application/json", wire.VERSION_HEADER: _version(request, profile)}
+    headers = {**own, "content-type": "application/json", wire.VERSION_HEADER: version_for(request, profile)}
     return HTTPCall(
         method="POST",
         path=path_of(profile, request.model, is_count=is_count),
@@ -366,19 +322,10 @@ def _call(body: JsonObject, request: Request, profile: Profile, *, is_count: boo
     )
 
 
-def _version(request: Request, profile: Profile) -> str:
-    """Return the version to speak: the caller's own, or the newest that takes what is said."""
-    if profile.version is not None:
-        return profile.version
-    if request.source == wire.NAME:
-        return request.vendor_headers.get(wire.VERSION_HEADER, wire.VERSION)
-    is_sampling = request.sampling != Sampling()
-    return wire.VERSION if is_sampling or profile.vendor != wire.VENDOR else wire.STRICT_VERSION
-
-
 def _body(request: Request, profile: Profile, notices: Notices) -> tuple[JsonObject, Request]:
     """Return the body, its fields in the vendor's order, and the request as it was written."""
     is_native = request.source == wire.NAME
+    report_unsayable(request, notices)
     if not is_native:
         request = normalise(request, profile, notices)
     writer = BlockWriter(is_native=is_native, notices=notices)
@@ -386,7 +333,7 @@ def _body(request: Request, profile: Profile, notices: Notices) -> tuple[JsonObj
     fields: JsonObject = {
         "model": request.model,
         "messages": messages,
-        "max_tokens": request.max_output_tokens,
+        "max_tokens": output_limit(request, profile.facts(request.model)),
         "cache_control": None if request.cache.mark is None else encode_mark(request.cache.mark),
         "metadata": None if request.user is None else {"user_id": request.user},
         "output_config": _encode_output_config(request),
@@ -417,7 +364,7 @@ def _encode_messages(
 ) -> tuple[str | list[object], list[JsonObject]]:
     """Return ``system`` and ``messages``."""
     is_native = request.source == wire.NAME
-    leading = next((i for i, m in enumerate(request.messages) if m.role != "system"), len(request.messages))
+    leading = next((i for i, m in enumerate(request.messages) if m.role not in SYSTEM), len(request.messages))
     for message in request.messages[:leading]:
         for name in message.extras:
             notices.lost(f"{message.at}.{name}", "system has no such field")
@@ -428,7 +375,7 @@ def _encode_messages(
         if is_native and message.role == "assistant":
             content = _replayable(content, profile, notices)
         if content or not message.content:
-            written.append({"role": message.role, "content": writer.content(content), **message.extras})
+            written.append({"role": _ROLES[message.role], "content": writer.content(content), **message.extras})
     return writer.content(system), written
 
 

@@ -192,7 +192,7 @@ class AnswerWriter:
     """
 
     def __init__(self, *, is_native: bool, notices: Notices) -> None:
-        self._blocks = BlockWriter(is_native=is_native, notices=notices)
+        self._blocks = BlockWriter(is_native=is_native, notices=notices, marks_caches=False)
         self._notices = notices
         self.refusal: str | None = None
         """What the model said when it declined, if it did."""
@@ -200,13 +200,15 @@ class AnswerWriter:
     def block(self, block: Block) -> object | None:
         """Return a block as JSON; None: there is nothing to show, or no way to show it (which is reported)."""
         match block:
-            case Text(text=""):
+            case Text(text="") if not self._blocks.citations(block.citations):
                 return None
             case Reasoning(text="", signature=None, redacted=None):
                 return None
-            case Refusal():
-                self.refusal = (self.refusal or "") + block.text
-                return self._blocks.block(block) if block.text else None
+            case Refusal(text=text):
+                if not text:
+                    return None
+                self.refusal = (self.refusal or "") + text
+                return self._blocks.block(block)
             case Media():
                 self._notices.lost(block.at or "content", f"Anthropic's answers hold no {block.kind}")
                 return None
@@ -215,6 +217,10 @@ class AnswerWriter:
                 return None
             case _:
                 return self._blocks.block(block)
+
+    def own(self, block: Text | Refusal | Reasoning) -> Extras:
+        """Return a block's extras if they are this protocol's own; else report each and return none."""
+        return self._blocks.own(block.extras, block.at)
 
     def tool_input(self, call: ToolCall) -> Raw:
         """Return a call's arguments as a JSON object."""

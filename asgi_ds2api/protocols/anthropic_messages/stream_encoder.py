@@ -2,12 +2,13 @@
 
 * Every event has its name. Exactly one block is open; blocks are numbered without gaps, as they are written.
 * A block begins with its first content: an empty text block would come back in the history, where it is refused.
-* What belongs to another block than the open one waits for its turn. Text gives way to a block that begins, so that
-  calls stream, and goes on behind it in a block of its own; calls and thinking cannot be split, and do not give way.
+* What belongs to another block than the open one waits for its turn. Text gives way to a call, so that calls stream,
+  and goes on behind it in a block of its own; calls and thinking cannot be cut in two, and give way to nobody.
 * The signature of thinking is the last delta of its block. A call without arguments has the arguments ``{}``.
 * Figures of usage that came late are told at the end; none is ever null.
 """
 
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
@@ -115,7 +116,7 @@ class StreamEncoder:
         self._late_extras: Extras = {}
         self._blocks: dict[int, _Block] = {}
         self._current: _Block | None = None
-        self._waiting: deque[_Block] = deque()
+        self._waiting: list[_Block] = []
         self._next_index = 0
         self._has_calls = False
         self._characters = 0
@@ -253,13 +254,8 @@ class StreamEncoder:
             self._writer.block(block)  # reports that it cannot be shown
             return
         begun = self._blocks[event.index] = _Block(event)
-        if self._current is not None and _gives_way(self._current):
-            self._end(self._current)
-            self._current = None
-        if self._current is None:
-            self._give_turn(begun)
-        else:
-            self._wait(begun)
+        self._wait(begun)
+        self._advance()
 
     def _route(self, event: _OfBlock) -> None:
         """Write what belongs to the current block; let the rest wait."""
@@ -281,7 +277,7 @@ class StreamEncoder:
     def _wait(self, block: _Block) -> None:
         if not block.is_waiting:
             block.is_waiting = True
-            self._waiting.append(block)
+            insort(self._waiting, block, key=lambda waiting: waiting.index)
 
     def _give_turn(self, block: _Block) -> None:
         self._current = block
@@ -295,10 +291,10 @@ class StreamEncoder:
         """Give the turn to the next block that waits, once the current one has stopped or gives way."""
         while self._waiting:
             if self._current is not None:
-                if not _gives_way(self._current):
+                if not _gives_way(self._current, self._waiting[0]):
                     return
                 self._end(self._current)
-            self._give_turn(self._waiting.popleft())
+            self._give_turn(self._waiting.pop(0))
 
     # --- blocks: what is written --------------------------------------------------------------------------------------
 
@@ -365,11 +361,11 @@ class StreamEncoder:
         shown: object
         content: object = None
         match block.block:
-            case Text() | Refusal():
-                shown = {"type": "text", "text": ""}
+            case Text() | Refusal() as said:
+                shown = {"type": "text", "text": "", **self._writer.own(said)}
                 block.prefix = _DELTA % (index, _TEXT)
-            case Reasoning(redacted=None):
-                shown = {"type": "thinking", "thinking": "", "signature": ""}
+            case Reasoning(redacted=None) as thought:
+                shown = {"type": "thinking", "thinking": "", "signature": "", **self._writer.own(thought)}
             case Opaque():
                 shown, content = split_opaque(block.block)
             case _:
@@ -387,9 +383,9 @@ class StreamEncoder:
             self._out.append(_STOP % (self._next_index - 1))
 
 
-def _gives_way(block: _Block) -> bool:
-    """Tell whether a block may be cut in two."""
-    return isinstance(block.block, Text | Refusal)
+def _gives_way(block: _Block, waiting: _Block) -> bool:
+    """Tell whether a block may be cut in two for the sake of the one that waits."""
+    return isinstance(block.block, Text | Refusal) and isinstance(waiting.block, ToolCall)
 
 
 def _is_redacted(block: Block) -> bool:

@@ -27,7 +27,8 @@ from .blocks import is_replayable
 from .media import fit_media, media_param
 
 CONTINUED: Final = "(conversation continues)"
-_SYSTEM: Final = ("system", "developer")
+SYSTEM: Final = ("system", "developer")
+"""Roles that Anthropic has one word for."""
 
 
 def fit_blocks(messages: Sequence[Message], source: ProtocolName, profile: Profile, notices: Notices) -> list[Message]:
@@ -45,14 +46,14 @@ def place_system(messages: Sequence[Message], facts: ModelFacts, notices: Notice
 
     A system message in the middle stands behind a user's turn, and before an assistant's or at the end.
     """
-    first = next((i for i, message in enumerate(messages) if message.role not in _SYSTEM), len(messages))
-    if all(message.role not in _SYSTEM for message in messages[first:]) and first < 2:
+    first = next((i for i, message in enumerate(messages) if message.role not in SYSTEM), len(messages))
+    if all(message.role not in SYSTEM for message in messages[first:]) and first < 2:
         return [msgspec.structs.replace(m, role="system") if m.role == "developer" else m for m in messages]
     placed: list[Message] = []
     following = _roles_after(messages)
     has_begun = False
     for message, next_role in zip(messages, following, strict=True):
-        if message.role not in _SYSTEM:
+        if message.role not in SYSTEM:
             has_begun = True
             placed.append(message)
             continue
@@ -166,7 +167,7 @@ def _roles_after(messages: Sequence[Message]) -> list[str | None]:
     following: str | None = None
     for message in reversed(messages):
         roles.append(following)
-        if message.role not in _SYSTEM:
+        if message.role not in SYSTEM:
             following = message.role
     return roles[::-1]
 

@@ -1,0 +1,277 @@
+"""What holds for every protocol, whatever it is: each row of ``PROTOCOLS`` is judged the moment it is there.
+
+A protocol brings the bodies in which its leaves are looked for: ``tests/cases/<name>/requests.json``, a list of
+``{"id", "body"}``.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from asgi_ds2api.canonical import Event, Notices, ProtocolName, Reasoning, Request, Response, Text, ToolCall, Usage
+from asgi_ds2api.codec import Codec, Envelope, HTTPCall
+from asgi_ds2api.errors import MalformedRequest, Unsupported
+from asgi_ds2api.fold import fold, unfold
+from asgi_ds2api.profiles import PROFILES, Profile
+from asgi_ds2api.protocols import PROTOCOLS
+from tests.support.strategies import requests, responses
+from tests.support.streams import streams
+
+CASES = Path(__file__).parents[1] / "cases"
+MAX_EVENT_BYTES = 1_000_000
+ENVELOPE = Envelope(
+    model="asked",
+    stream=True,
+    include_usage=True,
+    include_reasoning_details=True,
+    request_id="req_1",
+    created=1_700_000_000,
+)
+EXACT: dict[str, Profile] = {"openai_chat": PROFILES["openai"], "anthropic_messages": PROFILES["anthropic"]}
+"""The profile of the vendor who made a protocol."""
+
+every_protocol = pytest.mark.parametrize("codec", PROTOCOLS.values(), ids=PROTOCOLS)
+few = settings(max_examples=25, deadline=None)
+
+
+def profile_of(codec: Codec) -> Profile:
+    return EXACT[codec.NAME]
+
+
+def plain(value: object) -> object:
+    """Return a value as builtins, JSON parsed, so that white space and the order of keys do not count."""
+    return msgspec.to_builtins(value, enc_hook=lambda raw: msgspec.json.decode(raw))
+
+
+def without_nulls(value: object) -> object:
+    """Return JSON without fields that are null: they say no more than absence."""
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def parsed(call: HTTPCall) -> object:
+    return without_nulls(json.loads(call.body))
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+def written(codec: Codec, request: Request) -> HTTPCall:
+    """Encode a request, without what this protocol refuses if it refuses it."""
+    try:
+        return codec.encode_request(request, profile_of(codec), Notices())
+    except Unsupported:
+        bare = msgspec.structs.replace(
+            request, tools=(), tool_choice=None, parallel_tool_calls=None, output_format=None
+        )
+        return codec.encode_request(bare, profile_of(codec), Notices())
+
+
+@every_protocol
+@given(data=st.data())
+@few
+def test_a_request_that_was_written_and_read_is_written_alike(codec: Codec, data: st.DataObject) -> None:
+    first = written(codec, data.draw(requests(codec.NAME)))
+    once = codec.decode_request(codec.encode_request(codec.decode_request(first), profile_of(codec), Notices()))
+    second = codec.encode_request(once, profile_of(codec), Notices())
+    twice = codec.decode_request(second)
+    assert plain(twice) == plain(once)
+    assert parsed(codec.encode_request(twice, profile_of(codec), Notices())) == parsed(second)
+
+
+@every_protocol
+@given(data=st.data())
+@few
+def test_a_request_of_another_protocol_is_one_of_ours_once_it_is_written(codec: Codec, data: st.DataObject) -> None:
+    try:
+        first = written(codec, data.draw(requests("gemini_generate")))
+    except Unsupported:
+        reject()
+    second = codec.encode_request(codec.decode_request(first), profile_of(codec), Notices())
+    assert parsed(second) == parsed(first)
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def told_answers(draw: st.DrawFn, source: ProtocolName) -> Response:
+    """Return an answer whose usage is told: what is estimated depends on the form of the answer."""
+    response = draw(responses(source))
+    usage = response.usage or Usage(input_total=10, output_total=5)
+    return msgspec.structs.replace(response, usage=usage)
+
+
+def as_stream(codec: Codec, events: Iterable[Event]) -> bytes:
+    encoder = codec.StreamEncoder(ENVELOPE, Notices())
+    return encoder.encode(list(events)) + encoder.close()
+
+
+def read_stream(codec: Codec, pieces: Iterable[bytes]) -> list[Event]:
+    decoder = codec.StreamDecoder(profile_of(codec), MAX_EVENT_BYTES)
+    events = [event for piece in pieces for event in decoder.feed(piece)]
+    if not decoder.is_complete:
+        events += decoder.close()
+    assert (decoder.is_complete, decoder.failure) == (True, None)
+    return events
+
+
+def read_whole(codec: Codec, response: Response) -> Response:
+    body = codec.encode_response(response, ENVELOPE, Notices())
+    return codec.decode_response(body, profile_of(codec))
+
+
+def cut(draw: st.DataObject, data: bytes) -> Iterator[bytes]:
+    """Return the pieces of a stream, cut anywhere."""
+    edges = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=12)))
+    for start, end in zip([0, *edges], [*edges, len(data)], strict=True):
+        yield data[start:end]
+
+
+def said(response: Response) -> tuple[str, str, list[tuple[str, str, str]]]:
+    """Return the text, the thinking and the calls of an answer."""
+    blocks = response.choices[0].blocks
+    text = "".join(block.text for block in blocks if isinstance(block, Text))
+    thinking = "".join(block.text for block in blocks if isinstance(block, Reasoning))
+    calls = [
+        (b.id, b.name, msgspec.json.encode(_parsed(b.arguments)).decode()) for b in blocks if isinstance(b, ToolCall)
+    ]
+    return text, thinking, calls
+
+
+def heap(parts: tuple[str, str, list[tuple[str, str, str]]]) -> object:
+    """Return what was said without its order: blocks that interleave may be cut in two and put in a row."""
+    text, thinking, calls = parts
+    return Counter(text), Counter(thinking), sorted(calls)
+
+
+def _parsed(arguments: str) -> object:
+    try:
+        return msgspec.json.decode(arguments or "{}")
+    except msgspec.DecodeError:
+        return arguments
+
+
+SOURCES: list[ProtocolName] = ["openai_chat", "anthropic_messages", "gemini_generate"]
+every_source = pytest.mark.parametrize("source", SOURCES)
+
+
+@every_protocol
+@every_source
+@given(data=st.data())
+@few
+def test_streamed_and_whole_are_the_same_answer(codec: Codec, source: ProtocolName, data: st.DataObject) -> None:
+    response = data.draw(told_answers(source))
+    whole = read_whole(codec, response)
+    streamed = fold(read_stream(codec, [as_stream(codec, unfold(response))]), codec.join_opaque)
+    assert plain(streamed) == plain(whole)
+
+
+@every_protocol
+@every_source
+@given(data=st.data())
+@few
+def test_however_an_answer_comes_it_says_the_same(codec: Codec, source: ProtocolName, data: st.DataObject) -> None:
+    response = data.draw(told_answers(source))
+    events = read_stream(codec, [as_stream(codec, data.draw(streams(response)))])
+    folded, whole = fold(events, codec.join_opaque), read_whole(codec, response)
+    assert heap(said(folded)) == heap(said(whole))
+    assert folded.choices[0].finish.reason == whole.choices[0].finish.reason
+    assert plain(folded.usage) == plain(whole.usage)
+
+
+@every_protocol
+@given(data=st.data())
+@few
+def test_an_answer_that_was_written_and_read_stays_as_it_is(codec: Codec, data: st.DataObject) -> None:
+    once = read_whole(codec, data.draw(told_answers(codec.NAME)))
+    assert plain(read_whole(codec, once)) == plain(once)
+
+
+@every_protocol
+@given(data=st.data())
+@few
+def test_any_split_of_a_stream_gives_the_same_events(codec: Codec, data: st.DataObject) -> None:
+    stream = as_stream(codec, unfold(data.draw(told_answers(codec.NAME))))
+    assert read_stream(codec, cut(data, stream)) == read_stream(codec, [stream])
+
+
+@every_protocol
+@given(data=st.data())
+@few
+def test_a_relayed_stream_is_unchanged_at_any_split(codec: Codec, data: st.DataObject) -> None:
+    stream = as_stream(codec, unfold(data.draw(told_answers(codec.NAME))))
+    tap = codec.StreamTap(profile_of(codec), MAX_EVENT_BYTES)
+    passed = b"".join(tap.feed(piece) for piece in cut(data, stream)) + tap.close()
+    assert (passed, tap.is_complete, tap.failure) == (stream, True, None)
+    assert tap.is_meaningful
+
+
+# --- nothing is lost in silence ---------------------------------------------------------------------------------------
+
+WORD = "sentinel7919"
+NUMBER = 7919
+
+
+def leaves(value: object, path: str = "") -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """Return the paths of all texts and numbers of a body, as text and as keys."""
+
+    def walk(value: object, path: str, keys: tuple[str | int, ...]) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                yield from walk(inner, f"{path}.{name}".removeprefix("."), (*keys, name))
+        elif isinstance(value, list):
+            for i, inner in enumerate(value):
+                yield from walk(inner, f"{path}[{i}]", (*keys, i))
+        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            yield path, keys
+
+    yield from walk(value, path, ())
+
+
+def with_sentinel(body: Any, keys: tuple[str | int, ...]) -> Any:
+    """Return a copy of a body with a leaf that is found again."""
+    copy = json.loads(json.dumps(body))
+    place = copy
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = WORD if isinstance(place[keys[-1]], str) else NUMBER
+    return copy
+
+
+def bodies(codec: Codec) -> list[tuple[str, Any]]:
+    file = CASES / codec.NAME / "requests.json"
+    return [(case["id"], case["body"]) for case in json.loads(file.read_text())] if file.exists() else []
+
+
+ACCOUNTED = [
+    pytest.param(source, target, body, id=f"{source.NAME}-{target.NAME}-{name}")
+    for source, target in product(PROTOCOLS.values(), PROTOCOLS.values())
+    for name, body in bodies(source)
+]
+
+
+@pytest.mark.parametrize(("source", "target", "body"), ACCOUNTED)
+def test_every_leaf_is_on_the_other_side_or_in_a_notice(source: Codec, target: Codec, body: Any) -> None:
+    lost = []
+    for path, keys in leaves(body):
+        notices = Notices()
+        call = HTTPCall(method="POST", path=source.ROUTES[0].path, body=json.dumps(with_sentinel(body, keys)).encode())
+        try:
+            request = source.decode_request(call)
+            sent = target.encode_request(request, profile_of(target), notices).body
+        except (MalformedRequest, Unsupported):
+            continue  # refused, which is no silence
+        is_there = WORD.encode() in sent or str(NUMBER).encode() in sent
+        if not is_there and not any(path.startswith(notice.path) for notice in notices):
+            lost.append(path)
+    assert lost == []
