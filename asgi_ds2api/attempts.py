@@ -196,7 +196,7 @@ class Attempts:
             last = await self._attempt(lease)
             if last is None:
                 return
-            if self.is_committed or not last.is_retryable or last.may_be_billed:
+            if self.is_committed or not _may_be_asked_elsewhere(last):
                 raise last
             if len(tried) >= self._timing.max_attempts or not self._pool.may_retry(lease):
                 if last.status >= 500 and len(tried) > 1:
@@ -393,6 +393,12 @@ class Attempts:
         is_same = side.codec.NAME == self._face.NAME
         vendors = [pair for pair in relayed_headers(response.headers) if pair[0] not in OURS] if is_same else []
         return vendors if side.on_unsupported == "drop" else vendors + answer_headers.notices(self.notices)
+
+
+def _may_be_asked_elsewhere(error: UpstreamError) -> bool:
+    """Tell whether another candidate may be asked: not what all would refuse, nor what may have been billed."""
+    is_absent_model = isinstance(error, Refused) and error.kind == "model_not_found"
+    return is_absent_model or (error.is_retryable and not error.may_be_billed)
 
 
 def _attempt_record(lease: Lease, error: UpstreamError | None, is_settled: bool, duration_s: float) -> Attempt:
