@@ -46,6 +46,52 @@ _TOP: Final = frozenset(
 _CHOICE: Final = frozenset({"index", "delta", "finish_reason", "logprobs"})
 
 
+class _Shape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Base of the usual chunk; one of any other shape is read field by field."""
+
+
+class _UsualFunction(_Shape):
+    arguments: str
+
+
+class _UsualCall(_Shape):
+    index: int
+    function: _UsualFunction
+    id: None = None
+    type: Literal["function"] | None = None
+
+
+class _UsualDelta(_Shape):
+    content: str | None = None
+    tool_calls: list[_UsualCall] | None = None
+    role: str | None = None
+    refusal: None = None
+
+
+class _UsualChoice(_Shape):
+    index: Literal[0]
+    delta: _UsualDelta
+    logprobs: None = None
+    finish_reason: None = None
+
+
+class _UsualChunk(_Shape):
+    """More text, or more arguments of a call that has begun, of the first choice."""
+
+    choices: list[_UsualChoice]
+    id: str = ""
+    object: str = ""
+    created: int = 0
+    model: str = ""
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    usage: None = None
+    obfuscation: str | None = None
+
+
+_USUAL: Final = msgspec.json.Decoder(_UsualChunk)
+
+
 class _Call:
     """A tool call that is being streamed."""
 
@@ -86,6 +132,8 @@ class StreamDecoder:
         self._choices: dict[int, _Choice] = {}
         self._next_block = 0
         self._usage: Usage | None = None
+        self._constants: tuple[str | None, str | None] = (None, None)
+        """Fingerprint and service tier of the first chunk, which the usual ones repeat."""
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that these bytes complete."""
@@ -119,6 +167,35 @@ class StreamDecoder:
         return events
 
     def _read(self, data: bytes, events: list[Event]) -> None:
+        if not self._read_usual(data, events):
+            self._read_any(data, events)
+
+    def _read_usual(self, data: bytes, events: list[Event]) -> bool:
+        """Read a chunk of the usual shape in the state that it is usual in; False: it is another one."""
+        choice = self._choices.get(0)
+        if choice is None or choice.finish is not None:
+            return False
+        try:
+            chunk = _USUAL.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return False
+        if len(chunk.choices) != 1 or (chunk.system_fingerprint, chunk.service_tier) != self._constants:
+            return False
+        delta = chunk.choices[0].delta
+        if delta.tool_calls is None:
+            if delta.content:
+                events.append(TextDelta(index=self._open("text", choice, 0, events), text=delta.content))
+            return True
+        calls = [choice.calls.get(fragment.index) for fragment in delta.tool_calls]
+        if delta.content or any(call is None or call.block is None for call in calls):
+            return False
+        for call, fragment in zip(calls, delta.tool_calls, strict=True):
+            assert call is not None
+            choice.last_call = call
+            self._pass_on(call, fragment.function.arguments, choice, 0, events)
+        return True
+
+    def _read_any(self, data: bytes, events: list[Event]) -> None:
         fields = decode_answer(_CHUNK, data)
         error = fields.get("error")
         if error is not None and bytes(error) != answer.NULL:
@@ -141,6 +218,10 @@ class StreamDecoder:
         if not id_ and not has_choices:
             return
         self._is_started = True
+        self._constants = (
+            answer.text_of(fields.get("system_fingerprint")),
+            answer.text_of(fields.get("service_tier")),
+        )
         start = Start(
             source=wire.NAME,
             id=id_,

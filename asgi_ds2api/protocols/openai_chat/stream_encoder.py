@@ -49,6 +49,8 @@ Json = dict[str, object]
 _ENCODER: Final = msgspec.json.Encoder()
 _HEARTBEAT: Final = comment_frame(b"keepalive")
 _DONE: Final = data_frame(b"[DONE]")
+_TAIL: Final = b'},"logprobs":null,"finish_reason":null}]}\n\n'
+_TAIL_WITH_USAGE: Final = b'},"logprobs":null,"finish_reason":null}],"usage":null}\n\n'
 
 
 class _Choice:
@@ -89,10 +91,10 @@ class StreamEncoder:
             match event:
                 case TextDelta():
                     choice = self._blocks[event.index][0]
-                    out.append(self._chunk(choice, {"content": event.text}))
+                    out.append(self._text(choice, b"content", event.text))
                     self._choices[choice].has_content = True
                 case ReasoningDelta():
-                    out.append(self._chunk(self._blocks[event.index][0], {"reasoning_content": event.text}))
+                    out.append(self._text(self._blocks[event.index][0], b"reasoning_content", event.text))
                 case ArgumentsDelta():
                     out.append(self._arguments(event.index, event.arguments))
                 case Start():
@@ -171,6 +173,16 @@ class StreamEncoder:
 
     def _choice(self, index: int) -> _Choice:
         return self._choices.setdefault(index, _Choice())
+
+    def _text(self, index: int, field: bytes, text: str) -> bytes:
+        """Return a chunk with more text: the frequent one, so it is put together from bytes."""
+        choice = self._choices[index]
+        if not choice.has_role or choice.logprobs is not None or choice.extras:
+            return self._chunk(index, {field.decode(): text})
+        tail = _TAIL_WITH_USAGE if self._envelope.include_usage else _TAIL
+        return b"".join(
+            (b"data: ", self._head, b"%d," % index, b'"delta":{"', field, b'":', _ENCODER.encode(text), tail)
+        )
 
     def _chunk(self, index: int, delta: Json, finish: str | None = None, extras: Json | None = None) -> bytes:
         choice = self._choice(index)
