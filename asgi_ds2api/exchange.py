@@ -23,6 +23,8 @@ from .errors import (
     MalformedRequest,
     MethodNotAllowed,
     RequestError,
+    RequestTimeout,
+    RequestTooLarge,
     ShuttingDown,
     UnknownModel,
     UnknownRoute,
@@ -339,7 +341,8 @@ class Exchange:
         headers = [*answer.headers, *self._base_headers(), (b"x-ds2api-error", error.code.encode("ascii"))]
         if isinstance(error, MethodNotAllowed):
             headers.append((b"allow", ", ".join(error.allow).encode("ascii")))
-        if error.status in (408, 413) or isinstance(error, ShuttingDown):
+        if isinstance(error, RequestTimeout | RequestTooLarge | ShuttingDown):
+            # The rest of the body is not waited for, nor another request.
             headers.append((b"connection", b"close"))
         if self._engine.show_route and self._attempts is not None:
             headers += answer_headers.route(None, len(self._attempts.log), with_account=False)

@@ -21,6 +21,8 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
+CLOSE = (b"connection", b"close")
+"""Servers take this one from an app: it ends the connection of a caller whose body was not read."""
 BODILESS_STATUSES = frozenset({204, 205, 304})
 
 
@@ -76,7 +78,7 @@ class ResponseContract:
             yield f"header name {name!r} is not in lower case or has other characters"
         if any(byte in b"\r\n\0" for byte in value) or value != value.strip(b" \t"):
             yield f"value of header {name!r} has line ends, NUL or blanks at an end"
-        if name in HOP_BY_HOP:
+        if name in HOP_BY_HOP and (name, value) != CLOSE:
             yield f"hop-by-hop header {name!r}"
         if name == b"content-length":
             self._declared = int(value)

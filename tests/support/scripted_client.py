@@ -73,6 +73,8 @@ class Call:
     request: UpstreamRequest = field(repr=False)
     reads: int = 0
     """Reads that returned bytes."""
+    was_opened: bool = False
+    """The head was given out."""
     is_open: bool = False
     """The head was given out, and ``close`` was not called yet."""
     closes: int = 0
@@ -138,7 +140,7 @@ class ScriptedUpstream:
             for step in script.before if isinstance(script, Answering) else (script, NEVER):
                 await _pause(step)
         assert isinstance(script, Answering)
-        call.is_open = True
+        call.was_opened = call.is_open = True
         return ScriptedResponse(call, script, self._changes)
 
     async def close(self) -> None:

@@ -294,7 +294,7 @@ async def test_cancellation_of_the_server_reaches_the_app() -> None:
         ([START | {"headers": [(b"a", b"c\r\nd: e")]}, END], "line ends"),
         ([START | {"headers": [(b"a", b" c")]}, END], "blanks"),
         ([START | {"headers": [(b"transfer-encoding", b"chunked")]}, END], "hop-by-hop"),
-        ([START | {"headers": [(b"connection", b"close")]}, END], "hop-by-hop"),
+        ([START | {"headers": [(b"connection", b"keep-alive")]}, END], "hop-by-hop"),
         ([START | {"headers": [(b"content-length", b"2")]}, body(b"x", more=False)], "content-length 2 .* 1 bytes"),
         (
             [START | {"headers": [(b"content-length", b"0"), (b"content-type", b"text/event-stream")]}, END],
@@ -305,6 +305,10 @@ async def test_cancellation_of_the_server_reaches_the_app() -> None:
 async def test_breach_of_the_contract_fails(messages: list[Message], violation: str) -> None:
     with pytest.raises(AssertionError, match=violation):
         await call(sending(*messages))
+
+
+async def test_app_may_ask_for_the_end_of_the_connection() -> None:
+    assert (await call(sending(START | {"headers": [(b"connection", b"close")]}, END))).status == 200
 
 
 async def test_head_has_no_body_but_may_tell_its_length() -> None:

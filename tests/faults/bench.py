@@ -1,0 +1,205 @@
+"""A gateway in front of an upstream that goes wrong, and what must hold however it went.
+
+A `Bench` asks on one face, of one upstream, and when it is left it checks what no fault may break: every lease was
+given back exactly once, every answer of the upstream was closed exactly once, and every request has one Record.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from asgi_ds2api.gateway import Gateway
+from asgi_ds2api.observe import Record
+from asgi_ds2api.pool.model import AccountStatus
+from tests.support.asgi_driver import Answer, Exchange
+from tests.support.dialects import DIALECTS, Dialect, Seen
+from tests.support.gateways import Records, make_gateway, open_leases, upstream
+from tests.support.raw_upstream import RawUpstream
+from tests.support.scripted_client import Script, ScriptedUpstream
+
+
+@dataclass(frozen=True)
+class Way:
+    """From a face to an upstream."""
+
+    face: Dialect
+    upstream: Dialect
+    mode: str
+
+    @property
+    def profile(self) -> dict[str, Any] | None:
+        """The upstream's: one that is not exact is translated, even within one protocol."""
+        is_translated_all_the_same = self.face is self.upstream and self.mode == "translate"
+        return {"exact": False} if is_translated_all_the_same else None
+
+
+def _way(face: str, to: str, mode: str) -> Way:
+    return Way(DIALECTS[face], DIALECTS[to], mode)
+
+
+WAYS: dict[str, Way] = {
+    "chat>chat": _way("chat", "chat", "relay"),
+    "chat>chat.translated": _way("chat", "chat", "translate"),
+    "chat>claude": _way("chat", "claude", "translate"),
+    "claude>chat": _way("claude", "chat", "translate"),
+    "claude>claude": _way("claude", "claude", "relay"),
+    "claude>claude.translated": _way("claude", "claude", "translate"),
+}
+every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+both_faces = pytest.mark.parametrize("way", [WAYS["chat>chat"], WAYS["claude>claude"]], ids=["chat", "claude"])
+"""For what does not depend on the upstream."""
+whole_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+
+
+def ways_with(**rows: Any) -> list[ParameterSet]:
+    """Return params of every way, each with every row: ``(way, row)``."""
+    return [pytest.param(way, row, id=f"{fault}-{name}") for fault, row in rows.items() for name, way in WAYS.items()]
+
+
+class Bench:
+    """``async with Bench(way, script, ...) as bench: answer = await bench.ask(stream=True)``.
+
+    Args:
+        way: Which face and which upstream.
+        scripts: What the upstream does, one for each call.
+        raw: An upstream with sockets, in place of ``scripts``: the real client asks it.
+        accounts: Of the upstream; they are called ``a0``, ``a1``, ...
+        config: Top-level keys of the configuration.
+    """
+
+    def __init__(
+        self, way: Way, *scripts: Script, raw: RawUpstream | None = None, accounts: int = 2, **config: Any
+    ) -> None:
+        self.way = way
+        self.scripted = ScriptedUpstream(*scripts)
+        self.records = Records()
+        self.asked = 0
+        """How many requests were made."""
+        self._raw = raw
+        name = way.upstream.name
+        url = {} if raw is None else {"url": raw.url}
+        self.gateway: Gateway = make_gateway(
+            upstream(name, accounts=accounts, profile=way.profile, **url),
+            scripts={name: self.scripted} if raw is None else None,
+            hooks=[self.records],
+            **config,
+        )
+
+    @property
+    def record(self) -> Record:
+        """Of the last request."""
+        return self.records[-1]
+
+    @property
+    def codes(self) -> list[str]:
+        """How each attempt of the last request ended."""
+        return [attempt.code for attempt in self.record.attempts]
+
+    @property
+    def accounts(self) -> tuple[AccountStatus, ...]:
+        """What the pool thinks of the accounts."""
+        return self.gateway._engine.pool.snapshot().accounts
+
+    @property
+    def failed(self) -> int:
+        """How many attempts are held against an account."""
+        return sum(account.failed for account in self.accounts)
+
+    def exchange(
+        self, *, stream: bool, app: Any = None, body: Any = ..., padding: bytes = b"", **more: Any
+    ) -> Exchange:
+        """Begin a request; arguments are those of `Exchange`. ``padding`` stands behind the usual body."""
+        self.asked += 1
+        face = self.way.face
+        usual = json.dumps(face.ask(f"{self.way.upstream.name}/test", stream=stream)).encode() + padding
+        headers = {"content-type": "application/json", **face.headers, **more.pop("headers", {})}
+        chosen = usual if body is ... else body
+        return Exchange(app or self.gateway, "POST", face.path, headers=headers, body=chosen, **more)
+
+    async def ask(self, *, stream: bool, **more: Any) -> Answer:
+        """Make a whole request."""
+        async with self.exchange(stream=stream, **more) as exchange:
+            return await exchange.finish()
+
+    def seen(self, answer: Answer, *, stream: bool) -> Seen:
+        """Read an answer as the caller does, by its content type; a stream that was asked for is one if it is 200."""
+        is_stream = (answer.header("content-type") or "").startswith("text/event-stream")
+        assert is_stream == (stream and answer.status == 200)
+        read = self.way.face.read_stream if is_stream else self.way.face.read_whole
+        return read(answer.body)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
+        if self._raw is not None:
+            await self.gateway._clients.close()
+        if exc_type is None:
+            self.check()
+        if exc_type is None and self._raw is not None:
+            await self._raw.wait_closed()
+
+    def check(self) -> None:
+        """Check what no fault may break."""
+        snapshot = self.gateway._engine.pool.snapshot()
+        assert (open_leases(self.gateway), snapshot.stray_releases) == (0, 0)
+        assert self.gateway.status()["active"] == 0
+        assert self.scripted.still_open == 0
+        assert [call.closes for call in self.scripted.calls if call.was_opened] == [
+            1 for call in self.scripted.calls if call.was_opened
+        ]
+        assert len(self.records) == self.asked
+        assert len({record.request_id for record in self.records}) == self.asked
+
+
+WORDS: Mapping[str, Mapping[str, tuple[int, str, str | None]]] = {
+    "chat": {
+        "interrupted": (502, "server_error", "upstream_truncated"),
+        "malformed": (502, "server_error", "upstream_error"),
+        "fault": (502, "server_error", "upstream_error"),
+        "timeout": (504, "server_error", "upstream_timeout"),
+        "unauthorized": (502, "server_error", "upstream_auth_error"),
+        "limited": (429, "requests", "rate_limit_exceeded"),
+        "overloaded": (503, "server_error", "server_is_overloaded"),
+        "too_large": (413, "invalid_request_error", "request_too_large"),
+        "internal": (500, "server_error", None),
+        "slow_upload": (408, "invalid_request_error", "request_timeout"),
+    },
+    "claude": {
+        "interrupted": (502, "api_error", None),
+        "malformed": (502, "api_error", None),
+        "fault": (502, "api_error", None),
+        "timeout": (504, "timeout_error", None),
+        "unauthorized": (502, "api_error", None),
+        "limited": (429, "rate_limit_error", None),
+        "overloaded": (529, "overloaded_error", None),
+        "too_large": (413, "request_too_large", None),
+        "internal": (500, "api_error", None),
+        "slow_upload": (408, "timeout_error", None),
+    },
+}
+"""How each face says what went wrong: HTTP status, type, code."""
+
+
+def assert_told(bench: Bench, answer: Answer, what: str, *, stream: bool) -> None:
+    """The caller was told ``what`` with a status of its own: nothing of an answer had gone out."""
+    status, kind, code = WORDS[bench.way.face.name][what]
+    error = bench.seen(answer, stream=stream).error
+    assert error is not None
+    assert (answer.status, error["type"], error.get("code")) == (status, kind, code)
+    assert answer.is_complete
+
+
+def assert_told_in_band(bench: Bench, answer: Answer, what: str) -> Seen:
+    """The caller was told ``what`` as the last event of a stream that had begun, and nothing says success."""
+    _, kind, code = WORDS[bench.way.face.name][what]
+    seen = bench.way.face.read_stream(answer.body)
+    assert seen.error is not None
+    assert (answer.status, seen.error["type"], seen.error.get("code")) == (200, kind, code)
+    assert (seen.is_ended, seen.finish) == (False, None)
+    assert answer.is_complete
+    return seen
