@@ -9,7 +9,7 @@ does not take. What is left of their foreign fields is reported here, as it is h
 """
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -110,8 +110,7 @@ def read_content(raw: Raw, at: str) -> tuple[Block, ...]:
         return decode_content(_CONTENT.decode(raw), at)
     except msgspec.ValidationError:
         pieces = decode_json(_PIECES, raw, at)
-    if isinstance(pieces, str):
-        return decode_content(pieces, at)
+    assert not isinstance(pieces, str), "a content that is text is of known shape"
     _check_count(len(pieces), at)
     return tuple([read_block(piece, f"{at}[{i}]") for i, piece in enumerate(pieces)])
 
@@ -203,11 +202,11 @@ def _from_wire(block: wire.KnownBlock, at: str, extras: Extras) -> Block:
 
     The three kinds that nearly all blocks are of come first: this is where a long talk spends its time.
     """
-    if type(block) is wire.TextBlock:
+    if isinstance(block, wire.TextBlock):
         citations = [decode_citation(raw, f"{at}.citations[{i}]") for i, raw in enumerate(block.citations or ())]
         cache = decode_mark(block.cache_control)
         return Text(text=block.text, citations=tuple(citations), cache=cache, extras=extras, at=at)
-    if type(block) is wire.ToolUseBlock:
+    if isinstance(block, wire.ToolUseBlock):
         if block.caller is not UNSET or block.toolset_name is not UNSET:
             extras = {**wire.set_fields(block, "caller", "toolset_name"), **extras}
         arguments = _arguments(block.input, at)
@@ -215,7 +214,7 @@ def _from_wire(block: wire.KnownBlock, at: str, extras: Extras) -> Block:
             return ToolCall(id=block.id, name=block.name, arguments=arguments, extras=extras, at=at)
         cache = decode_mark(block.cache_control)
         return ToolCall(id=block.id, name=block.name, arguments=arguments, cache=cache, extras=extras, at=at)
-    if type(block) is wire.ToolResultBlock:
+    if isinstance(block, wire.ToolResultBlock):
         if block.toolset_name is not UNSET:
             extras = {**wire.set_fields(block, "toolset_name"), **extras}
         inner = () if block.content is None else decode_content(block.content, f"{at}.content")
@@ -226,7 +225,15 @@ def _from_wire(block: wire.KnownBlock, at: str, extras: Extras) -> Block:
     return _from_rare(block, at, extras)
 
 
-def _from_rare(block: wire.KnownBlock, at: str, extras: Extras) -> Block:
+def _from_rare(
+    block: wire.ThinkingBlock
+    | wire.RedactedThinkingBlock
+    | wire.ToolReferenceBlock
+    | wire.ImageBlock
+    | wire.DocumentBlock,
+    at: str,
+    extras: Extras,
+) -> Block:
     match block:
         case wire.ThinkingBlock():
             signature = block.signature or None
@@ -238,8 +245,8 @@ def _from_rare(block: wire.KnownBlock, at: str, extras: Extras) -> Block:
             return _opaque("tool_reference", raw, _OBJECT.decode(raw), at)
         case wire.ImageBlock() | wire.DocumentBlock():
             return _media(block, at, extras)
-        case wire.TextBlock() | wire.ToolUseBlock() | wire.ToolResultBlock():
-            return _from_wire(block, at, extras)
+        case _:
+            assert_never(block)
 
 
 def _media(block: wire.ImageBlock | wire.DocumentBlock, at: str, unknown: Extras) -> Media:
@@ -273,6 +280,8 @@ def _source(
             return TextSource(text=source.data, media_type=source.media_type)
         case wire.ContentSource():
             return BlocksSource(blocks=decode_content(source.content, f"{at}.content"))
+        case _:
+            assert_never(source)
 
 
 def _arguments(value: wire.JsonField, at: str) -> str:
@@ -346,18 +355,18 @@ class BlockWriter:
         Raises:
             Unsupported: A block that cannot stand in a request or an answer of this protocol.
         """
-        if type(block) is Text:
+        if isinstance(block, Text):
             return self._text(block)
-        if type(block) is ToolCall:
+        if isinstance(block, ToolCall):
             arguments = self.tool_input(block)
             call: JsonObject = {"type": "tool_use", "id": block.id, "name": block.name, "input": arguments}
             return self._finished(call, block) if block.cache or block.extras else call
-        if type(block) is ToolResult:
+        if isinstance(block, ToolResult):
             result = self._result(block)
             return self._finished(result, block) if block.cache or block.extras else result
         return self._rare(block)
 
-    def _rare(self, block: Block) -> object:
+    def _rare(self, block: Reasoning | Media | Refusal | Opaque) -> object:
         match block:
             case Reasoning(redacted=str(data)):
                 return {"type": "redacted_thinking", "data": data, **self.own(block.extras, block.at)}
@@ -372,8 +381,8 @@ class BlockWriter:
                 return block.raw
             case Opaque():
                 raise Unsupported("Anthropic has no such content block.", param=block.at or None)
-            case Text() | ToolCall() | ToolResult():
-                return self.block(block)
+            case _:
+                assert_never(block)
 
     def _text(self, block: Text) -> JsonObject:
         written: JsonObject = {"type": "text", "text": block.text}
@@ -458,6 +467,8 @@ class BlockWriter:
                 return {"type": "text", "media_type": source.media_type, "data": source.text}
             case BlocksSource():
                 return {"type": "content", "content": self.content(source.blocks)}
+            case _:
+                assert_never(source)
 
 
 def encode_mark(mark: CacheMark) -> JsonObject:

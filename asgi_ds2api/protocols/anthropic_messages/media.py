@@ -7,7 +7,7 @@ has another form is refused by its path, before it costs a call.
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -95,6 +95,8 @@ def _fit_source(source: MediaSource, profile: Profile, param: str | None) -> Med
             raise Unsupported("Files live at the vendor that they were uploaded to.", param=param)
         case UrlSource() | FileSource() | TextSource() | BlocksSource():
             return source
+        case _:
+            assert_never(source)
 
 
 def _bare(source: Base64Source) -> Base64Source:

@@ -15,7 +15,7 @@ from ...errors import Refused
 from . import wire
 from .preflight import weaken_choice, with_hint
 from .reasoning import effort_of, nearest_effort
-from .turns import as_tagged_user
+from .turns import SYSTEM, as_tagged_user
 
 Repair: TypeAlias = Callable[[Request, re.Match[str], Notices], Request | None]
 
@@ -94,14 +94,16 @@ def _fold_system(request: Request, match: re.Match[str], notices: Notices) -> Re
     folded: list[Message] = []
     has_begun = has_changed = False
     for message in request.messages:
-        is_system = message.role in ("system", "developer")
-        has_begun |= not is_system
-        if is_system and has_begun and message.content:
-            has_changed = True
+        has_begun |= message.role not in SYSTEM
+        if not has_begun or message.role not in SYSTEM:
+            folded.append(message)
+            continue
+        has_changed = True
+        for name in message.extras:
+            notices.lost(f"{message.at}.{name}", "no system message may stand here")
+        if message.content:
             notices.changed(message.at, "no system message may stand here: sent as a tagged text of the user's")
             folded.append(as_tagged_user(message))
-        elif not (is_system and has_begun):
-            folded.append(message)
     return replace(request, messages=tuple(folded)) if has_changed else None
 
 
@@ -111,7 +113,7 @@ def _drop_thinking(request: Request, match: re.Match[str], notices: Notices) -> 
     Positions count only where messages were sent as they came; elsewhere all of it goes.
     """
     is_native = request.source == wire.NAME
-    leading = next((i for i, m in enumerate(request.messages) if m.role != "system"), 0)
+    leading = next((i for i, m in enumerate(request.messages) if m.role not in SYSTEM), 0)
     first = (leading + int(match["message"]), int(match["block"])) if is_native else (0, 0)
     messages: list[Message] = []
     has_changed = False

@@ -10,7 +10,7 @@ Deliberate divergences from the vendor's stream:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 from msgspec import Raw
@@ -131,7 +131,7 @@ class StreamDecoder:
                 continue
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 raise _unreadable("an event is no JSON") from None
-            if type(event) is wire.BlockDelta:
+            if isinstance(event, wire.BlockDelta):
                 self._delta(event.index, event.delta)
                 continue
             self._read_event(event, data)
@@ -140,10 +140,8 @@ class StreamDecoder:
         if self._frames.failure is not None:
             raise self._frames.failure
 
-    def _read_event(self, event: wire.StreamEvent, data: bytes) -> None:
+    def _read_event(self, event: wire.RareEvent, data: bytes) -> None:
         match event:
-            case wire.BlockDelta():
-                self._delta(event.index, event.delta)
             case wire.BlockStart():
                 self._block_start(event.index, event.content_block)
             case wire.BlockStop():
@@ -158,6 +156,8 @@ class StreamDecoder:
                 self._complete()
             case wire.StreamError():
                 raise decode_in_band(event.error)
+            case _:
+                assert_never(event)
 
     def _read_unknown(self, data: bytes) -> None:
         """Read an event of a shape that is not known.

@@ -11,7 +11,7 @@
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 import msgspec
 from msgspec import Raw
@@ -82,7 +82,7 @@ class _Block:
     def __init__(self, start: BlockStart) -> None:
         self.index = start.index
         self.block, content = _split(start.block, start.index)
-        self.queue: deque[Event] = deque(content)
+        self.queue: deque[_OfBlock] = deque(content)
         """What came while another block was open."""
         self.is_waiting = False
         self.is_open = False
@@ -298,7 +298,7 @@ class StreamEncoder:
 
     # --- blocks: what is written --------------------------------------------------------------------------------------
 
-    def _write(self, block: _Block, event: Event) -> None:
+    def _write(self, block: _Block, event: _OfBlock) -> None:
         match event:
             case TextDelta():
                 self._delta(block, _TEXT, event.text)
@@ -321,6 +321,8 @@ class StreamEncoder:
                 self._event(b"content_block_delta", payload)
             case BlockStop():
                 self._stop(block)
+            case _:
+                assert_never(event)
 
     def _delta(self, block: _Block, kind: bytes, value: str | Raw) -> None:
         if value == "":
@@ -392,11 +394,11 @@ def _is_redacted(block: Block) -> bool:
     return isinstance(block, Reasoning) and block.redacted is not None
 
 
-def _split(block: Block, index: int) -> tuple[Block, list[Event]]:
+def _split(block: Block, index: int) -> tuple[Block, list[_OfBlock]]:
     """Return a block as it begins, and what it already holds as deltas."""
     match block:
         case Text():
-            citations: list[Event] = [CitationDelta(index=index, citation=citation) for citation in block.citations]
+            citations: list[_OfBlock] = [CitationDelta(index=index, citation=citation) for citation in block.citations]
             empty: Block = msgspec.structs.replace(block, text="", citations=())
             return empty, [TextDelta(index=index, text=block.text), *citations] if block.text or citations else []
         case Refusal(text=text) if text:
@@ -404,7 +406,7 @@ def _split(block: Block, index: int) -> tuple[Block, list[Event]]:
         case ToolCall(arguments=arguments) if arguments:
             return msgspec.structs.replace(block, arguments=""), [ArgumentsDelta(index=index, arguments=arguments)]
         case Reasoning(redacted=None):
-            content: list[Event] = [ReasoningDelta(index=index, text=block.text)]
+            content: list[_OfBlock] = [ReasoningDelta(index=index, text=block.text)]
             if block.signature is not None:
                 content.append(SignatureDelta(index=index, signature=block.signature))
             return msgspec.structs.replace(block, text="", signature=None), content

@@ -6,7 +6,7 @@ the caller executes those of a few families, the vendor all others.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 import msgspec
 from msgspec import Raw
@@ -153,6 +153,8 @@ def encode_tool(tool: Tool, writer: BlockWriter) -> object:
             return tool.raw
         case VendorTool() | CustomTool():
             raise Unsupported("Anthropic has no tool of this type.", param=tool.at or None)
+        case _:
+            assert_never(tool)
 
 
 def encode_choice(choice: ToolChoice | None, is_parallel: bool | None, writer: BlockWriter) -> JsonObject | None:

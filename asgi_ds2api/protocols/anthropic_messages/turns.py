@@ -4,7 +4,7 @@ Each takes messages and returns messages. The order in which they are taken is `
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -236,6 +236,8 @@ def _fit_block(
             return block
         case Reasoning():
             return block
+        case _:
+            assert_never(block)
 
 
 def _fit_opaque(block: Opaque, notices: Notices) -> Block | None:

@@ -336,9 +336,8 @@ class StreamError(msgspec.Struct, tag_field="type", tag="error", gc=False):
     error: Error
 
 
-StreamEvent: TypeAlias = (
-    MessageStart | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | Ping | StreamError
-)
+RareEvent: TypeAlias = MessageStart | BlockStart | BlockStop | MessageDelta | MessageStop | Ping | StreamError
+StreamEvent: TypeAlias = BlockDelta | RareEvent
 
 NULL: Final = b"null"
 

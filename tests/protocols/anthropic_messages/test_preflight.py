@@ -9,6 +9,7 @@ from msgspec import Raw
 from asgi_ds2api.canonical import (
     CacheControl,
     CacheMark,
+    Citation,
     CustomTool,
     FunctionTool,
     Notices,
@@ -21,7 +22,9 @@ from asgi_ds2api.canonical import (
     Sampling,
     State,
     Text,
+    ToolCall,
     ToolChoice,
+    ToolResult,
     VendorTool,
 )
 from asgi_ds2api.errors import Unsupported
@@ -133,6 +136,14 @@ class TestTurns:
     def test_a_new_model_does_not(self) -> None:
         assert refused(chat(say("user", "hi"), say("assistant", "The"), model=NEW)) == "messages"
 
+    def test_a_message_that_ends_well_is_continued_as_it_is(self) -> None:
+        assert messages(chat(say("user", "hi"), say("assistant", "The")))[-1] == {"role": "assistant", "content": "The"}
+
+    def test_what_the_tools_say_is_fitted_too(self) -> None:
+        answered = ToolResult(call_id="c", blocks=(Text(text=" "), Refusal(text="no"), Text(text="ok")))
+        written = messages(chat(say("user", "hi"), say("assistant", tool_call("c")), say("tool", answered), tools=(F,)))
+        assert written[-1]["content"][0]["content"] == [{"type": "text", "text": "no"}, {"type": "text", "text": "ok"}]
+
     def test_a_refusal_in_the_history_is_text(self) -> None:
         request = chat(say("user", "hi"), say("assistant", Refusal(text="No.")), say("user", "why"))
         assert messages(request)[1] == {"role": "assistant", "content": "No."}
@@ -148,6 +159,17 @@ class TestTurns:
         block = Opaque(protocol="gemini_generate", type="x", raw=Raw(b"{}"), is_required=True, at="a")
         assert refused(chat(say("user", "hi", block))) == "a"
 
+    def test_citations_of_other_vendors_are_reported(self) -> None:
+        cited = Text(text="x", citations=(Citation(protocol="openai_chat", raw=Raw(b"{}"), at="cite"),))
+        written, notices = encode(chat(say("user", "hi"), say("assistant", cited), say("user", "go")))
+        assert (written["messages"][1]["content"], told(notices, "lost")) == ("x", ["cite"])
+
+    def test_a_blank_system_message_is_left_out_and_a_call_beside_a_refusal_stays(self) -> None:
+        asked = say("assistant", Refusal(text="no"), tool_call("c"))
+        written, _ = encode(chat(say("system", " "), say("user", "hi"), asked, say("tool", result("c")), tools=(F,)))
+        assert "system" not in written
+        assert [b["type"] for b in written["messages"][1]["content"]] == ["text", "tool_use"]
+
     def test_names_and_foreign_fields_of_messages_are_reported(self) -> None:
         message = msgspec.structs.replace(say("user", "hi", at="m"), name="bob", extras={"new": Raw(b"1")})
         _, notices = encode(chat(message))
@@ -155,6 +177,11 @@ class TestTurns:
 
 
 class TestPairing:
+    def test_what_a_message_holds_beside_a_result_stays(self) -> None:
+        mixed = say("user", result("c"), "and this", at="m")
+        written = messages(chat(say("user", "hi"), say("assistant", tool_call("c")), mixed, tools=(F,)))
+        assert [b["type"] for b in written[-1]["content"]] == ["tool_result", "text"]
+
     def test_results_become_one_user_message_behind_their_calls_C09(self) -> None:
         request = chat(
             say("user", "hi"),
@@ -303,6 +330,10 @@ class TestReasoning:
         foreign = self.thought(signature=signature, origin=None if signature.startswith("ds2") else "openai")
         assert messages(self.history(foreign))[1]["content"] == "a"
 
+    def test_a_message_of_foreign_thinking_alone_is_left_out(self) -> None:
+        request = chat(say("user", "a"), say("assistant", self.thought()), say("user", "b"))
+        assert [m["role"] for m in messages(request)] == ["user"]
+
     def test_thinking_of_its_own_goes_back_bit_for_bit_C26(self) -> None:
         own = self.thought(signature="Eq+/=\u00fc", origin="anthropic")
         assert messages(self.history(own))[1]["content"][0] == {
@@ -438,7 +469,26 @@ class TestTools:
                 "user_location": {"type": "approximate", "city": "Rome"},
             }
         ]
+        plain, _ = encode(chat(extras={"web_search_options": Raw(b"{}")}))
+        assert plain["tools"] == [{"type": "web_search_20260318", "name": "web_search"}]
         assert refused(chat(extras={"web_search_options": Raw(b"{}")}), Profile()) == "web_search_options"
+        assert refused(chat(extras={"web_search_options": Raw(b"5")})) == "web_search_options"
+
+    def test_a_free_text_call_is_a_json_object(self) -> None:
+        custom = ToolCall(id="c", name="f", arguments="*** Begin", kind="custom", at="call")
+        written, notices = encode(
+            chat(say("user", "hi"), say("assistant", custom), say("tool", result("c")), tools=(F,))
+        )
+        assert written["messages"][1]["content"][0]["input"] == {"input": "*** Begin"}
+        assert told(notices, "changed") == ["call"]
+
+    def test_a_forced_call_without_tools_is_lost(self) -> None:
+        _, notices = encode(chat(tool_choice=ToolChoice(mode="required", at="tool_choice")))
+        assert told(notices, "lost") == ["tool_choice"]
+
+    def test_a_schema_without_a_type_is_one_of_an_object(self) -> None:
+        tool = FunctionTool(name="f", parameters=Raw(b'{"properties":{}}'))
+        assert encode(chat(tools=(tool,)))[0]["tools"][0]["input_schema"] == {"type": "object", "properties": {}}
 
 
 class TestSettings:
@@ -504,6 +554,9 @@ class TestSettings:
         schema = Raw(b'{"type":"object","properties":{"n":{"type":"integer","minimum":1}},"required":["n"]}')
         wanted = OutputFormat(kind="json_schema", name="out", schema=schema, at="response_format.json_schema.schema")
         body, notices = encode(chat(output_format=wanted))
+        named = msgspec.structs.replace(wanted, extras={"new": Raw(b"1")}, strict=True, description="d", at="rf")
+        _, more = encode(chat(output_format=named))
+        assert (told(more, "lost"), told(more, "hint")) == (["rf.new"], ["rf.description", "rf.strict"])
         assert body["output_config"]["format"] == {
             "type": "json_schema",
             "schema": {
@@ -567,7 +620,7 @@ class TestSettings:
             assert (len(hashed), personal in hashed) == (64, False)
 
     def test_fields_that_the_upstream_refuses_are_not_sent(self) -> None:
-        profile = msgspec.structs.replace(ANTHROPIC, drop=("metadata",))
+        profile = msgspec.structs.replace(ANTHROPIC, drop=("metadata", "service_tier"))
         body, notices = encode(chat(user="u1"), profile)
         assert ("metadata" in body, told(notices, "lost")) == (False, ["metadata"])
 

@@ -90,6 +90,7 @@ def test_how_thinking_is_shown_is_said_where_it_would_be_hidden() -> None:
 
 def test_nothing_asked_is_nothing_sent() -> None:
     assert "thinking" not in encode(chat(model=ALWAYS))[0]
+    assert asked(ALWAYS) == (None, None, [])
 
 
 @pytest.mark.parametrize("mode", ["enabled", "adaptive", "disabled", "between_tools"])
@@ -106,3 +107,11 @@ def test_facts_of_the_vendors_models_are_known() -> None:
     assert PROFILES["anthropic"].facts(ALWAYS).forced_tool_choice is False
     assert profile_with(thinking=("disabled",)).facts("x").thinking == ("disabled",)
     assert ANTHROPIC.facts(BUDGET).thinking == ("enabled", "disabled")
+
+
+def test_a_wish_about_showing_alone_asks_for_nothing() -> None:
+    assert asked(BUDGET, display="detailed") == (None, None, ["r"])
+
+
+def test_adaptive_without_an_effort_stays_so() -> None:
+    assert asked(ADAPTIVE, mode="adaptive") == (adaptive(), None, [])

@@ -164,10 +164,12 @@ def test_thinking_that_is_bound_to_another_talk_goes_from_there_on() -> None:
 
 def test_of_a_translated_talk_all_thinking_goes() -> None:
     own = Reasoning(text="t", signature="s", origin="anthropic")
-    request = chat(say("user", "q"), say("assistant", own, "a"), say("user", "go"))
+    request = chat(
+        say("user", "q"), say("assistant", own, "a"), say("user", "b"), say("assistant", own), say("user", "go")
+    )
     mended, _ = mend(request, "messages.1.content.0: Invalid `signature` in `thinking` block")
     assert mended is not None
-    assert encode(mended)[0]["messages"][1]["content"] == "a"
+    assert [m["role"] for m in encode(mended)[0]["messages"]] == ["user", "assistant", "user"]
 
 
 def test_a_beta_that_the_upstream_does_not_know_is_taken_out() -> None:
@@ -178,3 +180,20 @@ def test_a_beta_that_the_upstream_does_not_know_is_taken_out() -> None:
     assert mended.vendor_headers == {"anthropic-beta": "a-1,c-3"}
     assert told(notices, "lost") == ["anthropic-beta"]
     assert mend(mended, message)[0] is None
+    alone, _ = mend(native(headers={"anthropic-beta": "b-2"}), message)
+    assert alone is not None
+    assert alone.vendor_headers == {}
+
+
+def test_leading_system_messages_are_not_folded() -> None:
+    request = native(system="s", messages=[user("hi"), {"role": "system", "content": "env"}])
+    mended, _ = mend(request, "role 'system' is not supported on this model")
+    assert mended is not None
+    assert encode(mended)[0]["system"] == "s"
+
+
+def test_an_empty_system_message_that_only_sets_the_effort_goes() -> None:
+    bare = {"role": "system", "content": [], "output_config": {"effort": "low"}}
+    mended, _ = mend(native(messages=[user("hi"), bare]), "role 'system' is not supported on this model")
+    assert mended is not None
+    assert encode(mended)[0]["messages"] == [user("hi")]

@@ -1,5 +1,6 @@
 """What a caller sends is read as it is meant, and what is wrong is named by its path and never quoted."""
 
+import json
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from asgi_ds2api.canonical import (
     UrlSource,
     VendorTool,
 )
-from asgi_ds2api.codec import MAX_PARTS, MAX_STOP, MAX_TOOLS
+from asgi_ds2api.codec import MAX_PARTS, MAX_SCHEMA_BYTES, MAX_STOP, MAX_TOOLS
 from asgi_ds2api.errors import MalformedRequest
 from asgi_ds2api.protocols import anthropic_messages as codec
 
@@ -120,6 +121,12 @@ WRONG = [
         "missing_required_parameter",
         "output_config.format.schema",
         id="format-no-schema",
+    ),
+    pytest.param(
+        body(tools=[{"name": "f", "input_schema": {"x": "y" * MAX_SCHEMA_BYTES}}]),
+        "invalid_value",
+        "tools[0].input_schema",
+        id="B23-schema-too-large",
     ),
     pytest.param(body(metadata={"user_id": 5}), "invalid_type", "metadata.user_id", id="user-id"),
     pytest.param(body(cache_control=5), "invalid_type", "cache_control", id="mark-number"),
@@ -326,6 +333,16 @@ def test_native_signatures_name_their_issuer_and_sealed_ones_do_not_C27() -> Non
             {"type": "mcp_tool_result", "tool_use_id": "s", "content": [{"type": "text", "text": "r"}]},
             "r",
         ),
+        ({"type": "bash_code_execution_tool_result", "tool_use_id": "s", "content": "odd"}, None),
+        (
+            {
+                "type": "tool_search_tool_result",
+                "tool_use_id": "s",
+                "content": {"type": "tool_search_tool_result_error", "error_code": "unavailable"},
+            },
+            "unavailable",
+        ),
+        ({"type": "search_result", "title": 5, "content": None}, None),
         ({"type": "compaction", "content": "what was said"}, "what was said"),
         ({"type": "compaction", "encrypted_content": "e"}, None),
         ({"type": "block_of_next_year", "text": "x"}, None),
@@ -461,3 +478,38 @@ def test_a_payload_of_claude_code_is_read_C30() -> None:
     request = native(whole)
     assert [message.role for message in request.messages] == ["user", "system", "assistant", "user"]
     assert request.required_extras == ()
+
+
+def test_an_unreadable_number_in_a_block_of_the_vendors_leaves_it_without_text_B11() -> None:
+    whole = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"search_result","x":1e999}]}]}'
+    (opaque,) = codec.decode_request(call(whole)).messages[0].content
+    assert isinstance(opaque, Opaque)
+    assert opaque.fallback is None
+
+
+def test_a_citation_that_cannot_be_read_is_carried_all_the_same() -> None:
+    cited = {"type": "text", "text": "x", "citations": [{"type": "y", "url": 5}, {"source": "https://s", "title": "T"}]}
+    (text,) = native(messages=[user("q"), assistant([cited])]).messages[1].content
+    assert isinstance(text, Text)
+    odd, plain = text.citations
+    assert (odd.url, bytes(odd.raw)) == (None, b'{"type": "y", "url": 5}')
+    assert (plain.url, plain.title) == ("https://s", "T")
+
+
+@pytest.mark.parametrize("whole", [b"null", b"{}"], ids=["null", "object"])
+def test_an_input_may_be_null(whole: bytes) -> None:
+    use = {"type": "tool_use", "id": "t", "name": "f", "input": json.loads(whole)}
+    (asked,) = native(messages=[user("q"), assistant([use])]).messages[1].content
+    assert isinstance(asked, ToolCall)
+    assert asked.arguments in ("", "{}")
+
+
+def test_a_content_that_is_text_is_read_beside_what_is_unknown() -> None:
+    """A message of an unknown shape beside one whose content is a string."""
+    request = native(messages=[{"role": "user", "content": "hi", "new": 1}])
+    assert request.messages[0].content == (Text(text="hi", at="messages[0].content"),)
+
+
+def test_a_search_result_that_is_odd_has_no_citations_C35() -> None:
+    odd = {"type": "search_result", "content": 5}
+    assert native(messages=[user([odd])], headers=STRICT).messages[0].content

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
-from asgi_ds2api.canonical import Notices
+from asgi_ds2api.canonical import FileSource, Media, Notices, Opaque, OutputFormat, Request
+from asgi_ds2api.errors import Unsupported
 from asgi_ds2api.protocols import anthropic_messages as codec
 from tests.support.recorded import ClientRequest, Recording, case_params, clients, recorded_params
 
-from .calls import ANTHROPIC, encode, native, told
+from .calls import ANTHROPIC, OLD, encode, native, result, say, told, tool_call
 from .normal import normal_request
 
 CASES = Path(__file__).parents[2] / "cases" / "anthropic_messages" / "requests.json"
@@ -84,3 +86,47 @@ def test_extra_body_is_merged_for_its_vendor_alone() -> None:
     assert (written["new"], written["model"], written["max_tokens"]) == (1, "claude-sonnet-4-5", 64)
     assert told(notices, "lost") == ["extra_body.anthropic.model", "extra_body.anthropic.max_tokens"]
     assert told(notices, "hint") == ["extra_body.openai"]
+
+
+def test_a_hook_may_put_what_only_others_have_into_a_native_request() -> None:
+    """Messages of roles that only other protocols know, fields without a place, no limit of the answer."""
+    request = Request(
+        source="anthropic_messages",
+        model=OLD,
+        messages=(say("developer", "d"), say("user", "hi"), say("assistant", tool_call("t")), say("tool", result("t"))),
+        verbosity="low",
+    )
+    written, notices = encode(request)
+    assert [m["role"] for m in written["messages"]] == ["user", "assistant", "user"]
+    assert (written["system"], written["max_tokens"]) == ("d", 64_000)
+    assert told(notices, "lost") == ["verbosity"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": (say("user", Opaque(protocol="gemini_generate", type="x", raw=Raw(b"{}"), at="a")),)}, "a"),
+        (
+            {
+                "messages": (
+                    say("user", Media(kind="image", source=FileSource(file_id="f", protocol="openai_chat"), at="b")),
+                )
+            },
+            "b",
+        ),
+        ({"output_format": OutputFormat(kind="json_object", at="c")}, "c"),
+        ({"choices": 2}, "n"),
+    ],
+    ids=["opaque", "file", "json-object", "choices"],
+)
+def test_what_a_hook_may_not_put_there_is_refused(fields: dict[str, Any], param: str) -> None:
+    whole = {"messages": (say("user", "hi"),), **fields}
+    with pytest.raises(Unsupported) as caught:
+        encode(Request(source="anthropic_messages", model=OLD, **whole))
+    assert caught.value.param == param
+
+
+def test_fields_of_a_leading_system_message_have_no_place() -> None:
+    leading = {"role": "system", "content": "s", "clear_at": "never"}
+    written, notices = encode(native(messages=[leading, {"role": "user", "content": "hi"}]))
+    assert (written["system"], told(notices, "lost")) == ("s", ["messages[0].clear_at"])

@@ -356,3 +356,9 @@ def test_a_relayed_answer_is_judged_and_its_facts_are_read() -> None:
         codec.tap_response(b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}')
     with pytest.raises(Malformed):
         codec.tap_response(b"")
+
+
+def test_usage_and_details_that_are_odd_are_no_reason_to_fail_B32() -> None:
+    response = decode(answer(usage=5, stop_details=[1]))
+    assert (response.usage, response.choices[0].finish.explanation) == (None, None)
+    assert decode(answer(usage={"output_tokens_details": 5})).usage == Usage(extras={})

@@ -92,12 +92,14 @@ def test_a_node_is_fitted(node: object, fitted: dict[str, Any], actions: list[st
 def test_definitions_are_kept_and_references_stand_alone() -> None:
     schema = {
         **of({"$ref": "#/definitions/X", "description": "gone"}),
-        "definitions": {"X": {"type": "object", "properties": {"y": {"$ref": "#/$defs/Y"}}}},
-        "$defs": {"Y": {"type": "string"}},
+        "definitions": {
+            "X": {"type": "object", "properties": {"y": {"$ref": "#/$defs/Y"}, "z": {"$ref": "#/$defs/Z"}}}
+        },
+        "$defs": {"Y": {"type": "string"}, "Z": {"type": "string"}},
     }
     fitted, actions = fit(schema)
     assert fitted["properties"] == {"p": {"$ref": "#/$defs/X"}}
-    assert fitted["$defs"]["X"]["properties"] == {"y": {"$ref": "#/$defs/Y"}}
+    assert fitted["$defs"]["X"]["properties"] == {"y": {"$ref": "#/$defs/Y"}, "z": {"$ref": "#/$defs/Z"}}
     assert actions == ["coerced", "moved"]
 
 

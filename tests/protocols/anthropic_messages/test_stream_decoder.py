@@ -30,6 +30,7 @@ from asgi_ds2api.errors import (
     Interrupted,
     Malformed,
     Overloaded,
+    QuotaExhausted,
     RateLimited,
     Refused,
     ServerFault,
@@ -42,6 +43,7 @@ from tests.support.recorded import Recording, recorded_params
 from .calls import ANTHROPIC
 from .sse import MAX_EVENT_BYTES, START, STOP, begin, decode, delta, end, finish, stream, text, tool
 
+NO_FLOAT = "no float"
 WHOLE = stream(
     START,
     {"type": "ping"},
@@ -285,6 +287,12 @@ BROKEN = [
         "bad_event",
         id="delta-of-another-kind",
     ),
+    pytest.param(
+        stream(START, {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": 5}}),
+        Malformed,
+        "bad_event",
+        id="delta-of-the-wrong-type",
+    ),
     pytest.param(stream(START, begin(0, type="text")), Malformed, "bad_upstream_answer", id="block-without-text"),
     pytest.param(stream(START, {"type": "content_block_stop", "index": "x"}), Malformed, "bad_event", id="bad-index"),
     pytest.param(stream(START) + b"data: " + b"x" * (MAX_EVENT_BYTES + 1), Malformed, "event_too_large", id="F62"),
@@ -314,13 +322,20 @@ def test_a_broken_stream_is_a_failure(data: bytes, error: type[UpstreamError], c
         ({"type": "error", "error": {"type": "api_error", "message": "boom"}}, ServerFault),
         ({"type": "error", "error": "boom"}, ServerFault),
         ({"error": {"message": "boom", "code": 502}}, ServerFault),
+        ({"type": "error", "error": {"type": "rate_limit_error", "details": {"error_code": 5}}}, RateLimited),
+        (
+            {"type": "error", "error": {"type": "rate_limit_error", "details": {"error_code": "insufficient_quota"}}},
+            QuotaExhausted,
+        ),
+        ({"type": "error"}, Malformed),
+        ({"type": "error", "error": {"type": "api_error", "details": {"error_code": NO_FLOAT}}}, ServerFault),
     ],
-    ids=["overloaded", "rate", "invalid", "api", "text", "openai-C14"],
+    ids=["overloaded", "rate", "invalid", "api", "text", "openai-C14", "odd-code", "spent", "unknown-form", "B11-code"],
 )
 def test_an_error_in_the_stream_ends_it_behind_what_came_before(
     event: dict[str, Any], error: type[UpstreamError]
 ) -> None:
-    told = b"event: error\ndata: " + json.dumps(event).encode() + b"\n\n"
+    told = b"event: error\ndata: " + json.dumps(event).replace(f'"{NO_FLOAT}"', "1e999").encode() + b"\n\n"
     events, failure = decode(stream(START, *text(0, "a")) + told + stream(*text(1, "b")))
     assert type(failure) is error
     assert [e.text for e in events if isinstance(e, TextDelta)] == ["a"]
@@ -340,3 +355,12 @@ def test_nothing_comes_after_the_end_or_a_failure() -> None:
     broken = codec.StreamDecoder(ANTHROPIC, MAX_EVENT_BYTES)
     broken.feed(b"data: {\n\n")
     assert (broken.feed(WHOLE), broken.close()) == ([], [])
+
+
+def test_empty_deltas_and_usage_are_nothing() -> None:
+    start = {**START, "message": {**START["message"], "usage": None}}
+    thought = [begin(0, type="thinking", thinking=""), delta(0, type="thinking_delta", thinking=""), end(0)]
+    last = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
+    events, failure = decode(stream(start, *thought, *text(1, ""), last, STOP))
+    assert failure is None
+    assert kinds(events) == [Start, BlockStart, BlockStop, BlockStart, BlockStop, Finish]

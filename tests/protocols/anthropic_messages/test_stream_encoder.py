@@ -18,6 +18,7 @@ from asgi_ds2api.canonical import (
     Finish,
     Logprobs,
     Media,
+    Notice,
     Notices,
     Opaque,
     OpaqueDelta,
@@ -373,3 +374,40 @@ def test_recorded_streams_are_the_same_when_written_again(record: Recording) -> 
 def plain(value: object) -> object:
     """Return a value without `Raw`, so that JSON is compared and not its white space."""
     return msgspec.to_builtins(value, enc_hook=lambda raw: msgspec.json.decode(raw))
+
+
+def test_hints_and_blocks_that_nobody_began_are_passed_over() -> None:
+    hint = Notice(path="x", action="ignored", reason="y", severity="hint")
+    assert content(hint, TextDelta(index=7, text="x"), BlockStop(index=7)) == []
+
+
+def test_text_that_gave_way_and_had_nothing_to_add_is_over() -> None:
+    events: list[Event] = [
+        BlockStart(index=0, block=Text(text="a")),
+        *block(1, call(1)),
+        BlockStop(index=0),
+        *block(2, Text(text="b")),
+    ]
+    kinds = [payload["content_block"]["type"] for payload in content(*events) if "content_block" in payload]
+    assert kinds == ["text", "tool_use", "text"]
+
+
+def test_text_that_gave_way_goes_on_when_the_call_is_over() -> None:
+    events: list[Event] = [
+        BlockStart(index=0, block=Text(text="a")),
+        *block(1, call(1)),
+        TextDelta(index=0, text="b"),
+        BlockStop(index=0),
+    ]
+    assert content(*events)[-3:] == [begin(2, type="text", text=""), delta(2, type="text_delta", text="b"), end(2)]
+
+
+def test_a_refusal_may_begin_with_its_text_and_a_compaction_may_be_empty() -> None:
+    empty = Opaque(protocol="anthropic_messages", type="compaction", raw=Raw(b'{"type":"compaction","content":null}'))
+    assert content(*block(0, Refusal(text="No.")), *block(1, empty)) == [
+        begin(0, type="text", text=""),
+        delta(0, type="text_delta", text="No."),
+        end(0),
+        begin(1, type="compaction", content=None),
+        end(1),
+    ]

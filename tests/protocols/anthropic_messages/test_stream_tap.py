@@ -1,5 +1,6 @@
 """A relayed stream passes byte for byte; what it says of itself is read, and an error is not passed on."""
 
+import msgspec
 import pytest
 
 from asgi_ds2api.errors import Interrupted, Malformed, Overloaded, UpstreamError
@@ -38,11 +39,13 @@ def test_a_read_that_ends_with_a_frame_is_passed_on_as_the_same_object() -> None
 
 def test_facts_are_read() -> None:
     watched = tap()
-    watched.feed(stream(START, *text(0, "a"), finish("max_tokens", output_tokens=5, cache_read_input_tokens=3), STOP))
+    watched.feed(
+        stream(START, *text(0, "a"), finish("max_tokens", output_tokens=5, cache_read_input_tokens=3), finish(), STOP)
+    )
     usage, end = watched.facts.usage, watched.facts.finish
     assert usage is not None
     assert end is not None
-    assert (watched.facts.model, usage.input_total, usage.output_total, end.reason) == ("claude", 15, 5, "length")
+    assert (watched.facts.model, usage.input_total, usage.output_total, end.reason) == ("claude", 15, 20, "length")
 
 
 @pytest.mark.parametrize(
@@ -127,3 +130,33 @@ def test_events_that_cannot_be_read_are_the_clients_to_judge() -> None:
     watched = tap()
     assert watched.feed(data) == data
     assert watched.failure is None
+
+
+def test_a_stream_may_end_early_where_the_profile_says_so() -> None:
+    watched = codec.StreamTap(msgspec.structs.replace(ANTHROPIC, done="optional"), MAX_EVENT_BYTES)
+    watched.feed(stream(START, *text(0, "a"), finish()))
+    watched.close()
+    assert (watched.is_complete, watched.failure, watched.close()) == (True, None, b"")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'data: {"type":"message_start","message":5}\n\n',
+        b'data: {"type":"message_start"}\n\n',
+        b'data: {"type":"x","note":"message_stop"}\n\n',
+        b": message_stop\n\n",
+        b'data: {"type":"message_delta","x":' + b"[" * 300 + b"]" * 300 + b"}\n\n",
+        b'data: {"type":"content_block_start"}\n\n',
+    ],
+)
+def test_odd_frames_pass(frame: bytes) -> None:
+    watched = tap()
+    assert watched.feed(frame) == frame
+    assert (watched.failure, watched.is_complete) == (None, False)
+
+
+def test_an_error_without_words_is_one() -> None:
+    watched = tap()
+    assert watched.feed(b'event: error\ndata: {"type":"error"}\n\n') == b""
+    assert isinstance(watched.failure, Malformed)
