@@ -1,9 +1,32 @@
-"""What every test shares: asyncio as the event loop, and the place of the recorded traffic."""
+"""What every test shares: asyncio as the event loop, patience of hypothesis, and a watch on the upstreams' keys."""
+
+from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+from tests.support.canary import objects_that_show_it, watching
+
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Run `pytest.mark.anyio` tests on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_key_is_told() -> Iterator[None]:
+    """Fail a test in which an upstream's key shows up in a log record or in an error."""
+    with watching() as watch:
+        yield
+    assert watch.leaks == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_object_shows_a_key() -> Iterator[None]:
+    """Fail the run if the ``repr`` of any object that is alive at its end shows an upstream's key."""
+    yield
+    assert objects_that_show_it() == []

@@ -38,6 +38,10 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     limits: Limits = Limits()
 
+    def __repr__(self) -> str:
+        """Show where it goes, and neither its credential nor its content."""
+        return f"UpstreamRequest({self.method} {self.url}, {len(self.body)} bytes)"
+
 
 class UpstreamResponse(Protocol):
     """An open answer. Whoever opened it closes it, exactly once, whatever happens."""

@@ -26,6 +26,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Scope
 
 from .asgi_contract import ResponseContract
+from .canary import assert_unseen
 from .http_bytes import HeaderPairs
 from .waiting import Changes, Gate, first_of
 
@@ -312,6 +313,9 @@ class Exchange:
 
     def _answer(self) -> Answer:
         start = next((message for message in self.messages if message["type"] == "http.response.start"), {})
+        for name, value in start.get("headers", ()):
+            assert_unseen(f"the header {name.decode()}", value)
+        assert_unseen("the body", b"".join(self._visible))
         return Answer(
             status=start.get("status", 0),
             headers=tuple((name, value) for name, value in start.get("headers", ())),

@@ -15,11 +15,10 @@ from asgi_ds2api.gateway import Gateway, build_engine
 from asgi_ds2api.observe import Observer, Record
 from asgi_ds2api.secret import Secret
 
+from .canary import CANARY
 from .scripted_client import ScriptedClients, ScriptedUpstream
 from .waiting import WAIT_S
 
-CANARY = "sk-canary-0123456789-do-not-print-me"
-"""The key of every upstream here: found in anything that leaves a gateway, it is a leak."""
 CALLER_KEY = "caller-key-of-the-tests-0001"
 PROTOCOLS = {"chat": "openai_chat", "claude": "anthropic_messages", "gemini": "gemini_generate"}
 MODELS = {"chat": ["gpt-test"], "claude": ["claude-test"]}
