@@ -58,7 +58,7 @@ def watching(canary: str = CANARY) -> Iterator[Watch]:
 
 def objects_that_show_it(canary: str = CANARY) -> list[str]:
     """Return the types of live objects of the package whose ``repr`` shows the canary."""
-    ours = [thing for thing in gc.get_objects() if type(thing).__module__.startswith(PACKAGE)]
+    ours = [thing for thing in gc.get_objects() if str(type(thing).__module__).startswith(PACKAGE)]
     return sorted({type(thing).__qualname__ for thing in ours if canary in repr(thing)})
 
 
