@@ -38,6 +38,7 @@ from .pairing import pair_results
 from .reasoning import fit_reasoning
 from .schema import check_root, fit_schema
 from .turns import (
+    adopt_mark,
     begin_with_user,
     fit_blocks,
     judge_ending,
@@ -364,6 +365,7 @@ def _service_tier(tier: str | None, notices: Notices) -> str | None:
 def _fit_tool(tool: Tool, request: Request, target: Target, notices: Notices) -> Tool:
     if not isinstance(tool, FunctionTool):
         return tool
+    tool = adopt_mark(tool)
     at = f"{tool.at}.{_SCHEMA_FIELDS[request.source]}" if request.source in _SCHEMA_FIELDS else tool.at
     if tool.parameters is None:
         return msgspec.structs.replace(tool, parameters=Raw(b'{"type":"object","properties":{}}'))

@@ -4,12 +4,13 @@ Each takes messages and returns messages. The order in which they are taken is `
 """
 
 from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 import msgspec
 
 from ...canonical import (
     Block,
+    FunctionTool,
     Media,
     Message,
     Notices,
@@ -21,10 +22,12 @@ from ...canonical import (
     ToolCall,
     ToolResult,
 )
-from ...errors import Unsupported
+from ...errors import MalformedRequest, Unsupported
 from ...profiles import ModelFacts, Profile
-from .blocks import is_replayable
+from .blocks import is_replayable, read_mark
 from .media import fit_media, media_param
+
+Marked = TypeVar("Marked", Text, Media, ToolCall, ToolResult, FunctionTool)
 
 CONTINUED: Final = "(conversation continues)"
 SYSTEM: Final = ("system", "developer")
@@ -197,12 +200,12 @@ def _is_plain(content: Sequence[Block]) -> bool:
     """Tell whether there is nothing to do about a content, as nearly always."""
     for block in content:
         if type(block) is Text:
-            if not block.text or block.text.isspace():
+            if block.extras or not block.text or block.text.isspace():
                 return False
         elif type(block) is ToolCall:
-            if block.kind != "function":
+            if block.extras or block.kind != "function":
                 return False
-        elif type(block) is not ToolResult or not _is_plain(block.blocks):
+        elif type(block) is not ToolResult or block.extras or not _is_plain(block.blocks):
             return False
     return True
 
@@ -214,7 +217,7 @@ def _fit_block(
     match block:
         case Text():
             if block.text and not block.text.isspace():
-                return block
+                return adopt_mark(block)
             if block.text:
                 notices.hint(block.at or message.at, "blank text is not taken")
             return None
@@ -224,20 +227,34 @@ def _fit_block(
         case Media():
             if message.role not in ("user", "tool"):
                 raise Unsupported("Only messages of the user's hold media.", param=media_param(block, source))
-            return fit_media(block, profile, source, notices)
+            return fit_media(adopt_mark(block), profile, source, notices)
         case Opaque():
             return _fit_opaque(block, notices)
         case ToolResult():
             inner = (_fit_block(part, message, source, profile, notices) for part in block.blocks)
-            return msgspec.structs.replace(block, blocks=tuple(part for part in inner if part is not None))
+            fitted = msgspec.structs.replace(block, blocks=tuple(part for part in inner if part is not None))
+            return adopt_mark(fitted)
         case ToolCall():
             if block.kind == "custom":
                 notices.changed(block.at, "free text is sent as a JSON object")
-            return block
+            return adopt_mark(block)
         case Reasoning():
             return block
         case _:
             assert_never(block)
+
+
+def adopt_mark(value: Marked) -> Marked:
+    """Return a block or a tool with the ``cache_control`` that clients of other protocols write beside their fields."""
+    raw = value.extras.get("cache_control")
+    if raw is None:
+        return value
+    try:
+        mark = read_mark(raw, "")
+    except MalformedRequest:
+        return value
+    extras = {name: extra for name, extra in value.extras.items() if name != "cache_control"}
+    return msgspec.structs.replace(value, cache=value.cache or mark, extras=extras)
 
 
 def _fit_opaque(block: Opaque, notices: Notices) -> Block | None:

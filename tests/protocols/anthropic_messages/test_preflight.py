@@ -663,6 +663,19 @@ class TestCacheMarks:
         request = chat(say("user", *self.texts(*ttls), "end"))
         assert [mark and mark.get("ttl") for mark in self.marks(request)[:-1]] == written
 
+    def test_marks_that_chat_clients_write_in_anthropics_words_are_taken(self) -> None:
+        raw = {"cache_control": Raw(b'{"type":"ephemeral","ttl":"1h"}'), "new": Raw(b"1")}
+        text = Text(text="t", extras=raw, at="t")
+        tool = msgspec.structs.replace(F, extras={"cache_control": Raw(b'{"type":"ephemeral"}')})
+        answered = msgspec.structs.replace(result("c"), extras={"cache_control": Raw(b'{"type":"ephemeral"}')})
+        asked = msgspec.structs.replace(tool_call("c"), extras={"cache_control": Raw(b"5")})
+        request = chat(say("user", text), say("assistant", asked), say("tool", answered), tools=(tool,))
+        written, notices = encode(request)
+        assert written["tools"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+        marks = [m["content"][0].get("cache_control") for m in written["messages"]]
+        assert marks == [{"type": "ephemeral", "ttl": "1h"}, None, {"type": "ephemeral"}]
+        assert told(notices, "lost") == ["t.new", "call c.cache_control"]
+
     def test_tools_come_before_messages(self) -> None:
         tool = msgspec.structs.replace(F, cache=CacheMark(ttl="5m"))
         written, _ = encode(chat(say("user", *self.texts("1h"), "x"), tools=(tool,)))
