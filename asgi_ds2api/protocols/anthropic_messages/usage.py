@@ -75,6 +75,9 @@ def encode_usage(usage: Usage, service_tier: str | None, *, is_native: bool) -> 
         is_native: The usage came from this protocol: its own counters are written back, absent ones stay absent.
     """
     read, write = usage.cache_read or 0, usage.cache_write or 0
+    if usage.input_total is not None:  # some vendors count what they wrote and read as both
+        read = min(read, usage.input_total)
+        write = min(write, usage.input_total - read)
     written: dict[str, object] = {"input_tokens": max(0, (usage.input_total or 0) - read - write)}
     if usage.cache_write is not None or not is_native:
         written["cache_creation_input_tokens"] = write

@@ -256,8 +256,19 @@ def test_usage_of_others_is_written_without_the_cache_C24_C25() -> None:
     }
 
 
-def test_input_is_never_below_zero() -> None:
-    assert encode(foreign(usage=Usage(input_total=5, cache_read=80)))["usage"]["input_tokens"] == 0
+@pytest.mark.parametrize(
+    ("usage", "written"),
+    [
+        (Usage(input_total=5, cache_read=80), (0, 0, 5)),
+        (Usage(input_total=2_168, cache_read=2_161, cache_write=2_161), (0, 7, 2_161)),
+        (Usage(cache_read=8), (0, 0, 8)),
+    ],
+    ids=["more-read-than-input", "read-and-written-at-once", "no-total"],
+)
+def test_the_parts_of_the_input_are_its_total(usage: Usage, written: tuple[int, int, int]) -> None:
+    told = encode(foreign(usage=usage))["usage"]
+    names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+    assert tuple(told[name] for name in names) == written
 
 
 def test_usage_that_nobody_told_is_numbers_all_the_same() -> None:
