@@ -115,7 +115,7 @@ class StreamDecoder:
         elif self._has_started:
             self.failure = Interrupted("The upstream broke its answer off before its end.")
         else:
-            self.failure = Malformed("The upstream sent no answer.")
+            self.failure = Malformed("The upstream sent no answer.", code="empty_response")
         return self._events
 
     def _read_frames(self, frames: Sequence[Frame]) -> None:

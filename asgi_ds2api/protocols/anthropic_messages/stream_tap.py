@@ -75,7 +75,7 @@ class StreamTap:
         elif self._has_started:
             self.failure = Interrupted("The upstream broke its answer off before its end.")
         else:
-            self.failure = Malformed("The upstream sent no answer.")
+            self.failure = Malformed("The upstream sent no answer.", code="empty_response")
         return b""
 
     def _watch(self, block: bytes) -> bytes:

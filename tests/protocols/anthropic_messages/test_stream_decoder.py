@@ -268,8 +268,8 @@ BROKEN = [
     pytest.param(stream(START, *text(0, "a")), Interrupted, "upstream_truncated", id="C20-F-cut"),
     pytest.param(stream(START, *text(0, "a"), finish()), Interrupted, "upstream_truncated", id="no-message-stop"),
     pytest.param(stream(START, *text(0, "a")) + b"event: mess", Interrupted, "upstream_truncated", id="cut-in-a-frame"),
-    pytest.param(b"", Malformed, "bad_upstream_answer", id="nothing"),
-    pytest.param(b": hi\n\n", Malformed, "bad_upstream_answer", id="comments-alone"),
+    pytest.param(b"", Malformed, "empty_response", id="F43-nothing"),
+    pytest.param(b": hi\n\n", Malformed, "empty_response", id="F43-comments-alone"),
     pytest.param(stream(START) + b"data: {nope\n\n", Malformed, "bad_event", id="F65-bad-json"),
     pytest.param(
         stream(START) + b'data: {"type":"ping","x":"\xff"}\n\n', Interrupted, "upstream_truncated", id="skipped"
