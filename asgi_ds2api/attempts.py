@@ -356,8 +356,11 @@ class Attempts:
             await self._reply.start(200, [*self._stream_headers(lease), *self._told(lease, response)])
 
     async def break_off(self, error: GatewayError) -> None:
-        """Tell a caller whose stream has begun why it ends here; cut the connection of one that does not read."""
-        if error.code == "client_stalled":
+        """Tell a caller whose stream has begun why it ends here.
+
+        The connection is cut of one that does not read, and of one that was promised a whole answer.
+        """
+        if error.code == "client_stalled" or not self._envelope.stream:
             self._reply.abandon()
             return
         if self._current is not None:

@@ -133,6 +133,7 @@ class Exchange:
     async def run(self) -> None:
         """Answer the request. Raises nothing but the server's own cancellation."""
         failure: GatewayError | None = None
+        patience_s = self._engine.timing.send_s
         self._engine.active.add(self)
         try:
             await self._answer()
@@ -142,25 +143,18 @@ class Exchange:
         except GatewayError as error:
             failure = error
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(LAST_WORDS_S, shield=True):
-                await self._say_goodbye()
+            failure = ShuttingDown("The server is shutting down. Try again.", retry_after_s=1)
+            patience_s = LAST_WORDS_S
             raise
         except Exception:
             # The last resort: our own mistake must not reach the caller, nor take the host's server down.
             _log.exception("request %s failed inside the gateway", self._request_id)
             failure = InternalError("The gateway made a mistake. Its log has the request id.")
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._finish(failure)
+            with anyio.move_on_after(patience_s, shield=True):
+                await self._end(failure)
             self._engine.active.discard(self)
-
-    async def _say_goodbye(self) -> None:
-        """Tell the caller that the server ends this request, in-band if its answer has begun."""
-        error = ShuttingDown("The server is shutting down. Try again.", retry_after_s=1)
-        if self._attempts is not None and self._reply.is_started and not self._reply.is_ended:
-            await self._attempts.break_off(error)
-        else:
-            await self._refuse(error)
+            self._engine.observatory.publish(self._record(failure))
 
     def cut(self, reason: GatewayError) -> None:
         """End the request now, because the gateway shuts down; one that is still being sent ends when it is read."""
@@ -298,15 +292,19 @@ class Exchange:
             group.cancel_scope.cancel()
         if problem is not None:
             raise problem
-        if self._is_gone and not self._reply.is_ended:
+        if self._is_gone:
             raise ClientGone
 
     async def _listen(self, scope: anyio.CancelScope) -> None:
-        """Wait for the caller to leave; never ask again after it did."""
+        """Wait for the caller to leave; never ask again after it did.
+
+        Servers say the same of a caller that has its whole answer. Then it is too late to leave: the answer counts.
+        """
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._is_gone = True
-        scope.cancel()
+        if not self._reply.is_ended:
+            self._is_gone = True
+            scope.cancel()
 
     def _transcoder(self, upstream: UpstreamSide, side: Side) -> Transcoder:
         envelope = self._envelope
@@ -348,17 +346,23 @@ class Exchange:
             headers += answer_headers.route(None, len(self._attempts.log), with_account=False)
         await self._reply.whole(answer.status, headers, answer.body)
 
-    async def _finish(self, failure: GatewayError | None) -> None:
-        if failure is not None and not self._is_gone:
-            try:
-                await self._refuse(failure)
-            except ClientGone:
-                self._is_gone = True
+    async def _end(self, failure: GatewayError | None) -> None:
+        """Tell the caller what went wrong, in-band if its answer has begun; keep the contract with the server."""
+        try:
+            if failure is not None and not self._is_gone and not self._reply.is_ended:
+                await self._tell(failure)
+        except ClientGone:
+            self._is_gone = True
         await self._reply.ensure_ended()
-        self._engine.observatory.publish(self._record(failure))
+
+    async def _tell(self, failure: GatewayError) -> None:
+        if self._reply.is_started and self._attempts is not None:
+            await self._attempts.break_off(failure)
+        else:
+            await self._refuse(failure)
 
     def _result(self, failure: GatewayError | None) -> Result:
-        if self._is_gone and (failure is None or not self._reply.is_ended):
+        if self._is_gone:
             return "client_gone"
         if failure is None:
             return "ok"
@@ -369,7 +373,7 @@ class Exchange:
     def _record(self, failure: GatewayError | None) -> Record:
         attempts, envelope = self._attempts, self._envelope
         result = self._result(failure)
-        code = failure.code if failure is not None else "client_gone" if result == "client_gone" else "ok"
+        code = result if failure is None else failure.code
         facts = None if attempts is None else attempts.facts
         first_byte = None if attempts is None else attempts.committed_at
         return Record(

@@ -195,10 +195,14 @@ class Chat:
 
     @staticmethod
     def _error(status: int, message: str) -> dict[str, Any]:
-        words = {429: ("requests", "rate_limit_exceeded"), 401: ("invalid_request_error", "invalid_api_key")}
+        words = {
+            400: ("invalid_request_error", "invalid_value"),
+            401: ("invalid_request_error", "invalid_api_key"),
+            404: ("invalid_request_error", "model_not_found"),
+            429: ("requests", "rate_limit_exceeded"),
+            503: ("server_error", "server_is_overloaded"),
+        }
         kind, code = words.get(status, ("server_error", "server_error"))
-        if status in (400, 404):
-            kind, code = "invalid_request_error", {404: "model_not_found"}.get(status, "invalid_value")
         return {"message": message, "type": kind, "param": None, "code": code}
 
     _usage = {
