@@ -79,7 +79,8 @@ class StopMatcher:
         text = self._held + text
         found = [(position, stop) for stop in self._watched if (position := text.find(stop)) >= 0]
         if found:
-            position, stop = min(found)
+            # The one that is complete first, as a vendor that looks at each token would find it.
+            position, stop = min(found, key=lambda match: (match[0] + len(match[1]), match[0]))
             self._held = ""
             self.is_over = True
             return [

@@ -96,6 +96,6 @@ def test_any_split_gives_the_text_up_to_the_first_match(text: str, cuts: list[in
     got: list[Event] = []
     for event in stream(*pieces):
         got += shim.events([event])
-    first = min((position for stop in watched if (position := text.find(stop)) >= 0), default=len(text))
-    assert text_of(got) == text[:first]
-    assert shim.is_over is (first < len(text))
+    found = [(position + len(stop), position) for stop in watched if (position := text.find(stop)) >= 0]
+    assert text_of(got) == text[: min(found)[1] if found else len(text)]
+    assert shim.is_over is bool(found)
