@@ -56,11 +56,12 @@ _TAIL_WITH_USAGE: Final = b'},"logprobs":null,"finish_reason":null}],"usage":nul
 class _Choice:
     """What was said of a choice."""
 
-    __slots__ = ("calls", "extras", "finish", "has_content", "has_role", "logprobs")
+    __slots__ = ("calls", "characters", "extras", "finish", "has_content", "has_role", "logprobs")
 
     def __init__(self) -> None:
         self.has_role = False
         self.has_content = False
+        self.characters = 0
         self.calls = 0
         self.finish: Finish | None = None
         self.logprobs: Logprobs | None = None
@@ -77,6 +78,7 @@ class StreamEncoder:
         self._blocks: dict[int, tuple[int, object]] = {}
         self._calls: dict[int, tuple[int, bool]] = {}
         self._silent_calls: set[int] = set()
+        self._text_starts: dict[int, int] = {}
         self._details = 0
         self._usage: Usage | None = None
         self._is_own = True
@@ -93,6 +95,7 @@ class StreamEncoder:
                     choice = self._blocks[event.index][0]
                     out.append(self._text(choice, b"content", event.text))
                     self._choices[choice].has_content = True
+                    self._choices[choice].characters += len(event.text)
                 case ReasoningDelta():
                     out.append(self._text(self._blocks[event.index][0], b"reasoning_content", event.text))
                 case ArgumentsDelta():
@@ -137,9 +140,7 @@ class StreamEncoder:
             case SignatureDelta():
                 return self._signature(event)
             case CitationDelta():
-                text = Text(text="", citations=(event.citation,))
-                found = annotations_of(text, 0, self._notices)
-                return self._chunk(self._blocks[event.index][0], {"annotations": found}) if found else b""
+                return self._citation(event)
             case Logprobs():
                 self._choice(event.choice).logprobs = event
             case ExtrasDelta():
@@ -149,6 +150,14 @@ class StreamEncoder:
             case _:
                 pass
         return b""
+
+    def _citation(self, event: CitationDelta) -> bytes:
+        """Return an annotation of the text so far, from where its block began."""
+        choice = self._blocks[event.index][0]
+        begin = self._text_starts.get(event.index, 0)
+        text = Text(text=" " * (self._choices[choice].characters - begin), citations=(event.citation,))
+        found = annotations_of(text, begin, self._notices)
+        return self._chunk(choice, {"annotations": found}) if found else b""
 
     def _start(self, event: Start) -> None:
         self._is_own = event.source == wire.NAME
@@ -198,12 +207,13 @@ class StreamEncoder:
     def _begin(self, event: BlockStart) -> bytes:
         block, choice = event.block, event.choice
         self._blocks[event.index] = (choice, block)
-        self._choice(choice)
+        self._text_starts[event.index] = self._choice(choice).characters
         match block:
             case ToolCall():
                 return self._begin_call(event, block)
             case Text(text=text) if text or block.citations:
-                found = annotations_of(block, 0, self._notices)
+                found = annotations_of(block, self._choice(choice).characters, self._notices)
+                self._choice(choice).characters += len(text)
                 return self._chunk(choice, {"content": text, **({"annotations": found} if found else {})})
             case Reasoning():
                 return self._begin_reasoning(choice, block)
