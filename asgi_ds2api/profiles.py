@@ -181,6 +181,10 @@ PROFILES: dict[str, Profile] = {
 """Dialects by the name that the configuration uses."""
 
 
+DEFAULT_PROFILE: dict[str, str] = {"openai_chat": "openai", "anthropic_messages": "anthropic"}
+"""Protocol -> the dialect of an upstream that names none: the protocol to the letter."""
+
+
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """A known vendor: everything but the key."""
 
