@@ -151,7 +151,8 @@ class Opaque(Value, frozen=True, kw_only=True, tag="opaque", tag_field="block"):
     """Its type name in that protocol."""
     raw: Raw
     fallback: str | None = None
-    """What it says in plain text, for a protocol that cannot carry it; None: nothing can stand in for it."""
+    """What it says in plain text, for a protocol that cannot carry it; empty: nothing that concerns a model (a billing
+    text), so leaving it out is a hint; None: nothing can stand in for it."""
     is_required: bool = False
     """Without it (or its ``fallback``) the talk is another one: a foreign encoder refuses it (`Unsupported`)."""
     at: str = ""

@@ -25,12 +25,14 @@ from ...canonical import (
     Extras,
     Message,
     Notices,
+    Opaque,
     OutputFormat,
     Reasoning,
     ReasoningControl,
     Request,
     Role,
     Sampling,
+    Text,
     Tool,
     ToolChoice,
 )
@@ -67,6 +69,9 @@ _FORMAT: Final = msgspec.json.Decoder(wire.Format)
 _ROLE: Final = msgspec.json.Decoder(str)
 _TEXT: Final = msgspec.json.Decoder(str | None)
 _NONE: Final[Extras] = {}
+
+BILLING: Final = "x-anthropic-billing-header:"
+"""Begins a system text that is meant for the vendor's bookkeeping, and spoils everybody else's prompt cache."""
 
 
 class _Parts(msgspec.Struct, frozen=True):
@@ -153,7 +158,8 @@ def _request(head: wire.Request, parts: _Parts, call: HTTPCall) -> Request:
     extras = {**wire.set_fields(head, *wire.EXTRAS), **parts.extras}
     messages = parts.messages
     if parts.system:
-        messages = (Message(role="system", content=parts.system, at="system"), *messages)
+        system = tuple([_without_billing(block) for block in parts.system])
+        messages = (Message(role="system", content=system, at="system"), *messages)
     if head.stop_sequences and len(head.stop_sequences) > MAX_STOP:
         raise MalformedRequest(f"At most {MAX_STOP} stop sequences are read here.", param="stop_sequences")
     choice, is_parallel = parts.choice or (None, None)
@@ -178,6 +184,14 @@ def _request(head: wire.Request, parts: _Parts, call: HTTPCall) -> Request:
         extras=extras,
         required_extras=tuple(name for name in wire.REQUIRED_EXTRAS if name in extras),
     )
+
+
+def _without_billing(block: Block) -> Block:
+    """Return a system block; of Claude Code's billing text, which changes with every build, one without plain text."""
+    if not isinstance(block, Text) or not block.text.startswith(BILLING):
+        return block
+    raw = Raw(msgspec.json.encode(BlockWriter(is_native=True, notices=Notices()).block(block)))
+    return Opaque(protocol=wire.NAME, type="text", raw=raw, fallback="", at=block.at)
 
 
 def _decode_messages(messages: Sequence[wire.Message]) -> tuple[Message, ...]:

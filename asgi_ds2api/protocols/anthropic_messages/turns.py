@@ -258,7 +258,10 @@ def adopt_mark(value: Marked) -> Marked:
 
 
 def _fit_opaque(block: Opaque, notices: Notices) -> Block | None:
-    if block.fallback:
+    if block.fallback == "":
+        notices.hint(block.at, "it says nothing to a model")
+        return None
+    if block.fallback is not None:
         notices.changed(block.at, "sent as plain text")
         return Text(text=block.fallback, at=block.at)
     if block.is_required:

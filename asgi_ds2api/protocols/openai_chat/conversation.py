@@ -189,9 +189,12 @@ class Conversation:
     def _opaque(self, block: Opaque) -> list[Json]:
         if block.protocol == wire.NAME:
             return [msgspec.json.decode(block.raw)]
+        if block.fallback == "":
+            self._notices.hint(block.at, "it says nothing to a model")
+            return []
         if block.fallback is not None:
             self._notices.changed(block.at, "said in plain text")
-            return [{"type": "text", "text": block.fallback}] if block.fallback else []
+            return [{"type": "text", "text": block.fallback}]
         if block.is_required:
             raise Unsupported("The upstream has nothing for this part.", param=block.at)
         self._notices.lost(block.at, "the upstream has nothing for it")

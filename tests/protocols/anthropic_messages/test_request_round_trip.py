@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Raw
 
@@ -12,7 +13,7 @@ from asgi_ds2api.errors import Unsupported
 from asgi_ds2api.protocols import anthropic_messages as codec
 from tests.support.recorded import ClientRequest, Recording, case_params, clients, recorded_params
 
-from .calls import ANTHROPIC, OLD, encode, native, result, say, told, tool_call
+from .calls import ANTHROPIC, OLD, chat, encode, native, result, say, told, tool_call
 from .normal import normal_request
 
 CASES = Path(__file__).parents[2] / "cases" / "anthropic_messages" / "requests.json"
@@ -55,6 +56,23 @@ def test_the_callers_version_and_betas_go_along() -> None:
         "anthropic-beta": "a,b",
         "content-type": "application/json",
     }
+
+
+def test_a_billing_text_goes_back_as_it_came_and_to_nobody_else() -> None:
+    billing = {
+        "type": "text",
+        "text": "x-anthropic-billing-header: cc_version=2.1.330;",
+        "cache_control": {"type": "ephemeral"},
+    }
+    request = native(system=[billing, {"type": "text", "text": "be brief"}])
+    assert encode(request)[0]["system"] == [billing, {"type": "text", "text": "be brief"}]
+    (block, _) = request.messages[0].content
+    assert isinstance(block, Opaque)
+    assert block.fallback == ""
+    foreign = chat(say("system", msgspec.structs.replace(block, protocol="gemini_generate")), say("user", "hi"))
+    written, notices = encode(foreign)
+    assert ("system" in written, told(notices)) == (False, ["system[0]"])
+    assert told(notices, "hint") == ["system[0]"]
 
 
 def test_fields_that_steer_gateways_are_never_written_B33() -> None:
