@@ -163,6 +163,7 @@ class Relay:
         self._side = side
         self._tap = codec.StreamTap(side.profile, side.max_event_bytes)
         self._facts: AnswerFacts | None = None
+        self._events = 0
 
     @property
     def is_meaningful(self) -> bool:
@@ -182,7 +183,9 @@ class Relay:
     @property
     def facts(self) -> AnswerFacts:
         """See `Transcoder`."""
-        return self._tap.facts if self._facts is None else self._facts
+        if self._facts is not None:
+            return self._facts
+        return facts_so_far(self._tap.facts, self, len(self._call.body), self._events)
 
     def request(self) -> HTTPCall:
         """See `Transcoder`."""
@@ -194,7 +197,9 @@ class Relay:
 
     def feed(self, data: bytes) -> bytes:
         """See `Transcoder`."""
-        return self._tap.feed(data)
+        out = self._tap.feed(data)
+        self._events += out.count(b"data:")
+        return out
 
     def close(self) -> bytes:
         """See `Transcoder`."""
@@ -283,7 +288,8 @@ class Translate:
     @property
     def facts(self) -> AnswerFacts:
         """See `Transcoder`."""
-        return AnswerFacts(model=self._model, usage=self._usage, finish=self._finish)
+        told = AnswerFacts(model=self._model, usage=self._usage, finish=self._finish)
+        return facts_so_far(told, self, self._bytes_sent, self._characters // BYTES_PER_TOKEN)
 
     def request(self) -> HTTPCall:
         """See `Transcoder`."""
@@ -411,6 +417,25 @@ def reject_losses(notices: Sequence[Notice]) -> None:
                 'another model, or set on_unsupported = "notice".',
                 param=notice.path,
             )
+
+
+def facts_so_far(told: AnswerFacts, transcoder: Transcoder, input_bytes: int, output_tokens: int) -> AnswerFacts:
+    """Return the facts of an answer that may have broken off: the tokens of what was said are estimated.
+
+    Args:
+        told: What the upstream told. Its figures are final once it has told why the answer ended.
+        transcoder: Of the answer.
+        input_bytes: Size of the request.
+        output_tokens: What came, roughly; an event of a stream is about a token.
+    """
+    is_final = transcoder.is_complete or (told.finish is not None and told.usage is not None)
+    if is_final or not transcoder.is_meaningful:
+        return told
+    usage = told.usage or Usage(input_total=input_bytes // BYTES_PER_TOKEN)
+    output_total = max(1, usage.output_total or 0, output_tokens)
+    return msgspec.structs.replace(
+        told, usage=msgspec.structs.replace(usage, output_total=output_total, is_estimated=True)
+    )
 
 
 def facts_of(response: Response) -> AnswerFacts:

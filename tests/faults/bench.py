@@ -68,11 +68,18 @@ class Bench:
         scripts: What the upstream does, one for each call.
         raw: An upstream with sockets, in place of ``scripts``: the real client asks it.
         accounts: Of the upstream; they are called ``a0``, ``a1``, ...
+        profile: Of the upstream, in place of the way's.
         config: Top-level keys of the configuration.
     """
 
     def __init__(
-        self, way: Way, *scripts: Script, raw: RawUpstream | None = None, accounts: int = 2, **config: Any
+        self,
+        way: Way,
+        *scripts: Script,
+        raw: RawUpstream | None = None,
+        accounts: int = 2,
+        profile: Any = None,
+        **config: Any,
     ) -> None:
         self.way = way
         self.scripted = ScriptedUpstream(*scripts)
@@ -83,7 +90,7 @@ class Bench:
         name = way.upstream.name
         url = {} if raw is None else {"url": raw.url}
         self.gateway: Gateway = make_gateway(
-            upstream(name, accounts=accounts, profile=way.profile, **url),
+            upstream(name, accounts=accounts, profile=profile or way.profile, **url),
             scripts={name: self.scripted} if raw is None else None,
             hooks=[self.records],
             **config,

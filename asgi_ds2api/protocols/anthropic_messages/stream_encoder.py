@@ -69,7 +69,7 @@ _ARGUMENTS: Final = b'input_json_delta","partial_json'
 _CITATION: Final = b'citations_delta","citation'
 _END: Final = b"}}\n\n"
 _STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
-_MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 _OfBlock: TypeAlias = Delta | BlockStop
 
@@ -158,7 +158,7 @@ class StreamEncoder:
                 **self._late_extras,
             },
         )
-        self._out.append(_MESSAGE_STOP)
+        self._out.append(MESSAGE_STOP)
         return self._flush()
 
     def error(self, error: GatewayError) -> bytes:

@@ -18,6 +18,7 @@ from ...profiles import Profile
 from . import wire
 from .errors import decode_in_band, read_in_band
 from .response import usage_fields
+from .stream_encoder import MESSAGE_STOP
 from .usage import decode_finish, decode_text, decode_usage
 
 _MARKS: Final = (b"message_start", b"message_delta", b"message_stop", b'"error"')
@@ -67,12 +68,16 @@ class StreamTap:
         return passed
 
     def close(self) -> bytes:
-        """Say that the HTTP message ended; an event without its blank line was never sent."""
+        """Say that the HTTP message ended; an event without its blank line was never sent.
+
+        Where the upstream may leave the terminator out, the caller gets one all the same.
+        """
         if self.is_complete or self.failure is not None:
             return b""
         if self._finish is not None and self._may_end_early:
             self.is_complete = True
-        elif self._has_started:
+            return MESSAGE_STOP
+        if self._has_started:
             self.failure = Interrupted("The upstream broke its answer off before its end.")
         else:
             self.failure = Malformed("The upstream sent no answer.", code="empty_response")

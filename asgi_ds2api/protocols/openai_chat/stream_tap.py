@@ -8,7 +8,7 @@ from msgspec import Raw
 from ...canonical import Finish, Usage
 from ...codec import AnswerFacts
 from ...errors import Interrupted, Malformed, UpstreamError
-from ...framing import FrameSplitter, parse_frame, split_frames
+from ...framing import FrameSplitter, data_frame, parse_frame, split_frames
 from ...json_guard import is_too_deep
 from ...profiles import Profile
 from . import answer
@@ -51,12 +51,16 @@ class StreamTap:
         return passed
 
     def close(self) -> bytes:
-        """Say that the HTTP message ended; an event without its blank line was never sent."""
+        """Say that the HTTP message ended; an event without its blank line was never sent.
+
+        Where the upstream may leave the terminator out, the caller gets one all the same.
+        """
         if self.is_complete or self.failure is not None:
             return b""
-        if self._finish is not None and self._may_end_early:
+        if self._finish is not None and self._may_end_early and not self._splitter.has_tail:
             self.is_complete = True
-        elif self._is_started:
+            return data_frame(DONE)
+        if self._is_started:
             self.failure = Interrupted("The upstream broke its answer off before its end.")
         else:
             self.failure = Malformed("The upstream sent no answer.", code="empty_response")

@@ -135,7 +135,7 @@ def test_events_that_cannot_be_read_are_the_clients_to_judge() -> None:
 def test_a_stream_may_end_early_where_the_profile_says_so() -> None:
     watched = codec.StreamTap(msgspec.structs.replace(ANTHROPIC, done="optional"), MAX_EVENT_BYTES)
     watched.feed(stream(START, *text(0, "a"), finish()))
-    watched.close()
+    assert watched.close() == b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     assert (watched.is_complete, watched.failure, watched.close()) == (True, None, b"")
 
 
