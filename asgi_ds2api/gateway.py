@@ -222,51 +222,56 @@ def build_engine(
         rng: For jitter, in [0, 1).
     """
     accounts = [account for upstream in config.upstreams for account in accounts_of(upstream)]
-    limits, timeouts = config.limits, config.timeouts
+    callers = {caller.key.digest(): Caller(label=caller.label, models=caller.models) for caller in config.callers}
     return Engine(
         routes=RouteTable(PROTOCOLS.values()),
         models=ModelTable(
             [Alias(name=alias.name, targets=alias.targets) for alias in config.models],
             {upstream.name: upstream.models for upstream in config.upstreams},
         ),
-        authenticator=Authenticator(
-            config.auth,
-            {caller.key.digest(): Caller(label=caller.label, models=caller.models) for caller in config.callers},
-            authorize,
-            timeouts.authorize_s,
-        ),
+        authenticator=Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s),
         pool=Pool(accounts, store=store or MemoryStore(now), now=now, rng=rng, strategy=config.strategy),
         upstreams={upstream.name: _side(upstream, config) for upstream in config.upstreams},
         clients=clients,
         keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
         observatory=Observatory(hooks),
-        inbound=InboundLimits(
-            max_body_bytes=limits.max_body_bytes,
-            max_header_bytes=limits.max_header_bytes,
-            max_headers=limits.max_headers,
-            max_header_value_bytes=limits.max_header_value_bytes,
-            max_query_bytes=limits.max_query_bytes,
-            upload_idle_s=timeouts.upload_idle_s,
-            upload_grace_s=timeouts.upload_grace_s,
-            upload_min_bytes_s=limits.upload_min_bytes_s,
-        ),
-        timing=Timing(
-            deadline_s=timeouts.deadline_s,
-            stream_s=timeouts.stream_s,
-            commit_after_s=timeouts.commit_after_s,
-            heartbeat_s=timeouts.heartbeat_s,
-            send_s=timeouts.send_s,
-            queue_s=timeouts.queue_s,
-            max_attempts=limits.max_attempts,
-            max_event_bytes=limits.max_event_bytes,
-        ),
-        max_depth=limits.max_depth,
+        inbound=_inbound(config),
+        timing=_timing(config),
+        max_depth=config.limits.max_depth,
         show_route=config.route_headers,
         show_account=config.debug_headers,
         cors_origins=frozenset(config.cors_origins),
         new_id=lambda: f"req_{secrets.token_hex(16)}",
         wall_now=wall_now,
         active=ActiveSet(),
+    )
+
+
+def _inbound(config: Config) -> InboundLimits:
+    limits, timeouts = config.limits, config.timeouts
+    return InboundLimits(
+        max_body_bytes=limits.max_body_bytes,
+        max_header_bytes=limits.max_header_bytes,
+        max_headers=limits.max_headers,
+        max_header_value_bytes=limits.max_header_value_bytes,
+        max_query_bytes=limits.max_query_bytes,
+        upload_idle_s=timeouts.upload_idle_s,
+        upload_grace_s=timeouts.upload_grace_s,
+        upload_min_bytes_s=limits.upload_min_bytes_s,
+    )
+
+
+def _timing(config: Config) -> Timing:
+    limits, timeouts = config.limits, config.timeouts
+    return Timing(
+        deadline_s=timeouts.deadline_s,
+        stream_s=timeouts.stream_s,
+        commit_after_s=timeouts.commit_after_s,
+        heartbeat_s=timeouts.heartbeat_s,
+        send_s=timeouts.send_s,
+        queue_s=timeouts.queue_s,
+        max_attempts=limits.max_attempts,
+        max_event_bytes=limits.max_event_bytes,
     )
 
 
