@@ -5,23 +5,26 @@ refused is never asked for (``Expect: 100-continue``). After `ClientGone` nobody
 hands out the disconnect once and then waits for ever.
 """
 
-import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 import anyio
 import msgspec
 
 from .errors import HeadersTooLarge, MalformedRequest, RequestTimeout, RequestTooLarge, UnsupportedMediaType
+from .upstream.decoding import start_coding
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 _JSON_LIKE = (b"application/json", b"text/json")
-GZIP_WINDOW = 31
+_ENCODINGS = {b"gzip": "gzip", b"x-gzip": "gzip", b"zstd": "zstd"}
+_BAD_ENCODING = "invalid_encoding"
+_UNENCODED = frozenset({b"", b"identity"})
 
 
 class ClientGone(Exception):
@@ -79,17 +82,26 @@ def judge_content_type(scope: Scope) -> str | None:
     Raises:
         UnsupportedMediaType: A cross-origin request without credentials that is not JSON, or an unknown encoding.
     """
-    values = dict(scope["headers"])
-    content_type = values.get(b"content-type", b"").split(b";")[0].strip().lower()
-    is_bare_browser = b"origin" in values and not _CREDENTIALS & values.keys()
+    headers = scope["headers"]
+    names = {name for name, _ in headers}
+    content_type = _joined(headers, b"content-type").partition(b";")[0].strip().lower()
+    is_bare_browser = b"origin" in names and not _CREDENTIALS & names
     if is_bare_browser and content_type not in _JSON_LIKE:
         raise UnsupportedMediaType("Send the body as application/json.")
-    encoding = values.get(b"content-encoding", b"identity").strip().lower()
-    if encoding in (b"identity", b""):
+    encoding = _joined(headers, b"content-encoding").strip().lower()
+    if encoding in _UNENCODED:
         return None
-    if encoding in (b"gzip", b"x-gzip"):
-        return "gzip"
-    raise UnsupportedMediaType("Send the body uncompressed or as gzip.")
+    known = _ENCODINGS.get(encoding)
+    if known is not None and start_coding(known) is not None:
+        return known
+    raise UnsupportedMediaType(
+        "Send the body uncompressed or as gzip. (zstd is read where Python is 3.14 or backports.zstd is installed.)"
+    )
+
+
+def _joined(headers: Headers, name: bytes) -> bytes:
+    """Return a header's values as one list, as HTTP reads a repeated header."""
+    return b",".join(value for found, value in headers if found == name)
 
 
 async def read_body(receive: Receive, limits: InboundLimits, declared: int | None, encoding: str | None) -> bytes:
@@ -97,7 +109,8 @@ async def read_body(receive: Receive, limits: InboundLimits, declared: int | Non
 
     Args:
         receive: The server's.
-        limits: Bounds; memory stays below ``max_body_bytes`` plus one message.
+        limits: Bounds. What is read stays below ``max_body_bytes`` plus one message, what is unpacked below
+            ``max_body_bytes`` plus one step.
         declared: Content-Length.
         encoding: As `judge_content_type` returned it.
 
@@ -107,8 +120,7 @@ async def read_body(receive: Receive, limits: InboundLimits, declared: int | Non
         RequestTooLarge: Longer than allowed.
         MalformedRequest: Longer than declared, or not of the encoding it claims.
     """
-    pieces: list[bytes] = []
-    total = 0
+    body = bytearray()
     started = anyio.current_time()
     more = True
     while more:
@@ -117,19 +129,16 @@ async def read_body(receive: Receive, limits: InboundLimits, declared: int | Non
             raise ClientGone
         if message["type"] != "http.request":
             continue
-        piece = message.get("body", b"")
-        total += len(piece)
-        if total > limits.max_body_bytes:
+        body += message.get("body", b"")
+        if len(body) > limits.max_body_bytes:
             raise _too_large(limits)
-        pieces.append(piece)
         more = message.get("more_body", False)
         waited = anyio.current_time() - started
-        if more and waited > limits.upload_grace_s and total < waited * limits.upload_min_bytes_s:
+        if more and waited > limits.upload_grace_s and len(body) < waited * limits.upload_min_bytes_s:
             raise RequestTimeout("The body came too slowly. Send it again on a faster connection.")
-    if declared is not None and total > declared:
+    if declared is not None and len(body) > declared:
         raise MalformedRequest("The body is longer than its Content-Length.", code="invalid_framing")
-    body = b"".join(pieces)
-    return body if encoding is None else _gunzip(body, limits)
+    return bytes(body) if encoding is None else _unpack(body, encoding, limits)
 
 
 async def _receive(receive: Receive, timeout_s: float) -> Message:
@@ -138,17 +147,20 @@ async def _receive(receive: Receive, timeout_s: float) -> Message:
     raise RequestTimeout("The body did not arrive in time. Send it again.")
 
 
-def _gunzip(body: bytes, limits: InboundLimits) -> bytes:
-    decoder = zlib.decompressobj(GZIP_WINDOW)
+def _unpack(packed: bytes | bytearray, encoding: str, limits: InboundLimits) -> bytes:
+    coding = start_coding(encoding)
+    assert coding is not None, "judge_content_type lets pass only what can be read"
+    body = bytearray()
     try:
-        plain = decoder.decompress(body, limits.max_body_bytes + 1)
-    except zlib.error:
-        raise MalformedRequest("The body is not the gzip that it claims to be.", code="invalid_encoding") from None
-    if len(plain) > limits.max_body_bytes:
-        raise _too_large(limits)
-    if not decoder.eof or decoder.unused_data:
-        raise MalformedRequest("The gzip body is incomplete or has a tail.", code="invalid_encoding")
-    return plain
+        for piece in coding.feed(bytes(packed)):
+            body += piece
+            if len(body) > limits.max_body_bytes:
+                raise _too_large(limits)
+    except coding.errors:
+        raise MalformedRequest(f"The body is not the {encoding} that it claims to be.", code=_BAD_ENCODING) from None
+    if not coding.is_complete:
+        raise MalformedRequest(f"The {encoding} body is incomplete.", code=_BAD_ENCODING)
+    return bytes(body)
 
 
 def _too_large(limits: InboundLimits) -> RequestTooLarge:

@@ -1,11 +1,11 @@
-"""Undoes a content encoding that nobody asked for, in bounded steps.
+"""Undoes content encodings in bounded steps: `BodyDecoder` those of answers, which nobody asked for.
 
 Every request says ``accept-encoding: identity``; some servers compress all the same. A compressed answer may grow a
 thousandfold in one call (a 64 KiB chunk became 64 MiB in httpx's decoder), so nothing here decodes more than
 `STEP_BYTES` at a time, and the whole is bounded in size and in ratio. This file does no I/O.
 
 gzip and deflate are always known; br and zstd if a library that can stop half-way is installed (``brotli`` 1.2,
-``compression.zstd`` or ``backports.zstd``).
+``compression.zstd`` or ``backports.zstd``; ``zstandard`` gives 64 MiB out in one call, or takes a cut frame for whole).
 
 Source: RFC 9110 section 8.4.1, RFC 9659 (window of zstd).
 """
@@ -30,6 +30,8 @@ MAX_RATIO = 100
 class Coding(Protocol):
     """One running decompressor."""
 
+    errors: tuple[type[Exception], ...]
+    """What `feed` raises where the data is corrupt."""
     is_complete: bool
     """The encoded stream has reached its own end."""
 
@@ -41,9 +43,8 @@ class Coding(Protocol):
 class BodyDecoder:
     """Decodes one body."""
 
-    def __init__(self, coding: Coding, errors: tuple[type[Exception], ...]) -> None:
+    def __init__(self, coding: Coding) -> None:
         self._coding = coding
-        self._errors = errors
         self._encoded = 0
         self._decoded = 0
 
@@ -60,7 +61,7 @@ class BodyDecoder:
                 if self._decoded > min(MAX_DECODED_BYTES, MAX_RATIO * self._encoded):
                     raise failure("encoded_bomb")
                 yield piece
-        except self._errors:
+        except self._coding.errors:
             raise failure("encoded_corrupt") from None
 
     def close(self) -> None:
@@ -88,15 +89,22 @@ def decoder_for(headers: Headers) -> BodyDecoder | None:
     ]
     if not codings:
         return None
-    make = _CODINGS.get(codings[0])
-    decoder = make() if make is not None and len(codings) == 1 else None
-    if decoder is None:
+    coding = start_coding(codings[0]) if len(codings) == 1 else None
+    if coding is None:
         raise failure("encoded_unsupported")
-    return decoder
+    return BodyDecoder(coding)
+
+
+def start_coding(name: str) -> Coding | None:
+    """Return a fresh decompressor; None if the coding is unknown here, or its library is not installed."""
+    make = _CODINGS.get(name)
+    return None if make is None else make()
 
 
 class _Gzip:
     """gzip: members one after another."""
+
+    errors: tuple[type[Exception], ...] = (zlib.error,)
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -113,6 +121,8 @@ class _Gzip:
 
 class _Deflate:
     """deflate: with the zlib wrapper that the RFC wants, or without, as some servers have it."""
+
+    errors: tuple[type[Exception], ...] = (zlib.error,)
 
     def __init__(self) -> None:
         self._head = b""
@@ -150,6 +160,7 @@ class _Brotli:
     """br, by ``brotli`` 1.2 or newer: older ones cannot stop half-way."""
 
     def __init__(self, module: ModuleType) -> None:
+        self.errors: tuple[type[Exception], ...] = (module.error,)
         self._stream = module.Decompressor()
         self.is_complete = False
 
@@ -168,6 +179,7 @@ class _Zstd:
     """zstd: frames one after another, in windows of 8 MiB at most."""
 
     def __init__(self, module: ModuleType) -> None:
+        self.errors: tuple[type[Exception], ...] = (module.ZstdError,)
         self._module = module
         self._frame = self._new_frame()
         self.is_complete = False
@@ -204,24 +216,14 @@ class _ZstdFrame(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-def _gzip() -> BodyDecoder | None:
-    return BodyDecoder(_Gzip(), (zlib.error,))
-
-
-def _deflate() -> BodyDecoder | None:
-    return BodyDecoder(_Deflate(), (zlib.error,))
-
-
-def _br() -> BodyDecoder | None:
+def _br() -> Coding | None:
     module = _first_of("brotli")
-    if module is None or not hasattr(module.Decompressor, "can_accept_more_data"):
-        return None
-    return BodyDecoder(_Brotli(module), (module.error,))
+    return None if module is None or not hasattr(module.Decompressor, "can_accept_more_data") else _Brotli(module)
 
 
-def _zstd() -> BodyDecoder | None:
+def _zstd() -> Coding | None:
     module = _first_of("compression.zstd", "backports.zstd")
-    return None if module is None else BodyDecoder(_Zstd(module), (module.ZstdError,))
+    return None if module is None else _Zstd(module)
 
 
 def _first_of(*names: str) -> ModuleType | None:
@@ -233,10 +235,10 @@ def _first_of(*names: str) -> ModuleType | None:
     return None
 
 
-_CODINGS: dict[str, Callable[[], BodyDecoder | None]] = {
-    "gzip": _gzip,
-    "x-gzip": _gzip,
-    "deflate": _deflate,
+_CODINGS: dict[str, Callable[[], Coding | None]] = {
+    "gzip": _Gzip,
+    "x-gzip": _Gzip,
+    "deflate": _Deflate,
     "br": _br,
     "zstd": _zstd,
 }
