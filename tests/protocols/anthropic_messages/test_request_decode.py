@@ -396,6 +396,3 @@ def test_what_changes_the_question_is_required_of_every_upstream() -> None:
     request = native(mcp_servers=[{"url": "x"}], fallbacks="default", safeguards=[{"type": "x"}])
     assert request.required_extras == ("fallbacks", "mcp_servers")
     assert set(request.extras) == {"mcp_servers", "fallbacks", "safeguards"}
-
-
-STRICT = {"anthropic-version": "2026-10-21"}
