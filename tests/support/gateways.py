@@ -53,7 +53,7 @@ def upstream(
         "protocol": PROTOCOLS.get(name),
         "base_url": f"{url}/v1" if PROTOCOLS.get(name) == "openai_chat" else url,
         "accounts": [{"label": f"a{number}", "key": Secret(f"{CANARY}-{number}")} for number in range(accounts)],
-        "models": MODELS.get(name, []),
+        "models": MODELS.get(name),
         **fields,
     }
     if profile is not None:

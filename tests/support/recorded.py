@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
+from typing import Protocol as Interface
 
 import msgspec
 import pytest
@@ -124,7 +125,16 @@ class EdgeFile(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes
 
 
-Case = TypeVar("Case", Recording, ClientRequest, LinguaCase, EdgeFile)
+class Case(Interface):
+    """What a test can be parametrized with."""
+
+    @property
+    def name(self) -> str:
+        """Its id."""
+        ...
+
+
+AnyCase = TypeVar("AnyCase", bound=Case)
 
 
 def records(
@@ -185,7 +195,7 @@ def require_cases(root: Path = CASES) -> None:
         pytest.skip(reason)
 
 
-def case_params(load: Callable[[], Iterable[Case]], root: Path = CASES) -> list[ParameterSet]:
+def case_params(load: Callable[[], Iterable[AnyCase]], root: Path = CASES) -> list[ParameterSet]:
     """Return pytest params with ids; where the traffic is absent, one that is skipped.
 
     Raises:

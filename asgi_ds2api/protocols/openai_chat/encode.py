@@ -83,10 +83,12 @@ class _Writer:
             body["tools"] = tools
         if request.tool_choice is not None and (tools or request.tool_choice.mode == "none"):
             body["tool_choice"] = self._choice(request.tool_choice)
+        elif request.tool_choice is not None:
+            self._notices.hint(request.tool_choice.at or "tool_choice", "there are no tools to choose from")
         if request.parallel_tool_calls is not None and tools:
             body["parallel_tool_calls"] = request.parallel_tool_calls
 
-    def _tool(self, tool: Tool) -> Json:
+    def _tool(self, tool: Tool) -> object:
         self._talk.report_mark(tool.cache, tool.at)
         match tool:
             case FunctionTool():
@@ -107,6 +109,8 @@ class _Writer:
                 if tool.format is not None:
                     custom["format"] = tool.format
                 return self._talk.with_extras({"type": "custom", "custom": custom}, tool.extras, tool.at)
+            case VendorTool() if tool.protocol == wire.NAME:
+                return tool.raw
             case VendorTool():
                 raise Unsupported(f"The upstream has no tool of type {tool.type}.", param=tool.at)
             case _:

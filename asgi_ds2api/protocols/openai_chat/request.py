@@ -37,6 +37,7 @@ from ...canonical import (
     ToolChoice,
     ToolResult,
     UrlSource,
+    VendorTool,
 )
 from ...codec import MAX_MESSAGES, MAX_PARTS, MAX_SCHEMA_BYTES, MAX_STOP, MAX_TOOLS, HTTPCall
 from ...errors import MalformedRequest
@@ -58,6 +59,11 @@ _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
 
 class _Kind(msgspec.Struct):
     type: str
+
+
+class _ToolKind(msgspec.Struct):
+    type: str = "function"
+    name: str | None = None
 
 
 class _Detail(msgspec.Struct):
@@ -85,7 +91,7 @@ class _Allowed(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
-    type: str
+    type: str = "function"
     function: _Named | None = None
     custom: _Named | None = None
     allowed_tools: _Allowed | None = None
@@ -93,6 +99,7 @@ class _Choice(msgspec.Struct):
 
 
 _KIND: Final = msgspec.json.Decoder(_Kind)
+_TOOL_KIND: Final = msgspec.json.Decoder(_ToolKind)
 _DETAIL: Final = msgspec.json.Decoder(_Detail)
 _THINKING: Final = msgspec.json.Decoder(_Thinking)
 _CHOICE: Final = msgspec.json.Decoder(_Choice)
@@ -312,13 +319,16 @@ def _tools(body: wire.Request) -> tuple[Tool, ...]:
     tools = [_tool(raw, f"tools[{index}]") for index, raw in enumerate(raws)]
     for index, function in enumerate(body.functions or ()):
         tools.append(_function(function, {}, f"functions[{index}]"))
-    names = [tool.name for tool in tools]
+    names = [tool.name for tool in tools if tool.name is not None]
     if len(set(names)) < len(names):
         raise MalformedRequest("Two tools have the same name.", code="invalid_value", param="tools")
     return tuple(tools)
 
 
 def _tool(raw: Raw, at: str) -> Tool:
+    kind = decode_json(_TOOL_KIND, raw, at)
+    if kind.type not in ("function", "custom"):  # a tool of the vendor's, as OpenRouter has them
+        return VendorTool(protocol=wire.NAME, type=kind.type, name=kind.name, raw=raw, runs_at="provider", at=at)
     tool, extras = wire.read(_TOOL, raw, at)
     if tool.custom is not None:
         custom = tool.custom
@@ -353,7 +363,7 @@ def _tool_choice(body: wire.Request, tools: Sequence[Tool]) -> ToolChoice | None
     if raw is None:
         return None
     choice = _choice(raw, at)
-    if choice.mode != "none" and not tools:
+    if choice.mode in ("required", "named") and not tools:  # clients of Mistral's send "auto" always
         raise MalformedRequest("tool_choice is only allowed with tools.", code="invalid_value", param=at)
     known = {tool.name for tool in tools}
     if any(name not in known for name in choice.names):

@@ -19,6 +19,7 @@ from ...canonical import (
     Extras,
     ExtrasDelta,
     Finish,
+    Notice,
     Reasoning,
     ReasoningDelta,
     Refusal,
@@ -44,6 +45,7 @@ _TOP: Final = frozenset(
     {"id", "object", "created", "model", "choices", "usage", "service_tier", "error", "obfuscation", "x_groq"}
 )
 _CHOICE: Final = frozenset({"index", "delta", "finish_reason", "logprobs"})
+_NOTHING: Final = (b'""', b"[]", b"{}")
 
 
 class _Shape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -245,8 +247,10 @@ class StreamDecoder:
         word = answer.text_of(fields.get("finish_reason"))
         if word in answer.FAILED_FINISHES:
             raise Interrupted("The upstream gave up in the middle of its answer.", code="upstream_error")
-        if choice.finish is None:
+        if choice.finish is None or "tool_calls" in delta:  # Together gives a reason behind each of several calls
             self._delta(delta, choice, index, events)
+        elif any(bytes(value) not in _NOTHING for name, value in delta.items() if name != "role"):
+            events.append(Notice(path="stream", action="ignored", reason="content after the end", severity="hint"))
         if logprobs := answer.logprobs_of(fields.get("logprobs"), index):
             events.append(logprobs)
         if extras := self._extras(fields, _CHOICE):

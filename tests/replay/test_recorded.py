@@ -1,0 +1,163 @@
+"""What vendors said is what callers are told: every recording, through every face, relayed and translated.
+
+The vendors are played over real HTTP, their streams cut at odd places; the callers are the official SDKs. What the SDK
+parsed is compared with what the oracle reads in the recording. Exceptions stand in ``tests/protocols/waivers.toml``.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from tests.support.oracle import recorded_outcome
+from tests.support.outcome import Outcome
+from tests.support.recorded import Protocol, case_params, require_cases
+from tests.support.replay import CUTS, model_of
+from tests.support.sdk_outcome import ask_anthropic, ask_openai
+
+from .stage import Stage, Way, open_stage, ways
+from .waivers import waived, waivers
+
+pytestmark = pytest.mark.anyio
+
+PROTOCOLS: tuple[Protocol, ...] = ("chat", "anthropic")
+
+
+@pytest.fixture(scope="module")
+async def chat_stage() -> AsyncIterator[Stage]:
+    require_cases()
+    async with open_stage("chat") as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+async def anthropic_stage() -> AsyncIterator[Stage]:
+    require_cases()
+    async with open_stage("anthropic") as stage:
+        yield stage
+
+
+@pytest.fixture
+def stage(way: Way, request: pytest.FixtureRequest) -> Stage:
+    """The stage of the recording's protocol."""
+    found: Stage = request.getfixturevalue(f"{way.record.protocol}_stage")
+    return found
+
+
+def all_ways() -> Iterator[Way]:
+    for protocol in PROTOCOLS:
+        yield from ways(protocol)
+
+
+@dataclass(frozen=True)
+class CutWay(Way):
+    """A way on which the vendor's stream is cut in pieces of one size."""
+
+    cut_bytes: int = CUTS[0]
+
+    @property
+    def name(self) -> str:
+        """For pytest."""
+        return f"{super().name}-cut{self.cut_bytes}"
+
+
+def cut_ways() -> Iterator[CutWay]:
+    """Return the ways, at all cuts, of one stream of each host: the shortest, with more than ASCII if there is one."""
+    for protocol in PROTOCOLS:
+        found: dict[str, list[Way]] = {}
+        for way in ways(protocol):
+            if way.record.is_stream and way.record.response.status == 200:
+                found.setdefault(way.record.host, []).append(way)
+        for of_host in found.values():
+            chosen = min(of_host, key=lambda way: (way.record.response.body.isascii(), len(way.record.response.body)))
+            for way in of_host:
+                if way.record is chosen.record:
+                    yield from (CutWay(way.record, way.face, way.dialect, cut_bytes) for cut_bytes in CUTS)
+
+
+def question(way: Way) -> dict[str, Any]:
+    """Return what is asked: the recorded question on the face of its protocol, else a plain one."""
+    if not way.is_own_face or way.record.request.body is None:
+        return {}
+    asked = {name: value for name, value in way.record.request.body.items() if name not in ("model", "stream")}
+    if way.face == "openai" and way.record.is_stream:
+        asked["stream_options"] = {"include_usage": True}
+    return asked
+
+
+async def told(stage: Stage, way: Way, cut_bytes: int) -> Outcome:
+    """Return what the SDK made of the answer."""
+    model = model_of(way.record, prefix=f"{way.upstream}/", cut_bytes=cut_bytes)
+    if way.face == "openai":
+        return await ask_openai(stage.openai, model, stream=way.record.is_stream, body=question(way))
+    return await ask_anthropic(stage.anthropic, model, stream=way.record.is_stream, body=question(way))
+
+
+def differences(expected: Outcome, got: Outcome) -> dict[str, tuple[object, object]]:
+    """Return the fields that differ. Usage that no vendor told is estimated, and is not compared."""
+    if expected.is_error or got.is_error:
+        is_beyond = not expected.text.startswith(got.text)
+        return {"is_error": (expected, got)} if is_beyond or not (got.is_error and expected.is_error) else {}
+    if expected.input_tokens is None:
+        got = replace(got, input_tokens=None, output_tokens=None)
+    pairs = {field.name: (getattr(expected, field.name), getattr(got, field.name)) for field in fields(Outcome)}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+@pytest.mark.parametrize("way", case_params(all_ways))
+async def test_sdk_reads_what_the_vendor_said(stage: Stage, way: Way) -> None:
+    got = await told(stage, way, CUTS[int(way.record.id, 16) % len(CUTS)])
+    found = differences(recorded_outcome(way.record), got)
+    assert found.keys() == waived(way), found
+
+
+@pytest.mark.parametrize("way", case_params(cut_ways))
+async def test_sdk_reads_the_same_at_any_cut(stage: Stage, way: CutWay) -> None:
+    found = differences(recorded_outcome(way.record), await told(stage, way, way.cut_bytes))
+    assert found.keys() == waived(way), found
+
+
+STATUS = {400: 400, 401: 502, 404: 404, 429: 429}
+"""Status of the recorded error -> what a caller is told. An upstream's 401 is no fault of the caller's."""
+CLASSES = {400: "BadRequestError", 404: "NotFoundError", 429: "RateLimitError", 502: "InternalServerError"}
+
+
+@pytest.mark.parametrize("way", case_params(lambda: (way for way in all_ways() if way.record.response.status >= 400)))
+async def test_sdk_raises_its_own_error_of_the_same_status(stage: Stage, way: Way) -> None:
+    model, status = model_of(way.record, prefix=f"{way.upstream}-status/"), STATUS[way.record.response.status]
+    ask: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "anything"}]}
+    create: Any = stage.openai.chat.completions.create if way.face == "openai" else stage.anthropic.messages.create
+    with pytest.raises((openai.APIStatusError, anthropic.APIStatusError)) as caught:
+        await create(**ask, max_tokens=9, stream=way.record.is_stream)
+    error: Any = caught.value
+    assert (type(error).__module__.partition(".")[0], type(error).__name__) == (way.face, CLASSES[status])
+    assert error.status_code == status
+    assert way.record.response.headers.get("retry-after") in (None, error.response.headers.get("retry-after"))
+
+
+MODES = {"openai": "relay", "lenient": "translate", "anthropic": "relay", "resembling": "translate"}
+"""Dialect -> how its own protocol's callers are served."""
+
+
+@pytest.mark.parametrize(
+    "way", case_params(lambda: {way.dialect: way for way in all_ways() if way.is_own_face}.values())
+)
+async def test_only_vendors_to_the_letter_are_relayed(stage: Stage, way: Way) -> None:
+    create: Any = (
+        stage.openai.chat.completions.with_raw_response.create
+        if way.face == "openai"
+        else stage.anthropic.messages.with_raw_response.create
+    )
+    model = model_of(way.record, prefix=f"{way.upstream}/")
+    raw = await create(model=model, messages=[{"role": "user", "content": "anything"}], max_tokens=9)
+    assert raw.headers["x-ds2api-mode"] == MODES[way.dialect]
+
+
+@pytest.mark.cases
+def test_every_waiver_is_of_a_way() -> None:
+    require_cases()
+    known = list(all_ways())
+    assert [waiver for waiver in waivers() if not any(waiver.is_of(way) for way in known)] == []
