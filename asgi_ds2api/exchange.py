@@ -284,7 +284,7 @@ class Exchange:
         problem: Exception | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._listen, group.cancel_scope)
-            group.start_soon(attempts.pulse)
+            group.start_soon(self._pulse, attempts, group.cancel_scope)
             try:
                 await attempts.run()
             except Exception as exc:  # carried out of the group as it is: a group would wrap it
@@ -303,6 +303,14 @@ class Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         if not self._reply.is_ended:
+            self._is_gone = True
+            scope.cancel()
+
+    async def _pulse(self, attempts: Attempts, scope: anyio.CancelScope) -> None:
+        """Keep the answer alive; a heartbeat that cannot be sent is a caller who left."""
+        try:
+            await attempts.pulse()
+        except ClientGone:
             self._is_gone = True
             scope.cancel()
 

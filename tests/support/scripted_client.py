@@ -41,12 +41,16 @@ Piece: TypeAlias = bytes | Delay | Gate | UpstreamError
 
 @dataclass(frozen=True)
 class Answering:
-    """One answer: status and headers, then a read for each bytes in ``pieces``. ``before`` comes before the head."""
+    """One answer: status and headers, then a read for each bytes in ``pieces``.
+
+    ``before`` comes before the head, ``closing`` before ``close`` returns.
+    """
 
     status: int = 200
     headers: HeaderPairs = (("content-type", "application/json"),)
     pieces: Sequence[Piece] = ()
     before: Sequence[Delay | Gate] = ()
+    closing: Sequence[Delay | Gate] = ()
 
 
 Script: TypeAlias = Answering | UpstreamError | Delay
@@ -168,6 +172,7 @@ class ScriptedResponse:
         self.headers: Headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
         self._call = call
         self._pieces = list(script.pieces)
+        self._closing = script.closing
         self._changes = changes
         self._is_reading = False
 
@@ -187,6 +192,8 @@ class ScriptedResponse:
         self._call.closes += 1
         self._call.is_open = False
         self._changes.tell()
+        for step in self._closing:
+            await _pause(step)
 
     async def _next_bytes(self) -> bytes:
         while self._pieces:
