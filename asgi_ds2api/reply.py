@@ -31,9 +31,12 @@ class Reply:
         self.bytes_out = 0
         self.last_sent_at = anyio.current_time()
         """Time of the event loop, seconds."""
-        self._lock = anyio.Lock(fast_acquire=True)
         self.sending_since: float | None = None
         """When the ``send`` that is under way began; None: none is."""
+        self._turn = anyio.Lock(fast_acquire=True)
+        """One message at a time: a heartbeat may meet a piece of the answer."""
+        self._owed = b""
+        """The body of a `whole` answer: its length is promised by the start."""
 
     @property
     def is_started(self) -> bool:
@@ -42,24 +45,31 @@ class Reply:
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers."""
-        self.status = status
-        await self._pass({"type": "http.response.start", "status": status, "headers": list(headers)})
+        async with self._turn:
+            self.status = status
+            await self._pass({"type": "http.response.start", "status": status, "headers": list(headers)})
 
     async def write(self, data: bytes) -> None:
-        """Send a piece of the body; returns when the server has taken it."""
+        """Send a piece of the body; returns when the server has taken it. After the end nothing is sent."""
         if self._is_head or not data:
             return
-        self.bytes_out += len(data)
-        await self._pass({"type": "http.response.body", "body": data, "more_body": True})
+        async with self._turn:
+            if not self.is_ended:
+                self.bytes_out += len(data)
+                await self._pass({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes = b"") -> None:
-        """Send the last piece."""
-        self.is_ended = True
-        self.bytes_out += len(data)
-        await self._pass({"type": "http.response.body", "body": b"" if self._is_head else data, "more_body": False})
+        """Send the last piece. A second end is none."""
+        last = b"" if self._is_head else data
+        async with self._turn:
+            if not self.is_ended:
+                self.is_ended = True
+                self.bytes_out += len(last)
+                await self._pass({"type": "http.response.body", "body": last, "more_body": False})
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer."""
+        self._owed = body
         await self.start(status, [*headers, (b"content-length", str(len(body)).encode())])
         await self.end(body)
 
@@ -68,23 +78,21 @@ class Reply:
         self.is_ended = True
 
     async def ensure_ended(self) -> None:
-        """Complete the contract for a caller that has gone."""
+        """Complete the contract for a caller that has gone, or of an answer that was cut off between two messages."""
         try:
             if not self.is_started:
-                await self.start(CLIENT_GONE_STATUS, [(b"content-length", b"0")])
-            if not self.is_ended:
-                await self.end()
+                await self.whole(CLIENT_GONE_STATUS, (), b"")
+            await self.end(self._owed)
         except ClientGone:
             self.is_ended = True
 
     async def _pass(self, message: Message) -> None:
-        """Hand a message to the server; one at a time, as a heartbeat may meet a piece of the answer."""
-        async with self._lock:
-            self.sending_since = anyio.current_time()
-            try:
-                await self._send(message)
-            except OSError:
-                raise ClientGone from None
-            finally:
-                self.sending_since = None
-            self.last_sent_at = anyio.current_time()
+        """Hand a message to the server, in one's turn. No wait may come between what is noted of it and its sending."""
+        self.sending_since = anyio.current_time()
+        try:
+            await self._send(message)
+        except OSError:
+            raise ClientGone from None
+        finally:
+            self.sending_since = None
+        self.last_sent_at = anyio.current_time()
