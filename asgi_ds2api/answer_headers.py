@@ -8,8 +8,8 @@ import msgspec
 from .canonical import Notice
 
 MAX_NOTICES_BYTES = 1_024
-_INDEX = re.compile(r"\[\d+\]")
-_PRINTABLE = re.compile(r"[^\x20-\x7e]")
+_UNSAFE = re.compile(r"[^\x21-\x7e]")
+"""What the value of a header may not hold, and blanks: at an end they are refused by servers."""
 
 COMMON: tuple[tuple[bytes, bytes], ...] = ((b"x-content-type-options", b"nosniff"),)
 STREAM: tuple[tuple[bytes, bytes], ...] = (
@@ -68,11 +68,11 @@ def route(served: Served | None, attempts: int, *, with_account: bool) -> list[t
     headers = [(b"x-ds2api-attempts", str(attempts).encode())]
     if served is None:
         return headers
-    where = _PRINTABLE.sub("?", f"{served.upstream}/{served.model}")
+    where = _UNSAFE.sub("?", f"{served.upstream}/{served.model}")
     headers.append((b"x-ds2api-served-by", where.encode("ascii")))
     headers.append((b"x-ds2api-mode", served.mode.encode("ascii")))
     if with_account:
-        headers.append((b"x-ds2api-account", _PRINTABLE.sub("?", served.account).encode("ascii")))
+        headers.append((b"x-ds2api-account", _UNSAFE.sub("?", served.account).encode("ascii")))
     return headers
 
 
@@ -82,19 +82,16 @@ def notices(found: Sequence[Notice]) -> list[tuple[bytes, bytes]]:
     An entry reads ``path=action``; paths hold no index (``messages[].content[].cache_control``); ``more=N`` ends a
     list that does not fit. Hints have no effect on the answer and are only counted.
     """
-    entries = dict.fromkeys(f"{pattern(notice.path)}={notice.action}" for notice in found if notice.severity != "hint")
+    entries = dict.fromkeys(f"{notice.pattern}={notice.action}" for notice in found if notice.severity != "hint")
     if not entries:
         return []
-    text = ""
-    for position, entry in enumerate(entries):
-        left = len(entries) - position
-        room = MAX_NOTICES_BYTES - len(f"; more={left}")
-        if len(text) + len("; ") + len(entry) > room:
-            return [(b"x-ds2api-notices", f"{text}; more={left}".lstrip("; ").encode("ascii"))]
-        text += f"; {entry}" if text else entry
-    return [(b"x-ds2api-notices", text.encode("ascii"))]
-
-
-def pattern(path: str) -> str:
-    """Return a path without its indexes, so that equal places count as one."""
-    return _PRINTABLE.sub("?", _INDEX.sub("[]", path))
+    told: list[str] = []
+    size = 0
+    for entry in entries:
+        left = f"more={len(entries) - len(told)}"
+        if size + len(entry) + len("; ") + len(left) > MAX_NOTICES_BYTES:
+            told.append(left)
+            break
+        told.append(entry)
+        size += len(entry) + len("; ")
+    return [(b"x-ds2api-notices", "; ".join(told).encode("ascii"))]

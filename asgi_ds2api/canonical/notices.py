@@ -1,5 +1,6 @@
 """The base of all values, and how one says that something did not go through as it came."""
 
+import re
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -24,6 +25,8 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Severity = Literal["hint", "changed", "lost"]
+_INDEX = re.compile(r"\[\d+\]")
+_UNSAFE = re.compile(r"[^\x21-\x7e]|[;=]")
 
 
 class Notice(Value, frozen=True, kw_only=True, tag="notice", tag_field="event"):
@@ -37,6 +40,14 @@ class Notice(Value, frozen=True, kw_only=True, tag="notice", tag_field="event"):
     """Why, in a few words; never a value that somebody sent."""
     severity: Severity
     """``hint``: no effect on the answer. ``changed``: coerced or emulated. ``lost``: left out."""
+
+    @property
+    def pattern(self) -> str:
+        """``path`` without indexes, so that equal places count as one.
+
+        A sender may have made up the names in it, so whatever a header or a log line cannot hold becomes ``?``.
+        """
+        return _UNSAFE.sub("?", _INDEX.sub("[]", self.path))
 
 
 class Notices(list[Notice]):
