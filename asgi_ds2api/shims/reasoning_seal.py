@@ -2,8 +2,8 @@
 
 A signature is worth something to who issued it alone. Between a client and an upstream of one protocol it travels as it
 is. On its way out through a client of another protocol it is sealed (``seal``) together with the issuer's name; on its
-way back it is opened, and left out, with a Notice, unless it goes to that issuer. Thinking without a signature is sealed
-too, as a client of Anthropic's protocol sends back no thinking block that has none.
+way back it is opened, and left out, with a Notice, unless it goes to that issuer. Thinking without a signature is
+sealed too, as a client of Anthropic's protocol sends back no thinking block that has none.
 """
 
 from collections.abc import Sequence
