@@ -234,7 +234,7 @@ def build_engine(
         upstreams={upstream.name: _side(upstream, config) for upstream in config.upstreams},
         clients=clients,
         keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
-        observatory=Observatory(hooks),
+        observatory=Observatory(hooks, now=now),
         inbound=_inbound(config),
         timing=_timing(config),
         max_depth=config.limits.max_depth,

@@ -1,19 +1,32 @@
-"""What is told of a request once it is over: a Record, a log line, counters.
+"""What is told of a request once it is over: a Record, log lines, counters.
 
-No content of prompts or answers, no key and no value that a caller made up is ever in any of them.
+No content of prompts or answers, no key and no value that a caller made up is ever in any of them. Of names that a
+caller made up, only the path of a Notice may hold one.
+
+Three loggers: ``asgi_ds2api.access`` (a line a request, its fields as ``extra``), ``asgi_ds2api.notices`` (what did not
+go through as it came) and ``asgi_ds2api.observe`` (observers that fail).
 """
 
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal, Protocol
 
 import msgspec
+from cachetools import TTLCache
 
 from .canonical import Notice, Usage
 
 _access_log = logging.getLogger("asgi_ds2api.access")
+_notice_log = logging.getLogger("asgi_ds2api.notices")
 _log = logging.getLogger("asgi_ds2api.observe")
+
+NOTICE_EVERY_S = 3_600.0
+"""A Notice that every request of a client causes is news once."""
+MAX_NOTICES_TOLD = 1_000
+"""In that time. Callers make names up: more places than this are a flood, and a log is not to be flooded."""
+MAX_PATTERN_CHARS = 200
 
 Result = Literal["ok", "error", "interrupted", "client_gone", "cut"]
 """``error``: before the commit point. ``interrupted``: after it. ``cut``: ended by us (drain, deadline, stall)."""
@@ -71,18 +84,20 @@ class Observer(Protocol):
 
 
 class Observatory:
-    """Counts, keeps the last Records, writes the access log and calls the observers.
+    """Counts, keeps the last Records, writes the logs and calls the observers.
 
     Args:
         observers: In the order in which they are called. One that raises is logged and does not hurt the request.
+        now: Monotonic clock, in seconds.
         kept: How many of the last Records are kept; a bound of memory, not a history.
     """
 
-    def __init__(self, observers: Sequence[Observer] = (), kept: int = 256) -> None:
-        self._observers = tuple(observers)
+    def __init__(self, observers: Sequence[Observer] = (), *, now: Callable[[], float], kept: int = 256) -> None:
+        self._observers: tuple[Observer, ...] = (_AccessLog(), _NoticeLog(now), *observers)
         self._recent: deque[Record] = deque(maxlen=kept)
         self._results: Counter[str] = Counter()
         self._notices: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
 
     def publish(self, record: Record) -> None:
         """Tell everybody of a finished request."""
@@ -90,15 +105,14 @@ class Observatory:
         self._results[record.result] += 1
         for notice in record.notices:
             self._notices[notice.severity] += 1
-        _access_log.info(
-            "%s %s %s %s", record.request_id, record.protocol, record.status, record.code, extra=_log_fields(record)
-        )
         for observer in self._observers:
             try:
                 observer.on_record(record)
             except Exception as exc:
                 # One of the two places that catch everything: an observer is not part of the request (STYLE, code 7).
-                _log.error("observer %s raised %s", type(observer).__name__, type(exc).__name__)
+                self._failures[type(observer).__name__] += 1
+                with suppress(Exception):  # it may be the log itself that fails
+                    _log.error("observer %s raised %s", type(observer).__name__, type(exc).__name__)
 
     @property
     def recent(self) -> Sequence[Record]:
@@ -106,8 +120,46 @@ class Observatory:
         return tuple(self._recent)
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """Return requests by result and Notices by severity, since the start."""
-        return {"requests": dict(self._results), "notices": dict(self._notices)}
+        """Return requests by result, Notices by severity and failures by observer, since the start."""
+        return {
+            "requests": dict(self._results),
+            "notices": dict(self._notices),
+            "observer_failures": dict(self._failures),
+        }
+
+
+class _AccessLog:
+    """Writes a line a request."""
+
+    def on_record(self, record: Record) -> None:
+        if _access_log.isEnabledFor(logging.INFO):
+            line = (record.request_id, record.protocol, record.status, record.code)
+            _access_log.info("%s %s %s %s", *line, extra=_log_fields(record))
+
+
+class _NoticeLog:
+    """Tells of losses and changes, once per place and upstream in `NOTICE_EVERY_S`.
+
+    Args:
+        now: Monotonic clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._told: TTLCache[tuple[str, str], None] = TTLCache(MAX_NOTICES_TOLD, NOTICE_EVERY_S, timer=now)
+
+    def on_record(self, record: Record) -> None:
+        upstream = record.attempts[-1].upstream if record.attempts else "-"
+        for notice in record.notices:
+            if notice.severity != "hint":
+                self._tell(upstream, notice)
+
+    def _tell(self, upstream: str, notice: Notice) -> None:
+        place = (upstream, notice.pattern[:MAX_PATTERN_CHARS])
+        if place in self._told or self._told.currsize >= MAX_NOTICES_TOLD:
+            return
+        self._told[place] = None
+        level = logging.WARNING if notice.severity == "lost" else logging.INFO
+        _notice_log.log(level, "upstream %s: %s was %s: %s", *place, notice.action, notice.reason)
 
 
 def _log_fields(record: Record) -> dict[str, object]:
