@@ -111,7 +111,7 @@ class _Call:
 class _Choice:
     """What is known of a choice."""
 
-    __slots__ = ("calls", "finish", "has_calls", "last_call", "open_block", "open_kind")
+    __slots__ = ("calls", "detail", "finish", "has_calls", "last_call", "open_block", "open_kind")
 
     def __init__(self) -> None:
         self.calls: dict[int, _Call] = {}
@@ -120,6 +120,7 @@ class _Choice:
         self.open_kind = ""
         self.open_block = -1
         self.finish: str | None = None
+        self.detail: int | None = None
 
 
 class StreamDecoder:
@@ -282,32 +283,47 @@ class StreamDecoder:
             events.append(ExtrasDelta(level="message", fields=extras, choice=index))
 
     def _reasoning(self, delta: Mapping[str, Raw], choice: _Choice, index: int, events: list[Event]) -> None:
-        text = answer.reasoning_text(delta)
+        """Read reasoning from its richest form: details say what the plain field says, and more."""
         details = [answer.fields_of(item) for item in answer.items_of(delta.get("reasoning_details"))]
-        if not text:
-            text = "".join(answer.text_of(d.get("text")) or answer.text_of(d.get("summary")) or "" for d in details)
-        if text:
-            events.append(ReasoningDelta(index=self._open("reasoning", choice, index, events), text=text))
+        has_text = False
         for detail in details:
-            if signature := answer.text_of(detail.get("signature")):
-                block = self._open("reasoning", choice, index, events)
-                events.append(SignatureDelta(index=block, signature=signature))
-            elif data := answer.text_of(detail.get("data")):
-                self._close(choice, events)
-                events += (
-                    BlockStart(index=self._next_block, block=Reasoning(redacted=data), choice=index),
-                    BlockStop(index=self._next_block),
-                )
-                self._next_block += 1
+            text = answer.text_of(detail.get("text")) or answer.text_of(detail.get("summary")) or ""
+            has_text = has_text or bool(text)
+            self._detail(detail, text, choice, index, events)
+        if not has_text and (text := answer.reasoning_text(delta)):
+            events.append(ReasoningDelta(index=self._open("reasoning", choice, index, events), text=text))
 
-    def _open(self, kind: str, choice: _Choice, index: int, events: list[Event]) -> int:
+    def _detail(
+        self, detail: Mapping[str, Raw], text: str, choice: _Choice, index: int, events: list[Event]
+    ) -> None:  # fmt: skip
+        data, signature = answer.text_of(detail.get("data")), answer.text_of(detail.get("signature"))
+        if data:
+            self._close(choice, events)
+            events.append(BlockStart(index=self._next_block, block=Reasoning(redacted=data), choice=index))
+            events.append(BlockStop(index=self._next_block))
+            self._next_block += 1
+        elif text or signature:
+            number = answer.number_of(detail.get("index"))
+            if number is not None and choice.detail not in (None, number):
+                self._close(choice, events)
+            is_summary = answer.text_of(detail.get("type")) == "reasoning.summary"
+            block = self._open("reasoning", choice, index, events, is_summary=is_summary)
+            choice.detail = number
+            if text:
+                events.append(ReasoningDelta(index=block, text=text))
+            if signature:
+                events.append(SignatureDelta(index=block, signature=signature))
+
+    def _open(
+        self, kind: str, choice: _Choice, index: int, events: list[Event], *, is_summary: bool = False
+    ) -> int:  # fmt: skip
         """Return the open block of this kind; the one that was open before is closed."""
         if choice.open_kind == kind:
             return choice.open_block
         self._close(choice, events)
         block: Text | Reasoning | Refusal = Text(text="")
         if kind == "reasoning":
-            block = Reasoning()
+            block = Reasoning(is_summary=is_summary)
         elif kind == "refusal":
             block = Refusal(text="")
         choice.open_kind, choice.open_block = kind, self._next_block
@@ -319,6 +335,7 @@ class StreamDecoder:
         if choice.open_kind:
             events.append(BlockStop(index=choice.open_block))
             choice.open_kind = ""
+            choice.detail = None
 
     def _tool(self, fields: Mapping[str, Raw], position: int, choice: _Choice, index: int, events: list[Event]) -> None:
         id_ = answer.text_of(fields.get("id")) or ""

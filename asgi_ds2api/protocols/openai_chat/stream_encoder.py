@@ -80,6 +80,7 @@ class StreamEncoder:
         self._silent_calls: set[int] = set()
         self._text_starts: dict[int, int] = {}
         self._details = 0
+        self._reasonings: dict[int, tuple[int, bool]] = {}
         self._usage: Usage | None = None
         self._is_own = True
         self._top: Json = {}
@@ -97,7 +98,7 @@ class StreamEncoder:
                     self._choices[choice].has_content = True
                     self._choices[choice].characters += len(event.text)
                 case ReasoningDelta():
-                    out.append(self._text(self._blocks[event.index][0], b"reasoning_content", event.text))
+                    out.append(self._reasoning(event.index, event.text))
                 case ArgumentsDelta():
                     out.append(self._arguments(event.index, event.arguments))
                 case Start():
@@ -136,9 +137,10 @@ class StreamEncoder:
     def _rare(self, event: Event) -> bytes:
         match event:
             case RefusalDelta():
+                self._choices[self._blocks[event.index][0]].has_content = True
                 return self._chunk(self._blocks[event.index][0], {"refusal": event.text})
             case SignatureDelta():
-                return self._signature(event)
+                return self._signature(event.index, event.signature)
             case CitationDelta():
                 return self._citation(event)
             case Logprobs():
@@ -216,8 +218,9 @@ class StreamEncoder:
                 self._choice(choice).characters += len(text)
                 return self._chunk(choice, {"content": text, **({"annotations": found} if found else {})})
             case Reasoning():
-                return self._begin_reasoning(choice, block)
+                return self._begin_reasoning(event.index, choice, block)
             case Refusal(text=text) if text:
+                self._choice(choice).has_content = True
                 return self._chunk(choice, {"refusal": text})
             case Media() | Opaque() | ToolResult():
                 report_block(block, self._notices)
@@ -253,24 +256,34 @@ class StreamEncoder:
     def _stop(self, index: int) -> bytes:
         return self._arguments(index, "{}") if index in self._silent_calls else b""
 
-    def _begin_reasoning(self, choice: int, block: Reasoning) -> bytes:
-        delta: Json = {"reasoning_content": block.text} if block.text else {}
-        if block.redacted is not None or block.signature is not None:
-            if self._envelope.include_reasoning_details:
-                delta["reasoning_details"] = [detail_object(block, self._details)]
-                self._details += 1
-            elif block.redacted is not None:
-                self._notices.lost("content", "redacted reasoning goes to callers who ask for reasoning details")
-        return self._chunk(choice, delta) if delta else b""
-
-    def _signature(self, event: SignatureDelta) -> bytes:
+    def _begin_reasoning(self, index: int, choice: int, block: Reasoning) -> bytes:
+        self._reasonings[index] = (self._details, block.is_summary)
+        self._details += 1
+        if block.redacted is None:
+            said = self._reasoning(index, block.text) if block.text else b""
+            return said + (b"" if block.signature is None else self._signature(index, block.signature))
         if not self._envelope.include_reasoning_details:
-            if event.signature:
+            self._notices.lost("content", "redacted reasoning goes to callers who ask for reasoning details")
+            return b""
+        return self._chunk(choice, {"reasoning_details": [detail_object(block, self._reasonings[index][0])]})
+
+    def _reasoning(self, index: int, text: str) -> bytes:
+        choice = self._blocks[index][0]
+        if not self._envelope.include_reasoning_details:
+            return self._text(choice, b"reasoning_content", text)
+        number, is_summary = self._reasonings[index]
+        detail = detail_object(Reasoning(text=text, is_summary=is_summary), number)
+        return self._chunk(choice, {"reasoning_content": text, "reasoning_details": [detail]})
+
+    def _signature(self, index: int, signature: str) -> bytes:
+        if not self._envelope.include_reasoning_details:
+            if signature:
                 self._notices.hint("content", "signatures go to callers who ask for reasoning details")
             return b""
-        detail = {"type": "reasoning.text", "signature": event.signature, "index": self._details}
-        self._details += 1
-        return self._chunk(self._blocks[event.index][0], {"reasoning_details": [detail]})
+        number, is_summary = self._reasonings[index]
+        kind = "reasoning.summary" if is_summary else "reasoning.text"
+        detail = {"type": kind, "signature": signature, "index": number}
+        return self._chunk(self._blocks[index][0], {"reasoning_details": [detail]})
 
     def _extras(self, event: ExtrasDelta) -> bytes:
         if not self._is_own:
