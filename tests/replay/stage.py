@@ -1,8 +1,8 @@
 """Where recorded traffic is replayed: a gateway in a real server, between official SDKs and the recordings' vendors."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal
 
 import anthropic
@@ -10,9 +10,12 @@ import openai
 
 from tests.support.gateways import make_gateway, upstream
 from tests.support.oracle import recorded_outcome
-from tests.support.recorded import Protocol, Recording, records
-from tests.support.replay import ReplayServer
+from tests.support.outcome import Outcome
+from tests.support.recorded import Protocol, Recording
+from tests.support.replay import ReplayServer, model_of
+from tests.support.sdk_outcome import ask_anthropic, ask_openai
 from tests.support.serving import serve
+from tests.support.waiting import WAIT_S
 
 Face = Literal["openai", "anthropic"]
 """Whose SDK asks."""
@@ -58,9 +61,9 @@ class Way:
         return OWN_FACE[self.record.protocol] == self.face
 
 
-def ways(protocol: Protocol) -> list[Way]:
-    """Return all ways of all recordings of a protocol."""
-    return [way for record in records(protocol) for way in _ways(record)]
+def ways(recordings: Iterable[Recording]) -> list[Way]:
+    """Return all ways of recordings."""
+    return [way for record in recordings for way in _ways(record)]
 
 
 def _ways(record: Recording) -> Iterator[Way]:
@@ -76,6 +79,27 @@ def _fails(record: Recording) -> bool:
     return recorded_outcome(record).is_error
 
 
+def question(way: Way) -> dict[str, Any]:
+    """Return what is asked: the recorded question on the face of its protocol, else a plain one."""
+    if not way.is_own_face or way.record.request.body is None:
+        return {}
+    asked = {name: value for name, value in way.record.request.body.items() if name not in ("model", "stream")}
+    if way.face == "openai" and way.record.is_stream:
+        asked["stream_options"] = {"include_usage": True}
+    return asked
+
+
+def differences(expected: Outcome, got: Outcome) -> dict[str, tuple[object, object]]:
+    """Return the fields that differ. Usage that no vendor told is estimated, and is not compared."""
+    if expected.is_error or got.is_error:
+        is_beyond = not expected.text.startswith(got.text)
+        return {"is_error": (expected, got)} if is_beyond or not (got.is_error and expected.is_error) else {}
+    if expected.input_tokens is None:
+        got = replace(got, input_tokens=None, output_tokens=None)
+    pairs = {field.name: (getattr(expected, field.name), getattr(got, field.name)) for field in fields(Outcome)}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
 @dataclass
 class Stage:
     """What a test talks to and looks at."""
@@ -86,18 +110,25 @@ class Stage:
     openai: openai.AsyncOpenAI
     anthropic: anthropic.AsyncAnthropic
 
+    async def told(self, way: Way, cut_bytes: int) -> Outcome:
+        """Return what the SDK made of the answer, whose stream came in pieces of this size."""
+        model = model_of(way.record, prefix=f"{way.upstream}/", cut_bytes=cut_bytes)
+        if way.face == "openai":
+            return await ask_openai(self.openai, model, stream=way.record.is_stream, body=question(way))
+        return await ask_anthropic(self.anthropic, model, stream=way.record.is_stream, body=question(way))
+
 
 @asynccontextmanager
-async def open_stage(protocol: Protocol) -> AsyncIterator[Stage]:
-    """Start the vendors of a protocol's recordings, the gateway, and a client of each face."""
-    async with ReplayServer(records(protocol)) as replay:
-        tables = [_upstream(name, dialect, replay.url) for name, dialect in _upstreams(ways(protocol)).items()]
+async def open_stage(recordings: Sequence[Recording]) -> AsyncIterator[Stage]:
+    """Start the vendors of recordings, the gateway, and a client of each face."""
+    async with ReplayServer(recordings) as replay:
+        tables = [_upstream(name, dialect, replay.url) for name, dialect in _upstreams(ways(recordings)).items()]
 
         with serve(make_gateway(*tables)) as served:
             async with (
-                openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as chat,
+                openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0, timeout=WAIT_S) as chat,
                 anthropic.AsyncAnthropic(
-                    base_url=served.url, api_key="any", max_retries=0, default_headers=RECORDED_VERSION
+                    base_url=served.url, api_key="any", max_retries=0, timeout=WAIT_S, default_headers=RECORDED_VERSION
                 ) as messages,
             ):
                 yield Stage(served.url, replay, chat, messages)

@@ -5,7 +5,7 @@ parsed is compared with what the oracle reads in the recording. Exceptions stand
 """
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import anthropic
@@ -13,12 +13,10 @@ import openai
 import pytest
 
 from tests.support.oracle import recorded_outcome
-from tests.support.outcome import Outcome
-from tests.support.recorded import Protocol, case_params, require_cases
+from tests.support.recorded import Protocol, case_params, records, require_cases
 from tests.support.replay import CUTS, model_of
-from tests.support.sdk_outcome import ask_anthropic, ask_openai
 
-from .stage import Stage, Way, open_stage, ways
+from .stage import Stage, Way, differences, open_stage, ways
 from .waivers import waived, waivers
 
 pytestmark = pytest.mark.anyio
@@ -29,14 +27,14 @@ PROTOCOLS: tuple[Protocol, ...] = ("chat", "anthropic")
 @pytest.fixture(scope="module")
 async def chat_stage() -> AsyncIterator[Stage]:
     require_cases()
-    async with open_stage("chat") as stage:
+    async with open_stage(records("chat")) as stage:
         yield stage
 
 
 @pytest.fixture(scope="module")
 async def anthropic_stage() -> AsyncIterator[Stage]:
     require_cases()
-    async with open_stage("anthropic") as stage:
+    async with open_stage(records("anthropic")) as stage:
         yield stage
 
 
@@ -49,7 +47,7 @@ def stage(way: Way, request: pytest.FixtureRequest) -> Stage:
 
 def all_ways() -> Iterator[Way]:
     for protocol in PROTOCOLS:
-        yield from ways(protocol)
+        yield from ways(records(protocol))
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def cut_ways() -> Iterator[CutWay]:
     """Return the ways, at all cuts, of one stream of each host: the shortest, with more than ASCII if there is one."""
     for protocol in PROTOCOLS:
         found: dict[str, list[Way]] = {}
-        for way in ways(protocol):
+        for way in ways(records(protocol)):
             if way.record.is_stream and way.record.response.status == 200:
                 found.setdefault(way.record.host, []).append(way)
         for of_host in found.values():
@@ -78,45 +76,16 @@ def cut_ways() -> Iterator[CutWay]:
                     yield from (CutWay(way.record, way.face, way.dialect, cut_bytes) for cut_bytes in CUTS)
 
 
-def question(way: Way) -> dict[str, Any]:
-    """Return what is asked: the recorded question on the face of its protocol, else a plain one."""
-    if not way.is_own_face or way.record.request.body is None:
-        return {}
-    asked = {name: value for name, value in way.record.request.body.items() if name not in ("model", "stream")}
-    if way.face == "openai" and way.record.is_stream:
-        asked["stream_options"] = {"include_usage": True}
-    return asked
-
-
-async def told(stage: Stage, way: Way, cut_bytes: int) -> Outcome:
-    """Return what the SDK made of the answer."""
-    model = model_of(way.record, prefix=f"{way.upstream}/", cut_bytes=cut_bytes)
-    if way.face == "openai":
-        return await ask_openai(stage.openai, model, stream=way.record.is_stream, body=question(way))
-    return await ask_anthropic(stage.anthropic, model, stream=way.record.is_stream, body=question(way))
-
-
-def differences(expected: Outcome, got: Outcome) -> dict[str, tuple[object, object]]:
-    """Return the fields that differ. Usage that no vendor told is estimated, and is not compared."""
-    if expected.is_error or got.is_error:
-        is_beyond = not expected.text.startswith(got.text)
-        return {"is_error": (expected, got)} if is_beyond or not (got.is_error and expected.is_error) else {}
-    if expected.input_tokens is None:
-        got = replace(got, input_tokens=None, output_tokens=None)
-    pairs = {field.name: (getattr(expected, field.name), getattr(got, field.name)) for field in fields(Outcome)}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
 @pytest.mark.parametrize("way", case_params(all_ways))
 async def test_sdk_reads_what_the_vendor_said(stage: Stage, way: Way) -> None:
-    got = await told(stage, way, CUTS[int(way.record.id, 16) % len(CUTS)])
+    got = await stage.told(way, CUTS[int(way.record.id, 16) % len(CUTS)])
     found = differences(recorded_outcome(way.record), got)
     assert found.keys() == waived(way), found
 
 
 @pytest.mark.parametrize("way", case_params(cut_ways))
 async def test_sdk_reads_the_same_at_any_cut(stage: Stage, way: CutWay) -> None:
-    found = differences(recorded_outcome(way.record), await told(stage, way, way.cut_bytes))
+    found = differences(recorded_outcome(way.record), await stage.told(way, way.cut_bytes))
     assert found.keys() == waived(way), found
 
 

@@ -124,7 +124,10 @@ class _Chat:
         function = _object(fragment.get("function"))
         custom = _object(fragment.get("custom"))
         name = _text(function.get("name")) + _text(custom.get("name"))
-        call = self._open.get(index) if index is not None or not id_ else None
+        if index is None and id_:
+            call = next((known for known in self._open.values() if known.id == id_), None)
+        else:
+            call = self._open.get(index)
         if call is None or (id_ and call.id and id_ != call.id):
             if not (id_ or name):
                 return  # Snowflake sends an empty function_call beside everything

@@ -135,9 +135,10 @@ def citations_of(raw: Raw | None) -> list[Citation]:
     return found
 
 
+_CACHED: Final = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
+"""Where DeepSeek, Mistral and Moonshot say what was read from the cache."""
 _USAGE: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details",
-                           "completion_tokens_details", "prompt_cache_hit_tokens", "prompt_cache_miss_tokens",
-                           "num_cached_tokens"})  # fmt: skip
+                           "completion_tokens_details", "prompt_cache_miss_tokens", *_CACHED})  # fmt: skip
 
 
 def usage_of(raw: Raw | None, *, reasoning_in_output: bool = True) -> Usage | None:
@@ -150,7 +151,7 @@ def usage_of(raw: Raw | None, *, reasoning_in_output: bool = True) -> Usage | No
     output = number_of(fields.get("completion_tokens"))
     if output is not None and not reasoning_in_output:
         output += reasoning or 0
-    cached = [inputs.get("cached_tokens"), fields.get("prompt_cache_hit_tokens"), fields.get("num_cached_tokens")]
+    cached = [inputs.get("cached_tokens"), *(fields.get(name) for name in _CACHED)]
     extras: Extras = {name: value for name, value in fields.items() if name not in _USAGE}
     extras |= {
         f"prompt_tokens_details.{n}": v

@@ -86,3 +86,12 @@ def test_text_behind_a_finish_reason_is_dropped_and_counted_F68() -> None:
     (block,) = fold(events).choices[0].blocks
     assert msgspec.to_builtins(block)["text"] == "Hi"
     assert [event.path for event in events if type(event).__name__ == "Notice"] == ["stream"]
+
+
+@pytest.mark.parametrize("field", ["prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"])
+def test_cached_tokens_are_found_where_the_vendor_tells_them(field: str) -> None:
+    message = {"role": "assistant", "content": "Hi"}
+    body = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {"prompt_tokens": 9, field: 4}}
+    response = openai_chat.decode_response(json.dumps(body).encode(), LENIENT)
+    assert response.usage is not None
+    assert (response.usage.cache_read, response.usage.extras) == (4, {})

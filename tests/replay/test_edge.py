@@ -1,0 +1,53 @@
+"""Dirty, split and odd answers, through every face: no exception of ours, no hang, no false success.
+
+They are other projects' test data; where one cannot say the same to everybody, `ODD` names it.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.oracle import recorded_outcome
+from tests.support.recorded import case_params, require_cases
+
+from .edge_answers import edge_answers
+from .stage import Face, Stage, Way, differences, open_stage, ways
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+async def stage() -> AsyncIterator[Stage]:
+    require_cases()
+    async with open_stage(edge_answers()) as stage:
+        yield stage
+
+
+NO_REASON = "The model declined to answer."
+REASON = (
+    "This request triggered restrictions on violative cyber content and was blocked under Anthropic's Usage Policy."
+)
+ODD: dict[tuple[str, Face | None], dict[str, tuple[object, object]]] = {
+    # A call without a function is none: nobody could run it.
+    ("apisix_openai_null-function.json", None): {"tools": ((("", "{}"),), ()), "finish": ("tool", "stop")},
+    # The calls are of the second choice, which an `Outcome` leaves out.
+    ("axonhub_internal_llm_transformer_openai_testdata_openai-multiple_choice_tool_2.response.json", None): {
+        "finish": ("tool", "stop")
+    },
+    ("axonhub_internal_llm_transformer_openai_testdata_openai-multiple_choice_tool_2.stream.jsonl", None): {
+        "finish": ("tool", "stop")
+    },
+    # Where a model declines and says nothing, callers of Chat are given something to show.
+    ("vercel-ai_anthropic_anthropic-refusal-no-details.json", "openai"): {"text": ("", NO_REASON)},
+    ("vercel-ai_anthropic_anthropic-refusal.json", "openai"): {"text": ("", REASON)},
+    ("vercel-ai_anthropic_anthropic-refusal.chunks.txt", "openai"): {"text": ("", REASON)},
+}
+"""File and face (None: both) -> what differs: what the oracle reads, what the SDK is told."""
+CUTS = (1, 100)
+
+
+@pytest.mark.parametrize("way", case_params(lambda: ways(edge_answers())))
+async def test_sdk_reads_what_is_meant_or_raises(stage: Stage, way: Way) -> None:
+    got = await stage.told(way, CUTS[int(way.record.id, 16) % len(CUTS)])
+    found = differences(recorded_outcome(way.record), got)
+    assert found == ODD.get((way.record.host, way.face), ODD.get((way.record.host, None), {}))
