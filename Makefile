@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types layers pytest docs lock clean
+.PHONY: demo test lint types layers pytest docs bench lock clean
 
 demo: $(STAMP)
 	$(BIN)/python demo_app.py
@@ -29,6 +29,9 @@ docs: $(STAMP)
 
 pytest: $(STAMP)
 	$(BIN)/python -m pytest -n auto
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.benchmarks.translate
 
 lock:
 	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
