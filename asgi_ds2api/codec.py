@@ -16,16 +16,6 @@ from .profiles import Profile
 
 Operation = Literal["generate", "count_tokens", "list_models", "get_model"]
 
-# Bounds of a request that is decoded; what is relayed is bounded by its bytes alone. No client comes near them, and a
-# body within ``max_body_bytes`` that passes them would cost out of proportion.
-MAX_MESSAGES = 20_000
-MAX_PARTS = 2_000
-"""Of one message."""
-MAX_TOOLS = 512
-MAX_SCHEMA_BYTES = 4 * 1024 * 1024
-"""Of one JSON Schema."""
-MAX_STOP = 64
-
 RESERVED_FIELDS = frozenset(
     {
         "api_base",
@@ -40,6 +30,25 @@ RESERVED_FIELDS = frozenset(
     }
 )
 """Top-level fields by which callers steer other gateways. A relay refuses them, an encoder never writes them."""
+
+
+class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of a request that is decoded; what is relayed is bounded by its bytes alone.
+
+    No client comes near them, and a body within ``max_body_bytes`` that passes them would cost out of proportion: a
+    decoder counts before it builds.
+    """
+
+    max_messages: int = 20_000
+    max_parts: int = 2_000
+    """Of one message."""
+    max_tools: int = 512
+    max_schema_bytes: int = 4 * 1024 * 1024
+    """Of one JSON Schema."""
+    max_stop: int = 64
+
+
+DEFAULT_LIMITS = RequestLimits()
 
 
 class HTTPCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,11 +237,11 @@ class Codec(Protocol):
         """
         ...
 
-    def decode_request(self, call: HTTPCall) -> Request:
+    def decode_request(self, call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Request:
         """Read a caller's request.
 
         Raises:
-            MalformedRequest: With ``param``, the path of what is wrong.
+            MalformedRequest: With ``param``, the path of what is wrong, or of what is over a limit.
         """
         ...
 

@@ -16,7 +16,7 @@ from . import answer_headers
 from .attempts import Attempts, Clients, Timing, UpstreamSide
 from .auth import Authenticator, Caller, check_model
 from .canonical import Model, Request, TokenCount
-from .codec import Envelope, HTTPCall
+from .codec import Envelope, HTTPCall, RequestLimits
 from .errors import (
     GatewayError,
     InternalError,
@@ -93,6 +93,7 @@ class Engine(msgspec.Struct, kw_only=True):
     inbound: InboundLimits
     timing: Timing
     max_depth: int
+    limits: RequestLimits
     show_route: bool
     show_account: bool
     cors_origins: frozenset[str]
@@ -259,7 +260,7 @@ class Exchange:
     def _request(self) -> Request:
         """Decode the call, once for all attempts."""
         if self._decoded is None:
-            self._decoded = self._face.decode_request(self._call)
+            self._decoded = self._face.decode_request(self._call, self._engine.limits)
         return self._decoded
 
     # --- with the upstream --------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from .attempts import Clients, Timing, UpstreamSide
 from .auth import Authenticator, Authorize, Caller
+from .codec import RequestLimits
 from .config import Config, UpstreamConfig
 from .errors import ShuttingDown
 from .exchange import LAST_WORDS_S, ActiveSet, Engine, Exchange
@@ -238,6 +239,7 @@ def build_engine(
         inbound=_inbound(config),
         timing=_timing(config),
         max_depth=config.limits.max_depth,
+        limits=_request_limits(config),
         show_route=config.route_headers,
         show_account=config.debug_headers,
         cors_origins=frozenset(config.cors_origins),
@@ -258,6 +260,17 @@ def _inbound(config: Config) -> InboundLimits:
         upload_idle_s=timeouts.upload_idle_s,
         upload_grace_s=timeouts.upload_grace_s,
         upload_min_bytes_s=limits.upload_min_bytes_s,
+    )
+
+
+def _request_limits(config: Config) -> RequestLimits:
+    limits = config.limits
+    return RequestLimits(
+        max_messages=limits.max_messages,
+        max_parts=limits.max_parts,
+        max_tools=limits.max_tools,
+        max_schema_bytes=limits.max_schema_bytes,
+        max_stop=limits.max_stop,
     )
 
 

@@ -34,7 +34,7 @@ from ...canonical import (
     ToolResult,
     UrlSource,
 )
-from ...codec import MAX_PARTS
+from ...codec import DEFAULT_LIMITS, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json, encode_object, explain, is_too_deep
 from ...seal import PREFIX
@@ -77,52 +77,53 @@ _UNKNOWN_SHAPE: Final = ("Object contains unknown field", "Invalid value", "Inva
 """What msgspec says of a shape that is newer than this file; everything else is a mistake of the sender's."""
 
 
-def decode_content(content: str | Sequence[wire.KnownBlock], at: str) -> tuple[Block, ...]:
+def decode_content(content: str | Sequence[wire.KnownBlock], at: str, limits: RequestLimits) -> tuple[Block, ...]:
     """Return the blocks of a content of known shape.
 
     Args:
         content: As it was read; an empty string has no blocks.
         at: Path of the content (``messages[2].content``).
+        limits: Bounds the number of blocks.
 
     Raises:
-        MalformedRequest: More blocks than `MAX_PARTS`.
+        MalformedRequest: More blocks than that.
     """
     if isinstance(content, str):
         return (Text(text=content, at=at),) if content else ()
-    _check_count(len(content), at)
+    _check_count(len(content), at, limits)
     blocks: list[Block] = []
     for i, block in enumerate(content):
         place = at + _PLACES[i] if i < len(_PLACES) else f"{at}[{i}]"
         if type(block) is wire.TextBlock and block.cache_control is None and not block.citations:
             blocks.append(Text(text=block.text, at=place))
         else:
-            blocks.append(_from_wire(block, place, _NONE))
+            blocks.append(_from_wire(block, place, _NONE, limits))
     return tuple(blocks)
 
 
-def read_content(raw: Raw, at: str) -> tuple[Block, ...]:
+def read_content(raw: Raw, at: str, limits: RequestLimits) -> tuple[Block, ...]:
     """Return the blocks of a content of any shape.
 
     Raises:
-        MalformedRequest: Neither text nor a list of blocks, or a block is malformed.
+        MalformedRequest: Neither text nor a list of blocks, too many of them, or a block is malformed.
     """
     try:
-        return decode_content(_CONTENT.decode(raw), at)
+        return decode_content(_CONTENT.decode(raw), at, limits)
     except msgspec.ValidationError:
         pieces = decode_json(_PIECES, raw, at)
     assert not isinstance(pieces, str), "a content that is text is of known shape"
-    _check_count(len(pieces), at)
-    return tuple([read_block(piece, f"{at}[{i}]") for i, piece in enumerate(pieces)])
+    _check_count(len(pieces), at, limits)
+    return tuple([read_block(piece, f"{at}[{i}]", limits) for i, piece in enumerate(pieces)])
 
 
-def read_block(raw: Raw, at: str) -> Block:
-    """Return a block of any shape.
+def read_block(raw: Raw, at: str, limits: RequestLimits = DEFAULT_LIMITS) -> Block:
+    """Return a block of any shape, of a request or an answer.
 
     Raises:
         MalformedRequest: No object with a ``type``, or a known block with a missing or wrong field.
     """
     try:
-        return _from_wire(_BLOCK.decode(raw), at, _NONE)
+        return _from_wire(_BLOCK.decode(raw), at, _NONE, limits)
     except msgspec.ValidationError:
         fields = decode_json(_OBJECT, raw, at)
     kind = decode_json(_TYPED, raw, at).type
@@ -133,13 +134,13 @@ def read_block(raw: Raw, at: str) -> Block:
     if (mark := read_mark(fields.pop("cache_control", None), f"{at}.cache_control")) is not None:
         parts["cache"] = mark
     if kind == "tool_result" and (content := wire.carried(fields).get("content")) is not None:
-        parts["blocks"] = read_content(content, f"{at}.content")
+        parts["blocks"] = read_content(content, f"{at}.content", limits)
         del fields["content"]
     names = (*struct.__struct_fields__, "type")
     known = {name: value for name, value in fields.items() if name in names}
     unknown = {name: value for name, value in fields.items() if name not in names}
     try:
-        block = _from_wire(_BLOCK.decode(encode_object(known)), at, wire.carried(unknown))
+        block = _from_wire(_BLOCK.decode(encode_object(known)), at, wire.carried(unknown), limits)
     except msgspec.ValidationError as exc:
         if str(exc).startswith(_UNKNOWN_SHAPE):
             return _opaque(kind, raw, fields, at)
@@ -187,9 +188,9 @@ def decode_citation(raw: Raw, at: str) -> Citation:
     )
 
 
-def _check_count(count: int, at: str) -> None:
-    if count > MAX_PARTS:
-        raise MalformedRequest(f"At most {MAX_PARTS} content blocks are read here.", param=at)
+def _check_count(count: int, at: str, limits: RequestLimits) -> None:
+    if count > limits.max_parts:
+        raise MalformedRequest(f"At most {limits.max_parts} content blocks are read here.", param=at)
 
 
 def _opaque(kind: str, raw: Raw, fields: Extras, at: str) -> Opaque:
@@ -197,7 +198,7 @@ def _opaque(kind: str, raw: Raw, fields: Extras, at: str) -> Opaque:
     return Opaque(protocol=wire.NAME, type=kind, raw=raw, fallback=text, is_required=kind == "compaction", at=at)
 
 
-def _from_wire(block: wire.KnownBlock, at: str, extras: Extras) -> Block:
+def _from_wire(block: wire.KnownBlock, at: str, extras: Extras, limits: RequestLimits) -> Block:
     """Return the canonical value of a block; ``extras`` are the fields that its Struct does not know.
 
     The three kinds that nearly all blocks are of come first: this is where a long talk spends its time.
@@ -217,12 +218,12 @@ def _from_wire(block: wire.KnownBlock, at: str, extras: Extras) -> Block:
     if isinstance(block, wire.ToolResultBlock):
         if block.toolset_name is not UNSET:
             extras = {**wire.set_fields(block, "toolset_name"), **extras}
-        inner = () if block.content is None else decode_content(block.content, f"{at}.content")
+        inner = () if block.content is None else decode_content(block.content, f"{at}.content", limits)
         cache = decode_mark(block.cache_control)
         return ToolResult(
             call_id=block.tool_use_id, blocks=inner, is_error=block.is_error, cache=cache, extras=extras, at=at
         )
-    return _from_rare(block, at, extras)
+    return _from_rare(block, at, extras, limits)
 
 
 def _from_rare(
@@ -233,6 +234,7 @@ def _from_rare(
     | wire.DocumentBlock,
     at: str,
     extras: Extras,
+    limits: RequestLimits,
 ) -> Block:
     match block:
         case wire.ThinkingBlock():
@@ -244,13 +246,13 @@ def _from_rare(
             raw = Raw(msgspec.json.encode(block))
             return _opaque("tool_reference", raw, _OBJECT.decode(raw), at)
         case wire.ImageBlock() | wire.DocumentBlock():
-            return _media(block, at, extras)
+            return _media(block, at, extras, limits)
         case _:
             assert_never(block)
 
 
-def _media(block: wire.ImageBlock | wire.DocumentBlock, at: str, unknown: Extras) -> Media:
-    source = _source(block.source, f"{at}.source")
+def _media(block: wire.ImageBlock | wire.DocumentBlock, at: str, unknown: Extras, limits: RequestLimits) -> Media:
+    source = _source(block.source, f"{at}.source", limits)
     cache = decode_mark(block.cache_control)
     if isinstance(block, wire.ImageBlock):
         return Media(kind="image", source=source, cache=cache, extras=unknown, at=at)
@@ -267,7 +269,9 @@ def _media(block: wire.ImageBlock | wire.DocumentBlock, at: str, unknown: Extras
 
 
 def _source(
-    source: wire.Base64Source | wire.UrlSource | wire.FileSource | wire.TextSource | wire.ContentSource, at: str
+    source: wire.Base64Source | wire.UrlSource | wire.FileSource | wire.TextSource | wire.ContentSource,
+    at: str,
+    limits: RequestLimits,
 ) -> MediaSource:
     match source:
         case wire.Base64Source():
@@ -279,7 +283,7 @@ def _source(
         case wire.TextSource():
             return TextSource(text=source.data, media_type=source.media_type)
         case wire.ContentSource():
-            return BlocksSource(blocks=decode_content(source.content, f"{at}.content"))
+            return BlocksSource(blocks=decode_content(source.content, f"{at}.content", limits))
         case _:
             assert_never(source)
 

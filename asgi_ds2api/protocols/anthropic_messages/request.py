@@ -36,7 +36,7 @@ from ...canonical import (
     Tool,
     ToolChoice,
 )
-from ...codec import MAX_MESSAGES, MAX_STOP, RESERVED_FIELDS, HTTPCall
+from ...codec import DEFAULT_LIMITS, RESERVED_FIELDS, HTTPCall, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_json, decode_object, encode_object
@@ -54,7 +54,7 @@ from .blocks import (
 )
 from .preflight import normalise, output_limit, report_unsayable
 from .reasoning import decode_reasoning, encode_thinking, read_reasoning, whole
-from .tools import decode_choice, decode_tools, encode_choice, encode_tool, read_choice, read_tools
+from .tools import check_schema, decode_choice, decode_tools, encode_choice, encode_tool, read_choice, read_tools
 from .turns import SYSTEM
 from .versions import asked_version, enforce_strict_version, version_for
 
@@ -86,11 +86,12 @@ class _Parts(msgspec.Struct, frozen=True):
     extras: Extras = {}
 
 
-def decode_request(call: HTTPCall, *, enforces_version: bool = True) -> Request:
+def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS, *, enforces_version: bool = True) -> Request:
     """Read a caller's request, or the request whose tokens it wants to be counted.
 
     Args:
         call: Its body was judged by `json_guard.check_document`.
+        limits: What is over one is refused.
         enforces_version: Refuse what the vendor refuses under ``anthropic-version: 2026-10-21``.
 
     Raises:
@@ -100,9 +101,9 @@ def decode_request(call: HTTPCall, *, enforces_version: bool = True) -> Request:
     try:
         head = _REQUEST.decode(call.body)
     except msgspec.MsgspecError:
-        request = _read(decode_object(call.body), call)
+        request = _read(decode_object(call.body), call, limits)
     else:
-        request = _request(head, _decode_parts(head), call)
+        request = _request(head, _decode_parts(head, limits), call, limits)
     if request.max_output_tokens is None and not call.path.endswith("/count_tokens"):
         raise _missing("max_tokens")
     if enforces_version and version == wire.STRICT_VERSION:
@@ -110,12 +111,12 @@ def decode_request(call: HTTPCall, *, enforces_version: bool = True) -> Request:
     return request
 
 
-def _decode_parts(head: wire.Request) -> _Parts:
+def _decode_parts(head: wire.Request, limits: RequestLimits) -> _Parts:
     """Return the parts of a body of known shape."""
     return _Parts(
-        messages=_decode_messages(head.messages),
-        system=() if not head.system else decode_content(head.system, "system"),
-        tools=() if not head.tools else decode_tools(head.tools),
+        messages=_decode_messages(head.messages, limits),
+        system=() if not head.system else decode_content(head.system, "system", limits),
+        tools=() if not head.tools else decode_tools(head.tools, limits),
         choice=None if head.tool_choice is None else decode_choice(head.tool_choice, {}),
         reasoning=decode_reasoning(head.thinking, head.output_config),
         cache=CacheControl(mark=decode_mark(head.cache_control)),
@@ -125,7 +126,7 @@ def _decode_parts(head: wire.Request) -> _Parts:
 _PARTS: Final = ("messages", "system", "tools", "tool_choice", "thinking", "cache_control")
 
 
-def _read(fields: dict[str, Raw], call: HTTPCall) -> Request:
+def _read(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -> Request:
     """Return the request of a body of any shape."""
     fields = wire.carried(fields)
     apart = {name: fields[name] for name in _PARTS if name in fields}
@@ -142,26 +143,26 @@ def _read(fields: dict[str, Raw], call: HTTPCall) -> Request:
             unknown["thinking"] = apart["thinking"]
         reasoning = read or reasoning
     parts = _Parts(
-        messages=_read_messages(apart["messages"]),
-        system=() if "system" not in apart else read_content(apart["system"], "system"),
-        tools=() if "tools" not in apart else read_tools(apart["tools"]),
+        messages=_read_messages(apart["messages"], limits),
+        system=() if "system" not in apart else read_content(apart["system"], "system", limits),
+        tools=() if "tools" not in apart else read_tools(apart["tools"], limits),
         choice=None if "tool_choice" not in apart else read_choice(apart["tool_choice"]),
         reasoning=reasoning,
         cache=CacheControl(mark=read_mark(apart.get("cache_control"), "cache_control")),
         extras=unknown,
     )
-    return _request(head, parts, call)
+    return _request(head, parts, call, limits)
 
 
-def _request(head: wire.Request, parts: _Parts, call: HTTPCall) -> Request:
+def _request(head: wire.Request, parts: _Parts, call: HTTPCall, limits: RequestLimits) -> Request:
     """Return the canonical request of the flat fields and the parts."""
     extras = {**wire.set_fields(head, *wire.EXTRAS), **parts.extras}
     messages = parts.messages
     if parts.system:
         system = tuple([_without_billing(block) for block in parts.system])
         messages = (Message(role="system", content=system, at="system"), *messages)
-    if head.stop_sequences and len(head.stop_sequences) > MAX_STOP:
-        raise MalformedRequest(f"At most {MAX_STOP} stop sequences are read here.", param="stop_sequences")
+    if head.stop_sequences and len(head.stop_sequences) > limits.max_stop:
+        raise MalformedRequest(f"At most {limits.max_stop} stop sequences are read here.", param="stop_sequences")
     choice, is_parallel = parts.choice or (None, None)
     return Request(
         source=wire.NAME,
@@ -173,7 +174,7 @@ def _request(head: wire.Request, parts: _Parts, call: HTTPCall) -> Request:
         max_output_tokens=whole(head.max_tokens, "max_tokens"),
         sampling=Sampling(temperature=head.temperature, top_p=head.top_p, top_k=whole(head.top_k, "top_k")),
         stop=tuple(head.stop_sequences or ()),
-        output_format=_decode_format(head, extras),
+        output_format=_decode_format(head, extras, limits),
         reasoning=parts.reasoning,
         cache=parts.cache,
         user=_decode_metadata(head.metadata, extras),
@@ -194,51 +195,50 @@ def _without_billing(block: Block) -> Block:
     return Opaque(protocol=wire.NAME, type="text", raw=raw, fallback="", at=block.at)
 
 
-def _decode_messages(messages: Sequence[wire.Message]) -> tuple[Message, ...]:
-    _check_count(len(messages))
-    return tuple([_message(message, f"messages[{i}]", _NONE) for i, message in enumerate(messages)])
+def _decode_messages(messages: Sequence[wire.Message], limits: RequestLimits) -> tuple[Message, ...]:
+    _check_count(len(messages), limits)
+    return tuple([_message(message, f"messages[{i}]", _NONE, limits) for i, message in enumerate(messages)])
 
 
-def _read_messages(raw: Raw) -> tuple[Message, ...]:
+def _read_messages(raw: Raw, limits: RequestLimits) -> tuple[Message, ...]:
     try:
-        return _decode_messages(_MESSAGES.decode(raw))
+        return _decode_messages(_MESSAGES.decode(raw), limits)
     except msgspec.ValidationError:
         pieces = decode_json(_LIST, raw, "messages")
-    _check_count(len(pieces))
-    return tuple([_read_message(piece, f"messages[{i}]") for i, piece in enumerate(pieces)])
+    _check_count(len(pieces), limits)
+    return tuple([_read_message(piece, f"messages[{i}]", limits) for i, piece in enumerate(pieces)])
 
 
-def _read_message(raw: Raw, at: str) -> Message:
+def _read_message(raw: Raw, at: str, limits: RequestLimits) -> Message:
     try:
-        return _message(_MESSAGE.decode(raw), at, _NONE)
+        return _message(_MESSAGE.decode(raw), at, _NONE, limits)
     except msgspec.ValidationError:
         fields = decode_json(_OBJECT, raw, at)
     content = fields.pop("content", None)
     names = wire.Message.__struct_fields__
     known = {name: value for name, value in fields.items() if name in names}
     unknown = {name: value for name, value in fields.items() if name not in names}
-    message = _message(
-        decode_json(_MESSAGE, encode_object({**known, "content": Raw(b"[]")}), at), at, wire.carried(unknown)
-    )
+    empty = decode_json(_MESSAGE, encode_object({**known, "content": Raw(b"[]")}), at)
+    message = _message(empty, at, wire.carried(unknown), limits)
     if content is None:
         raise _missing(f"{at}.content")
-    return msgspec.structs.replace(message, content=read_content(content, f"{at}.content"))
+    return msgspec.structs.replace(message, content=read_content(content, f"{at}.content", limits))
 
 
-def _message(message: wire.Message, at: str, unknown: Extras) -> Message:
-    content = decode_content(message.content, at + ".content")
+def _message(message: wire.Message, at: str, unknown: Extras, limits: RequestLimits) -> Message:
+    content = decode_content(message.content, at + ".content", limits)
     if message.output_config is UNSET and message.clear_at is UNSET and not unknown:
         return Message(role=message.role, content=content, at=at)
     extras = {**wire.set_fields(message, "output_config", "clear_at"), **unknown}
     return Message(role=message.role, content=content, extras=extras, at=at)
 
 
-def _check_count(count: int) -> None:
-    if not 0 < count <= MAX_MESSAGES:
-        raise MalformedRequest(f"Send at least one message, and at most {MAX_MESSAGES}.", param="messages")
+def _check_count(count: int, limits: RequestLimits) -> None:
+    if not 0 < count <= limits.max_messages:
+        raise MalformedRequest(f"Send at least one message, and at most {limits.max_messages}.", param="messages")
 
 
-def _decode_format(head: wire.Request, extras: Extras) -> OutputFormat | None:
+def _decode_format(head: wire.Request, extras: Extras, limits: RequestLimits) -> OutputFormat | None:
     """Return the form of the answer; what else ``output_config`` holds goes to the extras."""
     config = dict(head.output_config or {})
     config.pop("effort", None)
@@ -256,6 +256,7 @@ def _decode_format(head: wire.Request, extras: Extras) -> OutputFormat | None:
     known = {name: value for name, value in fields.items() if name in names}
     unknown = {name: value for name, value in fields.items() if name not in names}
     schema = decode_json(_FORMAT, encode_object(known), at).schema
+    check_schema(schema, f"{at}.schema", limits)
     return OutputFormat(kind="json_schema", schema=schema, strict=True, extras=wire.carried(unknown), at=at)
 
 

@@ -20,7 +20,6 @@ import msgspec
 from msgspec import Raw
 
 from ...canonical import Notices
-from ...codec import MAX_SCHEMA_BYTES
 from ...errors import Unsupported
 
 Node: TypeAlias = dict[str, object]
@@ -71,8 +70,6 @@ def fit_schema(schema: Raw, at: str, notices: Notices) -> Raw:
 
 
 def _root(schema: Raw, at: str) -> Node:
-    if len(bytes(schema)) > MAX_SCHEMA_BYTES:
-        raise Unsupported(f"A schema may have {MAX_SCHEMA_BYTES} bytes.", param=at)
     try:
         root = msgspec.json.decode(schema)
     except msgspec.MsgspecError:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from ...canonical import CacheMark, CustomTool, Extras, FunctionTool, Tool, ToolChoice, VendorTool
-from ...codec import MAX_SCHEMA_BYTES, MAX_TOOLS
+from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json, encode_object
 from . import wire
@@ -39,23 +39,25 @@ _MODES: Final[Mapping[str, Mode]] = {"auto": "auto", "none": "none", "any": "req
 _TYPES: Final[Mapping[Mode, str]] = {mode: kind for kind, mode in _MODES.items()}
 
 
-def decode_tools(tools: Sequence[wire.Tool]) -> tuple[Tool, ...]:
+def decode_tools(tools: Sequence[wire.Tool], limits: RequestLimits) -> tuple[Tool, ...]:
     """Return tools of known shape: functions of the caller's.
 
     Raises:
         MalformedRequest: Too many, a schema that is none, or two of one name.
     """
-    return _checked([_function(tool, f"tools[{i}]", {}) for i, tool in enumerate(tools)])
+    _check_count(len(tools), limits)
+    return _checked([_function(tool, f"tools[{i}]", {}, limits) for i, tool in enumerate(tools)])
 
 
-def read_tools(raw: Raw) -> tuple[Tool, ...]:
+def read_tools(raw: Raw, limits: RequestLimits) -> tuple[Tool, ...]:
     """Return tools of any shape.
 
     Raises:
         MalformedRequest: As `decode_tools`; or no list of objects.
     """
     tools = decode_json(_TOOLS, raw, "tools") or []
-    return _checked([_read_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)])
+    _check_count(len(tools), limits)
+    return _checked([_read_tool(tool, f"tools[{i}]", limits) for i, tool in enumerate(tools)])
 
 
 def decode_choice(choice: wire.ToolChoice, extras: Extras) -> tuple[ToolChoice, bool | None]:
@@ -83,7 +85,7 @@ def read_choice(raw: Raw) -> tuple[ToolChoice, bool | None]:
     return decode_choice(decode_json(_CHOICE, encode_object(known), "tool_choice"), wire.carried(unknown))
 
 
-def _read_tool(raw: Raw, at: str) -> Tool:
+def _read_tool(raw: Raw, at: str, limits: RequestLimits) -> Tool:
     vendor = decode_json(_VENDOR, raw, at)
     fields = decode_json(_OBJECT, raw, at)
     mark = read_mark(fields.pop("cache_control", None), f"{at}.cache_control")
@@ -96,17 +98,12 @@ def _read_tool(raw: Raw, at: str) -> Tool:
     names = wire.Tool.__struct_fields__
     known = {name: value for name, value in fields.items() if name in names}
     unknown = {name: value for name, value in fields.items() if name not in names}
-    tool = _function(decode_json(_TOOL, encode_object(known), at), at, wire.carried(unknown))
+    tool = _function(decode_json(_TOOL, encode_object(known), at), at, wire.carried(unknown), limits)
     return tool if mark is None else msgspec.structs.replace(tool, cache=mark)
 
 
-def _function(tool: wire.Tool, at: str, unknown: Extras) -> FunctionTool:
-    schema = bytes(tool.input_schema)
-    if not schema.startswith(b"{"):
-        param = f"{at}.input_schema"
-        raise MalformedRequest(f"Invalid type for '{param}': expected an object.", code="invalid_type", param=param)
-    if len(schema) > MAX_SCHEMA_BYTES:
-        raise MalformedRequest(f"A schema may have {MAX_SCHEMA_BYTES} bytes.", param=f"{at}.input_schema")
+def _function(tool: wire.Tool, at: str, unknown: Extras, limits: RequestLimits) -> FunctionTool:
+    check_schema(tool.input_schema, f"{at}.input_schema", limits)
     own = wire.set_fields(tool, "allowed_callers", "defer_loading", "eager_input_streaming", "input_examples")
     return FunctionTool(
         name=tool.name,
@@ -119,9 +116,25 @@ def _function(tool: wire.Tool, at: str, unknown: Extras) -> FunctionTool:
     )
 
 
+def check_schema(schema: Raw, at: str, limits: RequestLimits) -> None:
+    """Refuse a JSON Schema that is no object, or too large.
+
+    Raises:
+        MalformedRequest: It is.
+    """
+    text = bytes(schema)
+    if not text.startswith(b"{"):
+        raise MalformedRequest(f"Invalid type for '{at}': expected an object.", code="invalid_type", param=at)
+    if len(text) > limits.max_schema_bytes:
+        raise MalformedRequest(f"A schema may have {limits.max_schema_bytes} bytes.", param=at)
+
+
+def _check_count(count: int, limits: RequestLimits) -> None:
+    if count > limits.max_tools:
+        raise MalformedRequest(f"At most {limits.max_tools} tools are read here.", param="tools")
+
+
 def _checked(tools: Sequence[Tool]) -> tuple[Tool, ...]:
-    if len(tools) > MAX_TOOLS:
-        raise MalformedRequest(f"At most {MAX_TOOLS} tools are read here.", param="tools")
     seen: set[str] = set()
     for tool in tools:
         if tool.name in seen:

@@ -39,7 +39,7 @@ from ...canonical import (
     UrlSource,
     VendorTool,
 )
-from ...codec import MAX_MESSAGES, MAX_PARTS, MAX_SCHEMA_BYTES, MAX_STOP, MAX_TOOLS, HTTPCall
+from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import MalformedRequest
 from ...json_guard import decode_json
 from . import wire
@@ -111,18 +111,18 @@ DATA_URL: Final = re.compile(
 _AUDIO_TYPES: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
-def decode_request(call: HTTPCall) -> Request:
+def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Request:
     """Read a caller's request; see `codec.Codec.decode_request`."""
     body, extras = wire.read(_REQUEST, call.body, "")
     if not body.messages:
         raise MalformedRequest("Send at least one message.", code="empty_array", param="messages")
-    _bound(len(body.messages), MAX_MESSAGES, "messages")
-    messages = _messages(body.messages)
+    _bound(len(body.messages), limits.max_messages, "messages")
+    messages = _messages(body.messages, limits)
     if (options := wire.present(body.stream_options)) is not None:
         unknown = wire.read(_STREAM_OPTIONS, options, "stream_options")[1]
         extras = {**extras, **{f"stream_options.{name}": value for name, value in unknown.items()}}
     vendor_fields = wire.present(body.extra_body)
-    tools = _tools(body)
+    tools = _tools(body, limits)
     return Request(
         source=wire.NAME,
         model=body.model,
@@ -132,9 +132,9 @@ def decode_request(call: HTTPCall) -> Request:
         parallel_tool_calls=body.parallel_tool_calls,
         max_output_tokens=_max_tokens(body),
         sampling=_sampling(body),
-        stop=_stop(body.stop),
+        stop=_stop(body.stop, limits),
         choices=wire.whole(body.n, "n"),
-        output_format=_format(wire.present(body.response_format)),
+        output_format=_format(wire.present(body.response_format), limits),
         verbosity=body.verbosity,
         reasoning=_reasoning(body, extras),
         cache=CacheControl(key=body.prompt_cache_key, retention=body.prompt_cache_retention),
@@ -153,19 +153,25 @@ def _bound(count: int, limit: int, param: str) -> None:
         raise MalformedRequest(f"At most {limit} are taken here.", code="array_above_max_length", param=param)
 
 
+def _bound_schema(schema: wire.JsonField, param: str, limits: RequestLimits) -> None:
+    if isinstance(schema, Raw) and len(bytes(schema)) > limits.max_schema_bytes:
+        raise MalformedRequest(f"A schema may have {limits.max_schema_bytes} bytes.", param=param)
+
+
 # --- messages ---------------------------------------------------------------------------------------------------------
 
 
-def _messages(raws: Sequence[Raw]) -> list[Message]:
+def _messages(raws: Sequence[Raw], limits: RequestLimits) -> list[Message]:
     found: list[Message] = []
     calls: dict[str, str] = {}
     for index, raw in enumerate(raws):
         at = f"messages[{index}]"
         message, extras = wire.read(_MESSAGE, raw, at)
         if message.role in ("tool", "function"):
-            found.append(_result(message, extras, at, calls))
+            found.append(_result(message, extras, at, calls, limits))
             continue
-        content = (*_reasoning_blocks(message, at), *_content(wire.present(message.content), f"{at}.content"))
+        blocks = _content(wire.present(message.content), f"{at}.content", limits)
+        content = (*_reasoning_blocks(message, at), *blocks)
         if message.refusal:
             content = (*content, Refusal(text=message.refusal, at=f"{at}.refusal"))
         content = (*content, *_calls(message, at, calls))
@@ -178,7 +184,7 @@ def _messages(raws: Sequence[Raw]) -> list[Message]:
     return found
 
 
-def _result(message: wire.Message, extras: Extras, at: str, calls: dict[str, str]) -> Message:
+def _result(message: wire.Message, extras: Extras, at: str, calls: dict[str, str], limits: RequestLimits) -> Message:
     call_id = message.tool_call_id
     if message.role == "function":
         call_id = calls.get(message.name or "", f"call_fn_{message.name}")
@@ -186,7 +192,7 @@ def _result(message: wire.Message, extras: Extras, at: str, calls: dict[str, str
         raise MalformedRequest(
             "tool_call_id is missing.", code="missing_required_parameter", param=f"{at}.tool_call_id"
         )
-    blocks = _content(wire.present(message.content), f"{at}.content")
+    blocks = _content(wire.present(message.content), f"{at}.content", limits)
     result = ToolResult(call_id=call_id, blocks=blocks, name=message.name, extras=extras, at=at)
     return Message(role="tool", content=(result,), at=at)
 
@@ -212,14 +218,14 @@ def _calls(message: wire.Message, at: str, names: dict[str, str]) -> list[ToolCa
     return calls
 
 
-def _content(raw: Raw | None, at: str) -> tuple[Block, ...]:
+def _content(raw: Raw | None, at: str, limits: RequestLimits) -> tuple[Block, ...]:
     if raw is None:
         return ()
     text = bytes(raw)
     if text[:1] == b'"':
         return (Text(text=decode_json(_STRING, text, at), at=at),)
     parts = decode_json(_RAWS, text, at)
-    _bound(len(parts), MAX_PARTS, at)
+    _bound(len(parts), limits.max_parts, at)
     return tuple(_part(part, f"{at}[{index}]") for index, part in enumerate(parts))
 
 
@@ -313,11 +319,12 @@ def _from_detail(detail: _Detail, at: str) -> list[Reasoning]:
 # --- tools ------------------------------------------------------------------------------------------------------------
 
 
-def _tools(body: wire.Request) -> tuple[Tool, ...]:
+def _tools(body: wire.Request, limits: RequestLimits) -> tuple[Tool, ...]:
     raws = body.tools or ()
-    _bound(len(raws) + len(body.functions or ()), MAX_TOOLS, "tools")
-    tools = [_tool(raw, f"tools[{index}]") for index, raw in enumerate(raws)]
+    _bound(len(raws) + len(body.functions or ()), limits.max_tools, "tools")
+    tools = [_tool(raw, f"tools[{index}]", limits) for index, raw in enumerate(raws)]
     for index, function in enumerate(body.functions or ()):
+        _bound_schema(function.parameters, f"functions[{index}].parameters", limits)
         tools.append(_function(function, {}, f"functions[{index}]"))
     names = [tool.name for tool in tools if tool.name is not None]
     if len(set(names)) < len(names):
@@ -325,7 +332,7 @@ def _tools(body: wire.Request) -> tuple[Tool, ...]:
     return tuple(tools)
 
 
-def _tool(raw: Raw, at: str) -> Tool:
+def _tool(raw: Raw, at: str, limits: RequestLimits) -> Tool:
     kind = decode_json(_TOOL_KIND, raw, at)
     if kind.type not in ("function", "custom"):  # a tool of the vendor's, as OpenRouter has them
         return VendorTool(protocol=wire.NAME, type=kind.type, name=kind.name, raw=raw, runs_at="provider", at=at)
@@ -337,19 +344,15 @@ def _tool(raw: Raw, at: str) -> Tool:
         )
     if tool.function is None:
         raise MalformedRequest("function is missing.", code="missing_required_parameter", param=f"{at}.function")
+    _bound_schema(tool.function.parameters, f"{at}.function.parameters", limits)
     return _function(tool.function, extras, at)
 
 
 def _function(function: wire.Function, extras: Extras, at: str) -> FunctionTool:
-    parameters = wire.present(function.parameters)
-    if parameters is not None and len(bytes(parameters)) > MAX_SCHEMA_BYTES:
-        raise MalformedRequest(
-            "The schema is too large.", code="invalid_function_parameters", param=f"{at}.function.parameters"
-        )
     return FunctionTool(
         name=function.name,
         description=function.description,
-        parameters=parameters,
+        parameters=wire.present(function.parameters),
         strict=function.strict,
         extras=extras,
         at=at,
@@ -423,13 +426,13 @@ def _sampling(body: wire.Request) -> Sampling:
     )
 
 
-def _stop(stop: str | list[str] | None) -> tuple[str, ...]:
+def _stop(stop: str | list[str] | None, limits: RequestLimits) -> tuple[str, ...]:
     found = () if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
-    _bound(len(found), MAX_STOP, "stop")
+    _bound(len(found), limits.max_stop, "stop")
     return found
 
 
-def _format(raw: Raw | None) -> OutputFormat | None:
+def _format(raw: Raw | None, limits: RequestLimits) -> OutputFormat | None:
     if raw is None:
         return None
     given, extras = wire.read(_FORMAT, raw, "response_format")
@@ -440,6 +443,7 @@ def _format(raw: Raw | None) -> OutputFormat | None:
         raise MalformedRequest(
             "json_schema is missing.", code="missing_required_parameter", param="response_format.json_schema"
         )
+    _bound_schema(schema.schema, "response_format.json_schema.schema", limits)
     return OutputFormat(
         kind="json_schema",
         name=schema.name,

@@ -21,7 +21,7 @@ from asgi_ds2api.canonical import (
     UrlSource,
     VendorTool,
 )
-from asgi_ds2api.codec import MAX_PARTS, MAX_SCHEMA_BYTES, MAX_STOP, MAX_TOOLS
+from asgi_ds2api.codec import DEFAULT_LIMITS
 from asgi_ds2api.errors import MalformedRequest
 from asgi_ds2api.protocols import anthropic_messages as codec
 
@@ -122,27 +122,43 @@ WRONG = [
         id="format-no-schema",
     ),
     pytest.param(
-        body(tools=[{"name": "f", "input_schema": {"x": "y" * MAX_SCHEMA_BYTES}}]),
+        body(tools=[{"name": "f", "input_schema": {"x": "y" * DEFAULT_LIMITS.max_schema_bytes}}]),
         "invalid_value",
         "tools[0].input_schema",
         id="B23-schema-too-large",
     ),
+    pytest.param(
+        body(output_config={"format": {"type": "json_schema", "schema": {"x": "y" * DEFAULT_LIMITS.max_schema_bytes}}}),
+        "invalid_value",
+        "output_config.format.schema",
+        id="B23-format-too-large",
+    ),
+    pytest.param(
+        body(output_config={"format": {"type": "json_schema", "schema": 5}}),
+        "invalid_type",
+        "output_config.format.schema",
+        id="format-number",
+    ),
     pytest.param(body(metadata={"user_id": 5}), "invalid_type", "metadata.user_id", id="user-id"),
     pytest.param(body(cache_control=5), "invalid_type", "cache_control", id="mark-number"),
-    pytest.param(body(stop_sequences=["x"] * (MAX_STOP + 1)), "invalid_value", "stop_sequences", id="B26-stop"),
     pytest.param(
-        body(tools=[{"name": f"t{i}", "input_schema": {}} for i in range(MAX_TOOLS + 1)]),
+        body(stop_sequences=["x"] * (DEFAULT_LIMITS.max_stop + 1)), "invalid_value", "stop_sequences", id="B26-stop"
+    ),
+    pytest.param(
+        body(tools=[{"name": f"t{i}", "input_schema": {}} for i in range(DEFAULT_LIMITS.max_tools + 1)]),
         "invalid_value",
         "tools",
         id="B22-tools",
     ),
     pytest.param(
-        content(*({"type": "text", "text": "x"} for _ in range(MAX_PARTS + 1))),
+        content(*({"type": "text", "text": "x"} for _ in range(DEFAULT_LIMITS.max_parts + 1))),
         "invalid_value",
         "messages[0].content",
         id="parts",
     ),
-    pytest.param(body(messages=[user("x")] * 20_001), "invalid_value", "messages", id="B24-messages"),
+    pytest.param(
+        body(messages=[user("x")] * (DEFAULT_LIMITS.max_messages + 1)), "invalid_value", "messages", id="B24-messages"
+    ),
     pytest.param([], "invalid_type", None, id="B16-list"),
     pytest.param(b"{", "invalid_json", None, id="B1-cut"),
 ]

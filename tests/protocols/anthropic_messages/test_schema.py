@@ -7,7 +7,6 @@ import pytest
 from msgspec import Raw
 
 from asgi_ds2api.canonical import Notices
-from asgi_ds2api.codec import MAX_SCHEMA_BYTES
 from asgi_ds2api.errors import Unsupported
 from asgi_ds2api.protocols.anthropic_messages.schema import fit_schema
 
@@ -126,11 +125,6 @@ def test_what_cannot_be_said_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(Unsupported) as caught:
         fit(schema)
     assert caught.value.param == "at"
-
-
-def test_a_schema_that_is_too_large_is_refused() -> None:
-    with pytest.raises(Unsupported):
-        fit_schema(Raw(b'{"a":"' + b"x" * MAX_SCHEMA_BYTES + b'"}'), "at", Notices())
 
 
 def test_a_number_that_no_float_holds_is_refused_B11() -> None:
