@@ -7,7 +7,6 @@ out while every upstream is silent are no commit: failover goes on behind them.
 Pull-driven: the upstream is read again only after ``send`` returned. No queue, no task per event, no timer per event.
 """
 
-import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -28,28 +27,27 @@ from .errors import (
     Timeout,
     UpstreamError,
 )
-from .headers import relayed_headers, retry_after_s
+from .headers import relayed_headers
+from .inbound import ClientGone
 from .observe import Attempt
 from .pool.model import Candidate, Lease, Plan
 from .pool.pool import Pool
 from .profiles import Profile
+from .pulse import Pulse
 from .reply import Reply
 from .transcode import OnUnsupported, Side, Transcoder
+from .upstream.answer import is_stream, judge, read_whole
 from .upstream.contract import Limits, Upstream, UpstreamResponse
 from .upstream.outbound import build
 
-_log = logging.getLogger("asgi_ds2api.attempts")
-
-MAX_ERROR_BYTES = 65_536
-ERROR_BODY_S = 2.0
 BREAK_OFF_S = 1.0
+"""For the last words to a caller whose stream has begun."""
 MAX_REPAIRS = 3
 """Each removes one thing that an upstream objected to, on the same account."""
 MAX_HELD_BYTES = 65_536
 """Most that is held back before the first meaningful event."""
 OURS = frozenset({b"content-type", b"request-id", b"x-request-id", b"retry-after", b"retry-after-ms"})
 """Headers that an upstream may send and that this gateway says for itself."""
-HTML = ("text/html", "application/xhtml+xml")
 
 
 class UpstreamSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,37 +88,63 @@ class Clients(Protocol):
         ...
 
 
+class Means(msgspec.Struct, kw_only=True):
+    """What the attempts of all requests share."""
+
+    pool: Pool
+    upstreams: Mapping[str, UpstreamSide]
+    clients: Clients
+    timing: Timing
+    wall_now: Callable[[], float]
+    """Seconds since 1970."""
+    show_route: bool
+    """Answers tell which way they took."""
+    show_account: bool
+    """And whose account served them."""
+
+
 class Attempts:
-    """The attempts of one request, and the answer that one of them gives."""
+    """The attempts of one request, and the answer that one of them gives.
+
+    Args:
+        means: Shared by all requests.
+        plan: Where this one may go.
+        face: The caller's protocol.
+        envelope: What was peeked of the request.
+        transcoder: Makes the way there and back of one attempt.
+        reply: Nothing was sent on it yet.
+        base_headers: Of every answer to this request.
+    """
 
     def __init__(
-        self, *, reply: Reply, face: Codec, envelope: Envelope, base_headers: Sequence[tuple[bytes, bytes]], pool: Pool,
-        plan: Plan, upstreams: Mapping[str, UpstreamSide], clients: Clients, timing: Timing,
-        transcoder: Callable[[UpstreamSide, Side], Transcoder], wall_now: Callable[[], float],
-        show_route: bool, show_account: bool,
-    ) -> None:  # fmt: skip
-        self._reply = reply
+        self,
+        means: Means,
+        *,
+        plan: Plan,
+        face: Codec,
+        envelope: Envelope,
+        transcoder: Callable[[UpstreamSide, Side], Transcoder],
+        reply: Reply,
+        base_headers: Sequence[tuple[bytes, bytes]],
+    ) -> None:
+        self._means = means
+        self._pool = means.pool
+        self._timing = means.timing
+        self._plan = plan
         self._face = face
         self._envelope = envelope
-        self._base_headers = tuple(base_headers)
-        self._pool = pool
-        self._plan = plan
-        self._upstreams = upstreams
-        self._clients = clients
-        self._timing = timing
         self._make_transcoder = transcoder
-        self._wall_now = wall_now
-        self._show_route = show_route
-        self._show_account = show_account
+        self._reply = reply
+        self._base_headers = tuple(base_headers)
         self._scope = anyio.CancelScope()
         self._cut_reason: GatewayError | None = None
+        self._is_caller_gone = False
         self._current: Transcoder | None = None
-        self._calls = 0
         self.log: list[Attempt] = []
         self.is_committed = False
         self.committed_at: float | None = None
         self.failure: GatewayError | None = None
-        """What ended the request, if it was no success; already told to the caller if ``is_committed``."""
+        """What ended the request, if it was no success; already told to the caller if its answer had begun."""
 
     # --- what the Record asks -----------------------------------------------------------------------------------------
 
@@ -142,7 +166,12 @@ class Attempts:
     # --- the whole ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Answer the request, or leave in ``failure`` why not."""
+        """Answer the request, or leave in ``failure`` why not.
+
+        Raises:
+            ClientGone: The caller left, as a ``send`` told.
+            GatewayError: Never: that is what ``failure`` is for.
+        """
         self._scope.deadline = anyio.current_time() + self._timing.deadline_s
         try:
             with self._scope:
@@ -150,8 +179,11 @@ class Attempts:
         except GatewayError as error:
             self.failure = error
         if self._scope.cancelled_caught:
-            self.failure = self._cut_reason or Timeout("The answer took longer than this gateway waits.",
-                                                       code="deadline_exceeded")  # fmt: skip
+            if self._is_caller_gone:
+                raise ClientGone
+            self.failure = self._cut_reason or Timeout(
+                "The answer took longer than this gateway waits.", code="deadline_exceeded"
+            )
         if self.failure is not None and self._reply.is_started and not self._reply.is_ended:
             await self.break_off(self.failure)
 
@@ -163,67 +195,71 @@ class Attempts:
     async def pulse(self) -> None:
         """Keep a silent stream alive, and let go of a caller that does not read. Runs beside `run` until cancelled."""
         timing = self._timing
-        voice = self._face.StreamEncoder(self._envelope, Notices())
-        born = anyio.current_time()
-        while True:
-            due = (
-                self._reply.last_sent_at + timing.heartbeat_s
-                if self._reply.is_started
-                else born + timing.commit_after_s
-            )
-            await anyio.sleep(max(0.05, min(due - anyio.current_time(), timing.send_s / 4)))
-            now = anyio.current_time()
-            since = self._reply.sending_since
-            if since is not None:
-                if now - since >= timing.send_s:
-                    self.cut(Timeout("The caller did not read its answer.", code="client_stalled"))
-                continue
-            if not self._envelope.stream or now < due or self._reply.is_ended:
-                continue
-            if not self._reply.is_started:
-                await self._reply.start(200, self._stream_headers(None))
-            await self._reply.write(voice.heartbeat())
+        await Pulse(
+            self._reply,
+            self._face.StreamEncoder(self._envelope, Notices()) if self._envelope.stream else None,
+            lambda: self._stream_headers(None),
+            commit_after_s=timing.commit_after_s,
+            heartbeat_s=timing.heartbeat_s,
+            send_s=timing.send_s,
+            cut=self.cut,
+            leave=self._leave,
+        ).run()
+
+    def _leave(self) -> None:
+        self._is_caller_gone = True
+        self._scope.cancel()
 
     async def _until_one_answers(self) -> None:
         tried: set[Candidate] = set()
-        last: UpstreamError | None = None
+        lease = await self._first_lease()
         while True:
-            try:
-                lease = await self._acquire(tried)
-            except CapacityError as full:
-                raise _more_telling(last, full) from last
             tried.add(lease.candidate)
-            last = await self._attempt(lease)
-            if last is None:
+            error = await self._attempt(lease)
+            if error is None:
                 return
-            if self.is_committed or not _may_be_asked_elsewhere(last):
-                raise last
-            if len(tried) >= self._timing.max_attempts or not self._pool.may_retry(lease):
-                if last.status >= 500 and len(tried) > 1:
-                    last.should_retry = False
-                raise last
+            lease = self._next_lease(lease, tried, error)
 
-    async def _acquire(self, tried: Collection[Candidate]) -> Lease:
+    async def _first_lease(self) -> Lease:
         """Take a slot; wait for one that is near."""
         try:
-            return self._pool.acquire(self._plan, tried)
+            return self._pool.acquire(self._plan)
         except PoolExhausted as exhausted:
             wait_s = exhausted.retry_after_s
-            if tried or wait_s is None or wait_s > self._timing.queue_s:
+            if wait_s is None or wait_s > self._timing.queue_s:
                 raise
         await anyio.sleep(wait_s)
-        return self._pool.acquire(self._plan, tried)
+        return self._pool.acquire(self._plan)
+
+    def _next_lease(self, lease: Lease, tried: Collection[Candidate], error: UpstreamError) -> Lease:
+        """Take the slot of another attempt.
+
+        Raises:
+            GatewayError: There shall be none: ``error``, or what tells the caller more.
+        """
+        if self.is_committed or not _may_be_asked_elsewhere(error):
+            raise error
+        if len(tried) >= self._timing.max_attempts:
+            raise _without_retry(error) if len(tried) > 1 else error
+        try:
+            following = self._pool.acquire(self._plan, tried)
+        except CapacityError as full:
+            raise _more_telling(error, full) from None
+        if not self._pool.may_retry(lease):  # asked last, as it takes from the budget
+            self._pool.abandon(following)
+            raise _without_retry(error)
+        return following
 
     async def _attempt(self, lease: Lease) -> UpstreamError | None:
         """Try one candidate; return why it failed, None if it answered. The lease is released exactly once."""
-        started = anyio.current_time()
+        began = anyio.current_time()
+        call: HTTPCall | None = None
         error: UpstreamError | None = None
         is_settled = False
         try:
-            side = self._upstreams[lease.candidate.account.upstream]
+            side = self._means.upstreams[lease.candidate.account.upstream]
             self._current = transcoder = self._transcoder_for(side, lease)
             call = transcoder.request()
-            self._calls += 1
             await self._try(side, transcoder, lease, call)
             is_settled = True
         except UpstreamError as exc:
@@ -233,8 +269,8 @@ class Attempts:
                 self._pool.release(lease, error)
             else:
                 self._pool.abandon(lease)
-            if self._calls > len(self.log):
-                self.log.append(_attempt_record(lease, error, is_settled, anyio.current_time() - started))
+            if call is not None:
+                self.log.append(_attempt_record(lease, error, is_settled, anyio.current_time() - began))
         return error
 
     def _transcoder_for(self, side: UpstreamSide, lease: Lease) -> Transcoder:
@@ -253,7 +289,7 @@ class Attempts:
         for repairs_left in range(MAX_REPAIRS, -1, -1):
             response = await self._open(side, lease, call)
             try:
-                error = await self._judge(side, response)
+                error = await judge(response, side.codec, self._means.wall_now())
                 if error is None:
                     await self._answer(transcoder, lease, response)
                     return
@@ -271,23 +307,7 @@ class Attempts:
         account = lease.candidate.account
         key = None if account.key is None else await account.key.current()
         request = build(call, base_url=side.base_url, profile=side.profile, key=key, limits=side.limits)
-        return await self._clients.client(side.name).open(request)
-
-    async def _judge(self, side: UpstreamSide, response: UpstreamResponse) -> UpstreamError | None:
-        """Return what the head of an answer says is wrong; None: it is a success."""
-        status, headers = response.status, _as_mapping(response.headers)
-        is_html = _media_type(headers) in HTML
-        if 200 <= status < 300 and not is_html:
-            return None
-        if not 400 <= status < 600:
-            code = "upstream_redirect" if 300 <= status < 400 else "wrong_content_type" if is_html else "bad_protocol"
-            return Malformed("The upstream did not answer as an API does.", code=code, upstream_status=status)
-        error = side.codec.decode_error(status, headers, await _error_body(response))
-        error.upstream_status = status
-        hinted = retry_after_s(headers, self._wall_now())
-        if hinted is not None:
-            error.retry_after_s = hinted
-        return error
+        return await self._means.clients.client(side.name).open(request)
 
     # --- a success ----------------------------------------------------------------------------------------------------
 
@@ -295,50 +315,49 @@ class Attempts:
         """Pass the answer on.
 
         Raises:
-            UpstreamError: ``may_be_billed`` unless the upstream said itself, before the commit, that it refused.
+            UpstreamError: ``may_be_billed`` unless the upstream said itself, before the commit, that it failed.
         """
-        is_stream = _media_type(_as_mapping(response.headers)) == "text/event-stream"
         try:
-            if is_stream and self._envelope.stream:
+            if not is_stream(response):
+                body = await read_whole(response, self._timing.max_event_bytes)
+                if self._envelope.stream:
+                    await self._send_as_stream(lease, response, transcoder.whole_as_stream(body))
+                else:
+                    await self._send_whole(lease, response, transcoder.whole(body))
+            elif self._envelope.stream:
                 await self._relay_stream(transcoder, lease, response)
-                return
-            body = await _whole_body(response, self._timing.max_event_bytes)
-            if not self._envelope.stream:
-                out = transcoder.stream_as_whole(body) if is_stream else transcoder.whole(body)
-                await self._send_whole(lease, response, out)
             else:
-                out = transcoder.whole_as_stream(body)
-                await self._commit(lease, response)
-                await self._reply.end(out)
+                body = await read_whole(response, self._timing.max_event_bytes)
+                await self._send_whole(lease, response, transcoder.stream_as_whole(body))
         except UpstreamError as error:
-            error.may_be_billed = isinstance(error, Malformed | Interrupted | Timeout)
+            if self.is_committed or isinstance(error, Malformed | Interrupted):
+                error.may_be_billed = True
             raise
 
     async def _relay_stream(self, transcoder: Transcoder, lease: Lease, response: UpstreamResponse) -> None:
+        """Pass a stream on, frame by frame; hold back what comes before its first meaningful event."""
         held = b""
-        while not transcoder.is_complete and transcoder.failure is None:
+        data = b"more"
+        while data and not transcoder.is_complete and transcoder.failure is None:
             data = await response.read()
-            out = transcoder.feed(data) if data else transcoder.close()
+            held += transcoder.feed(data) if data else transcoder.close()
             if not self.is_committed:
-                held += out
-                if transcoder.failure is not None and not transcoder.is_meaningful:
-                    break
-                if not transcoder.is_meaningful and len(held) <= MAX_HELD_BYTES:
-                    if data:
-                        continue
-                    break
+                if not _is_worth_committing(transcoder, held):
+                    continue
                 await self._commit(lease, response)
-                out, held = held, b""
-            if out and not transcoder.is_complete:
-                await self._reply.write(out)
-            elif transcoder.is_complete:
-                await self._reply.end(out)
-            if not data:
-                break
+            if transcoder.is_complete:
+                await self._reply.end(held)
+            else:
+                await self._reply.write(held)
+            held = b""
         if transcoder.failure is not None:
             raise transcoder.failure
         if not transcoder.is_complete:
             raise Interrupted("The upstream's answer broke off.", code="incomplete_stream")
+
+    async def _send_as_stream(self, lease: Lease, response: UpstreamResponse, stream: bytes) -> None:
+        await self._commit(lease, response)
+        await self._reply.end(stream)
 
     async def _send_whole(self, lease: Lease, response: UpstreamResponse, body: bytes) -> None:
         self.is_committed = True
@@ -377,7 +396,7 @@ class Attempts:
         return [content_type, *answer_headers.STREAM, *self._headers(lease)]
 
     def _headers(self, lease: Lease | None) -> list[tuple[bytes, bytes]]:
-        if not self._show_route:
+        if not self._means.show_route:
             return list(self._base_headers)
         served = None
         if lease is not None:
@@ -387,12 +406,12 @@ class Attempts:
             )
         return [
             *self._base_headers,
-            *answer_headers.route(served, len(self.log) + 1, with_account=self._show_account),
+            *answer_headers.route(served, len(self.log) + 1, with_account=self._means.show_account),
         ]
 
     def _told(self, lease: Lease, response: UpstreamResponse) -> list[tuple[bytes, bytes]]:
         """Return what the upstream's head and the translation tell: vendor headers within one protocol, Notices."""
-        side = self._upstreams[lease.candidate.account.upstream]
+        side = self._means.upstreams[lease.candidate.account.upstream]
         is_same = side.codec.NAME == self._face.NAME
         vendors = [pair for pair in relayed_headers(response.headers) if pair[0] not in OURS] if is_same else []
         return vendors if side.on_unsupported == "drop" else vendors + answer_headers.notices(self.notices)
@@ -402,6 +421,20 @@ def _may_be_asked_elsewhere(error: UpstreamError) -> bool:
     """Tell whether another candidate may be asked: not what all would refuse, nor what may have been billed."""
     is_absent_model = isinstance(error, Refused) and error.kind == "model_not_found"
     return is_absent_model or (error.is_retryable and not error.may_be_billed)
+
+
+def _is_worth_committing(transcoder: Transcoder, held: bytes) -> bool:
+    """Tell whether what is held may go out: something was said, or more is held than shall be."""
+    if transcoder.is_meaningful or transcoder.is_complete:
+        return True
+    return len(held) > MAX_HELD_BYTES and transcoder.failure is None
+
+
+def _without_retry(error: UpstreamError) -> UpstreamError:
+    """Return an error whose repetition by an SDK would multiply our attempts by its own."""
+    if error.status >= 500:
+        error.should_retry = False
+    return error
 
 
 def _attempt_record(lease: Lease, error: UpstreamError | None, is_settled: bool, duration_s: float) -> Attempt:
@@ -414,42 +447,6 @@ def _attempt_record(lease: Lease, error: UpstreamError | None, is_settled: bool,
         status=error.upstream_status if error is not None else 200 if is_settled else None,
         duration_s=duration_s,
     )
-
-
-async def _whole_body(response: UpstreamResponse, max_bytes: int) -> bytes:
-    pieces: list[bytes] = []
-    total = 0
-    while data := await response.read():
-        total += len(data)
-        if total > max_bytes:
-            raise Malformed("The upstream's answer is larger than this gateway takes.", code="answer_too_large")
-        pieces.append(data)
-    if not total:
-        raise Malformed("The upstream's answer is empty.", code="empty_response", upstream_status=response.status)
-    return b"".join(pieces)
-
-
-async def _error_body(response: UpstreamResponse) -> bytes:
-    """Return the start of an error body; one that is slow or broken is told by its status alone."""
-    pieces: list[bytes] = []
-    total = 0
-    with anyio.move_on_after(ERROR_BODY_S):
-        try:
-            while total < MAX_ERROR_BYTES and (data := await response.read()):
-                pieces.append(data)
-                total += len(data)
-        except UpstreamError as error:
-            _log.debug("an error body broke off: %s", error.code)
-    return b"".join(pieces)[:MAX_ERROR_BYTES]
-
-
-def _as_mapping(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return headers as text, the first of repeated ones."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
-
-
-def _media_type(headers: Mapping[str, str]) -> str:
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _more_telling(last: UpstreamError | None, full: CapacityError) -> GatewayError:

@@ -6,14 +6,14 @@ upstream, whichever await that happens in.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from urllib.parse import parse_qsl
 
 import anyio
 import msgspec
 
 from . import answer_headers
-from .attempts import Attempts, Clients, Timing, UpstreamSide
+from .attempts import Attempts, Means, UpstreamSide
 from .auth import Authenticator, Caller, check_model
 from .canonical import Model, Request, TokenCount
 from .codec import Envelope, HTTPCall, RequestLimits
@@ -33,7 +33,6 @@ from .headers import read_headers, request_id_from
 from .inbound import ClientGone, InboundLimits, Receive, Scope, Send, judge_content_type, judge_head, read_body
 from .json_guard import check_document
 from .observe import Observatory, Record, Result
-from .pool.pool import Pool
 from .reply import CLIENT_GONE_STATUS, Reply
 from .routing import Match, ModelTable, RouteTable, Target
 from .seal import Keyring
@@ -79,26 +78,19 @@ class ActiveSet:
             await self._emptied.wait()
 
 
-class Engine(msgspec.Struct, kw_only=True):
+class Engine(Means, kw_only=True):
     """What every exchange needs; made once by the Gateway, replaced as a whole on reload."""
 
     routes: RouteTable
     models: ModelTable
     authenticator: Authenticator
-    pool: Pool
-    upstreams: Mapping[str, UpstreamSide]
-    clients: Clients
     keyring: Keyring
     observatory: Observatory
     inbound: InboundLimits
-    timing: Timing
     max_depth: int
     limits: RequestLimits
-    show_route: bool
-    show_account: bool
     cors_origins: frozenset[str]
     new_id: Callable[[], str]
-    wall_now: Callable[[], float]
     active: ActiveSet
     is_draining: bool = False
 
@@ -268,19 +260,13 @@ class Exchange:
     async def _run_attempts(self, envelope: Envelope, targets: tuple[Target, ...]) -> None:
         engine = self._engine
         self._attempts = attempts = Attempts(
-            reply=self._reply,
+            engine,
+            plan=engine.pool.plan(targets),
             face=self._face,
             envelope=envelope,
-            base_headers=self._base_headers(),
-            pool=engine.pool,
-            plan=engine.pool.plan(targets),
-            upstreams=engine.upstreams,
-            clients=engine.clients,
-            timing=engine.timing,
             transcoder=self._transcoder,
-            wall_now=engine.wall_now,
-            show_route=engine.show_route,
-            show_account=engine.show_account,
+            reply=self._reply,
+            base_headers=self._base_headers(),
         )
         problem: Exception | None = None
         async with anyio.create_task_group() as group:

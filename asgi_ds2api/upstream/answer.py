@@ -1,0 +1,92 @@
+"""Reads an upstream's answer as far as HTTP tells: is it a success, what does its error say, what is the whole of it.
+
+What a success says is for a transcoder to read. Nothing is read without a bound.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import anyio
+
+from ..codec import Codec
+from ..errors import Malformed, UpstreamError
+from ..headers import retry_after_s
+from .contract import UpstreamResponse
+
+_log = logging.getLogger("asgi_ds2api.upstream")
+
+MAX_ERROR_BYTES = 65_536
+"""Of an error's body; what it has to say stands at its start."""
+ERROR_BODY_S = 2.0
+"""For an error's body: the status alone is enough to go on with."""
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
+
+
+def is_stream(response: UpstreamResponse) -> bool:
+    """Tell whether an answer is a stream of events."""
+    return _media_type(_as_mapping(response.headers)) == "text/event-stream"
+
+
+async def judge(response: UpstreamResponse, codec: Codec, wall_now_s: float) -> UpstreamError | None:
+    """Return what an answer that is no success says is wrong; None: its head promises one.
+
+    Args:
+        response: Just opened; the start of its body is read if it is an error.
+        codec: Of the upstream's protocol.
+        wall_now_s: Seconds since 1970, for a ``Retry-After`` that is a date.
+    """
+    status, headers = response.status, _as_mapping(response.headers)
+    is_html = _media_type(headers) in _HTML
+    if 200 <= status < 300 and not is_html:
+        return None
+    if not 400 <= status < 600:
+        code = "upstream_redirect" if 300 <= status < 400 else "wrong_content_type" if is_html else "bad_protocol"
+        return Malformed("The upstream did not answer as an API does.", code=code, upstream_status=status)
+    error = codec.decode_error(status, headers, await _error_body(response))
+    error.upstream_status = status
+    hinted = retry_after_s(headers, wall_now_s)
+    if hinted is not None:
+        error.retry_after_s = hinted
+    return error
+
+
+async def read_whole(response: UpstreamResponse, max_bytes: int) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        Malformed: It is empty, or larger than ``max_bytes``.
+        UpstreamError: As `UpstreamResponse.read`.
+    """
+    pieces: list[bytes] = []
+    total = 0
+    while data := await response.read():
+        total += len(data)
+        if total > max_bytes:
+            raise Malformed("The upstream's answer is larger than this gateway takes.", code="answer_too_large")
+        pieces.append(data)
+    if not total:
+        raise Malformed("The upstream's answer is empty.", code="empty_response", upstream_status=response.status)
+    return b"".join(pieces)
+
+
+async def _error_body(response: UpstreamResponse) -> bytes:
+    """Return the start of an error body; one that is slow or broken is told by its status alone."""
+    pieces: list[bytes] = []
+    total = 0
+    with anyio.move_on_after(ERROR_BODY_S):
+        try:
+            while total < MAX_ERROR_BYTES and (data := await response.read()):
+                pieces.append(data)
+                total += len(data)
+        except UpstreamError as error:
+            _log.debug("an error body broke off: %s", error.code)
+    return b"".join(pieces)[:MAX_ERROR_BYTES]
+
+
+def _as_mapping(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers as text, the first of repeated ones."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
