@@ -218,7 +218,7 @@ def _read_now(raw: object, reading: Reading, kinds: tuple[_Kind, ...]) -> Secret
     if isinstance(raw, Secret):
         return raw
     if callable(raw):
-        raise Flaw("is a function; this one is read when the gateway starts", _HOW)
+        raise Flaw("is a function, and this one is read once, when the gateway starts", _HOW)
     kind, rest = _reference(raw, kinds)
     return _variable(rest, reading) if kind == "env" else _of_file(rest, reading, _secret_in)
 

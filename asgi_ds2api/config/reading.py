@@ -104,16 +104,20 @@ class Reading:
         self._bad: list[str] = []
 
     def problem(self, at: str, what: str, mend: str) -> None:
-        """Note a problem of the value at ``at``."""
+        """Note that the value at ``at`` cannot be used."""
         self._bad.append(at)
+        self.conflict(at, what, mend)
+
+    def conflict(self, at: str, what: str, mend: str) -> None:
+        """Note that the value at ``at``, sound by itself, does not go together with others."""
         self.problems.append(problem_line(self._places.get(at, at), what, mend))
 
     def is_sound(self, at: str) -> bool:
-        """Tell whether the value at ``at`` and everything inside it is free of problems so far."""
+        """Tell whether the value at ``at`` and everything inside it can be used."""
         return not any(bad == at or bad.startswith((f"{at}.", f"{at}[")) for bad in self._bad)
 
     def sound(self, at: str, values: Sequence[T]) -> Iterator[tuple[str, T]]:
-        """Yield the place and the value of those in an array that have no problem."""
+        """Yield the place and the value of those in an array that can be used."""
         for index, value in enumerate(values):
             place = f"{at}[{index}]"
             if self.is_sound(place):

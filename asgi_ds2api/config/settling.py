@@ -4,8 +4,8 @@ First everything is checked (`check`), then, if nothing is wrong, values are mad
 because nothing that they read can be missing.
 """
 
+import itertools
 import re
-from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Final
 
@@ -53,7 +53,7 @@ def check(table: ConfigTable, reading: Reading, has_authorize: bool | None, advi
         advice: What to say where there is nothing.
     """
     if not table.upstreams and reading.is_sound("upstreams"):
-        reading.problem("upstreams", "no upstream is configured", advice.upstream)
+        reading.conflict("upstreams", "no upstream is configured", advice.upstream)
     _check_unique(reading, ((f"prefix[{i}]", prefix) for i, prefix in enumerate(table.prefix)), "prefix")
     _check_unique(reading, _each(reading, "upstreams", table.upstreams, "name"), "name")
     for at, upstream in reading.sound("upstreams", table.upstreams):
@@ -67,12 +67,12 @@ def check(table: ConfigTable, reading: Reading, has_authorize: bool | None, advi
 def _check_upstream(upstream: UpstreamTable, reading: Reading, at: str) -> None:
     if upstream.preset is None and (upstream.protocol is None or upstream.base_url is None):
         missing = "base_url" if upstream.protocol else "protocol" if upstream.base_url else "preset"
-        reading.problem(f"{at}.{missing}", "is missing", "an upstream has a preset, or a protocol and a base_url")
+        reading.conflict(f"{at}.{missing}", "is missing", "an upstream has a preset, or a protocol and a base_url")
     if upstream.keys and upstream.accounts:
-        reading.problem(f"{at}.keys", "stands beside accounts", "write all keys in one of the two")
+        reading.conflict(f"{at}.keys", "stands beside accounts", "write all keys in one of the two")
     preset = _preset(upstream)
     if preset is not None and upstream.base_url is None and not upstream.keys and not upstream.accounts:
-        reading.problem(f"{at}.keys", "is missing", f'this vendor wants a key: keys = ["env:{preset.env}"]')
+        reading.conflict(f"{at}.keys", "is missing", f'this vendor wants a key: keys = ["env:{preset.env}"]')
     _check_unique(reading, ((f"{at}.accounts[{i}].label", a.label) for i, a in enumerate(upstream.accounts)), "label")
     keys = [(f"{at}.keys[{i}]", key) for i, key in enumerate(upstream.keys)]
     keys += [(f"{at}.accounts[{i}].key", account.key) for i, account in enumerate(upstream.accounts)]
@@ -90,7 +90,7 @@ def _check_models(table: ConfigTable, reading: Reading) -> None:
             if upstream not in names:
                 close = nearest(upstream, names)
                 mend = f"did you mean {close}?" if close else f"there are {', '.join(sorted(names))}"
-                reading.problem(place, "names no upstream", mend)
+                reading.conflict(place, "names no upstream", mend)
 
 
 def _check_auth(table: ConfigTable, reading: Reading, has_authorize: bool | None, advice: Advice) -> None:
@@ -98,9 +98,9 @@ def _check_auth(table: ConfigTable, reading: Reading, has_authorize: bool | None
     if not (reading.is_sound("auth") and reading.is_sound("callers")):
         return
     if mode == "callers" and not table.callers:
-        reading.problem("callers", "no caller is configured, so nobody could use this gateway", advice.caller)
+        reading.conflict("callers", "no caller is configured, so nobody could use this gateway", advice.caller)
     if mode == "host" and has_authorize is False:
-        reading.problem("auth", *NO_AUTHORIZE)
+        reading.conflict("auth", *NO_AUTHORIZE)
 
 
 def _each(
@@ -118,7 +118,7 @@ def _check_unique(reading: Reading, values: Iterable[tuple[str, Hashable]], what
     first: dict[Hashable, str] = {}
     for place, value in values:
         if value in first:
-            reading.problem(place, f"is the same {what} as {first[value]}", "each may be there once")
+            reading.conflict(place, f"is the same {what} as {first[value]}", "each may be there once")
         first.setdefault(value, place)
 
 
@@ -186,11 +186,10 @@ def _accounts(upstream: UpstreamTable) -> tuple[AccountConfig, ...]:
         return tuple(AccountConfig(label=a.label, key=a.key, weight=a.weight) for a in upstream.accounts)
     if not upstream.keys:
         return (AccountConfig(label="keyless", key=None),)
-    used: Counter[str] = Counter()
-    accounts = []
+    labels: list[str] = []
     for number, key in enumerate(upstream.keys, 1):
         named = key.name if key.name and re.match(texts.NAME, key.name) else f"key-{number}"
-        used[named] += 1
-        label = named if used[named] == 1 else f"{named}-{number}"
-        accounts.append(AccountConfig(label=label, key=key))
-    return tuple(accounts)
+        further = (f"{named}-{count}" for count in itertools.count(2))
+        labels.append(next(label for label in itertools.chain((named,), further) if label not in labels))
+    pairs = zip(labels, upstream.keys, strict=True)
+    return tuple(AccountConfig(label=label, key=key) for label, key in pairs)

@@ -66,8 +66,12 @@ def _profile(raw: object, reading: Reading, at: str) -> ProfileChoice:
     for key, value in fields.items():
         if flaw := texts.dialect_flaw(key, value):
             reading.problem(join(at, key), flaw.what, flaw.mend)
-    base = raw.get("base")
-    return ProfileChoice(base=None if base is None else texts.profile_name(base), fields=fields)
+    try:
+        base = None if raw.get("base") is None else texts.profile_name(raw["base"])
+    except Flaw as flaw:
+        reading.problem(join(at, "base"), flaw.what, flaw.mend)
+        base = None
+    return ProfileChoice(base=base, fields=fields)
 
 
 class AccountTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -64,7 +64,7 @@ def model_glob(raw: object) -> str:
     text = _model_text(text_of(raw))
     start = text.find("[")
     while start >= 0:
-        end = text.find("]", start + 2)
+        end = text.find("]", start + (3 if text.startswith("[!", start) else 2))  # what comes first is never the end
         if end < 0:
             raise Flaw("is no glob: its '[' is never closed", "close it with ']', or write '?' for one character")
         start = text.find("[", end)
