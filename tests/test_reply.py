@@ -1,6 +1,5 @@
 """One answer over ASGI: one start, one end, whatever happens in between."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -10,53 +9,11 @@ import pytest
 from asgi_ds2api.inbound import ClientGone, Message
 from asgi_ds2api.reply import Reply
 
-from .support.asgi_contract import ResponseContract
+from .support.server_send import ServerSend
 from .support.virtual_time import START_S, run_virtual
 
 JSON = [(b"content-type", b"application/json")]
 SSE = [(b"content-type", b"text/event-stream")]
-
-
-class Server:
-    """A server's ``send``: slow, stalled or broken as a test wants it.
-
-    Args:
-        method: Of the request.
-        takes_s: How long each ``send`` waits, after the message was taken.
-        fails_at: Number, from 0, of the first ``send`` that raises.
-    """
-
-    def __init__(self, method: str = "POST", *, takes_s: float = 0, fails_at: float = float("inf")) -> None:
-        self.messages: list[Message] = []
-        self._contract = ResponseContract(method)
-        self._takes_s = takes_s
-        self._fails_at = fails_at
-        self._is_sending = False
-
-    async def send(self, message: Message) -> None:
-        assert not self._is_sending, "send() while another one waits"
-        self._contract.see(message)
-        self.messages.append(message)
-        if len(self.messages) > self._fails_at:
-            raise ConnectionResetError("the caller is gone")
-        self._is_sending = True
-        try:
-            await asyncio.sleep(self._takes_s)
-        finally:
-            self._is_sending = False
-
-    @property
-    def status(self) -> object:
-        return self.messages[0]["status"]
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(message.get("body", b"") for message in self.messages)
-
-    def check(self) -> None:
-        """Check that the response is complete and keeps the rules."""
-        self._contract.finish()
-        assert self._contract.violations == []
 
 
 # --- the plain way ----------------------------------------------------------------------------------------------------
@@ -64,8 +21,8 @@ class Server:
 
 @run_virtual
 async def test_stream_is_a_start_its_pieces_and_an_end() -> None:
-    server = Server()
-    reply = Reply(server.send)
+    server = ServerSend()
+    reply = Reply(server)
     await reply.start(200, SSE)
     await reply.write(b"a")
     await reply.write(b"b")
@@ -81,8 +38,8 @@ async def test_stream_is_a_start_its_pieces_and_an_end() -> None:
 
 @run_virtual
 async def test_whole_answer_has_its_length() -> None:
-    server = Server()
-    await Reply(server.send).whole(404, JSON, b"{}")
+    server = ServerSend()
+    await Reply(server).whole(404, JSON, b"{}")
     server.check()
     assert server.messages == [
         {"type": "http.response.start", "status": 404, "headers": [*JSON, (b"content-length", b"2")]},
@@ -92,8 +49,8 @@ async def test_whole_answer_has_its_length() -> None:
 
 @run_virtual
 async def test_nothing_is_not_sent() -> None:
-    server = Server()
-    reply = Reply(server.send)
+    server = ServerSend()
+    reply = Reply(server)
     await reply.start(200, SSE)
     await reply.write(b"")
     await reply.end()
@@ -102,8 +59,8 @@ async def test_nothing_is_not_sent() -> None:
 
 @run_virtual
 async def test_head_has_the_length_and_no_body() -> None:
-    server = Server("HEAD")
-    reply = Reply(server.send, is_head=True)
+    server = ServerSend("HEAD")
+    reply = Reply(server, is_head=True)
     await reply.whole(200, JSON, b"{}")
     server.check()
     assert (server.messages[0]["headers"][-1], server.body, reply.bytes_out) == ((b"content-length", b"2"), b"", 0)
@@ -111,8 +68,8 @@ async def test_head_has_the_length_and_no_body() -> None:
 
 @run_virtual
 async def test_stream_to_a_head_has_no_body() -> None:
-    server = Server("HEAD")
-    reply = Reply(server.send, is_head=True)
+    server = ServerSend("HEAD")
+    reply = Reply(server, is_head=True)
     await reply.start(200, SSE)
     await reply.write(b"abc")
     await reply.end(b"d")
@@ -122,8 +79,8 @@ async def test_stream_to_a_head_has_no_body() -> None:
 
 @run_virtual
 async def test_it_knows_how_far_it_is() -> None:
-    server = Server(takes_s=3)
-    reply = Reply(server.send)
+    server = ServerSend(takes_s=3)
+    reply = Reply(server)
     seen = [(reply.status, reply.is_started, reply.is_ended, reply.bytes_out, reply.last_sent_at)]
     await reply.start(200, SSE)
     seen.append((reply.status, reply.is_started, reply.is_ended, reply.bytes_out, reply.last_sent_at))
@@ -138,7 +95,7 @@ async def test_it_knows_how_far_it_is() -> None:
 
 @run_virtual
 async def test_it_knows_since_when_a_send_waits() -> None:
-    reply = Reply(Server(takes_s=10).send)
+    reply = Reply(ServerSend(takes_s=10))
     async with anyio.create_task_group() as group:
         await anyio.sleep(1)
         group.start_soon(reply.start, 200, SSE)
@@ -152,8 +109,8 @@ async def test_it_knows_since_when_a_send_waits() -> None:
 
 @run_virtual
 async def test_second_end_is_none() -> None:
-    server = Server()
-    reply = Reply(server.send)
+    server = ServerSend()
+    reply = Reply(server)
     await reply.whole(200, JSON, b"{}")
     await reply.end(b"again")
     await reply.ensure_ended()
@@ -163,8 +120,8 @@ async def test_second_end_is_none() -> None:
 
 @run_virtual
 async def test_heartbeats_and_pieces_take_turns() -> None:
-    server = Server(takes_s=2)
-    reply = Reply(server.send)
+    server = ServerSend(takes_s=2)
+    reply = Reply(server)
     await reply.start(200, SSE)
     async with anyio.create_task_group() as group:
         for piece in (b"1", b"2", b"3"):
@@ -176,8 +133,8 @@ async def test_heartbeats_and_pieces_take_turns() -> None:
 
 @run_virtual
 async def test_heartbeat_that_waited_past_the_end_is_not_sent() -> None:
-    server = Server(takes_s=2)
-    reply = Reply(server.send)
+    server = ServerSend(takes_s=2)
+    reply = Reply(server)
     await reply.start(200, SSE)
     async with anyio.create_task_group() as group:
         for say in (partial(reply.write, b"last words"), partial(reply.end, b"."), partial(reply.write, b"beat")):
@@ -188,8 +145,8 @@ async def test_heartbeat_that_waited_past_the_end_is_not_sent() -> None:
 
 @run_virtual
 async def test_abandoned_answer_ends_without_a_word() -> None:
-    server = Server()
-    reply = Reply(server.send)
+    server = ServerSend()
+    reply = Reply(server)
     await reply.start(200, SSE)
     reply.abandon()
     await reply.write(b"beat")
@@ -203,8 +160,8 @@ async def test_abandoned_answer_ends_without_a_word() -> None:
 @pytest.mark.parametrize("fails_at", [0, 1, 2, 3], ids=lambda number: f"F84-send-{number}")
 @run_virtual
 async def test_server_that_raises_says_that_the_caller_is_gone(fails_at: int) -> None:
-    server = Server(fails_at=fails_at)
-    reply = Reply(server.send)
+    server = ServerSend(fails_at=fails_at)
+    reply = Reply(server)
     write = partial(reply.write, b"x")
     sends: list[Callable[[], Awaitable[None]]] = [partial(reply.start, 200, SSE), write, write, reply.end]
     for send in sends[:fails_at]:
@@ -226,16 +183,16 @@ async def test_error_of_another_kind_is_not_taken_for_that() -> None:
 
 @run_virtual
 async def test_M18_caller_that_left_before_an_answer_gets_one() -> None:
-    server = Server()
-    await Reply(server.send).ensure_ended()
+    server = ServerSend()
+    await Reply(server).ensure_ended()
     server.check()
     assert (server.status, server.body) == (499, b"")
 
 
 @run_virtual
 async def test_M18_stream_of_a_caller_that_left_ends() -> None:
-    server = Server()
-    reply = Reply(server.send)
+    server = ServerSend()
+    reply = Reply(server)
     await reply.start(200, SSE)
     await reply.write(b"a")
     await reply.ensure_ended()
@@ -245,8 +202,8 @@ async def test_M18_stream_of_a_caller_that_left_ends() -> None:
 @pytest.mark.parametrize("fails_at", [0, 1], ids=["M18-start", "M18-end"])
 @run_virtual
 async def test_last_duty_to_a_caller_that_left_raises_nothing(fails_at: int) -> None:
-    server = Server(fails_at=fails_at)
-    reply = Reply(server.send)
+    server = ServerSend(fails_at=fails_at)
+    reply = Reply(server)
     await reply.ensure_ended()
     assert (reply.is_ended, len(server.messages)) == (True, fails_at + 1)
 
@@ -271,8 +228,8 @@ async def _stream(reply: Reply) -> None:
 @run_virtual
 async def test_answer_cut_off_at_any_moment_is_completed(answer: Answer, after_s: float) -> None:
     """Cut between two messages as well: a whole answer then still keeps the length that it promised."""
-    server = Server(takes_s=2)
-    reply = Reply(server.send)
+    server = ServerSend(takes_s=2)
+    reply = Reply(server)
     with anyio.move_on_after(after_s):
         await answer(reply)
     await reply.ensure_ended()
@@ -281,8 +238,8 @@ async def test_answer_cut_off_at_any_moment_is_completed(answer: Answer, after_s
 
 @run_virtual
 async def test_start_that_was_never_sent_is_none() -> None:
-    server = Server()
-    reply = Reply(server.send)
+    server = ServerSend()
+    reply = Reply(server)
     with anyio.CancelScope() as scope:
         scope.cancel()
         await reply.start(200, SSE)
@@ -291,8 +248,8 @@ async def test_start_that_was_never_sent_is_none() -> None:
 
 @run_virtual
 async def test_end_that_waits_for_its_turn_is_none_yet() -> None:
-    server = Server(takes_s=10)
-    reply = Reply(server.send)
+    server = ServerSend(takes_s=10)
+    reply = Reply(server)
     await reply.start(200, SSE)
     async with anyio.create_task_group() as group:
         group.start_soon(reply.write, b"beat")
