@@ -100,7 +100,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: Lists every problem.
         """
-        reading = Reading(Environment(os.environ if environ is None else environ), Path.cwd(), strays=_STRAYS)
+        environ = Environment(os.environ if environ is None else environ)
+        reading = Reading(environ, Path.cwd(), strays=_STRAYS)
         table = read_table(ConfigTable, mapping, reading)
         return cls._settle(table, reading, "mapping", has_authorize)
 

@@ -5,13 +5,15 @@ empty variable is an absent one.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..profiles import PRESETS
 from .reading import nearest
 from .settling import Advice
 
+OURS: Final = "DS2API_"
+"""How our own variables begin."""
 CONFIG_FILE: Final = "ds2api.toml"
 CONFIG_VARIABLE: Final = "DS2API_CONFIG"
 CALLER_VARIABLE: Final = "DS2API_CALLER_KEY"
@@ -69,12 +71,13 @@ def mapping_of(environ: Mapping[str, str]) -> tuple[dict[str, object], dict[str,
 def strangers(environ: Mapping[str, str]) -> list[str]:
     """Return warnings about variables that begin as ours do and that nobody reads."""
     known = [*SETTINGS, CONFIG_VARIABLE, CALLER_VARIABLE, SECRET_VARIABLE]
-    unread = [name for name in environ if name.startswith("DS2API_") and _base_name(name) not in known]
-    return [
-        f"environment variable {name} is not read"
-        + (f"; did you mean {close}?" if (close := nearest(name, known)) else "")
-        for name in sorted(unread)
-    ]
+    unread = [name for name in environ if name.startswith(OURS) and _base_name(name) not in known]
+    return [f"environment variable {name} is not read{_meant(name, known)}" for name in sorted(unread)]
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    close = nearest(name.removeprefix(OURS), [other.removeprefix(OURS) for other in known])
+    return f"; did you mean {OURS}{close[1:-1]}?" if close else ""
 
 
 def _setting(environ: Mapping[str, str], name: str, key: str, places: dict[str, str]) -> object:

@@ -110,11 +110,15 @@ class Reading:
 
     def conflict(self, at: str, what: str, mend: str) -> None:
         """Note that the value at ``at``, sound by itself, does not go together with others."""
-        self.problems.append(problem_line(self._places.get(at, at), what, mend))
+        self.problems.append(problem_line(self.shown(at), what, mend))
+
+    def shown(self, at: str) -> str:
+        """Return what people call a place."""
+        return self._places.get(at, at)
 
     def is_sound(self, at: str) -> bool:
-        """Tell whether the value at ``at`` and everything inside it can be used."""
-        return not any(bad == at or bad.startswith((f"{at}.", f"{at}[")) for bad in self._bad)
+        """Tell whether the value at ``at``, with everything around and inside it, can be used."""
+        return not any(at == bad or _is_inside(bad, at) or _is_inside(at, bad) for bad in self._bad)
 
     def sound(self, at: str, values: Sequence[T]) -> Iterator[tuple[str, T]]:
         """Yield the place and the value of those in an array that can be used."""
@@ -125,7 +129,7 @@ class Reading:
 
     def unknown_key(self, at: str, key: object, known: Sequence[str]) -> None:
         """Note that a table has a key that nobody reads."""
-        name = key if isinstance(key, str) and _BARE_KEY.fullmatch(key) and scrub(key) == key else "?"
+        name = _public(key)
         mend = self._strays.get(name)
         if mend is None:
             close = nearest(name, known)
@@ -167,6 +171,15 @@ def read_fields(
             reading.unknown_key(at, name, [*besides, *fields])
     said = [name for name in fields if raw.get(name) is not None]
     return {name: _read(fields[name], raw[name], join(at, name), reading) for name in said}
+
+
+def _public(key: object) -> str:
+    """Return the name of a key that is not known here, unless it may be something that should not be shown."""
+    return key if isinstance(key, str) and _BARE_KEY.fullmatch(key) and scrub(key) == key else "?"
+
+
+def _is_inside(at: str, outer: str) -> bool:
+    return at.startswith((f"{outer}.", f"{outer}["))
 
 
 def problem_line(at: str, what: str, mend: str) -> str:
@@ -281,7 +294,7 @@ def _read_dict(kind: inspect.DictType, raw: object, at: str, reading: Reading) -
     if not isinstance(raw, Mapping):
         _wrong_kind(kind, raw, at, reading)
         return {}
-    return {str(key): _read(kind.value_type, value, join(at, str(key)), reading) for key, value in raw.items()}
+    return {str(key): _read(kind.value_type, value, join(at, _public(key)), reading) for key, value in raw.items()}
 
 
 def _read_word(kind: inspect.LiteralType, raw: object, at: str, reading: Reading) -> object:

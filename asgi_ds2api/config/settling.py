@@ -118,7 +118,7 @@ def _check_unique(reading: Reading, values: Iterable[tuple[str, Hashable]], what
     first: dict[Hashable, str] = {}
     for place, value in values:
         if value in first:
-            reading.conflict(place, f"is the same {what} as {first[value]}", "each may be there once")
+            reading.conflict(place, f"is the same {what} as {reading.shown(first[value])}", "each may be there once")
         first.setdefault(value, place)
 
 

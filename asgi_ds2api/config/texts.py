@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from ..profiles import DEFAULT_PROFILE, PRESETS, PROFILES
+from ..profiles import PRESETS, PROFILES
 from .reading import Flaw, nearest, text_of
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -25,6 +25,7 @@ _URL_PATH: Final = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*")
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?\.?")
 _OPERATIONS: Final = ("/chat/completions", "/completions", "/messages", "/responses", "/embeddings", "/models")
 _WILDCARDS: Final = frozenset("*?[")
+_CREDENTIALS: Final = frozenset({"key", "api_key", "apikey", "token", "access_token", "secret", "password", "sig"})
 _OWN_HEADERS: Final = frozenset(
     {"accept", "accept-encoding", "connection", "content-length", "content-type", "cookie", "host", "transfer-encoding"}
 )
@@ -80,11 +81,6 @@ def target(raw: object) -> str:
     if model != "*" and _WILDCARDS & set(model):
         raise Flaw("holds a wildcard in the name of a model", 'write the whole name, or "upstream/*"')
     return text
-
-
-def is_glob(pattern: str) -> bool:
-    """Tell whether a text stands for more than itself."""
-    return bool(_WILDCARDS & set(pattern))
 
 
 def _model_text(text: str) -> str:
@@ -193,6 +189,10 @@ def dialect_flaw(key: str, value: object) -> Flaw | None:
             return Flaw("could not stand in a header", "write printable ASCII characters")
         case "path", str(text) if not _is_operation_path(text):
             return Flaw("is no path", 'write it as "/openai/deployments/{model}/chat/completions"')
+        case "query", dict(query) if _CREDENTIALS & {str(parameter).lower().replace("-", "_") for parameter in query}:
+            return Flaw(
+                "would put a key into a URL, which every log on its way keeps", "write it into keys or accounts"
+            )
         case "vendor", str(text) if not re.match(NAME, text):
             return Flaw("is no name", "write ASCII letters, digits, dots, dashes or underscores")
         case _:
@@ -202,8 +202,3 @@ def dialect_flaw(key: str, value: object) -> Flaw | None:
 def _is_operation_path(text: str) -> bool:
     plain = text.replace("{model}", "model")
     return bool(plain) and bool(_URL_PATH.fullmatch(plain)) and not {".", ".."} & set(plain.split("/"))
-
-
-def default_profile(protocol: str) -> str:
-    """Return the dialect of an upstream that names none."""
-    return DEFAULT_PROFILE[protocol]

@@ -52,6 +52,17 @@ async def test_account_key_comes_from_a_variable_a_file_a_secret_or_a_function(t
     assert await key_of(awaited) == "sk-awaited"
 
 
+def test_source_of_a_key_shows_where_it_is_and_not_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(CANARY)
+    made = load_upstream(keys=["env:UPSTREAM_B", f"file:{tmp_path}/key", Secret("sk-given"), lambda: CANARY])
+    assert [repr(account.key) for account in made.accounts] == [
+        "FixedKey(UPSTREAM_B)",
+        f"FileKey({tmp_path}/key)",
+        "FixedKey(***)",
+        "ProvidedKey()",
+    ]
+
+
 @pytest.mark.anyio
 async def test_B52_value_of_a_variable_is_taken_as_it_is() -> None:
     assert await key_of("env:X", {**ENVIRON, "X": "${HOME}{api_key}%(key)s"}) == "${HOME}{api_key}%(key)s"
@@ -123,6 +134,16 @@ def test_F96_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     found = upstream_problems(keys=[f"file:{tmp_path / name}" for name in cases])
     told = [f"the file {tmp_path / name} {what}" for name, what in cases.items()]
     assert found == [f"upstreams[0].keys[{index}]: {line}" for index, line in enumerate(told)]
+
+
+def test_F96_file_without_permission_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "no")
+
+    (tmp_path / "key").write_text("sk-a")
+    monkeypatch.setattr(Path, "open", refuse)
+    (line,) = upstream_problems(keys=[f"file:{tmp_path}/key"])
+    assert line.startswith(f"upstreams[0].keys[0]: the file {tmp_path}/key cannot be read (PermissionError);")
 
 
 @pytest.mark.anyio

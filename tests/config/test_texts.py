@@ -54,7 +54,7 @@ def test_B31_ids_are_compared_byte_by_byte() -> None:
 
 
 @pytest.mark.parametrize(
-    "glob", ["*", "claude-*", "gpt-?", "o[134]*", "[!a]*", "[]]", "a/b:free", "x" * 512, "my model"]
+    "glob", ["*", "claude-*", "gpt-?", "o[134]*", "[!a]*", "[]]", "[!]]", "[a]b[c]", "a/b:free", "x" * 512, "my model"]
 )
 def test_glob_of_models_is_taken_as_it_is(glob: str) -> None:
     assert texts.model_glob(glob) == glob
@@ -153,7 +153,7 @@ def test_base_url_has_one_spelling(url: str, settled: str) -> None:
         ("http://host:65536/v1", "is no URL"),
         ("http://host:x/v1", "is no URL"),
         ("http://[::1/v1", "is no URL"),
-        ("http://[12]/v1", "is no URL"),
+        ("http://[v1.a:b]/v1", "is a URL without a usable host"),
         ("http://h\xf6st/v1", "is no URL"),
         ("http://good\\@evil/v1", "is no URL"),
         ("http://host/v1 ", "is no URL"),
@@ -234,6 +234,7 @@ def test_F96_web_origin_is_exact(origin: str) -> None:
         ({"done": "never"}, "done: is none of the words that may stand here"),
         ({"query": {"api-version": 3}}, "query.api-version: is an integer"),
         ({"query": "a=b"}, "query: is a string"),
+        ({"query": {"a b": 3}}, "query.?: is an integer"),
         ({"drop": "top_k"}, "drop: is a string"),
         ({"models": [["claude-*"]]}, "models[0]: has the wrong length"),
         ({"models": [["claude-*", {"prefill": 1}]]}, "models[0][1].prefill: is an integer"),
@@ -244,6 +245,12 @@ def test_F96_web_origin_is_exact(origin: str) -> None:
 def test_F96_field_of_a_dialect_is_checked(fields: dict[str, Any], line: str) -> None:
     (found,) = upstream_problems(profile=fields)
     assert found.partition(";")[0] == f"upstreams[0].profile.{line}"
+
+
+@pytest.mark.parametrize("parameter", ["key", "KEY", "api-key", "api_key", "access_token"])
+def test_B72_key_in_a_query_is_refused(parameter: str) -> None:
+    (line,) = upstream_problems(profile={"query": {parameter: "value", "api-version": "1"}})
+    assert line.startswith("upstreams[0].profile.query: would put a key into a URL")
 
 
 KNOWN = ", ".join(PROFILES)
