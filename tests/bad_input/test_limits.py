@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from asgi_ds2api.codec import DEFAULT_LIMITS, RequestLimits
-from tests.faults.bench import WAYS, Bench, Way
+from tests.faults.bench import Bench, Way, both_faces
 from tests.support.gateways import make_gateway, upstream
 from tests.support.scripted_client import answering
 
+from .bodies import every_translation
 from .refusals import assert_refused
 
 pytestmark = pytest.mark.anyio
 
-TRANSLATED = [pytest.param(WAYS[name], id=name) for name in ("chat>claude", "claude>chat", "chat>chat.translated")]
 Fill = Callable[[str, int], dict[str, Any]]
 
 
@@ -114,7 +114,7 @@ async def ask(bench: Bench, fields: dict[str, Any]) -> Any:
 
 
 @every_bound
-@pytest.mark.parametrize("way", TRANSLATED)
+@every_translation
 async def test_request_within_a_limit_is_served(way: Way, bound: Bound) -> None:
     answers = [answering(way.upstream.whole())] * 2
     async with Bench(way, *answers, limits={bound.key: bound.limit}) as bench:
@@ -124,7 +124,7 @@ async def test_request_within_a_limit_is_served(way: Way, bound: Bound) -> None:
 
 
 @every_bound
-@pytest.mark.parametrize("way", TRANSLATED)
+@every_translation
 async def test_request_over_a_limit_is_refused(way: Way, bound: Bound) -> None:
     async with Bench(way, limits={bound.key: bound.limit}) as bench:
         answer = await ask(bench, bound.fill(way.face.name, bound.limit + 1))
@@ -134,7 +134,7 @@ async def test_request_over_a_limit_is_refused(way: Way, bound: Bound) -> None:
 
 
 @every_bound
-@pytest.mark.parametrize("way", [pytest.param(WAYS[name], id=name) for name in ("chat>chat", "claude>claude")])
+@both_faces
 async def test_limits_of_what_is_decoded_do_not_bind_a_relay(way: Way, bound: Bound) -> None:
     async with Bench(way, answering(way.upstream.whole()), limits={bound.key: bound.limit}) as bench:
         answer = await ask(bench, bound.fill(way.face.name, bound.limit + 1))
