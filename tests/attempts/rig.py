@@ -1,0 +1,306 @@
+"""The attempts of one request, with everything real but what is on both ends of them.
+
+The protocol that is spoken here has lines for events: ``role`` (says nothing yet), ``say TEXT``, ``no STATUS`` (an
+error), ``end``. What the caller gets is what the upstream sent, line by line; ``beat`` is a heartbeat, and ``broke
+CODE`` how an answer that had begun ends. An upstream's error is its status.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Literal, cast
+
+import anyio
+import msgspec
+
+from asgi_ds2api.attempts import Attempts, Means, Timing, UpstreamSide
+from asgi_ds2api.canonical import Notices
+from asgi_ds2api.codec import AnswerFacts, Codec, Envelope, HTTPCall
+from asgi_ds2api.diagnosis import Told, classify
+from asgi_ds2api.errors import GatewayError, Interrupted, Refused, UpstreamError
+from asgi_ds2api.pool.model import Account, AccountStatus, Origin, Target
+from asgi_ds2api.pool.pool import Pool
+from asgi_ds2api.profiles import Profile
+from asgi_ds2api.reply import Reply
+from asgi_ds2api.secret import KeySource
+from asgi_ds2api.state.memory import MemoryStore
+from asgi_ds2api.transcode import Side
+from asgi_ds2api.upstream.contract import Limits
+from tests.support.scripted_client import Answering, Piece, Script, ScriptedUpstream
+from tests.support.server_send import ServerSend
+
+Mode = Literal["relay", "translate"]
+
+TIMING = Timing(
+    deadline_s=600,
+    stream_s=3_600,
+    commit_after_s=12,
+    heartbeat_s=15,
+    send_s=60,
+    queue_s=2,
+    max_attempts=3,
+    max_event_bytes=100_000,
+)
+ROLE, END, BEAT = b"role\n", b"end\n", b"beat\n"
+
+
+def say(text: str) -> bytes:
+    """Return an event that says something."""
+    return f"say {text}\n".encode()
+
+
+def no(status: int) -> bytes:
+    """Return an error, as an event or as a body."""
+    return f"no {status}\n".encode()
+
+
+def broke(code: str) -> bytes:
+    """Return the last words of an answer that had begun."""
+    return f"broke {code}\n".encode()
+
+
+def refusing(status: int, *body: Piece, before: Sequence[Any] = (), **headers: str) -> Answering:
+    """Return an answer with an error status; ``retry_after`` and the like are headers."""
+    pairs = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    return Answering(status, pairs, body, before)
+
+
+class LineEncoder:
+    """Speaks to the caller."""
+
+    def heartbeat(self) -> bytes:
+        return BEAT
+
+    def error(self, error: GatewayError) -> bytes:
+        return broke(error.code)
+
+
+class LineCodec:
+    """The protocol, as far as attempts ask a codec."""
+
+    NAME = "openai_chat"
+    STREAM_CONTENT_TYPE = b"text/event-stream"
+
+    def StreamEncoder(self, envelope: Envelope, notices: Notices) -> LineEncoder:
+        return LineEncoder()
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        error = classify(status, Told(message=body[:100].decode("latin-1")))
+        error.body = body
+        return error
+
+
+class LineTranscoder:
+    """One attempt's way there and back.
+
+    Args:
+        side: Whom it is for.
+        mode: As it calls itself.
+        repairs: How often it knows what an upstream objects to.
+        refuses: What it raises in place of a request.
+    """
+
+    def __init__(self, side: Side, mode: Mode, repairs: int, refuses: GatewayError | None) -> None:
+        self.mode: Mode = mode
+        self.notices = Notices()
+        self.facts = AnswerFacts(model=side.model)
+        self.is_meaningful = False
+        self.is_complete = False
+        self.failure: UpstreamError | None = None
+        self._repairs = repairs
+        self._refuses = refuses
+        self._tail = b""
+
+    def request(self) -> HTTPCall:
+        if self._refuses is not None:
+            raise self._refuses
+        return HTTPCall(method="POST", path="/talk", body=b"Hello")
+
+    def repair(self, error: Refused) -> HTTPCall | None:
+        self._repairs -= 1
+        return HTTPCall(method="POST", path="/talk", body=b"Hello again") if self._repairs >= 0 else None
+
+    def feed(self, data: bytes) -> bytes:
+        *lines, self._tail = (self._tail + data).split(b"\n")
+        return b"".join(self._pass(line) for line in lines)
+
+    def _pass(self, line: bytes) -> bytes:
+        if self.is_complete or self.failure is not None:
+            return b""
+        if line.startswith(b"no "):
+            self.failure = classify(int(line[3:]), Told())
+            return b""
+        self.is_meaningful = self.is_meaningful or line.startswith(b"say")
+        self.is_complete = line == b"end"
+        return line + b"\n"
+
+    def close(self) -> bytes:
+        if not self.is_complete:
+            self.failure = Interrupted("no end", code="incomplete_stream")
+        return b""
+
+    def error(self, error: GatewayError) -> bytes:
+        return broke(error.code)
+
+    def whole(self, body: bytes) -> bytes:
+        if body.startswith(b"no "):
+            raise classify(int(body[3:]), Told())
+        return body
+
+    def whole_as_stream(self, body: bytes) -> bytes:
+        return b"say " + self.whole(body) + b"\n" + END
+
+    def stream_as_whole(self, body: bytes) -> bytes:
+        out = self.feed(body)
+        if self.failure is None:
+            self.close()
+        if self.failure is not None:
+            raise self.failure
+        return out.replace(b"\n", b" ").strip()
+
+
+class Rig:
+    """One request, and what it may ask.
+
+    Args:
+        scripts: What the upstreams do, one for each call, whoever is called.
+        stream: The caller asked for a stream.
+        accounts: How many each upstream has; they are called ``0``, ``1``, ...
+        targets: In order of preference, by the names of their upstreams.
+        send: The server's.
+        mode: What the transcoders call themselves.
+        repairs: How often a transcoder knows what an upstream objects to.
+        refuses: What the transcoder of an upstream raises in place of a request, by its name.
+        key: Of every account.
+        limits: Of every call.
+        timing: Replaces single values of `TIMING`.
+    """
+
+    def __init__(
+        self,
+        *scripts: Script,
+        stream: bool = True,
+        accounts: int = 2,
+        targets: Sequence[str] = ("one",),
+        send: ServerSend | None = None,
+        mode: Mode = "relay",
+        repairs: int = 0,
+        refuses: Mapping[str, GatewayError] | None = None,
+        key: KeySource | None = None,
+        limits: Limits | None = None,
+        **timing: float,
+    ) -> None:
+        self.upstream = ScriptedUpstream(*scripts)
+        self.send = send or ServerSend()
+        self.reply = Reply(self.send)
+        self.began = anyio.current_time()
+        self.pool = Pool(
+            [
+                Account(upstream=name, label=str(n), origin=Origin("https", f"{name}.example", 443), key=key)
+                for name in dict.fromkeys(targets)
+                for n in range(accounts)
+            ],
+            store=MemoryStore(anyio.current_time),
+            now=anyio.current_time,
+            rng=lambda: 0.0,
+        )
+        self._stream = stream
+        self._targets = [Target(upstream=name, model="m") for name in targets]
+        self._transcoder = lambda upstream, side: LineTranscoder(
+            side, mode, repairs, (refuses or {}).get(upstream.name)
+        )
+        self._means = Means(
+            pool=self.pool,
+            upstreams={name: _side(name, limits or Limits()) for name in targets},
+            clients=self.upstream,
+            timing=msgspec.structs.replace(TIMING, **cast("dict[str, Any]", timing)),
+            wall_now=lambda: 0.0,
+            show_route=True,
+            show_account=True,
+        )
+        self.attempts = self.another()
+
+    def another(self) -> Attempts:
+        """Return the attempts of another request, on the same pool and with the same reply."""
+        return Attempts(
+            self._means,
+            plan=self.pool.plan(self._targets),
+            face=cast("Codec", LineCodec()),
+            envelope=Envelope(model="m", stream=self._stream),
+            transcoder=self._transcoder,
+            reply=self.reply,
+            base_headers=[(b"x-request-id", b"req_1")],
+        )
+
+    async def run(self) -> GatewayError | None:
+        """Run all there is to run, as an exchange does; return what failed."""
+        await self.alongside()
+        return self.attempts.failure
+
+    async def alongside(self, *others: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run all there is to run, and something beside it."""
+        problem: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.attempts.pulse)
+            for other in others:
+                group.start_soon(other)
+            try:
+                await self.attempts.run()
+            except Exception as exc:  # as it is, not in a group
+                problem = exc
+            group.cancel_scope.cancel()
+        if problem is not None:
+            raise problem
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep until so many seconds after the start."""
+        await anyio.sleep(self.began + seconds - anyio.current_time())
+
+    @property
+    def took_s(self) -> float:
+        """Seconds since the start."""
+        return anyio.current_time() - self.began
+
+    @property
+    def times(self) -> list[float]:
+        """When each message was sent, in seconds from the start."""
+        return [time - self.began for time in self.send.times]
+
+    @property
+    def log(self) -> list[str]:
+        """How each attempt ended: ``upstream/account code``."""
+        return [f"{attempt.upstream}/{attempt.account} {attempt.code}" for attempt in self.attempts.log]
+
+    @property
+    def failed(self) -> list[int]:
+        """What is held against each account."""
+        return [account.failed for account in self.accounts]
+
+    @property
+    def accounts(self) -> Sequence[AccountStatus]:
+        """What the pool thinks of the accounts."""
+        return self.pool.snapshot().accounts
+
+    def cool(self, account: str, seconds: float) -> None:
+        """Let an account (``upstream/label``) tell somebody else to wait so long."""
+        plan = self.pool.plan(self._targets, allowed=[account])
+        error = classify(429, Told())
+        error.retry_after_s = seconds
+        self.pool.release(self.pool.acquire(plan), error)
+
+    def check(self, *, is_cut: bool = False) -> None:
+        """Check what must hold however it went: leases, open answers, the rules of the response."""
+        snapshot = self.pool.snapshot()
+        assert (sum(account.in_flight for account in snapshot.accounts), snapshot.stray_releases) == (0, 0)
+        assert [call.closes for call in self.upstream.calls] == [int(call.was_opened) for call in self.upstream.calls]
+        assert self.send.violations == []
+        assert self.send.is_complete is (self.reply.is_started and not is_cut)
+
+
+def _side(name: str, limits: Limits) -> UpstreamSide:
+    return UpstreamSide(
+        name=name,
+        codec=cast("Codec", LineCodec()),
+        profile=Profile(),
+        base_url=f"https://{name}.example",
+        on_unsupported="notice",
+        limits=limits,
+    )
