@@ -1,7 +1,8 @@
-"""``python -m asgi_ds2api`` is the command ``asgi-ds2api``."""
+"""``python -m asgi_ds2api`` is ``asgi-ds2api``."""
 
 import sys
 
 from .cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
