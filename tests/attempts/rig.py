@@ -203,7 +203,7 @@ class Rig:
             rng=lambda: 0.0,
         )
         self._stream = stream
-        self._targets = [Target(upstream=name, model="m") for name in targets]
+        self.plan = self.pool.plan([Target(upstream=name, model="m") for name in targets])
         self._transcoder = lambda upstream, side: LineTranscoder(
             side, mode, repairs, (refuses or {}).get(upstream.name)
         )
@@ -222,7 +222,7 @@ class Rig:
         """Return the attempts of another request, on the same pool and with the same reply."""
         return Attempts(
             self._means,
-            plan=self.pool.plan(self._targets),
+            plan=self.plan,
             face=cast("Codec", LineCodec()),
             envelope=Envelope(model="m", stream=self._stream),
             transcoder=self._transcoder,
@@ -281,10 +281,10 @@ class Rig:
 
     def cool(self, account: str, seconds: float) -> None:
         """Let an account (``upstream/label``) tell somebody else to wait so long."""
-        plan = self.pool.plan(self._targets, allowed=[account])
+        target = Target(upstream=account.split("/")[0], model="m")
         error = classify(429, Told())
         error.retry_after_s = seconds
-        self.pool.release(self.pool.acquire(plan), error)
+        self.pool.release(self.pool.acquire(self.pool.plan([target], allowed=[account])), error)
 
     def check(self, *, is_cut: bool = False) -> None:
         """Check what must hold however it went: leases, open answers, the rules of the response."""
