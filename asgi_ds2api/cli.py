@@ -30,6 +30,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     problems: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    prefix: Sequence[str] = ()
     auth: str = ""
     upstreams: Sequence[dict[str, Any]] = ()
     models: Sequence[dict[str, Any]] = ()
@@ -103,6 +104,7 @@ def examine(path: str | None) -> Report:
         source=config.source,
         problems=problems,
         warnings=config.warnings(),
+        prefix=config.prefix,
         auth=config.auth,
         upstreams=[
             {
@@ -152,7 +154,8 @@ def _lines(report: Report) -> Iterator[str]:
     )
     yield from _table("models", ("name", "targets"), ((m["name"], _listed(m["targets"])) for m in report.models))
     yield from _table("callers", ("label", "models"), ((c["label"], _listed(c["models"])) for c in report.callers))
-    yield f"\nauth: {report.auth}"
+    yield f"\nprefix: {_listed(report.prefix)}"
+    yield f"auth: {report.auth}"
     for warning in report.warnings:
         yield f"warning: {warning}"
 

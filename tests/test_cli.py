@@ -88,6 +88,7 @@ callers
   label  models
   web    *
 
+prefix: /ai
 auth: callers
 warning: {HTTP_WARNING}
 """,
@@ -102,6 +103,7 @@ def test_table_without_rows_is_left_out(config: Path, capsys: pytest.CaptureFixt
     assert [line for line in out.splitlines() if line and line[0] != " "] == [
         "ds2api.toml: usable, 2 warning(s)",
         "upstreams",
+        "prefix: /ai",
         "auth: none",
         'warning: auth = "none": everybody who can reach this gateway may use it, at your expense',
         "warning: no secret is configured, so a random one is used: what clients carry for the gateway will open "
@@ -117,6 +119,7 @@ def test_F96_check_as_json_is_for_programs(config: Path, capsys: pytest.CaptureF
         "source": str(config),
         "problems": [],
         "warnings": [HTTP_WARNING],
+        "prefix": ["/ai"],
         "auth": "callers",
         "upstreams": [
             {

@@ -1,13 +1,18 @@
 """The documents that are made from the code are what the code says, and an editor can use them."""
 
+import inspect
 import json
+import re
 import tomllib
 from typing import Any
 
 import pytest
 
-from asgi_ds2api.config import Config
+from asgi_ds2api import gateway
+from asgi_ds2api.config import Config, Limits, Timeouts
+from asgi_ds2api.config.tables import ConfigTable, UpstreamTable
 from tests.support import documents
+from tests.support.json_schema import violations
 
 
 def test_documents_are_current() -> None:
@@ -41,3 +46,109 @@ def test_example_of_the_page_is_a_configuration(monkeypatch: pytest.MonkeyPatch,
 
 def test_schema_is_json() -> None:
     assert json.loads(documents.DOCUMENTS["docs/ds2api.schema.json"]())["title"] == "asgi_ds2api configuration"
+
+
+# --- what an editor would say -----------------------------------------------------------------------------------------
+
+EVERYTHING = """
+prefix = ["/ai", "/v2/ai"]
+auth = "callers"
+on_unsupported = "notice"
+secret = ["env:NEW", "file:/run/secrets/old"]
+strategy = "weighted"
+debug_headers = true
+route_headers = false
+cors_origins = ["https://app.example"]
+
+[[upstreams]]
+name = "claude"
+preset = "anthropic"
+keys = ["env:ANTHROPIC_API_KEY", "file:/run/secrets/anthropic-b"]
+models = ["claude-*"]
+on_unsupported = "reject"
+
+[[upstreams]]
+name = "local"
+protocol = "openai_chat"
+base_url = "http://127.0.0.1:8080/v1"
+profile = { base = "lenient", json_schema = false, query = { api-version = "1" }, drop = ["top_k"] }
+accounts = [ { label = "a", key = "env:LOCAL_A", weight = 2 }, { label = "b", key = "env:LOCAL_B" } ]
+max_connections = 100
+proxy = "http://proxy.example:3128"
+ca_file = "ca.pem"
+client_cert = "me.pem"
+transport = "httpx"
+
+[[models]]
+name = "smart"
+targets = ["claude/claude-opus-5", "local/*"]
+
+[[callers]]
+label = "web"
+key = "env:DS2API_CALLER_KEY"
+models = ["*"]
+"""
+
+
+def judged(text: str) -> list[str]:
+    """Return what the schema says of a file."""
+    return sorted(violations(tomllib.loads(text), documents.schema()))
+
+
+def test_schema_takes_a_file_that_says_everything() -> None:
+    assert judged(EVERYTHING) == []
+
+
+def test_file_that_says_everything_does() -> None:
+    table = tomllib.loads(EVERYTHING)
+    said: set[str] = {*table, *(key for row in table["upstreams"] for key in row), "limits", "timeouts"}
+    known = {*ConfigTable.__struct_fields__, *UpstreamTable.__struct_fields__}
+    assert said == known
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "violation"),
+    [
+        ('auth = "callers"', 'auth = "everybody"', "$.auth: enum"),
+        ('auth = "callers"', 'aut = "callers"', "$.aut: additionalProperties"),
+        ("debug_headers = true", 'debug_headers = "yes"', "$.debug_headers: type"),
+        ('prefix = ["/ai", "/v2/ai"]', 'prefix = "/ai/"', "$.prefix: anyOf"),
+        ('"env:NEW"', '"a secret"', "$.secret: anyOf"),
+        ('preset = "anthropic"', 'preset = "antropic"', "$.upstreams[0].preset: enum"),
+        ('"env:ANTHROPIC_API_KEY"', '"sk-key"', "$.upstreams[0].keys[0]: pattern"),
+        ('models = ["claude-*"]', "models = []", "$.upstreams[0].models: minItems"),
+        ('name = "local"', 'name = "lo cal"', "$.upstreams[1].name: pattern"),
+        ('name = "local"', "", "$.upstreams[1]: required"),
+        ('protocol = "openai_chat"', 'protocol = "openai"', "$.upstreams[1].protocol: enum"),
+        ('base = "lenient"', 'base = "lenint"', "$.upstreams[1].profile: anyOf"),
+        ("weight = 2", "weight = 0", "$.upstreams[1].accounts[0].weight: exclusiveMinimum"),
+        ("max_connections = 100", "max_connections = 1.5", "$.upstreams[1].max_connections: type"),
+        ("max_connections = 100", "max_connections = 0", "$.upstreams[1].max_connections: minimum"),
+        ("max_connections = 100", "max_connections = 100001", "$.upstreams[1].max_connections: maximum"),
+        ('"claude/claude-opus-5"', '"claude-opus-5"', "$.models[0].targets[0]: pattern"),
+        ('"env:DS2API_CALLER_KEY"', '"sha256:0f"', "$.callers[0].key: pattern"),
+    ],
+)
+def test_schema_refuses_what_the_gateway_refuses(good: str, bad: str, violation: str) -> None:
+    assert good in EVERYTHING
+    assert judged(EVERYTHING.replace(good, bad, 1)) == [violation]
+
+
+def test_examples_are_as_they_should_be() -> None:
+    whole = documents.schema()
+    for name, table in {"ConfigTable": whole, **whole["$defs"]}.items():
+        for key, shape in table["properties"].items():
+            for example in shape.get("examples", ()):
+                assert list(violations(example, shape, whole)) == [], f"{name}.{key}"
+
+
+# --- what the configuration says has an effect ------------------------------------------------------------------------
+
+BOUNDS = [("limits", name) for name in Limits.__struct_fields__] + [
+    ("timeouts", name) for name in Timeouts.__struct_fields__
+]
+
+
+@pytest.mark.parametrize(("table", "name"), BOUNDS, ids=[f"{table}.{name}" for table, name in BOUNDS])
+def test_every_bound_reaches_the_gateway(table: str, name: str) -> None:
+    assert re.search(rf"\b{table}\.{name}\b", inspect.getsource(gateway))

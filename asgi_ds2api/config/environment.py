@@ -28,7 +28,9 @@ SETTINGS: Final[Mapping[str, str]] = {
     "DS2API_ROUTE_HEADERS": "route_headers",
     "DS2API_CORS_ORIGINS": "cors_origins",
 }
-"""Variable -> key of the configuration; ``prefix`` and ``cors_origins`` are lists, with commas."""
+"""Variable -> key of the configuration."""
+LISTS: Final = frozenset({"prefix", "cors_origins"})
+"""Keys whose variable holds several values, with commas."""
 
 ADVICE: Final = Advice(
     upstream=f"set one of {', '.join(preset.env for preset in PRESETS.values())}, or write {CONFIG_FILE}",
@@ -43,7 +45,6 @@ ADVICE: Final = Advice(
 )
 
 _NUMBERED: Final = re.compile(r"(.+?)_([2-9]|[1-9][0-9]{1,3})")
-_LISTS: Final = frozenset({"prefix", "cors_origins"})
 _SWITCHES: Final = frozenset({"debug_headers", "route_headers"})
 
 
@@ -85,7 +86,7 @@ def _setting(environ: Mapping[str, str], name: str, key: str, places: dict[str, 
     if not text:
         return None
     places[key] = name
-    if key in _LISTS:
+    if key in LISTS:
         items = [item.strip() for item in text.split(",")]
         places.update({f"{key}[{index}]": name for index in range(len(items))})
         return items

@@ -216,7 +216,7 @@ class CallerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         CallerKey,
         Meta(
             description="Where the caller's key comes from, or its SHA-256. At least 16 characters, and not guessable.",
-            examples=["env:DS2API_CALLER_KEY", "sha256:<64 hexadecimal digits>"],
+            examples=["env:DS2API_CALLER_KEY", f"sha256:{'0f' * 32}"],
         ),
     ]
     models: Annotated[

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from asgi_ds2api.config.environment import CALLER_VARIABLE, LISTS, SECRET_VARIABLE, SETTINGS
 from asgi_ds2api.config.tables import ONE_OR_LIST, ConfigTable, ProfileChoice
 from asgi_ds2api.profiles import PRESETS, PROFILES, Profile
 
@@ -163,8 +164,14 @@ callers from `DS2API_CALLER_KEY`.
 specific pattern (the longest literal part) of `[[models]]` and `upstreams.models` together. Equal patterns of several
 upstreams are a failover list, in the order of the file.
 
-**Secrets** are never written into it: `env:NAME` and `file:PATH` say where they are. A key file is read again when it
-changes; one that becomes unreadable leaves the last good key in use.
+**Secrets** are never written into it: `env:NAME` and `file:PATH` say where they are; relative paths start from the
+file's own directory. An account's key file is looked at before every attempt and read again when it changed; one that
+becomes unreadable leaves the last good key in use, and the log says so. The keys of callers and the `secret` are read
+at start. In Python, a mapping may also hold a `Secret`, and as an account's key a function that returns one, or its
+text, at once or to be awaited: it is called before every attempt and caches by itself.
+
+**Warnings** are logged once at start and shown by `asgi-ds2api check`: `auth = "none"`, no `secret`, plain HTTP to
+another machine, settings without effect.
 """
 
 
@@ -175,6 +182,7 @@ def reference() -> str:
     parts = [INTRODUCTION]
     for name, title, place, text in SECTIONS:
         parts.append(f"\n## {title}\n\n{text}\n\n" + _rows(tables[name], place))
+    parts.append("\n## Without a file\n\n" + _variables())
     parts.append("\n## Presets\n\n" + _presets())
     parts.append("\n## Profiles\n\n" + _profiles())
     return "".join(parts)
@@ -184,12 +192,34 @@ def _rows(table: Json, place: str) -> str:
     lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
     required = table.get("required", [])
     for key, shape in table["properties"].items():
-        if _is_table(shape):
+        if _is_table(shape) and not place:
             continue
         default = "required" if key in required else _code(shape["default"]) if "default" in shape else ""
-        meaning = _descriptions(place)[key]
-        lines.append(f"| `{key}` | {_words(shape)} | {default} | {meaning} |")
+        meaning = f"{_descriptions(place)[key]} {_examples(shape)}".strip()
+        lines.append(f"| `{key}` | {_words(shape)}{_unit(key)} | {default} | {meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def _unit(key: str) -> str:
+    """Return the unit of a number, which its name tells."""
+    units = {"_bytes_s": "bytes a second", "_bytes": "bytes", "_s": "seconds"}
+    return next((f", {unit}" for end, unit in units.items() if key.endswith(end)), "")
+
+
+def _examples(shape: Json) -> str:
+    examples = [f"`{_toml(example)}`" for example in shape.get("examples", ())]
+    return f"For example {' or '.join(examples)}." if examples else ""
+
+
+def _toml(value: object) -> str:
+    """Return a value as it is written in a file, in one line."""
+    match value:
+        case list():
+            return f"[{', '.join(map(_toml, value))}]"
+        case dict():
+            return f"{{ {', '.join(f'{key} = {_toml(inner)}' for key, inner in value.items())} }}"
+        case _:
+            return json.dumps(value)
 
 
 def _is_table(shape: Json) -> bool:
@@ -256,6 +286,22 @@ def _number(value: float) -> str:
 
 def _code(value: object) -> str:
     return f"`{json.dumps(value)}`"
+
+
+def _variables() -> str:
+    """Return what the environment alone can say."""
+    lines = [
+        "Where there is no file, these variables are the configuration; `asgi-ds2api check` shows what they mean. A",
+        "number at the end (`_2`, `_3`, ...) adds a further key, caller or secret. An empty variable is an absent one.",
+        "",
+        "| variable | what it says |",
+        "|---|---|",
+        *(f"| `{preset.env}` | a key of the preset `{name}` |" for name, preset in PRESETS.items()),
+        f"| `{CALLER_VARIABLE}` | the key of a caller |",
+        f"| `{SECRET_VARIABLE}` | `secret` |",
+        *(f"| `{name}` | `{key}`{', with commas' if key in LISTS else ''} |" for name, key in SETTINGS.items()),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _presets() -> str:
