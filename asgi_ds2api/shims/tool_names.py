@@ -22,6 +22,7 @@ from ..canonical import (
     ToolCall,
     ToolResult,
 )
+from ..errors import MalformedRequest
 from ..profiles import Profile
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
@@ -47,10 +48,20 @@ class ToolNames:
         return any(not _fits(name, profile.tool_name_max) for name in _names(request))
 
     def request(self, request: Request, notices: Notices) -> Request:
-        """Rename tools, calls, results and the tool choice alike."""
+        """Rename tools, calls, results and the tool choice alike.
+
+        Raises:
+            MalformedRequest: A tool has the very name that another one would get.
+        """
         renamed = {name: self._fit(name) for name in dict.fromkeys(_names(request))}
         self._original = {new: old for old, new in renamed.items() if new != old}
         for tool in request.tools:
+            if tool.name in self._original:
+                raise MalformedRequest(
+                    "Two tool names would be the same for the upstream. Rename one.",
+                    code="tool_name_conflict",
+                    param=f"{tool.at}.name",
+                )
             if tool.name is not None and renamed.get(tool.name, tool.name) != tool.name:
                 notices.changed(f"{tool.at}.name", "the upstream takes shorter or plainer names", action="renamed")
         choice = request.tool_choice

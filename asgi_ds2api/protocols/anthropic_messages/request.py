@@ -68,6 +68,7 @@ _MESSAGE: Final = msgspec.json.Decoder(wire.Message)
 _FORMAT: Final = msgspec.json.Decoder(wire.Format)
 _ROLE: Final = msgspec.json.Decoder(str)
 _TEXT: Final = msgspec.json.Decoder(str | None)
+_IDENTIFIER: Final = msgspec.json.Decoder(wire.Identifier | None)
 _NONE: Final[Extras] = {}
 
 BILLING: Final = "x-anthropic-billing-header:"
@@ -266,7 +267,7 @@ def _decode_metadata(metadata: dict[str, Raw] | None, extras: Extras) -> str | N
         return None
     user = metadata.pop("user_id", None)
     extras.update({f"metadata.{name}": value for name, value in wire.carried(metadata).items()})
-    return None if user is None else decode_json(_TEXT, user, "metadata.user_id")
+    return None if user is None else decode_json(_IDENTIFIER, user, "metadata.user_id")
 
 
 def _decode_tier(head: wire.Request, extras: Extras) -> str | None:

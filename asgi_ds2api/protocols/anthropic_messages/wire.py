@@ -37,6 +37,9 @@ JsonField: TypeAlias = Raw | UnsetType
 """A field that is carried as it came."""
 Whole: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)] | Annotated[float, Meta(ge=0, le=2**53)]
 """A whole number; ``1.0`` is one, `whole` tells."""
+Real: TypeAlias = Annotated[float, Meta(ge=-1e6, le=1e6)]
+Identifier: TypeAlias = Annotated[str, Meta(max_length=1_024)]
+"""Whose request it is; Anthropic takes 256 characters."""
 
 
 class Strict(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -219,9 +222,9 @@ class Request(Strict):
     user_profile_id: JsonField = UNSET
     workspace_id: JsonField = UNSET
     # 2023-06-01
-    temperature: float | None = None
+    temperature: Real | None = None
     top_k: Whole | None = None
-    top_p: float | None = None
+    top_p: Real | None = None
     # beta
     billing_policy: JsonField = UNSET
     compaction: JsonField = UNSET

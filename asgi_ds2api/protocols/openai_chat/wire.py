@@ -25,6 +25,11 @@ JsonField: TypeAlias = Raw | UnsetType
 """A field that is carried as it came; `present` tells whether it is there."""
 Whole: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)] | Annotated[float, Meta(ge=0, le=2**53)]
 Real: TypeAlias = Annotated[float, Meta(ge=-1e6, le=1e6)]
+Identifier: TypeAlias = Annotated[str, Meta(max_length=1_024)]
+"""Who or what a request belongs to; OpenAI takes 64 characters, clients send up to some hundred."""
+Bias: TypeAlias = Annotated[dict[str, Real], Meta(max_length=1_024)]
+Metadata: TypeAlias = Annotated[dict[str, Annotated[str, Meta(max_length=512)]], Meta(max_length=64)]
+"""OpenAI takes 16 pairs of 512 characters."""
 Seed: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[float, Meta(ge=-(2**53), le=2**53)]
 
 
@@ -174,20 +179,20 @@ class Request(Strict):
     frequency_penalty: Real | None = None
     function_call: JsonField = UNSET
     functions: list[Function] | None = None
-    logit_bias: dict[str, Real] | None = None
+    logit_bias: Bias | None = None
     logprobs: bool | None = None
     max_completion_tokens: Whole | None = None
     max_tokens: Whole | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Metadata | None = None
     min_p: Real | None = None
     n: Whole | None = None
     parallel_tool_calls: bool | None = None
     presence_penalty: Real | None = None
-    prompt_cache_key: str | None = None
+    prompt_cache_key: Identifier | None = None
     prompt_cache_retention: str | None = None
     reasoning_effort: str | None = None
     response_format: JsonField = UNSET
-    safety_identifier: str | None = None
+    safety_identifier: Identifier | None = None
     seed: Seed | None = None
     service_tier: str | None = None
     stop: str | list[str] | None = None
@@ -200,7 +205,7 @@ class Request(Strict):
     top_k: Whole | None = None
     top_logprobs: Whole | None = None
     top_p: Real | None = None
-    user: str | None = None
+    user: Identifier | None = None
     verbosity: str | None = None
     extra_body: JsonField = UNSET
 
