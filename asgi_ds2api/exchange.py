@@ -7,6 +7,7 @@ upstream, whichever await that happens in.
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qsl
 
 import anyio
@@ -32,7 +33,7 @@ from .errors import (
 from .headers import read_headers, request_id_from
 from .inbound import ClientGone, InboundLimits, Receive, Scope, Send, judge_content_type, judge_head, read_body
 from .json_guard import check_document
-from .observe import Observatory, Record, Result
+from .observe import Observatory, Record, Result, stack_of
 from .reply import CLIENT_GONE_STATUS, Reply
 from .routing import Match, ModelTable, RouteTable, Target
 from .seal import Keyring
@@ -113,7 +114,7 @@ class Exchange:
         self._reply = Reply(send, is_head=scope["method"] == "HEAD")
         self._call = HTTPCall(method=scope["method"], path=path)
         self._request_id = engine.new_id()
-        self._face = engine.routes.face_of(self._call)
+        self._face = engine.routes.fallback
         self._started = anyio.current_time()
         self._operation = ""
         self._caller: Caller | None = None
@@ -122,32 +123,39 @@ class Exchange:
         self._decoded: Request | None = None
         self._is_gone = False
         self._cut_reason: GatewayError | None = None
+        self._failure: GatewayError | None = None
 
     async def run(self) -> None:
         """Answer the request. Raises nothing but the server's own cancellation."""
-        failure: GatewayError | None = None
         patience_s = self._engine.timing.send_s
-        self._engine.active.add(self)
         try:
-            await self._answer()
-            failure = None if self._attempts is None else self._attempts.failure
+            with self._last_resort():
+                self._engine.active.add(self)
+                await self._answer()
+        except anyio.get_cancelled_exc_class():
+            if not self._reply.is_ended:
+                self._failure = ShuttingDown("The server is shutting down. Try again.", retry_after_s=1)
+            patience_s = LAST_WORDS_S
+            raise
+        finally:
+            with self._last_resort(), anyio.move_on_after(patience_s, shield=True):
+                await self._end()
+            with self._last_resort():
+                self._engine.observatory.publish(self._record())
+            self._engine.active.discard(self)
+
+    @contextmanager
+    def _last_resort(self) -> Iterator[None]:
+        """Keep what went wrong for the end. Our own mistakes reach neither the caller nor the host's server."""
+        try:
+            yield
         except ClientGone:
             self._is_gone = True
         except GatewayError as error:
-            failure = error
-        except anyio.get_cancelled_exc_class():
-            failure = ShuttingDown("The server is shutting down. Try again.", retry_after_s=1)
-            patience_s = LAST_WORDS_S
-            raise
-        except Exception:
-            # The last resort: our own mistake must not reach the caller, nor take the host's server down.
-            _log.exception("request %s failed inside the gateway", self._request_id)
-            failure = InternalError("The gateway made a mistake. Its log has the request id.")
-        finally:
-            with anyio.move_on_after(patience_s, shield=True):
-                await self._end(failure)
-            self._engine.active.discard(self)
-            self._engine.observatory.publish(self._record(failure))
+            self._failure = error
+        except Exception as exc:
+            _log.error("request %s failed inside the gateway:\n%s", self._request_id, stack_of(exc))
+            self._failure = InternalError("The gateway made a mistake. Its log has the request id.")
 
     def cut(self, reason: GatewayError) -> None:
         """End the request now, because the gateway shuts down; one that is still being sent ends when it is read."""
@@ -158,6 +166,7 @@ class Exchange:
     # --- before the upstream ------------------------------------------------------------------------------------------
 
     async def _answer(self) -> None:
+        self._face = self._engine.routes.face_of(self._call)
         self._call = msgspec.structs.replace(self._call, headers=read_headers(self._scope["headers"]))
         self._request_id = request_id_from(self._call.headers.get("x-request-id")) or self._request_id
         self._face = self._engine.routes.face_of(self._call)
@@ -271,7 +280,7 @@ class Exchange:
         problem: Exception | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._listen, group.cancel_scope)
-            group.start_soon(self._pulse, attempts, group.cancel_scope)
+            group.start_soon(attempts.pulse)
             try:
                 await attempts.run()
             except Exception as exc:  # carried out of the group as it is: a group would wrap it
@@ -281,6 +290,8 @@ class Exchange:
             raise problem
         if self._is_gone:
             raise ClientGone
+        if attempts.failure is not None:
+            raise attempts.failure
 
     async def _listen(self, scope: anyio.CancelScope) -> None:
         """Wait for the caller to leave; never ask again after it did.
@@ -290,14 +301,6 @@ class Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         if not self._reply.is_ended:
-            self._is_gone = True
-            scope.cancel()
-
-    async def _pulse(self, attempts: Attempts, scope: anyio.CancelScope) -> None:
-        """Keep the answer alive; a heartbeat that cannot be sent is a caller who left."""
-        try:
-            await attempts.pulse()
-        except ClientGone:
             self._is_gone = True
             scope.cancel()
 
@@ -341,11 +344,11 @@ class Exchange:
             headers += answer_headers.route(None, len(self._attempts.log), with_account=False)
         await self._reply.whole(answer.status, headers, answer.body)
 
-    async def _end(self, failure: GatewayError | None) -> None:
+    async def _end(self) -> None:
         """Tell the caller what went wrong, in-band if its answer has begun; keep the contract with the server."""
         try:
-            if failure is not None and not self._is_gone and not self._reply.is_ended:
-                await self._tell(failure)
+            if self._failure is not None and not self._is_gone and not self._reply.is_ended:
+                await self._tell(self._failure)
         except ClientGone:
             self._is_gone = True
         await self._reply.ensure_ended()
@@ -356,7 +359,8 @@ class Exchange:
         else:
             await self._refuse(failure)
 
-    def _result(self, failure: GatewayError | None) -> Result:
+    def _result(self) -> Result:
+        failure = self._failure
         if self._is_gone:
             return "client_gone"
         if failure is None:
@@ -365,10 +369,10 @@ class Exchange:
             return "cut"
         return "interrupted" if self._attempts is not None and self._attempts.is_committed else "error"
 
-    def _record(self, failure: GatewayError | None) -> Record:
+    def _record(self) -> Record:
         attempts, envelope = self._attempts, self._envelope
-        result = self._result(failure)
-        code = result if failure is None else failure.code
+        result = self._result()
+        code = result if self._failure is None else self._failure.code
         facts = None if attempts is None else attempts.facts
         first_byte = None if attempts is None else attempts.committed_at
         return Record(

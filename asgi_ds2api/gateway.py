@@ -99,8 +99,10 @@ class Gateway:
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
         """Open and close with the host: pass as ``lifespan=`` or enter from the host's own.
 
-        Without it the gateway starts on the first request, and its connections end with the process.
+        Without it the gateway starts on the first request, and its connections end with the process. A host that was
+        stopped may be started again.
         """
+        self._engine.is_draining = False
         try:
             yield
         finally:
@@ -158,11 +160,10 @@ class Gateway:
         await Exchange(self._engine, scope, receive, send, path).run()
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
         async with self.lifespan():
-            pass
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -8,6 +8,7 @@ go through as it came) and ``asgi_ds2api.observe`` (observers that fail).
 """
 
 import logging
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -73,6 +74,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     first_byte_s: float | None = None
     """From the request's start to the first byte of the answer."""
     duration_s: float = 0.0
+
+
+def stack_of(error: BaseException, *, depth: int = 8) -> str:
+    """Return where an exception came from, for the log, without its words: they may quote what somebody sent.
+
+    Args:
+        error: What was caught.
+        depth: How many exceptions back it is followed to what led to it.
+    """
+    causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error.__cause__ or error.__context__,)
+    before = [f"{stack_of(cause, depth=depth - 1)}\nled to\n" for cause in causes if cause is not None and depth > 0]
+    return "".join([*before, *traceback.format_tb(error.__traceback__), type(error).__qualname__])
 
 
 class Observer(Protocol):

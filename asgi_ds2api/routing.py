@@ -37,6 +37,8 @@ class RouteTable:
 
     def __init__(self, codecs: Iterable[Codec]) -> None:
         self._codecs = tuple(codecs)
+        self.fallback = self._codecs[0]
+        """The face of a call of which nothing is known."""
         self._exact: dict[str, list[tuple[Codec, Route]]] = {}
         self._greedy: dict[str, list[tuple[Codec, Route]]] = {}
         for codec in self._codecs:
@@ -51,7 +53,7 @@ class RouteTable:
             own = (route for route in codec.ROUTES if route.operation == "generate")
             if any(call.path.startswith(route.path) for route in own):
                 return codec
-        return next((codec for codec in self._codecs if codec.claims(call)), self._codecs[0])
+        return next((codec for codec in self._codecs if codec.claims(call)), self.fallback)
 
     def match(self, call: HTTPCall, raw_path: bytes | None) -> Match:
         """Find the operation of a call.

@@ -242,7 +242,6 @@ class Pool:
 
     def _take(self, slot: _Slot, tier: Tier, now: float) -> Lease:
         self._turn += 1
-        slot.in_flight += 1
         slot.group.rotation.taken(slot.index, self._turn, by_rank=tier.only is None)
         gates = slot.gates(tier.model)
         epochs = [gate.state.epoch for gate in gates]
@@ -259,6 +258,7 @@ class Pool:
             probes=tuple(probes),
         )
         self._leases[lease] = slot
+        slot.in_flight += 1
         return lease
 
     def _nobody(self, plan: Plan, now: float) -> CapacityError:

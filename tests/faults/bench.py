@@ -49,6 +49,8 @@ WAYS: dict[str, Way] = {
     "claude>claude": _way("claude", "claude", "relay"),
     "claude>claude.translated": _way("claude", "claude", "translate"),
 }
+BEFORE_TEXT: Mapping[str, int] = {"chat": 1, "claude": 2}
+"""Frames of an upstream's stream that come before the first that says something."""
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
 both_faces = pytest.mark.parametrize("way", [WAYS["chat>chat"], WAYS["claude>claude"]], ids=["chat", "claude"])
 """For what does not depend on the upstream."""
@@ -121,15 +123,19 @@ class Bench:
         """How many attempts are held against an account."""
         return sum(account.failed for account in self.accounts)
 
+    def body(self, *, stream: bool, padding: bytes = b"") -> bytes:
+        """Return a small request, with ``padding`` behind it."""
+        asked = self.way.face.ask(f"{self.way.upstream.name}/test", stream=stream)
+        return json.dumps(asked).encode() + padding
+
     def exchange(
         self, *, stream: bool, app: Any = None, body: Any = ..., padding: bytes = b"", **more: Any
     ) -> Exchange:
-        """Begin a request; arguments are those of `Exchange`. ``padding`` stands behind the usual body."""
+        """Begin a request; ``body`` and the rest are arguments of `Exchange`."""
         self.asked += 1
         face = self.way.face
-        usual = json.dumps(face.ask(f"{self.way.upstream.name}/test", stream=stream)).encode() + padding
         headers = {"content-type": "application/json", **face.headers, **more.pop("headers", {})}
-        chosen = usual if body is ... else body
+        chosen = self.body(stream=stream, padding=padding) if body is ... else body
         return Exchange(app or self.gateway, "POST", face.path, headers=headers, body=chosen, **more)
 
     async def ask(self, *, stream: bool, **more: Any) -> Answer:

@@ -13,17 +13,12 @@ from tests.support.sdk_reading import sdk_error
 from tests.support.virtual_time import run_virtual
 from tests.support.waiting import Gate
 
-from .bench import WAYS, Bench, Way, assert_told, assert_told_in_band, both_faces, every_way
+from .bench import BEFORE_TEXT, WAYS, Bench, Way, assert_told, assert_told_in_band, both_faces, every_way
 
 pytestmark = pytest.mark.anyio
 
 SSE = {"content-type": "text/event-stream"}
 STORY = "".join(TEXT)
-
-
-def before_text(way: Way) -> int:
-    """Return how many frames come before the first that says something."""
-    return {"chat": 1, "claude": 2}[way.upstream.name]
 
 
 # --- F49, F50: an error as an event -----------------------------------------------------------------------------------
@@ -38,7 +33,7 @@ FIRST = [(429, "limited"), (500, "fault"), (503, "overloaded"), (401, "unauthori
 async def test_F49_error_before_anything_was_said_has_its_own_status(
     way: Way, status: int, what: str, is_behind_start: bool
 ) -> None:
-    start = way.upstream.text_stream()[: before_text(way)] if is_behind_start else []
+    start = way.upstream.text_stream()[: BEFORE_TEXT[way.upstream.name]] if is_behind_start else []
     async with Bench(way, *[streaming(*start, way.upstream.error_frame(status))] * 2) as bench:
         answer = await bench.ask(stream=True)
         assert_told(bench, answer, what, stream=True)
@@ -50,7 +45,7 @@ async def test_F49_error_before_anything_was_said_has_its_own_status(
 @run_virtual
 async def test_F49_another_account_tells_the_whole_story(way: Way, is_behind_start: bool) -> None:
     frames = way.upstream.text_stream()
-    start = frames[: before_text(way)] if is_behind_start else []
+    start = frames[: BEFORE_TEXT[way.upstream.name]] if is_behind_start else []
     async with Bench(way, streaming(*start, way.upstream.error_frame(429)), streaming(*frames)) as bench:
         answer = await bench.ask(stream=True)
         seen = bench.seen(answer, stream=True)
@@ -64,7 +59,7 @@ async def test_F49_another_account_tells_the_whole_story(way: Way, is_behind_sta
 @run_virtual
 async def test_F50_error_at_every_later_event_is_told_in_band(way: Way, status: int, what: str) -> None:
     frames = way.upstream.text_stream()
-    first = before_text(way) + 1
+    first = BEFORE_TEXT[way.upstream.name] + 1
     for count in range(first, first + len(TEXT)):
         async with Bench(way, streaming(*frames[:count], way.upstream.error_frame(status, "SECRET"))) as bench:
             answer = await bench.ask(stream=True)
@@ -82,7 +77,7 @@ async def test_F50_error_at_every_later_event_is_told_in_band(way: Way, status: 
 @every_way
 @run_virtual
 async def test_F51_loss_before_anything_was_said_has_a_status(way: Way) -> None:
-    frames = way.upstream.text_stream()[: before_text(way)]
+    frames = way.upstream.text_stream()[: BEFORE_TEXT[way.upstream.name]]
     for count in range(len(frames) + 1):
         async with Bench(way, streaming(*frames[:count], Interrupted("lost", code="connection_lost"))) as bench:
             answer = await bench.ask(stream=True)
@@ -106,7 +101,7 @@ async def test_F51_reset_behind_the_head(way: Way) -> None:
 @every_way
 async def test_F52_reset_behind_the_first_event(way: Way) -> None:
     frames, gate = way.upstream.text_stream(), Gate()
-    said = b"".join(frames[: before_text(way) + 1])
+    said = b"".join(frames[: BEFORE_TEXT[way.upstream.name] + 1])
     script: Script = [Expect(), Send(head(200, SSE) + chunk(said)), Hold(gate), Reset()]
     async with RawUpstream(script) as upstream, Bench(way, raw=upstream) as bench:
         async with bench.exchange(stream=True) as exchange:
@@ -184,7 +179,7 @@ async def test_F70_trailers_are_dropped(way: Way) -> None:
 @every_way
 @run_virtual
 async def test_F59_silence_in_a_stream_is_filled_and_then_told(way: Way) -> None:
-    frames = way.upstream.text_stream()[: before_text(way) + 1]
+    frames = way.upstream.text_stream()[: BEFORE_TEXT[way.upstream.name] + 1]
     async with Bench(way, streaming(*frames, NEVER), timeouts={"idle_s": 100, "heartbeat_s": 15}) as bench:
         answer = await bench.ask(stream=True)
         seen = assert_told_in_band(bench, answer, "timeout")
@@ -195,7 +190,7 @@ async def test_F59_silence_in_a_stream_is_filled_and_then_told(way: Way) -> None
 @every_way
 @run_virtual
 async def test_F59_silence_before_anything_was_said_is_not_asked_for_again(way: Way) -> None:
-    start = way.upstream.text_stream()[: before_text(way)]
+    start = way.upstream.text_stream()[: BEFORE_TEXT[way.upstream.name]]
     limits = {"idle_s": 10, "commit_after_s": 12}
     async with Bench(way, streaming(*start, NEVER), timeouts=limits) as bench:
         answer = await bench.ask(stream=True)
@@ -223,7 +218,7 @@ BOUND = 65_536
 @pytest.mark.parametrize("is_split", [False, True], ids=["one-read", "many-reads"])
 @run_virtual
 async def test_F62_endless_event_ends_the_stream(way: Way, is_split: bool) -> None:
-    frames = way.upstream.text_stream()[: before_text(way) + 1]
+    frames = way.upstream.text_stream()[: BEFORE_TEXT[way.upstream.name] + 1]
     endless = b"data: " + b"x" * (2 * BOUND)
     reads = [endless[at : at + 5_000] for at in range(0, len(endless), 5_000)] if is_split else [endless]
     for start, is_begun in ((frames, True), ([], False)):
@@ -331,7 +326,7 @@ BROKEN = {"cut": b'{"choices": [', "words": b"oops", "no-utf8": b'{"id": "\xff"}
 @run_virtual
 async def test_F65_broken_event_is_never_passed_over(way: Way, data: bytes) -> None:
     frames = way.upstream.text_stream()
-    count = before_text(way) + 1
+    count = BEFORE_TEXT[way.upstream.name] + 1
     async with Bench(way, streaming(*frames[:count], sse_event(data), *frames[count:])) as bench:
         answer = await bench.ask(stream=True)
         if way.mode == "relay":  # as it came: the client judges
@@ -371,7 +366,7 @@ NEW = {
 @run_virtual
 async def test_F66_unknown_events_and_fields_are_relayed_to_the_byte_or_ignored(way: Way) -> None:
     frames = way.upstream.text_stream()
-    count = before_text(way) + 1
+    count = BEFORE_TEXT[way.upstream.name] + 1
     mixed = [*frames[:count], *NEW[way.upstream.name], *frames[count:]]
     async with Bench(way, streaming(*mixed)) as bench:
         answer = await bench.ask(stream=True)
