@@ -32,6 +32,10 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a system message may stand in the middle of a conversation."""
     structured_outputs: bool = True
     max_output_tokens: int | None = None
+    cache_marks: bool = False
+    """Chat: ``prompt_cache_breakpoint`` is accepted."""
+    web_search: bool = False
+    """Chat: the model searches the web by itself (``web_search_options``)."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +66,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         Literal["keep", "system", "developer"],
         Meta(description="Chat: role that system and developer messages are sent with; `keep` sends each as it came."),
     ] = "keep"
-    reasoning_in: Annotated[Literal["effort", "none"], Meta(description="Chat: how reasoning effort is asked for.")] = (
-        "effort"
-    )
+    reasoning_in: Annotated[
+        Literal["effort", "thinking", "enable_thinking", "object", "none"],
+        Meta(
+            description="Chat: how reasoning is asked for: by `reasoning_effort`, by `thinking` (DeepSeek), by "
+            "`enable_thinking` (Qwen), by a `reasoning` object (OpenRouter), or not at all."
+        ),
+    ] = "effort"
+    reasoning_field: Annotated[
+        Literal["reasoning_content", "reasoning"], Meta(description="Chat: name of earlier reasoning that goes back.")
+    ] = "reasoning_content"
     reasoning_replay: Annotated[
         Literal["never", "content", "details"],
         Meta(description="Chat: whether earlier reasoning goes back, as `reasoning_content` or `reasoning_details`."),
@@ -72,6 +83,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_in_output_tokens: Annotated[
         bool, Meta(description="Chat: `completion_tokens` includes reasoning tokens.")
     ] = True
+    user_field: Annotated[
+        Literal["user", "safety_identifier"], Meta(description="Chat: name of the end user's id.")
+    ] = "user"
+    text_parts: Annotated[
+        bool, Meta(description="Chat: tool messages may hold several text parts; else they are joined.")
+    ] = True
+    top_k: Annotated[bool, Meta(description="Chat: `top_k` and `min_p` are accepted.")] = False
     stream_usage: Annotated[
         Literal["option", "always"],
         Meta(description="Chat: usage in streams must be asked for with `stream_options`, or always comes."),
@@ -148,8 +166,14 @@ CLAUDE_MODELS: tuple[tuple[str, ModelFacts], ...] = (
 )
 """First match counts, so the newer and narrower pattern stands above."""
 
+OPENAI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
+    ("*-search-*", ModelFacts(web_search=True)),
+    ("gpt-5.[6-9]*", ModelFacts(cache_marks=True)),
+    ("gpt-[6-9]*", ModelFacts(cache_marks=True)),
+)
+
 PROFILES: dict[str, Profile] = {
-    "openai": Profile(vendor="openai", exact=True),
+    "openai": Profile(vendor="openai", exact=True, user_field="safety_identifier", models=OPENAI_MODELS),
     "anthropic": Profile(
         vendor="anthropic",
         exact=True,
@@ -175,6 +199,8 @@ PROFILES: dict[str, Profile] = {
         max_tokens_field="max_tokens",
         system_role="system",
         reasoning_replay="content",
+        text_parts=False,
+        top_k=True,
         custom_tools=False,
     ),
 }

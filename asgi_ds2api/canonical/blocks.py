@@ -13,6 +13,8 @@ class CacheMark(Value, frozen=True, kw_only=True):
     ttl: str | None = None
     """As the source protocol writes it: ``5m``, ``1h``, ``30m``, ``12h``; None is that protocol's default."""
     extras: Extras = {}
+    at: str = ""
+    """Empty: under the name that is usual in the protocol."""
 
 
 class Text(Value, frozen=True, kw_only=True, tag="text", tag_field="block"):

@@ -1,20 +1,16 @@
 """OpenAI Chat Completions, as a client face and as an upstream. The module is the codec (`codec.Codec`)."""
 
-from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Raw
-
-from ...canonical import Notices, Opaque, Request
+from ...canonical import Notices, Request
 from ...codec import HTTPCall
-from ...errors import Refused
 from ...profiles import Profile
-from .encode import encode_request
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
 from .operations import decode_token_count, encode_model, encode_models, encode_token_count
-from .request import decode_request
-from .response import decode_response, encode_response, tap_response
+from .repair import repair
+from .request import decode_request, encode_request
+from .response import decode_response, encode_response, join_opaque, tap_response
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
 from .stream_tap import StreamTap
@@ -29,16 +25,6 @@ STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
 def encode_count_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall | None:
     """Return None: this protocol counts no tokens."""
     return None
-
-
-def repair(request: Request, error: Refused, notices: Notices) -> Request | None:
-    """Return None: what an upstream of this protocol objects to is the caller's to mend."""
-    return None
-
-
-def join_opaque(block: Opaque, deltas: Sequence[Raw]) -> Opaque:
-    """Return the block: nothing opaque comes in pieces here."""
-    return block
 
 
 __all__ = [

@@ -1,97 +1,110 @@
-"""What an upstream's answer is made of, in all the forms that look-alikes have for it: wire -> ours, piece by piece.
+"""Pieces of what an upstream sends, read tolerantly: what is of another type is not there.
 
-Whole answers and stream chunks hold the same pieces (a message, a delta), so both are read here. Everything is taken
-tolerantly; what has no canonical name is kept.
+Whole answers and chunks of a stream hold the same pieces, and so do the messages that callers send back. Nothing here
+raises; JSON that cannot be read at all was refused before.
 """
 
-from collections.abc import Mapping
-from typing import Final, Literal
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 from msgspec import Raw
 
-from ...canonical import Citation, Extras, Finish, FinishReason, Logprobs, Usage
+from ...canonical import (
+    Base64Source,
+    Citation,
+    Extras,
+    Logprobs,
+    Media,
+    Opaque,
+    Reasoning,
+    Text,
+    UrlSource,
+)
 from . import wire
+from .media import DATA_URL
 
 _ANY: Final = msgspec.json.Decoder()
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _LIST: Final = msgspec.json.Decoder(list[Raw])
-NULL: Final = b"null"
-MAX_COUNT: Final = 2**53
 
-FINISHES: Final[Mapping[str, FinishReason]] = {
-    "stop": "stop",
-    "eos": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop_sequence",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "context_window",
-    "tool_calls": "tool_calls",
-    "tool_call": "tool_calls",
-    "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
-FAILED_FINISHES: Final = frozenset({"error", "insufficient_system_resource"})
+MAX_COUNT: Final = 2**53
+"""Of tokens; what is more is no count."""
+
 REASONING_FIELDS: Final = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
 """In order of preference: those that are there together say the same."""
 
 
 def fields_of(raw: Raw | bytes | None) -> dict[str, Raw]:
     """Return the fields of an object that are not null; of anything else, none."""
-    if raw is None or bytes(raw)[:1] != b"{":
+    if raw is None or not bytes(raw).startswith(b"{"):
         return {}
-    return {name: value for name, value in _FIELDS.decode(raw).items() if bytes(value) != NULL}
+    return {name: value for name, value in _FIELDS.decode(raw).items() if bytes(value) != wire.NULL}
 
 
 def items_of(raw: Raw | None) -> list[Raw]:
     """Return the items of a list; of anything else, none."""
-    return _LIST.decode(raw) if raw is not None and bytes(raw)[:1] == b"[" else []
+    return _LIST.decode(raw) if raw is not None and bytes(raw).startswith(b"[") else []
 
 
 def text_of(raw: Raw | None) -> str | None:
     """Return a string; None: it is something else."""
-    if raw is None:
+    if raw is None or not bytes(raw).startswith(b'"'):
         return None
-    value = _ANY.decode(raw)
-    return value if isinstance(value, str) else None
+    text: str = _ANY.decode(raw)
+    return text
 
 
 def number_of(raw: Raw | None) -> int | None:
-    """Return a count of tokens within bounds; None: it is something else."""
-    if raw is None:
+    """Return a count, from 0 to `MAX_COUNT`; None: it is something else."""
+    if raw is None or bytes(raw)[:1] not in b"-0123456789":
         return None
-    value = _ANY.decode(raw)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    try:
+        return int(min(max(_ANY.decode(raw), 0), MAX_COUNT))
+    except msgspec.MsgspecError:  # beyond a float
         return None
-    return min(max(int(value), 0), MAX_COUNT)
+
+
+def rest_of(fields: Mapping[str, Raw], known: Iterable[str]) -> Extras:
+    """Return the fields that are not known; null says no more than absence."""
+    return {name: value for name, value in fields.items() if name not in known and bytes(value) != wire.NULL}
 
 
 def arguments_of(raw: Raw | None) -> str:
     """Return tool arguments as text; an object is written out, null is nothing."""
-    if raw is None or bytes(raw) == NULL:
+    if raw is None or bytes(raw) == wire.NULL:
         return ""
     text = text_of(raw)
-    return text if text is not None else bytes(raw).decode()
+    return bytes(raw).decode() if text is None else text
 
 
-def content_pieces(raw: Raw | None) -> list[tuple[Literal["text", "reasoning"], str]]:
-    """Return the pieces of a message's content: one text, or Mistral's list of text and thinking."""
-    if raw is None:
-        return []
+def content_pieces(raw: Raw | None, at: str) -> list[Text | Reasoning | Opaque]:
+    """Return the pieces of a message's content: one text, or a list as Mistral has it, of text, thinking and others.
+
+    Args:
+        raw: The content.
+        at: Path of it.
+    """
     text = text_of(raw)
     if text is not None:
-        return [("text", text)]
-    pieces: list[tuple[Literal["text", "reasoning"], str]] = []
-    for item in items_of(raw):
-        fields = fields_of(item)
-        kind = text_of(fields.get("type"))
-        if kind == "thinking":
-            pieces.append(("reasoning", "".join(text for _, text in content_pieces(fields.get("thinking")))))
-        elif (piece := text_of(fields.get("text"))) is not None:
-            pieces.append(("text", piece))
-    return pieces
+        return [Text(text=text, at=at)] if text else []
+    return [_piece(item, f"{at}[{position}]") for position, item in enumerate(items_of(raw))]
+
+
+def _piece(raw: Raw, at: str) -> Text | Reasoning | Opaque:
+    fields = fields_of(raw)
+    kind = text_of(fields.get("type"))
+    thinking = fields.get("thinking")
+    if kind == "thinking" and thinking is not None:
+        inner = content_pieces(thinking, f"{at}.thinking")
+        extras = rest_of(fields, ("type", "thinking"))
+        if any(not isinstance(block, Text) or block.extras for block in inner):
+            extras["thinking"] = thinking
+        return Reasoning(text="".join(b.text for b in inner if isinstance(b, Text)), extras=extras, at=at)
+    text = text_of(fields.get("text"))
+    if text is None:
+        return Opaque(protocol=wire.NAME, type=kind or "unknown", raw=raw, at=at)
+    return Text(text=text, extras=rest_of(fields, ("type", "text")), at=at)
 
 
 def reasoning_text(fields: Mapping[str, Raw]) -> str:
@@ -99,28 +112,20 @@ def reasoning_text(fields: Mapping[str, Raw]) -> str:
     return next((text for name in REASONING_FIELDS if (text := text_of(fields.get(name)))), "")
 
 
-def finish_of(raw: str | None, has_calls: bool, choice: int) -> Finish:
-    """Return why a choice ended; calls say more than the word does."""
-    reason: FinishReason = FINISHES.get(raw or "stop", "other")
-    if has_calls and reason in ("stop", "other"):
-        reason = "tool_calls"
-    return Finish(reason=reason, raw=raw or None, choice=choice)
-
-
 def logprobs_of(raw: Raw | None, choice: int) -> Logprobs | None:
     """Return log probabilities; None: there are none."""
     fields = fields_of(raw)
-    if not fields:
-        return None
     content = tuple(items_of(fields["content"])) if "content" in fields else None
     refusal = tuple(items_of(fields["refusal"])) if "refusal" in fields else None
+    if content is None and refusal is None:
+        return None
     return Logprobs(content=content, refusal=refusal, choice=choice)
 
 
-def citations_of(raw: Raw | None) -> list[Citation]:
+def citations_of(raw: Raw | None, at: str = "") -> list[Citation]:
     """Return the annotations of a message."""
     found: list[Citation] = []
-    for item in items_of(raw):
+    for position, item in enumerate(items_of(raw)):
         cited = fields_of(fields_of(item).get("url_citation"))
         found.append(
             Citation(
@@ -130,73 +135,22 @@ def citations_of(raw: Raw | None) -> list[Citation]:
                 title=text_of(cited.get("title")),
                 start=number_of(cited.get("start_index")),
                 end=number_of(cited.get("end_index")),
+                at=at and f"{at}[{position}]",
             )
         )
     return found
 
 
-_CACHED: Final = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
-"""Where DeepSeek, Mistral and Moonshot say what was read from the cache."""
-_USAGE: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details",
-                           "completion_tokens_details", "prompt_cache_miss_tokens", *_CACHED})  # fmt: skip
-
-
-def usage_of(raw: Raw | None, *, reasoning_in_output: bool = True) -> Usage | None:
-    """Return the figures of a usage object; None: it is none."""
-    fields = fields_of(raw)
-    if not fields:
-        return None
-    inputs, outputs = fields_of(fields.get("prompt_tokens_details")), fields_of(fields.get("completion_tokens_details"))
-    reasoning = number_of(outputs.get("reasoning_tokens"))
-    output = number_of(fields.get("completion_tokens"))
-    if output is not None and not reasoning_in_output:
-        output += reasoning or 0
-    cached = [inputs.get("cached_tokens"), *(fields.get(name) for name in _CACHED)]
-    extras: Extras = {name: value for name, value in fields.items() if name not in _USAGE}
-    extras |= {
-        f"prompt_tokens_details.{n}": v
-        for n, v in inputs.items()
-        if n not in ("cached_tokens", "cache_write_tokens", "audio_tokens")
-    }
-    extras |= {
-        f"completion_tokens_details.{n}": v for n, v in outputs.items() if n not in ("reasoning_tokens", "audio_tokens")
-    }
-    return Usage(
-        input_total=number_of(fields.get("prompt_tokens")),
-        cache_read=next((n for raw in cached if (n := number_of(raw)) is not None), None),
-        cache_write=number_of(inputs.get("cache_write_tokens")),
-        output_total=output,
-        reasoning=reasoning,
-        audio_input=number_of(inputs.get("audio_tokens")),
-        audio_output=number_of(outputs.get("audio_tokens")),
-        extras=extras,
-    )
-
-
-def usage_object(usage: Usage, *, is_own: bool) -> dict[str, object]:
-    """Write the figures: whole numbers always, never null."""
-    inputs: dict[str, object] = {"cached_tokens": usage.cache_read or 0}
-    if usage.cache_write is not None:
-        inputs["cache_write_tokens"] = usage.cache_write
-    outputs: dict[str, object] = {"reasoning_tokens": usage.reasoning or 0}
-    if usage.audio_input is not None:
-        inputs["audio_tokens"] = usage.audio_input
-    if usage.audio_output is not None:
-        outputs["audio_tokens"] = usage.audio_output
-    prompt, completion = usage.input_total or 0, usage.output_total or 0
-    out: dict[str, object] = {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": inputs,
-        "completion_tokens_details": outputs,
-    }
-    for name, value in usage.extras.items() if is_own else ():
-        place, dot, field = name.partition(".")
-        if not dot:
-            out[name] = value
-        elif place == "prompt_tokens_details":
-            inputs[field] = value
-        else:
-            outputs[field] = value
-    return out
+def images_of(raw: Raw | None, at: str = "") -> list[Media]:
+    """Return the images that OpenRouter and others put beside a message's text."""
+    images: list[Media] = []
+    for position, item in enumerate(items_of(raw)):
+        fields = fields_of(item)
+        url = text_of(fields_of(fields.get("image_url")).get("url"))
+        if url is None:
+            continue
+        match = DATA_URL.fullmatch(url)
+        source = UrlSource(url=url) if match is None else Base64Source(media_type=match["type"], data=match["data"])
+        extras = rest_of(fields, ("type", "image_url"))
+        images.append(Media(kind="image", source=source, extras=extras, at=at and f"{at}[{position}]"))
+    return images

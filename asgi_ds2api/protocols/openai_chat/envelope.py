@@ -12,7 +12,7 @@ from ...headers import forwarded_headers
 from ...json_guard import decode_json, decode_object, encode_object
 from ...profiles import Profile
 from . import wire
-from .encode import path_of
+from .request import path_of
 
 _FACES: Final = ("/v1/chat/completions", "/chat/completions", "/openai/v1/chat/completions")
 _LISTS: Final = ("/v1/models", "/models", "/openai/v1/models")
@@ -22,7 +22,11 @@ ROUTES: Final[Sequence[Route]] = (
     *(Route(method="GET", path=path, operation="list_models") for path in _LISTS),
     *(Route(method="GET", path=f"{path}/{{model}}", operation="get_model") for path in _LISTS),
 )
+
 SESSION_HEADERS: Final = ("x-session-affinity", "session_id", "session-id", "x-session-id")
+"""Where clients say which conversation a request belongs to: narrower than the user's id."""
+
+_DETAILS: Final = (b'"reasoning_details"', b'"thinking_blocks"')
 
 
 class _Options(msgspec.Struct):
@@ -30,50 +34,73 @@ class _Options(msgspec.Struct):
 
 
 class _Peek(msgspec.Struct):
+    """What routing, and the form of the answer, need of a request."""
+
     model: str
-    stream: bool | None = None
-    stream_options: _Options | None = None
+    functions: wire.JsonField = UNSET
+    include_reasoning: bool | None = None
     n: wire.Whole | None = None
-    user: str | None = None
     prompt_cache_key: str | None = None
     reasoning: wire.JsonField = UNSET
-    include_reasoning: bool | None = None
-    functions: wire.JsonField = UNSET
+    safety_identifier: str | None = None
+    stream: bool | None = None
+    stream_options: _Options | None = None
+    tools: wire.JsonField = UNSET
+    user: str | None = None
 
 
 _PEEK: Final = msgspec.json.Decoder(_Peek)
 
 
 def claims(call: HTTPCall) -> bool:
-    """Return False: a shared path is this protocol's where nobody claims it."""
+    """Return False: a path that several faces share is this one's where no other claims it."""
     return False
 
 
 def peek(call: HTTPCall, operation: Operation) -> Envelope:
-    """Read what routing needs, without building the message tree."""
+    """Read what routing needs, without building the message tree.
+
+    Raises:
+        MalformedRequest: Not JSON, or a field of the envelope is missing or of the wrong type.
+    """
     head = decode_json(_PEEK, call.body)
-    session = next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None)
+    header = next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None)
     return Envelope(
         operation=operation,
         model=head.model,
         stream=bool(head.stream) and operation == "generate",
-        session=session or head.prompt_cache_key or head.user,
+        session=head.prompt_cache_key or header or head.safety_identifier or head.user,
         choices=wire.whole(head.n, "n") or 1,
         include_usage=head.stream_options is not None and bool(head.stream_options.include_usage),
-        include_reasoning_details=wire.present(head.reasoning) is not None
-        or bool(head.include_reasoning)
-        or b'"reasoning_details"' in call.body,
-        legacy_functions=wire.present(head.functions) is not None,
+        include_reasoning_details=_wants_details(head, call.body),
+        legacy_functions=wire.present(head.functions) is not None and wire.present(head.tools) is None,
     )
 
 
 def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation) -> HTTPCall:
-    """Return the same request for another model; all other values stay byte for byte."""
+    """Return the same request for another model; all other values stay byte for byte.
+
+    Raises:
+        MalformedRequest: A field that would steer the gateway.
+    """
     fields = decode_object(call.body)
     if reserved := sorted(RESERVED_FIELDS & fields.keys()):
         raise MalformedRequest("This field is reserved. Leave it out.", code="reserved_field", param=reserved[0])
     fields["model"] = Raw(msgspec.json.encode(model))
-    headers = {**forwarded_headers(call.headers), "content-type": "application/json"}
     return HTTPCall(
-        method="POST", path=path_of(profile, model), body=encode_object(fields), headers=headers, query=profile.query
+        method="POST",
+        path=path_of(profile, model),
+        body=encode_object(fields),
+        headers=forwarded_headers(call.headers),
+        query=profile.query,
     )
+
+
+def _wants_details(head: _Peek, body: bytes) -> bool:
+    """Tell whether a caller can carry signatures: it asks for reasoning, or sends some back.
+
+    A text that quotes the name of the field counts too: no harm comes of details that nobody looks at.
+    """
+    if head.include_reasoning is not None:
+        return head.include_reasoning
+    return wire.present(head.reasoning) is not None or any(name in body for name in _DETAILS)

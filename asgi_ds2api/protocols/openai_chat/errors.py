@@ -1,8 +1,13 @@
 """What went wrong, both ways: an upstream's error -> ours, and ours in the words of OpenAI's SDK.
 
+An upstream may be a look-alike, and a proxy may stand before it: ``diagnosis`` reads what it says, in whatever form.
+
 Follows the vendor's error reference and the SDK's ``_exceptions.py`` (3.57, November 2026). Deliberate divergences,
-each so that a client does what helps: an upstream that refuses our key is a 502; overload is a 503, whatever the
-upstream had; a 422 of an upstream is a 400.
+each so that a client does what helps:
+
+1. An upstream that refuses our key is a 502: the caller's own key is fine.
+2. Overload is a 503, whatever status the upstream has for it.
+3. An upstream's 422 is a 400, as the vendor has it for the same cause.
 """
 
 from collections.abc import Mapping
@@ -27,37 +32,47 @@ from ...errors import (
     Timeout,
     Unauthorized,
     UnknownModel,
+    Unreachable,
     UpstreamError,
 )
 from ...headers import retry_headers
-from ...json_guard import encode_object
 from ...scrub import safe_body
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
 _STATUS_OF_WORD: Final[Mapping[str, int]] = {
-    "rate_limit_exceeded": 429,
-    "rate_limit_error": 429,
-    "requests": 429,
-    "tokens": 429,
-    "insufficient_quota": 429,
-    "invalid_request_error": 400,
-    "context_length_exceeded": 400,
-    "content_filter": 400,
     "BadRequestError": 400,
+    "content_filter": 400,
+    "context_length_exceeded": 400,
+    "exceed_context_size_error": 400,
+    "invalid_request_error": 400,
+    "tool_use_failed": 400,
     "authentication_error": 401,
     "invalid_api_key": 401,
     "model_not_found": 404,
-    "server_is_overloaded": 503,
-    "overloaded_error": 529,
-    "unavailable_error": 503,
-    "UNAVAILABLE": 503,
+    "NotFoundError": 404,
+    "insufficient_quota": 429,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "requests": 429,
+    "tokens": 429,
     "server_error": 500,
+    "UNAVAILABLE": 503,
+    "server_is_overloaded": 503,
+    "unavailable_error": 503,
+    "overloaded_error": 529,
 }
+"""The status that a word stands for, where there is none: inside a 200."""
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """Read an upstream's error answer, whatever its form."""
+    """Read an upstream's error answer, whatever its form.
+
+    Args:
+        status: 400 to 599.
+        headers: Names in lower case.
+        body: Perhaps only the beginning of it.
+    """
     told = read(body)
     error = classify(status, told)
     if isinstance(error, Unauthorized):
@@ -72,16 +87,16 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstre
     return error
 
 
-def decode_in_band(fields: Mapping[str, Raw]) -> UpstreamError | None:
-    """Read an error inside a 200; None: there is none."""
-    told = read(encode_object(dict(fields)))
+def decode_in_band(body: bytes) -> UpstreamError | None:
+    """Read an error inside a 200: a whole answer, or an event of a stream; None: it is none."""
+    told = read(body)
     if not told.kind and not told.message:
         return None
     return classify(_status_of(told), told)
 
 
 def _status_of(told: Told) -> int:
-    if told.code.isdigit() and 400 <= int(told.code) < 600:
+    if told.code.isdigit() and len(told.code) == 3 and 400 <= int(told.code) < 600:
         return int(told.code)
     return _STATUS_OF_WORD.get(told.code) or _STATUS_OF_WORD.get(told.kind) or 500
 
@@ -107,44 +122,45 @@ def _param(body: bytes) -> str | None:
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
 _OWN_CODES: Final[Mapping[str, str | None]] = {
-    "invalid_json": None,
-    "invalid_framing": None,
-    "missing_api_key": None,
-    "method_not_allowed": "method_not_supported",
-    "unsupported_media_type": "unsupported_content_type",
-    "model_not_allowed": "model_not_found",
     "internal_error": None,
+    "invalid_framing": None,
+    "invalid_json": None,
+    "method_not_allowed": "method_not_supported",
+    "missing_api_key": None,
+    "no_capacity": "server_is_overloaded",
     "pool_exhausted": "rate_limit_exceeded",
     "queue_timeout": "rate_limit_exceeded",
-    "no_capacity": "server_is_overloaded",
     "shutting_down": "server_is_overloaded",
+    "unsupported_media_type": "unsupported_content_type",
 }
-_KIND_CODES: Final = {
-    "context_too_long": "context_length_exceeded",
+"""Codes of ours -> the vendor's, where they differ."""
+_KIND_CODES: Final[Mapping[str, str]] = {
     "content_blocked": "content_policy_violation",
+    "context_too_long": "context_length_exceeded",
     "model_not_found": "model_not_found",
     "too_large": "request_too_large",
 }
 
 
-class _Relayed(msgspec.Struct):
+class _Body(msgspec.Struct):
     error: dict[str, Raw]
 
 
-_RELAYED: Final = msgspec.json.Decoder(_Relayed)
+_BODY: Final = msgspec.json.Decoder(_Body)
 
 
 def encode_error(error: GatewayError, request_id: str) -> ErrorAnswer:
-    """Write an error so that OpenAI's SDK raises its own class for it."""
+    """Write an error so that OpenAI's SDK raises its own class for it; the id is told by a header."""
     body = _relayed(error) or encode_error_body(error)
-    return ErrorAnswer(
-        status=_status(error), headers=((b"content-type", b"application/json"), *retry_headers(error)), body=body
-    )
+    headers = ((b"content-type", b"application/json"), *retry_headers(error))
+    return ErrorAnswer(status=_status(error), headers=headers, body=body)
 
 
 def encode_error_body(error: GatewayError) -> bytes:
     """Return the error as JSON: the body of an answer, or the payload of a stream's last event."""
-    told = {"message": _message(error), "type": _type(error), "param": error.param, "code": _code(error)}
+    is_too_long = isinstance(error, Refused) and error.kind == "context_too_long"
+    param = error.param or ("messages" if is_too_long else None)
+    told = {"message": _message(error), "type": _type(error), "param": param, "code": _code(error)}
     return msgspec.json.encode({"error": told})
 
 
@@ -156,9 +172,7 @@ def _type(error: GatewayError) -> str:
     match error:
         case QuotaExhausted():
             return "insufficient_quota"
-        case RateLimited():
-            return "requests"
-        case RequestError() | Refused():
+        case RequestError() | Refused() if error.status != 501:
             return "invalid_request_error"
         case _:
             return "requests" if error.status == 429 else "server_error"
@@ -174,8 +188,10 @@ def _code(error: GatewayError) -> str | None:
             return "upstream_timeout"
         case Interrupted():
             return "upstream_truncated"
-        case ServerFault() | Malformed():
+        case ServerFault() | Malformed() | Unreachable():
             return "upstream_error"
+        case RateLimited():
+            return "rate_limit_exceeded"
         case Refused():
             return _KIND_CODES.get(error.kind)
         case UnknownModel() | Forbidden():
@@ -198,6 +214,6 @@ def _relayed(error: GatewayError) -> bytes | None:
     if not isinstance(error, UpstreamError) or error.body is None:
         return None
     try:
-        return error.body if _RELAYED.decode(error.body).error else None
+        return error.body if _BODY.decode(error.body).error else None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

@@ -8,24 +8,28 @@ from ...canonical import Model, TokenCount
 from ...errors import Malformed
 
 
+def decode_token_count(body: bytes) -> TokenCount:
+    """Raise: no upstream of this protocol counts tokens.
+
+    Raises:
+        Malformed: Always.
+    """
+    raise Malformed("The upstream does not count tokens.")
+
+
+def encode_token_count(count: TokenCount) -> bytes:
+    """Write a token count, for which the vendor has no form: no route of this face leads here."""
+    return msgspec.json.encode({"object": "token_count", "input_tokens": count.input_tokens})
+
+
 def encode_models(models: Sequence[Model], query: Mapping[str, str]) -> bytes:
-    """Write the list of models; the vendor's has one page."""
+    """Write the list of models; the vendor's has one page, so ``query`` says nothing."""
     return msgspec.json.encode({"object": "list", "data": [_model(model) for model in models]})
 
 
 def encode_model(model: Model) -> bytes:
     """Write one model."""
     return msgspec.json.encode(_model(model))
-
-
-def decode_token_count(body: bytes) -> TokenCount:
-    """Raise: no upstream of this protocol counts tokens."""
-    raise Malformed("The upstream does not count tokens.")
-
-
-def encode_token_count(count: TokenCount) -> bytes:
-    """Write a token count, for a caller who asked on this protocol's face."""
-    return msgspec.json.encode({"object": "token_count", "input_tokens": count.input_tokens})
 
 
 def _model(model: Model) -> dict[str, object]:

@@ -1,461 +1,437 @@
-"""A caller's request: wire -> ours. The twin is ``encode``.
+"""A whole request, both ways.
 
-Normalised on the way, without loss of meaning: a single plain text part is text; ``functions`` and ``function_call``
-are tools; ``max_completion_tokens`` wins over ``max_tokens``, ``safety_identifier`` over ``user``; names that other
-clients mix in (``input_text``, ``input_image``, a bare image URL) are read as what they mean.
+A body of known shape is read in one pass. Only what is not (a field of next year, of a look-alike) is read again, piece
+by piece, so that everything unknown is kept and every mistake is named by its path.
+
+Encoded again for this protocol, a request is JSON-equal to what came, but for this (`normal` in the tests):
+
+* fields that are null, ``stream: false``, and lists and objects that are empty are left out;
+* a content that is one plain text part is written as a string, an empty one as ``""``; a refusal stands beside it;
+* ``functions`` and ``function_call`` are written as tools and tool calls, messages of role ``function`` as results;
+* ``input_text``, ``output_text`` and ``input_image`` are written as what they mean, URLs in objects, files as data
+  URLs;
+* ``stop`` is a list; ``tool_choice: "any"`` is ``required``; arguments that are empty are ``{}``;
+* the limit of the answer has the profile's name, and ``max_completion_tokens`` stands before ``max_tokens``;
+* the user's id has the vendor's name, and ``safety_identifier`` stands before ``user``;
+* system and developer messages have the profile's role;
+* of several spellings of reasoning one is left, and earlier reasoning goes back as the profile has it;
+* ``stream_options`` are the gateway's own; fields that steer gateways, and ``extra_body`` itself, are not sent.
 """
 
-import re
-from collections.abc import Sequence
-from typing import Final, Literal
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw
 
 from ...canonical import (
-    Base64Source,
-    Block,
     CacheControl,
-    CacheMark,
-    CustomTool,
     Extras,
-    FileSource,
-    FunctionTool,
-    Media,
     Message,
-    Opaque,
+    Notices,
     OutputFormat,
-    Reasoning,
-    ReasoningControl,
-    Refusal,
     Request,
     Sampling,
     State,
-    Text,
     Tool,
-    ToolCall,
-    ToolChoice,
-    ToolResult,
-    UrlSource,
     VendorTool,
 )
-from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
-from ...errors import MalformedRequest
-from ...json_guard import decode_json
+from ...codec import DEFAULT_LIMITS, RESERVED_FIELDS, HTTPCall, RequestLimits
+from ...errors import Unsupported
+from ...headers import forwarded_headers
+from ...json_guard import decode_json, decode_object, encode_object
+from ...profiles import ModelFacts, Profile
 from . import wire
+from .content import PartWriter
+from .messages import decode_messages, encode_messages, keep_latest_marks, read_messages
+from .pairing import pair_results
+from .reasoning import decode_control, encode_control, encode_own_control
+from .tools import check_schema, decode_choice, decode_tools, encode_choice, encode_tool, read_tools
+from .wire import JsonObject, Shape, put_extras
+
+# --- wire -> ours -----------------------------------------------------------------------------------------------------
 
 _REQUEST: Final = msgspec.json.Decoder(wire.Request)
-_MESSAGE: Final = msgspec.json.Decoder(wire.Message)
-_TOOL: Final = msgspec.json.Decoder(wire.Tool)
-_TOOL_CALL: Final = msgspec.json.Decoder(wire.ToolCall)
-_FORMAT: Final = msgspec.json.Decoder(wire.ResponseFormat)
-_STREAM_OPTIONS: Final = msgspec.json.Decoder(wire.StreamOptions)
-_PARTS: Final = {type_: msgspec.json.Decoder(type_) for type_ in set(wire.PART_TYPES.values())}
-_STRING: Final = msgspec.json.Decoder(str)
-_RAWS: Final = msgspec.json.Decoder(list[Raw])
-_VENDORS: Final = msgspec.json.Decoder(dict[str, dict[str, Raw]])
-_OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
+_FORMAT: Final = Shape(wire.ResponseFormat, json_schema=Shape(wire.JsonSchema))
+_OPTIONS: Final = Shape(wire.StreamOptions)
+_MODALITIES: Final = msgspec.json.Decoder(list[str])
 
 
 class _Kind(msgspec.Struct):
     type: str
 
 
-class _ToolKind(msgspec.Struct):
-    type: str = "function"
-    name: str | None = None
-
-
-class _Detail(msgspec.Struct):
-    type: str = ""
-    text: str | None = None
-    summary: str | None = None
-    signature: str | None = None
-    data: str | None = None
-
-
-class _Thinking(msgspec.Struct):
-    type: str = ""
-    thinking: str = ""
-    signature: str | None = None
-    data: str | None = None
-
-
-class _Named(msgspec.Struct):
-    name: str
-
-
-class _Allowed(msgspec.Struct):
-    tools: list["_Choice"]
-    mode: str = "auto"
-
-
-class _Choice(msgspec.Struct):
-    type: str = "function"
-    function: _Named | None = None
-    custom: _Named | None = None
-    allowed_tools: _Allowed | None = None
-    name: str | None = None
-
-
 _KIND: Final = msgspec.json.Decoder(_Kind)
-_TOOL_KIND: Final = msgspec.json.Decoder(_ToolKind)
-_DETAIL: Final = msgspec.json.Decoder(_Detail)
-_THINKING: Final = msgspec.json.Decoder(_Thinking)
-_CHOICE: Final = msgspec.json.Decoder(_Choice)
-_NAMED: Final = msgspec.json.Decoder(_Named)
-
-DATA_URL: Final = re.compile(
-    r"data:(?P<type>[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+)(?:;[A-Za-z0-9=._-]+)*;base64,(?P<data>.*)", re.S
-)
-_AUDIO_TYPES: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
+_FORMATS: Final = ("text", "json_object", "json_schema")
+_APART: Final = ("messages", "tools", "functions")
+"""What is read apart from the flat fields."""
 
 
 def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Request:
-    """Read a caller's request; see `codec.Codec.decode_request`."""
-    body, extras = wire.read(_REQUEST, call.body, "")
-    if not body.messages:
-        raise MalformedRequest("Send at least one message.", code="empty_array", param="messages")
-    _bound(len(body.messages), limits.max_messages, "messages")
-    messages = _messages(body.messages, limits)
-    if (options := wire.present(body.stream_options)) is not None:
-        unknown = wire.read(_STREAM_OPTIONS, options, "stream_options")[1]
-        extras = {**extras, **{f"stream_options.{name}": value for name, value in unknown.items()}}
-    vendor_fields = wire.present(body.extra_body)
-    tools = _tools(body, limits)
+    """Read a caller's request.
+
+    Args:
+        call: Its body was judged by `json_guard.check_document`.
+        limits: What is over one is refused.
+
+    Raises:
+        MalformedRequest: With ``param``, the path of what is wrong.
+    """
+    try:
+        head = _REQUEST.decode(call.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _read(decode_object(call.body), call, limits)
+    tools = decode_tools(head.tools or (), head.functions or (), limits)
+    return _request(head, decode_messages(head.messages, limits), tools, {}, call, limits)
+
+
+def _read(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -> Request:
+    """Return the request of a body of any shape."""
+    names = wire.Request.__struct_fields__
+    fields = {name: value for name, value in fields.items() if bytes(value) != wire.NULL}
+    unknown = {name: value for name, value in fields.items() if name not in names}
+    flat = {name: value for name, value in fields.items() if name in names and name not in _APART}
+    head = decode_json(_REQUEST, encode_object({**flat, "messages": Raw(b"[]")}))
+    if "messages" not in fields:
+        raise wire.missing("messages")
+    messages = read_messages(fields["messages"], limits)
+    tools = read_tools(fields.get("tools"), fields.get("functions"), limits)
+    return _request(head, messages, tools, unknown, call, limits)
+
+
+def _request(
+    head: wire.Request, messages: tuple[Message, ...], tools: tuple[Tool, ...], unknown: Extras, call: HTTPCall,
+    limits: RequestLimits,
+) -> Request:  # fmt: skip
+    """Return the canonical request of the flat fields and the parts."""
+    extras = {**wire.set_fields(head, *wire.EXTRAS), **unknown}
+    if head.safety_identifier is not None and head.user is not None:
+        extras["user"] = Raw(msgspec.json.encode(head.user))
+    if (options := wire.present(head.stream_options)) is not None:
+        more = _OPTIONS.read(options, "stream_options")[1]
+        extras |= {f"stream_options.{name}": value for name, value in more.items()}
+    stop = (head.stop,) if isinstance(head.stop, str) else tuple(head.stop or ())
+    wire.bound(len(stop), limits.max_stop, "stop")
+    max_tokens = wire.whole(head.max_tokens, "max_tokens")
+    limit = wire.whole(head.max_completion_tokens, "max_completion_tokens")
     return Request(
         source=wire.NAME,
-        model=body.model,
-        messages=tuple(messages),
+        model=head.model,
+        messages=messages,
         tools=tools,
-        tool_choice=_tool_choice(body, tools),
-        parallel_tool_calls=body.parallel_tool_calls,
-        max_output_tokens=_max_tokens(body),
-        sampling=_sampling(body),
-        stop=_stop(body.stop, limits),
-        choices=wire.whole(body.n, "n"),
-        output_format=_format(wire.present(body.response_format), limits),
-        verbosity=body.verbosity,
-        reasoning=_reasoning(body, extras),
-        cache=CacheControl(key=body.prompt_cache_key, retention=body.prompt_cache_retention),
-        user=body.safety_identifier or body.user,
-        metadata=body.metadata or {},
-        service_tier=body.service_tier,
-        state=State(store=body.store),
-        stream=bool(body.stream),
-        vendor_fields={} if vendor_fields is None else decode_json(_VENDORS, vendor_fields, "extra_body"),
+        tool_choice=decode_choice(wire.present(head.tool_choice), wire.present(head.function_call), tools),
+        parallel_tool_calls=head.parallel_tool_calls,
+        max_output_tokens=max_tokens if limit is None else limit,
+        sampling=_sampling(head),
+        stop=stop,
+        choices=wire.whole(head.n, "n"),
+        output_format=_decode_format(wire.present(head.response_format), extras, limits),
+        verbosity=head.verbosity,
+        reasoning=decode_control(head, extras),
+        cache=CacheControl(key=head.prompt_cache_key, retention=head.prompt_cache_retention),
+        user=head.user if head.safety_identifier is None else head.safety_identifier,
+        metadata=head.metadata or {},
+        service_tier=head.service_tier,
+        state=State(store=head.store),
+        stream=bool(head.stream),
+        vendor_headers=forwarded_headers(call.headers),
+        vendor_fields=head.extra_body or {},
         extras=extras,
+        required_extras=_required(extras),
     )
 
 
-def _bound(count: int, limit: int, param: str) -> None:
-    if count > limit:
-        raise MalformedRequest(f"At most {limit} are taken here.", code="array_above_max_length", param=param)
-
-
-def _bound_schema(schema: wire.JsonField, param: str, limits: RequestLimits) -> None:
-    if isinstance(schema, Raw) and len(bytes(schema)) > limits.max_schema_bytes:
-        raise MalformedRequest(f"A schema may have {limits.max_schema_bytes} bytes.", param=param)
-
-
-# --- messages ---------------------------------------------------------------------------------------------------------
-
-
-def _messages(raws: Sequence[Raw], limits: RequestLimits) -> list[Message]:
-    found: list[Message] = []
-    calls: dict[str, str] = {}
-    for index, raw in enumerate(raws):
-        at = f"messages[{index}]"
-        message, extras = wire.read(_MESSAGE, raw, at)
-        if message.role in ("tool", "function"):
-            found.append(_result(message, extras, at, calls, limits))
-            continue
-        blocks = _content(wire.present(message.content), f"{at}.content", limits)
-        content = (*_reasoning_blocks(message, at), *blocks)
-        if message.refusal:
-            content = (*content, Refusal(text=message.refusal, at=f"{at}.refusal"))
-        content = (*content, *_calls(message, at, calls))
-        role = message.role
-        assert role != "tool"
-        assert role != "function"
-        if wire.present(message.content) is None and not content and role != "assistant":
-            raise MalformedRequest("content is missing.", code="missing_required_parameter", param=f"{at}.content")
-        found.append(Message(role=role, content=content, name=message.name, extras=extras, at=at))
-    return found
-
-
-def _result(message: wire.Message, extras: Extras, at: str, calls: dict[str, str], limits: RequestLimits) -> Message:
-    call_id = message.tool_call_id
-    if message.role == "function":
-        call_id = calls.get(message.name or "", f"call_fn_{message.name}")
-    if call_id is None:
-        raise MalformedRequest(
-            "tool_call_id is missing.", code="missing_required_parameter", param=f"{at}.tool_call_id"
-        )
-    blocks = _content(wire.present(message.content), f"{at}.content", limits)
-    result = ToolResult(call_id=call_id, blocks=blocks, name=message.name, extras=extras, at=at)
-    return Message(role="tool", content=(result,), at=at)
-
-
-def _calls(message: wire.Message, at: str, names: dict[str, str]) -> list[ToolCall]:
-    calls: list[ToolCall] = []
-    for index, raw in enumerate(message.tool_calls or ()):
-        place = f"{at}.tool_calls[{index}]"
-        call, extras = wire.read(_TOOL_CALL, raw, place)
-        if call.custom is not None:
-            calls.append(ToolCall(id=call.id, name=call.custom.name, arguments=call.custom.input, kind="custom",
-                                  extras=extras, at=place))  # fmt: skip
-        elif call.function is not None:
-            arguments = call.function.arguments or ""
-            calls.append(ToolCall(id=call.id, name=call.function.name, arguments=arguments, extras=extras, at=place))
-        else:
-            raise MalformedRequest("function is missing.", code="missing_required_parameter", param=f"{place}.function")
-    if message.function_call is not None:
-        name = message.function_call.name
-        call_id = names[name] = f"call_fn_{name}_{at.removeprefix('messages[').rstrip(']')}"
-        arguments = message.function_call.arguments or ""
-        calls.append(ToolCall(id=call_id, name=name, arguments=arguments, at=f"{at}.function_call"))
-    return calls
-
-
-def _content(raw: Raw | None, at: str, limits: RequestLimits) -> tuple[Block, ...]:
-    if raw is None:
-        return ()
-    text = bytes(raw)
-    if text[:1] == b'"':
-        return (Text(text=decode_json(_STRING, text, at), at=at),)
-    parts = decode_json(_RAWS, text, at)
-    _bound(len(parts), limits.max_parts, at)
-    return tuple(_part(part, f"{at}[{index}]") for index, part in enumerate(parts))
-
-
-def _part(raw: Raw, at: str) -> Block:
-    kind = decode_json(_KIND, raw, at).type
-    type_ = wire.PART_TYPES.get(kind)
-    if type_ is None:
-        return Opaque(protocol=wire.NAME, type=kind, raw=raw, at=at)
-    part, extras = wire.read(_PARTS[type_], raw, at)
-    match part:
-        case wire.TextPart():
-            return Text(text=part.text, cache=_mark(part.prompt_cache_breakpoint), extras=extras, at=at)
-        case wire.ImagePart():
-            return _image(part, extras, at)
-        case wire.AudioPart():
-            media_type = _AUDIO_TYPES.get(part.input_audio.format, f"audio/{part.input_audio.format}")
-            source = Base64Source(media_type=media_type, data=part.input_audio.data)
-            return Media(kind="audio", source=source, cache=_mark(part.prompt_cache_breakpoint), extras=extras, at=at)
-        case wire.FilePart():
-            return _file(part, extras, at)
-        case wire.RefusalPart():
-            return Refusal(text=part.refusal, extras=extras, at=at)
-
-
-def _image(part: wire.ImagePart, extras: Extras, at: str) -> Media:
-    url = part.image_url if isinstance(part.image_url, str) else part.image_url.url
-    detail = part.detail if isinstance(part.image_url, str) else part.image_url.detail or part.detail
-    source: Base64Source | UrlSource = UrlSource(url=url)
-    if url.startswith("data:"):
-        match = DATA_URL.fullmatch(url)
-        if match is None:
-            place = at if isinstance(part.image_url, str) else f"{at}.image_url.url"
-            raise MalformedRequest("The data URL is not base64.", code="invalid_image_url", param=place)
-        source = Base64Source(media_type=match["type"], data=match["data"])
-    return Media(
-        kind="image", source=source, detail=detail, cache=_mark(part.prompt_cache_breakpoint), extras=extras, at=at
-    )
-
-
-def _file(part: wire.FilePart, extras: Extras, at: str) -> Media:
-    mark, name = _mark(part.prompt_cache_breakpoint), part.file.filename
-    if part.file.file_id is not None:
-        source = FileSource(file_id=part.file.file_id, protocol=wire.NAME)
-        return Media(kind="file", source=source, name=name, cache=mark, extras=extras, at=at)
-    if part.file.file_data is None:
-        raise MalformedRequest(
-            "file_data or file_id is missing.", code="missing_required_parameter", param=f"{at}.file"
-        )
-    match = DATA_URL.fullmatch(part.file.file_data)
-    media_type, data = (match["type"], match["data"]) if match else ("application/pdf", part.file.file_data)
-    kind: Literal["document", "file"] = (
-        "document" if media_type == "application/pdf" or media_type.startswith("text/") else "file"
-    )
-    source64 = Base64Source(media_type=media_type, data=data)
-    return Media(kind=kind, source=source64, name=name, cache=mark, extras=extras, at=at)
-
-
-def _mark(mark: wire.CacheBreakpoint | None) -> CacheMark | None:
-    return None if mark is None else CacheMark(ttl=mark.ttl)
-
-
-def _reasoning_blocks(message: wire.Message, at: str) -> list[Reasoning]:
-    """Return earlier reasoning, from the richest of the forms that it came in: they say the same."""
-    blocks: list[Reasoning] = []
-    for index, raw in enumerate(message.reasoning_details or ()):
-        blocks += _from_detail(
-            decode_json(_DETAIL, raw, f"{at}.reasoning_details[{index}]"), f"{at}.reasoning_details[{index}]"
-        )
-    if blocks:
-        return blocks
-    for index, raw in enumerate(message.thinking_blocks or ()):
-        place = f"{at}.thinking_blocks[{index}]"
-        thinking = decode_json(_THINKING, raw, place)
-        blocks.append(Reasoning(text=thinking.thinking, signature=thinking.signature, redacted=thinking.data, at=place))
-    if blocks:
-        return blocks
-    for field, text in (("reasoning_content", message.reasoning_content), ("reasoning", message.reasoning)):
-        if text is not None:
-            return [Reasoning(text=text, at=f"{at}.{field}")]
-    return []
-
-
-def _from_detail(detail: _Detail, at: str) -> list[Reasoning]:
-    if detail.type == "reasoning.encrypted":
-        return [Reasoning(redacted=detail.data, at=at)]
-    text = detail.text if detail.text is not None else detail.summary
-    is_summary = detail.type == "reasoning.summary"
-    return [Reasoning(text=text or "", is_summary=is_summary, signature=detail.signature, at=at)]
-
-
-# --- tools ------------------------------------------------------------------------------------------------------------
-
-
-def _tools(body: wire.Request, limits: RequestLimits) -> tuple[Tool, ...]:
-    raws = body.tools or ()
-    _bound(len(raws) + len(body.functions or ()), limits.max_tools, "tools")
-    tools = [_tool(raw, f"tools[{index}]", limits) for index, raw in enumerate(raws)]
-    for index, function in enumerate(body.functions or ()):
-        _bound_schema(function.parameters, f"functions[{index}].parameters", limits)
-        tools.append(_function(function, {}, f"functions[{index}]"))
-    names = [tool.name for tool in tools if tool.name is not None]
-    if len(set(names)) < len(names):
-        raise MalformedRequest("Two tools have the same name.", code="invalid_value", param="tools")
-    return tuple(tools)
-
-
-def _tool(raw: Raw, at: str, limits: RequestLimits) -> Tool:
-    kind = decode_json(_TOOL_KIND, raw, at)
-    if kind.type not in ("function", "custom"):  # a tool of the vendor's, as OpenRouter has them
-        return VendorTool(protocol=wire.NAME, type=kind.type, name=kind.name, raw=raw, runs_at="provider", at=at)
-    tool, extras = wire.read(_TOOL, raw, at)
-    if tool.custom is not None:
-        custom = tool.custom
-        return CustomTool(
-            name=custom.name, description=custom.description, format=wire.present(custom.format), extras=extras, at=at
-        )
-    if tool.function is None:
-        raise MalformedRequest("function is missing.", code="missing_required_parameter", param=f"{at}.function")
-    _bound_schema(tool.function.parameters, f"{at}.function.parameters", limits)
-    return _function(tool.function, extras, at)
-
-
-def _function(function: wire.Function, extras: Extras, at: str) -> FunctionTool:
-    return FunctionTool(
-        name=function.name,
-        description=function.description,
-        parameters=wire.present(function.parameters),
-        strict=function.strict,
-        extras=extras,
-        at=at,
-    )
-
-
-def _tool_choice(body: wire.Request, tools: Sequence[Tool]) -> ToolChoice | None:
-    raw, at = wire.present(body.tool_choice), "tool_choice"
-    if raw is None:
-        raw, at = wire.present(body.function_call), "function_call"
-    if raw is None:
-        return None
-    choice = _choice(raw, at)
-    if choice.mode in ("required", "named") and not tools:  # clients of Mistral's send "auto" always
-        raise MalformedRequest("tool_choice is only allowed with tools.", code="invalid_value", param=at)
-    known = {tool.name for tool in tools}
-    if any(name not in known for name in choice.names):
-        raise MalformedRequest("tool_choice names a tool that is not among tools.", code="invalid_value", param=at)
-    return choice
-
-
-def _choice(raw: Raw, at: str) -> ToolChoice:
-    if bytes(raw)[:1] == b'"':
-        match decode_json(_STRING, raw, at):
-            case "auto" | "none" | "required" as mode:
-                return ToolChoice(mode=mode, at=at)
-            case "any":
-                return ToolChoice(mode="required", at=at)
-            case _:
-                raise MalformedRequest(
-                    "Supported values are: 'none', 'auto', 'required'.", code="invalid_value", param=at
-                )
-    if at == "function_call":
-        return ToolChoice(mode="named", names=(decode_json(_NAMED, raw, at).name,), at=at)
-    choice = decode_json(_CHOICE, raw, at)
-    if choice.allowed_tools is not None:
-        mode = "required" if choice.allowed_tools.mode == "required" else "auto"
-        return ToolChoice(mode=mode, names=tuple(_name_of(tool, at) for tool in choice.allowed_tools.tools), at=at)
-    return ToolChoice(mode="named", names=(_name_of(choice, at),), at=at)
-
-
-def _name_of(choice: _Choice, at: str) -> str:
-    named = choice.function or choice.custom
-    name = named.name if named is not None else choice.name
-    if name is None:
-        raise MalformedRequest("The name of the tool is missing.", code="missing_required_parameter", param=at)
-    return name
-
-
-# --- parameters -------------------------------------------------------------------------------------------------------
-
-
-def _max_tokens(body: wire.Request) -> int | None:
-    if body.max_completion_tokens is not None:
-        return wire.whole(body.max_completion_tokens, "max_completion_tokens")
-    return wire.whole(body.max_tokens, "max_tokens")
-
-
-def _sampling(body: wire.Request) -> Sampling:
+def _sampling(head: wire.Request) -> Sampling:
     return Sampling(
-        temperature=body.temperature,
-        top_p=body.top_p,
-        top_k=wire.whole(body.top_k, "top_k"),
-        min_p=body.min_p,
-        seed=wire.whole(body.seed, "seed"),
-        frequency_penalty=body.frequency_penalty,
-        presence_penalty=body.presence_penalty,
-        logit_bias=body.logit_bias,
-        logprobs=body.logprobs,
-        top_logprobs=wire.whole(body.top_logprobs, "top_logprobs"),
+        temperature=head.temperature,
+        top_p=head.top_p,
+        top_k=wire.whole(head.top_k, "top_k"),
+        min_p=head.min_p,
+        seed=wire.whole(head.seed, "seed"),
+        frequency_penalty=head.frequency_penalty,
+        presence_penalty=head.presence_penalty,
+        logit_bias=head.logit_bias,
+        logprobs=head.logprobs,
+        top_logprobs=wire.whole(head.top_logprobs, "top_logprobs"),
     )
 
 
-def _stop(stop: str | list[str] | None, limits: RequestLimits) -> tuple[str, ...]:
-    found = () if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
-    _bound(len(found), limits.max_stop, "stop")
-    return found
-
-
-def _format(raw: Raw | None, limits: RequestLimits) -> OutputFormat | None:
+def _decode_format(raw: Raw | None, extras: Extras, limits: RequestLimits) -> OutputFormat | None:
+    """Return the form of the answer; one that is not known goes to the extras."""
     if raw is None:
         return None
-    given, extras = wire.read(_FORMAT, raw, "response_format")
-    if given.type != "json_schema":
-        return OutputFormat(kind=given.type, extras=extras, at="response_format")
+    at = "response_format"
+    if decode_json(_KIND, raw, at).type not in _FORMATS:
+        extras[at] = raw
+        return None
+    given, unknown = _FORMAT.read(raw, at)
     schema = given.json_schema
+    if given.type != "json_schema":
+        return OutputFormat(kind=given.type, extras=unknown, at=at)
     if schema is None:
-        raise MalformedRequest(
-            "json_schema is missing.", code="missing_required_parameter", param="response_format.json_schema"
-        )
-    _bound_schema(schema.schema, "response_format.json_schema.schema", limits)
+        raise wire.missing(f"{at}.json_schema")
+    check_schema(schema.schema, f"{at}.json_schema.schema", limits)
     return OutputFormat(
         kind="json_schema",
         name=schema.name,
         description=schema.description,
         schema=wire.present(schema.schema),
         strict=schema.strict,
-        extras=extras,
-        at="response_format",
+        extras=unknown,
+        at=at,
     )
 
 
-def _reasoning(body: wire.Request, extras: Extras) -> ReasoningControl | None:
-    if body.reasoning_effort is None:
-        return None
-    return ReasoningControl(effort=body.reasoning_effort, at="reasoning_effort")
+def _required(extras: Extras) -> tuple[str, ...]:
+    """Return the extras without which another question would be asked."""
+    required: list[str] = [name for name in (*wire.REQUIRED_EXTRAS, "response_format") if name in extras]
+    if "modalities" in extras and decode_json(_MODALITIES, extras["modalities"], "modalities") != ["text"]:
+        required.append("modalities")
+    return tuple(required)
+
+
+# --- ours -> wire -----------------------------------------------------------------------------------------------------
+
+PROTECTED: Final = frozenset({"model", "stream", "messages", "system", "tools", "max_tokens", "max_completion_tokens"})
+"""What ``extra_body`` may not set: the gateway has judged it."""
+MAX_MARKS: Final = 4
+"""Cache breakpoints that a request may have."""
+MAX_USER_CHARS: Final = 128
+
+_LIMIT_FIELDS: Final = {"anthropic_messages": "max_tokens"}
+"""Names of the answer's limit in other protocols."""
+_HINTS: Final = frozenset({"diagnostics", "inference_geo", "user_profile_id", "workspace_id", "billing_policy"})
+"""Extras of other protocols that say nothing about the answer."""
+_INLINED: Final = "tool_search_tool"
+"""Begins the types of Anthropic's tools that find tools: here all tools are told at once."""
+_WEB_SEARCH: Final = "web_search"
+_OPTION: Final = "stream_options."
+
+
+class _Location(msgspec.Struct):
+    user_location: dict[str, Raw] | None = None
+
+
+def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall:
+    """Write a request for an upstream.
+
+    Raises:
+        Unsupported: With ``param``, the path of what nothing can stand in for.
+    """
+    is_own = request.source == wire.NAME
+    facts = profile.facts(request.model)
+    writer = PartWriter(is_own=is_own, profile=profile, takes_marks=facts.cache_marks, notices=notices)
+    messages = list(request.messages)
+    if not is_own:
+        messages = pair_results(messages, notices)
+        if facts.cache_marks:
+            messages = keep_latest_marks(messages, MAX_MARKS, notices)
+    tools, search = _offered(request, facts, notices)
+    body: JsonObject = {
+        "model": request.model,
+        "messages": encode_messages(messages, writer),
+        **search,
+        **_sampling_fields(request, profile, notices),
+        **_limit_fields(request, profile),
+        **_identity_fields(request, profile, notices),
+        **_reasoning_fields(request, profile, facts, notices),
+    }
+    if request.output_format is not None:
+        body["response_format"] = _encode_format(request.output_format, writer)
+    if tools:
+        body["tools"] = [encode_tool(tool, writer) for tool in tools]
+    if request.parallel_tool_calls is not None and (tools or is_own):
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    choice = request.tool_choice
+    if choice is not None and (tools or (is_own and choice.mode == "none")):
+        body["tool_choice"] = encode_choice(choice, tools, writer)
+    elif choice is not None:
+        report = notices.lost if choice.mode in ("required", "named") else notices.hint
+        report(choice.at or "tool_choice", "there are no tools to choose from")
+    _add_stream(body, request, profile)
+    _add_extras(body, request, notices)
+    _add_vendor_fields(body, request, profile, notices)
+    for name in profile.drop:
+        if body.pop(name, None) is not None:
+            notices.lost(name, "the upstream refuses this field")
+    return HTTPCall(
+        method="POST",
+        path=path_of(profile, request.model),
+        body=msgspec.json.encode(body),
+        headers=request.vendor_headers if is_own else {},
+        query=profile.query,
+    )
+
+
+def path_of(profile: Profile, model: str) -> str:
+    """Return the path of the main operation under ``base_url``."""
+    return (profile.path or wire.PATH).replace("{model}", quote(model, safe=""))
+
+
+def _offered(request: Request, facts: ModelFacts, notices: Notices) -> tuple[list[Tool], JsonObject]:
+    """Return the tools that are sent as tools, and what is sent in place of others.
+
+    Raises:
+        Unsupported: A search of the web that the model does not do.
+    """
+    tools: list[Tool] = []
+    search: JsonObject = {}
+    for tool in request.tools:
+        if not isinstance(tool, VendorTool) or tool.protocol == wire.NAME:
+            tools.append(tool)
+        elif tool.type.startswith(_INLINED):
+            notices.changed(tool.at or "tools", "all tools are told at once", action="dropped")
+        elif tool.type.startswith(_WEB_SEARCH) and facts.web_search:
+            notices.changed(tool.at or "tools", "sent as the vendor's own web search")
+            location = msgspec.json.decode(tool.raw, type=_Location).user_location or {}
+            approximate = {name: value for name, value in location.items() if name != "type"}
+            options = {"user_location": {"type": "approximate", "approximate": approximate}} if approximate else {}
+            search = {"web_search_options": options}
+        else:
+            tools.append(tool)
+    return tools, search
+
+
+def _sampling_fields(request: Request, profile: Profile, notices: Notices) -> JsonObject:
+    sampling, is_own = request.sampling, request.source == wire.NAME
+    fields: JsonObject = {
+        "frequency_penalty": sampling.frequency_penalty,
+        "logit_bias": sampling.logit_bias,
+        "logprobs": sampling.logprobs,
+        "presence_penalty": sampling.presence_penalty,
+        "seed": sampling.seed,
+        "stop": request.stop or None,
+        "temperature": sampling.temperature,
+        "top_logprobs": sampling.top_logprobs,
+        "top_p": sampling.top_p,
+        "verbosity": request.verbosity,
+    }
+    for name, value in (("top_k", sampling.top_k), ("min_p", sampling.min_p)):
+        if value is not None and (is_own or profile.top_k):
+            fields[name] = value
+        elif value is not None:
+            notices.lost(name, "the upstream has no such field")
+    return _told(fields)
+
+
+def _limit_fields(request: Request, profile: Profile) -> JsonObject:
+    """Return how long and how many the answers may be.
+
+    Raises:
+        Unsupported: None at all, to warm a cache; or several from an upstream that gives one.
+    """
+    is_own = request.source == wire.NAME
+    if request.max_output_tokens == 0 and not is_own:
+        param = _LIMIT_FIELDS.get(request.source, "max_tokens")
+        raise Unsupported("The upstream warms no caches: ask for at least one token.", param=param)
+    if (request.choices or 1) > 1 and not profile.choices:
+        raise Unsupported("The upstream gives one answer at a time.", param="n")
+    return _told({profile.max_tokens_field: request.max_output_tokens, "n": request.choices})
+
+
+def _identity_fields(request: Request, profile: Profile, notices: Notices) -> JsonObject:
+    """Return what says who asks, and what the vendor keeps of it.
+
+    Raises:
+        Unsupported: The answer shall go on from one that the vendor does not keep here.
+    """
+    if request.state.previous_id is not None:
+        raise Unsupported("The upstream keeps no answers: send the messages.", param="previous_response_id")
+    if request.cache.mark is not None:
+        notices.hint("cache_control", "the upstream caches by itself")
+    is_own = request.source == wire.NAME
+    for header in () if is_own else request.vendor_headers:
+        notices.hint(header, "headers of another vendor")
+    user = request.user
+    if user is not None and not is_own and (len(user) > MAX_USER_CHARS or "@" in user):
+        notices.hint("metadata.user_id", "personal or long: sent as a digest", action="hashed")
+        user = hashlib.sha256(user.encode()).hexdigest()
+    return _told(
+        {
+            "metadata": request.metadata or None,
+            "prompt_cache_key": request.cache.key,
+            "prompt_cache_retention": request.cache.retention,
+            "service_tier": request.service_tier,
+            "store": request.state.store,
+            "safety_identifier" if "user" in request.extras else profile.user_field: user,
+        }
+    )
+
+
+def _reasoning_fields(request: Request, profile: Profile, facts: ModelFacts, notices: Notices) -> JsonObject:
+    control = request.reasoning
+    if control is None:
+        return {}
+    if request.source == wire.NAME and (own := encode_own_control(control)):
+        return own
+    return encode_control(control, profile, facts, notices)
+
+
+def _encode_format(wanted: OutputFormat, writer: PartWriter) -> JsonObject:
+    """Return ``response_format``.
+
+    Raises:
+        Unsupported: The upstream has no switch for it; a shim asks in words.
+    """
+    profile, extras = writer.profile, writer.own(wanted.extras, wanted.at)
+    if wanted.kind != "json_schema":
+        if wanted.kind == "json_object" and not profile.json_object:
+            raise Unsupported("The upstream has no switch for JSON.", param=wanted.at or None)
+        return put_extras({"type": wanted.kind}, extras)
+    if not profile.json_schema:
+        raise Unsupported("The upstream has no switch for a schema.", param=wanted.at or None)
+    strict = True if wanted.strict is None and not writer.is_own else wanted.strict
+    named: JsonObject = {"name": wanted.name or "output", "description": wanted.description, "schema": wanted.schema}
+    schema = _told({**named, "strict": strict})
+    return put_extras({"type": "json_schema", "json_schema": schema}, extras)
+
+
+def _add_stream(body: JsonObject, request: Request, profile: Profile) -> None:
+    if not request.stream:
+        return
+    body["stream"] = True
+    options: JsonObject = {} if profile.stream_usage == "always" else {"include_usage": True}
+    if request.source == wire.NAME:
+        more = {name: value for name, value in request.extras.items() if name.startswith(_OPTION)}
+        options.update({name.removeprefix(_OPTION): value for name, value in more.items()})
+    if options:
+        body["stream_options"] = options
+
+
+def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
+    """Write this protocol's own extras back; report those of another.
+
+    Raises:
+        Unsupported: One of another protocol changes what is asked.
+    """
+    is_own = request.source == wire.NAME
+    for name, value in request.extras.items():
+        if name in RESERVED_FIELDS:
+            notices.lost(name, "the upstream's address, key and limits are the gateway's")
+        elif is_own:
+            if not name.startswith(_OPTION):
+                body[name] = value
+        elif name in request.required_extras:
+            raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
+        else:
+            report = notices.hint if name in _HINTS or name.startswith("metadata.") else notices.lost
+            report(name, "the upstream has no such field")
+
+
+def _add_vendor_fields(body: JsonObject, request: Request, profile: Profile, notices: Notices) -> None:
+    """Merge what the caller wrote for this very vendor."""
+    for vendor, fields in request.vendor_fields.items():
+        if vendor != profile.vendor:
+            notices.hint(f"extra_body.{vendor}", "meant for another vendor")
+            continue
+        for name, value in fields.items():
+            if name in PROTECTED or name in RESERVED_FIELDS:
+                notices.lost(f"extra_body.{vendor}.{name}", "this field cannot be set here")
+            else:
+                body[name] = value
+
+
+def _told(fields: Mapping[str, object]) -> JsonObject:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,5 +1,18 @@
-"""A whole answer, both ways."""
+"""A whole answer, both ways.
 
+What an upstream sends is read tolerantly: whatever fields are there, in the spelling of whichever vendor. A message has
+no order between its parts, so blocks come as models mostly mean them: reasoning, text, refusal, pictures, calls.
+
+Encoded again for this protocol, an answer is JSON-equal to what came, but for this (`normal` in the tests):
+
+* fields that are null or empty lists; ``content``, ``refusal`` and ``logprobs`` are always there;
+* the model's name, which is the asked one; an id, a time and a type that were missing; choices are in order;
+* ``finish_reason`` is one of the vendor's words; ``function_call`` is a tool call; calls have a type and an id;
+* reasoning is in ``reasoning_content``, and in ``reasoning_details`` for callers who carry them;
+* content in pieces is text and reasoning; totals of usage are sums, and its figures stand where the vendor has them.
+"""
+
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -7,8 +20,10 @@ import msgspec
 from msgspec import Raw
 
 from ...canonical import (
+    Base64Source,
     Block,
     Choice,
+    Citation,
     Extras,
     Finish,
     Logprobs,
@@ -21,333 +36,461 @@ from ...canonical import (
     Text,
     ToolCall,
     ToolResult,
+    UrlSource,
     Usage,
 )
 from ...codec import AnswerFacts, Envelope
 from ...errors import Malformed
 from ...json_guard import decode_answer
 from ...profiles import Profile
-from . import answer, wire
-from .errors import decode_in_band
-
-Json = dict[str, object]
-_BODY: Final = msgspec.json.Decoder(dict[str, Raw])
-_ENCODER: Final = msgspec.json.Encoder()
-_ANSWER: Final = frozenset({"id", "object", "created", "model", "choices", "usage", "service_tier", "error"})
-_CHOICE: Final = frozenset({"index", "finish_reason", "logprobs", "message", "delta", "text"})
-MESSAGE: Final = frozenset(
-    {
-        "role",
-        "content",
-        "refusal",
-        "tool_calls",
-        "function_call",
-        "annotations",
-        "reasoning_details",
-        *answer.REASONING_FIELDS,
-    }
+from . import wire
+from .answer import (
+    REASONING_FIELDS,
+    arguments_of,
+    citations_of,
+    content_pieces,
+    fields_of,
+    images_of,
+    items_of,
+    logprobs_of,
+    number_of,
+    rest_of,
+    text_of,
 )
+from .content import AUDIO
+from .errors import decode_in_band
+from .media import url_of
+from .reasoning import decode_thought, encode_detail
+from .usage import decode_finish, decode_usage, encode_finish, encode_usage, finish_failure
+from .wire import JsonObject, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
+_BODY: Final = msgspec.json.Decoder(dict[str, Raw])
+TOP: Final = frozenset(
+    {"id", "object", "created", "model", "choices", "usage", "service_tier", "error", "obfuscation", "x_groq", "p"}
+)
+"""Fields of an answer that are read, or that pad it (``obfuscation``, ``p``); so are the next ones, of its parts."""
+CHOICE: Final = frozenset({"index", "finish_reason", "logprobs", "message", "delta", "stop_reason"})
+MESSAGE: Final = frozenset(
+    {
+        "role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio", "images",
+        "reasoning_details", "thinking_blocks", *REASONING_FIELDS,
+    }
+)  # fmt: skip
+CALL: Final = ("id", "type", "index", "function", "custom")
+EMPTY: Final = frozenset({b'""', b"[]", b"{}"})
+"""Values that say nothing."""
+
 
 def decode_response(body: bytes, profile: Profile) -> Response:
-    """Read an upstream's whole answer; see `codec.Codec.decode_response`."""
+    """Read an upstream's whole answer.
+
+    Raises:
+        UpstreamError: Malformed, or an error inside a 200.
+    """
     fields = _checked(body)
-    choices = answer.items_of(fields.get("choices"))
-    decoded = [_choice(raw, position) for position, raw in enumerate(choices)]
+    id_ = text_of(fields.get("id")) or ""
+    choices = [fields_of(raw) for raw in items_of(fields.get("choices"))]
+    numbers = [number_of(choice.get("index")) for choice in choices]
+    order = sorted(range(len(choices)), key=lambda position: (numbers[position] or 0, position))
     return Response(
         source=wire.NAME,
-        id=answer.text_of(fields.get("id")) or "",
-        model=answer.text_of(fields.get("model")) or "",
-        choices=tuple(decoded),
-        created=answer.number_of(fields.get("created")),
-        usage=_usage(fields, profile),
-        service_tier=answer.text_of(fields.get("service_tier")),
-        extras={name: value for name, value in fields.items() if name not in _ANSWER},
+        id=id_,
+        model=text_of(fields.get("model")) or "",
+        choices=tuple(_decode_choice(choices[position], place, id_) for place, position in enumerate(order)),
+        created=number_of(fields.get("created")),
+        usage=usage_of(fields, profile),
+        service_tier=text_of(fields.get("service_tier")),
+        extras=top_extras(fields),
     )
 
 
 def tap_response(body: bytes) -> AnswerFacts:
-    """Judge a whole answer that will be relayed; see `codec.Codec.tap_response`."""
+    """Judge a whole answer that will be relayed as it is.
+
+    Raises:
+        UpstreamError: Malformed, empty, or an error inside a 200.
+    """
     fields = _checked(body)
-    first = answer.fields_of(answer.items_of(fields.get("choices"))[0])
-    finish = answer.finish_of(answer.text_of(first.get("finish_reason")), has_calls=False, choice=0)
+    first = fields_of(items_of(fields["choices"])[0])
+    word = text_of(first.get("finish_reason"))
+    has_calls = bool(items_of(fields_of(first.get("message")).get("tool_calls")))
+    if failure := finish_failure(word):
+        raise failure
     return AnswerFacts(
-        model=answer.text_of(fields.get("model")), usage=answer.usage_of(fields.get("usage")), finish=finish
+        model=text_of(fields.get("model")),
+        usage=decode_usage(fields.get("usage")),
+        finish=decode_finish(word, has_calls=has_calls),
     )
+
+
+def usage_of(fields: Mapping[str, Raw], profile: Profile) -> Usage | None:
+    """Return the figures of an answer or a chunk, wherever they are; None: there are none."""
+    is_inside = profile.reasoning_in_output_tokens
+    found = decode_usage(fields.get("usage"), reasoning_in_output=is_inside)
+    return found or decode_usage(fields_of(fields.get("x_groq")).get("usage"), reasoning_in_output=is_inside)
+
+
+def top_extras(fields: Mapping[str, Raw]) -> Extras:
+    """Return the fields of an answer or a chunk that have no canonical form."""
+    extras = rest_of(fields, TOP)
+    if "x_groq" in fields and (rest := rest_of(fields_of(fields["x_groq"]), ("usage",))):
+        extras["x_groq"] = Raw(msgspec.json.encode(rest))
+    return extras
+
+
+def call_id(answer_id: str, position: int) -> str:
+    """Return an id for a call that has none: the same for a stream and a whole answer, another for another answer."""
+    return f"call_{hashlib.sha256(answer_id.encode()).hexdigest()[:16]}_{position}"
 
 
 def _checked(body: bytes) -> dict[str, Raw]:
-    fields = {name: value for name, value in decode_answer(_BODY, body).items() if bytes(value) != answer.NULL}
-    if "error" in fields or not answer.items_of(fields.get("choices")):
-        failure = decode_in_band(fields)
-        raise failure or Malformed("The upstream's answer has no choices.")
+    """Return the fields of an answer that are not null.
+
+    Raises:
+        UpstreamError: It is none.
+    """
+    if body.lstrip()[:1] == b"[" and (failure := decode_in_band(body)):  # Google's errors come in a list
+        raise failure
+    fields = {name: value for name, value in decode_answer(_BODY, body).items() if bytes(value) != wire.NULL}
+    if not items_of(fields.get("choices")) or fields_of(fields.get("error")) or text_of(fields.get("error")):
+        failure = decode_in_band(body)
+        raise failure or Malformed("The upstream sent an answer without choices.", code="empty_response")
     return fields
 
 
-def _usage(fields: Mapping[str, Raw], profile: Profile) -> Usage | None:
-    found = answer.usage_of(fields.get("usage"), reasoning_in_output=profile.reasoning_in_output_tokens)
-    return found or answer.usage_of(answer.fields_of(fields.get("x_groq")).get("usage"))
-
-
-def _choice(raw: Raw, position: int) -> Choice:
-    fields = answer.fields_of(raw)
-    message = answer.fields_of(fields.get("message"))
+def _decode_choice(fields: Mapping[str, Raw], position: int, answer_id: str) -> Choice:
+    message = fields_of(fields.get("message"))
     at = f"choices[{position}].message"
-    blocks = _blocks(message, at)
-    word = answer.text_of(fields.get("finish_reason"))
-    if word in answer.FAILED_FINISHES and not blocks:
-        raise Malformed("The upstream's answer failed.", code="upstream_error")
+    blocks = _decode_blocks(message, at, answer_id)
+    word = text_of(fields.get("finish_reason"))
+    if failure := finish_failure(word):
+        raise failure
     has_calls = any(isinstance(block, ToolCall) for block in blocks)
-    logprobs = answer.logprobs_of(fields.get("logprobs"), position)
+    stop_reason = fields.get("stop_reason")
     return Choice(
         blocks=tuple(blocks),
-        finish=answer.finish_of(word, has_calls, position),
-        logprobs=None if logprobs is None else msgspec.structs.replace(logprobs, choice=0),
-        message_extras={name: value for name, value in message.items() if name not in MESSAGE},
-        extras={name: value for name, value in fields.items() if name not in _CHOICE},
+        finish=decode_finish(word, has_calls=has_calls, stop_reason=stop_reason, choice=position),
+        logprobs=logprobs_of(fields.get("logprobs"), position),
+        message_extras=rest_of(message, MESSAGE),
+        extras=choice_extras(fields),
     )
 
 
-def _blocks(message: Mapping[str, Raw], at: str) -> list[Block]:
-    blocks: list[Block] = list(reasoning_blocks(message, at))
-    texts: list[str] = []
-    for kind, piece in answer.content_pieces(message.get("content")):
-        if kind == "reasoning":
-            blocks.append(Reasoning(text=piece, at=f"{at}.content"))
-        else:
-            texts.append(piece)
-    citations = tuple(answer.citations_of(message.get("annotations")))
-    text = "".join(texts)
-    if text or citations:
-        blocks.append(Text(text=text, citations=citations, at=f"{at}.content"))
-    if refusal := answer.text_of(message.get("refusal")):
+def choice_extras(fields: Mapping[str, Raw]) -> Extras:
+    """Return the fields of a choice that have no canonical form."""
+    extras = rest_of(fields, CHOICE)
+    if "stop_reason" in fields and text_of(fields["stop_reason"]) is None and bytes(fields["stop_reason"]) != wire.NULL:
+        extras["stop_reason"] = fields["stop_reason"]  # vLLM's id of a token
+    return extras
+
+
+def _decode_blocks(message: Mapping[str, Raw], at: str, answer_id: str) -> list[Block]:
+    blocks: list[Block] = [*decode_thought(message, at)]
+    texts: list[Text] = []
+    others: list[Opaque] = []
+    for piece in content_pieces(message.get("content"), f"{at}.content"):
+        match piece:
+            case Text():
+                texts.append(piece)
+            case Reasoning():
+                blocks.append(piece)
+            case Opaque():
+                others.append(piece)
+    citations = tuple(citations_of(message.get("annotations"), f"{at}.annotations"))
+    if texts or citations:
+        extras = {name: value for text in texts for name, value in text.extras.items()}
+        said = "".join(text.text for text in texts)
+        blocks.append(Text(text=said, citations=citations, extras=extras, at=f"{at}.content"))
+    blocks += others
+    if refusal := text_of(message.get("refusal")):
         blocks.append(Refusal(text=refusal, at=f"{at}.refusal"))
-    return [*blocks, *_calls(message, at)]
+    if audio := fields_of(message.get("audio")):
+        blocks.append(opaque_audio(audio, f"{at}.audio"))
+    blocks += images_of(message.get("images"), f"{at}.images")
+    return [*blocks, *_decode_calls(message, at, answer_id)]
 
 
-def reasoning_blocks(message: Mapping[str, Raw], at: str) -> list[Reasoning]:
-    """Return reasoning from its richest form."""
-    details = [answer.fields_of(item) for item in answer.items_of(message.get("reasoning_details"))]
-    blocks: list[Reasoning] = []
-    for index, detail in enumerate(details):
-        place = f"{at}.reasoning_details[{index}]"
-        kind = answer.text_of(detail.get("type"))
-        if kind == "reasoning.encrypted":
-            blocks.append(Reasoning(redacted=answer.text_of(detail.get("data")) or "", at=place))
-            continue
-        text = answer.text_of(detail.get("text")) or answer.text_of(detail.get("summary")) or ""
-        signature = answer.text_of(detail.get("signature"))
-        blocks.append(Reasoning(text=text, is_summary=kind == "reasoning.summary", signature=signature, at=place))
-    text = answer.reasoning_text(message)
-    if text and not any(block.text for block in blocks):
-        blocks.insert(0, Reasoning(text=text, at=f"{at}.reasoning_content"))
-    return blocks
+def opaque_audio(fields: Mapping[str, Raw], at: str = "") -> Opaque:
+    """Return a spoken answer, or the beginning of one."""
+    return Opaque(protocol=wire.NAME, type=AUDIO, raw=Raw(msgspec.json.encode(fields)), at=at)
 
 
-def _calls(message: Mapping[str, Raw], at: str) -> list[ToolCall]:
+def join_opaque(block: Opaque, deltas: Sequence[Raw]) -> Opaque:
+    """Return a spoken answer with its pieces put in: data and transcript are added, all else is assigned."""
+    fields = fields_of(block.raw)
+    for raw in deltas:
+        for name, value in fields_of(raw).items():
+            earlier, later = text_of(fields.get(name)), text_of(value)
+            is_added = name in ("data", "transcript") and earlier is not None and later is not None
+            fields[name] = Raw(msgspec.json.encode(f"{earlier}{later}")) if is_added else value
+    return msgspec.structs.replace(block, raw=Raw(msgspec.json.encode(fields)))
+
+
+def _decode_calls(message: Mapping[str, Raw], at: str, answer_id: str) -> list[ToolCall | Opaque]:
     calls: list[ToolCall] = []
-    for index, item in enumerate(answer.items_of(message.get("tool_calls"))):
-        fields = answer.fields_of(item)
-        place = f"{at}.tool_calls[{index}]"
-        id_ = answer.text_of(fields.get("id")) or f"call_{index}"
-        custom, function = answer.fields_of(fields.get("custom")), answer.fields_of(fields.get("function"))
-        extras: Extras = {n: v for n, v in fields.items() if n not in ("id", "type", "index", "function", "custom")}
-        if name := answer.text_of(custom.get("name")):
-            calls.append(ToolCall(id=id_, name=name, arguments=answer.text_of(custom.get("input")) or "", kind="custom",
-                                  extras=extras, at=place))  # fmt: skip
-        elif name := answer.text_of(function.get("name")):
-            arguments = answer.arguments_of(function.get("arguments"))
-            calls.append(ToolCall(id=id_, name=name, arguments=arguments, extras=extras, at=place))
-    legacy = answer.fields_of(message.get("function_call"))
-    if not calls and (name := answer.text_of(legacy.get("name"))):
-        arguments = answer.arguments_of(legacy.get("arguments"))
-        calls.append(ToolCall(id="call_fn_0", name=name, arguments=arguments, at=f"{at}.function_call"))
-    return calls
+    unfit: list[Opaque] = []
+    for position, item in enumerate(items_of(message.get("tool_calls"))):
+        fields = fields_of(item)
+        custom, function = fields_of(fields.get("custom")), fields_of(fields.get("function"))
+        name, is_custom = text_of(function.get("name")), False
+        if not name:
+            name, is_custom = text_of(custom.get("name")), True
+        if not name:  # nobody could run it
+            unfit.append(Opaque(protocol=wire.NAME, type="tool_call", raw=item, at=f"{at}.tool_calls[{position}]"))
+            continue
+        arguments = custom.get("input") if is_custom else function.get("arguments")
+        calls.append(
+            ToolCall(
+                id=text_of(fields.get("id")) or call_id(answer_id, len(calls)),
+                name=name,
+                arguments=arguments_of(arguments),
+                kind="custom" if is_custom else "function",
+                extras=rest_of(fields, CALL),
+                at=f"{at}.tool_calls[{position}]",
+            )
+        )
+    legacy = fields_of(message.get("function_call"))
+    if not calls and (name := text_of(legacy.get("name"))):
+        arguments_text = arguments_of(legacy.get("arguments"))
+        calls.append(ToolCall(id=call_id(answer_id, 0), name=name, arguments=arguments_text, at=f"{at}.function_call"))
+    return [*calls, *unfit]
 
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
+_SHOWN: Final = ("content", "refusal", "tool_calls", "function_call", "audio", "images")
+DECLINED: Final = "The model declined to answer."
+BYTES_PER_TOKEN: Final = 4
+"""For an answer whose usage nobody told."""
+
 
 def encode_response(response: Response, envelope: Envelope, notices: Notices) -> bytes:
     """Write a whole answer for the caller."""
-    is_own = response.source == wire.NAME
-    body: Json = {
-        "id": response.id or f"chatcmpl-{envelope.request_id}",
+    writer = AnswerWriter(envelope, notices, is_own=response.source == wire.NAME)
+    usage = response.usage or estimated(sum(map(_characters, response.choices)))
+    body: JsonObject = {
+        "id": answer_id(response.id, envelope),
         "object": "chat.completion",
         "created": response.created or envelope.created,
         "model": envelope.model,
-        "choices": [
-            _choice_object(choice, index, envelope, is_own, notices) for index, choice in enumerate(response.choices)
-        ],
+        "choices": [_encode_choice(choice, i, writer) for i, choice in enumerate(response.choices)],
+        "usage": encode_usage(usage, is_own=writer.is_own),
     }
-    if response.usage is not None:
-        body["usage"] = answer.usage_object(response.usage, is_own=is_own)
-        if not is_own:
-            for name in response.usage.extras:
-                notices.hint(f"usage.{name}", "this protocol has no such counter")
     if response.service_tier is not None:
         body["service_tier"] = response.service_tier
-    write_extras(body, response.extras, "", is_own, notices)
-    return _ENCODER.encode(body)
+    return msgspec.json.encode(put_extras(body, writer.own(response.extras, "")))
 
 
-def _choice_object(choice: Choice, index: int, envelope: Envelope, is_own: bool, notices: Notices) -> Json:
-    message = _message(choice.blocks, envelope, notices)
+def answer_id(upstream_id: str, envelope: Envelope) -> str:
+    """Return the id of an answer: the upstream's, or one of ours if it gave none."""
+    return upstream_id or f"chatcmpl-{envelope.request_id.removeprefix('req_')}"
+
+
+def estimated(characters: int) -> Usage:
+    """Return figures for an answer whose usage nobody told."""
+    return Usage(input_total=0, output_total=max(1, characters // BYTES_PER_TOKEN), is_estimated=True)
+
+
+def _characters(choice: Choice) -> int:
+    return sum(len(block.text) for block in choice.blocks if isinstance(block, Text | Reasoning))
+
+
+def _encode_choice(choice: Choice, index: int, writer: "AnswerWriter") -> JsonObject:
+    message = writer.message(choice.blocks)
     has_calls = "tool_calls" in message or "function_call" in message
-    write_extras(message, choice.message_extras, "", is_own, notices)
-    explain_refusal(message, choice.finish)
-    out: Json = {
+    if not any(message.get(name) for name in _SHOWN):
+        message["refusal"] = writer.declined(choice.finish)
+    put_extras(message, writer.own(choice.message_extras, f"choices[{index}].message"))
+    written: JsonObject = {
         "index": index,
         "message": message,
-        "logprobs": logprobs_object(choice.logprobs),
-        "finish_reason": finish_word(choice.finish, has_calls=has_calls, is_legacy=envelope.legacy_functions),
+        "logprobs": encode_logprobs(choice.logprobs),
+        "finish_reason": writer.finish(choice.finish, has_calls=has_calls),
+        **writer.matched(choice.finish),
     }
-    report_finish(choice.finish, notices)
-    write_extras(out, choice.extras, f"choices[{index}].", is_own, notices)
-    return out
+    return put_extras(written, writer.own(choice.extras, f"choices[{index}]"))
 
 
-def _message(blocks: Sequence[Block], envelope: Envelope, notices: Notices) -> Json:
-    texts: list[str] = []
-    reasoning: list[Reasoning] = []
-    refusals: list[str] = []
-    calls: list[ToolCall] = []
-    annotations: list[object] = []
-    offset = 0
-    for block in blocks:
-        match block:
-            case Text():
-                annotations += annotations_of(block, offset, notices)
-                texts.append(block.text)
-                offset += len(block.text)
-            case Reasoning():
-                reasoning.append(block)
-            case Refusal():
-                refusals.append(block.text)
-            case ToolCall():
-                calls.append(block)
-            case Media() | Opaque() | ToolResult():
-                report_block(block, notices)
-    out: Json = {"role": "assistant", "content": "".join(texts) if texts else None,
-                 "refusal": "".join(refusals) if refusals else None}  # fmt: skip
-    if annotations:
-        out["annotations"] = annotations
-    _write_reasoning(out, reasoning, envelope, notices)
-    _write_calls(out, calls, envelope, notices)
-    return out
+def encode_logprobs(logprobs: Logprobs | None) -> JsonObject | None:
+    """Return log probabilities as JSON; both lists are always there."""
+    return None if logprobs is None else {"content": logprobs.content, "refusal": logprobs.refusal}
 
 
-def _write_reasoning(out: Json, reasoning: Sequence[Reasoning], envelope: Envelope, notices: Notices) -> None:
-    if text := "".join(block.text for block in reasoning):
-        out["reasoning_content"] = text
-    if envelope.include_reasoning_details and reasoning:
-        out["reasoning_details"] = [detail_object(block, index) for index, block in enumerate(reasoning)]
-    else:
-        report_signatures(reasoning, notices)
+class AnswerWriter:
+    """Writes the parts of an answer, whole or streamed.
 
+    Args:
+        envelope: What the caller asked.
+        notices: Where losses are reported, each path once.
+        is_own: The answer came from this protocol.
+    """
 
-def _write_calls(out: Json, calls: Sequence[ToolCall], envelope: Envelope, notices: Notices) -> None:
-    if calls and envelope.legacy_functions:
-        out["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments or "{}"}
+    def __init__(self, envelope: Envelope, notices: Notices, *, is_own: bool) -> None:
+        self.is_own = is_own
+        self._envelope = envelope
+        self._notices = notices
+        self._reported: set[str] = set()
+
+    def message(self, blocks: Sequence[Block]) -> JsonObject:
+        """Return blocks as a message."""
+        texts: list[str] = []
+        thoughts: list[Reasoning] = []
+        refusals: list[str] = []
+        calls: list[ToolCall] = []
+        annotations: list[object] = []
+        images: list[JsonObject] = []
+        rest: JsonObject = {}
+        length = 0
+        for block in blocks:
+            match block:
+                case Text():
+                    end = length + len(block.text)
+                    annotations += self.annotations(block.citations, length, end)
+                    texts.append(block.text)
+                    length = end
+                    self.leave(block.extras, block.at)
+                case Reasoning():
+                    thoughts.append(block)
+                case Refusal():
+                    refusals.append(block.text)
+                case ToolCall():
+                    calls.append(block)
+                case Opaque(protocol=wire.NAME, type=kind) if kind == AUDIO:
+                    rest["audio"] = block.raw
+                case Media() if (image := self.image(block)) is not None:
+                    images.append(image)
+                case Media() | Opaque() | ToolResult():
+                    self.lose(block.at or "content", "no such part of an answer is known here")
+        written: JsonObject = {
+            "role": "assistant",
+            "content": "".join(texts) if any(texts) else None,
+            "refusal": "".join(refusals) if any(refusals) else None,
+        }
+        if annotations:
+            written["annotations"] = annotations
+        if images:
+            written["images"] = images
+        return {**written, **rest, **self.thought(thoughts), **self._calls(calls)}
+
+    def annotations(self, citations: Sequence[Citation], start: int, end: int) -> list[object]:
+        """Return citations as this protocol writes them.
+
+        Args:
+            citations: Of one text.
+            start: Where the text begins in the answer's text.
+            end: Where it ends, as far as it is known.
+        """
+        found: list[object] = []
+        for citation in citations:
+            if citation.protocol == wire.NAME:
+                found.append(citation.raw)
+            elif citation.url is not None:
+                cited = {
+                    "start_index": start if citation.start is None else citation.start,
+                    "end_index": end if citation.end is None else citation.end,
+                    "url": citation.url,
+                    "title": citation.title or "",
+                }
+                found.append({"type": "url_citation", "url_citation": cited})
+            else:
+                self.lose(citation.at or "citations", "web pages alone are cited here")
+        return found
+
+    def image(self, block: Media) -> JsonObject | None:
+        """Return a picture as those write it who extend the protocol; None: it is none, or is not here."""
+        if block.kind != "image" or not isinstance(block.source, Base64Source | UrlSource):
+            return None
+        written: JsonObject = {"type": "image_url", "image_url": {"url": url_of(block.source)}}
+        return put_extras(written, self.own(block.extras, block.at or "images"))
+
+    def thought(self, thoughts: Sequence[Reasoning]) -> JsonObject:
+        """Return the fields that hold reasoning."""
+        written: JsonObject = {}
+        if text := "".join(block.text for block in thoughts):
+            written["reasoning_content"] = text
+        if not self._envelope.include_reasoning_details:
+            self.report_proofs(thoughts)
+        elif details := [encode_detail(block, i, is_own=self.is_own) for i, block in enumerate(thoughts)]:
+            written["reasoning_details"] = details
+        return written
+
+    def thought_piece(self, piece: Reasoning, position: int) -> JsonObject:
+        """Return the fields that hold a piece of reasoning."""
+        written: JsonObject = {"reasoning_content": piece.text} if piece.text else {}
+        if self._envelope.include_reasoning_details:
+            written["reasoning_details"] = [encode_detail(piece, position, is_own=self.is_own)]
+        return written
+
+    def report_proofs(self, thoughts: Sequence[Reasoning]) -> None:
+        """Report that a caller who cannot carry signatures is told none."""
+        for block in thoughts:
+            if block.redacted is not None:
+                self.hint("content", "reasoning that is not shown goes to callers who ask for reasoning details")
+            elif block.signature:
+                self.hint("content", "signatures go to callers who ask for reasoning details")
+
+    def _calls(self, calls: Sequence[ToolCall]) -> JsonObject:
+        if not calls:
+            return {}
+        if not self._envelope.legacy_functions:
+            return {"tool_calls": [self.call(call) for call in calls]}
         for call in calls[1:]:
-            notices.lost(call.at, "a caller of functions is told one call")
-    elif calls:
-        out["tool_calls"] = [_call_object(call) for call in calls]
+            self.lose(call.at or "tool_calls", "a caller of functions is told one call")
+        return {"function_call": {"name": calls[0].name, "arguments": calls[0].arguments or "{}"}}
 
-
-def _call_object(call: ToolCall) -> Json:
-    if call.kind == "custom":
-        out: Json = {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    else:
-        out = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}
-    out.update(call.extras)
-    return out
-
-
-def finish_word(finish: Finish, *, has_calls: bool, is_legacy: bool) -> str:
-    """Return the vendor's word; calls say more than the reason does."""
-    if has_calls and finish.reason in ("stop", "tool_calls", "other", "stop_sequence"):
-        return "function_call" if is_legacy else "tool_calls"
-    match finish.reason:
-        case "length" | "context_window" | "compaction":
-            return "length"
-        case "content_filter" | "refusal":
-            return "content_filter"
-        case "stop" | "stop_sequence" | "tool_calls" | "pause" | "other":
-            return "stop"
-
-
-def report_finish(finish: Finish, notices: Notices) -> None:
-    """Say what the vendor's word cannot."""
-    if finish.reason in ("pause", "compaction"):
-        notices.changed("stop_reason", "this protocol has no such end")
-    if finish.stop_sequence is not None:
-        notices.hint("stop_sequence", "this protocol does not tell which one matched")
-
-
-def explain_refusal(message: Json, finish: Finish) -> None:
-    """Put the reason of a refusal where there is nothing else to read."""
-    if finish.reason == "refusal" and not message.get("content") and not message.get("refusal"):
-        message["refusal"] = finish.explanation or "The model declined to answer."
-
-
-def logprobs_object(logprobs: Logprobs | None) -> Json | None:
-    """Write log probabilities; both lists are always there."""
-    if logprobs is None:
-        return None
-    content = None if logprobs.content is None else list(logprobs.content)
-    return {"content": content, "refusal": None if logprobs.refusal is None else list(logprobs.refusal)}
-
-
-def detail_object(block: Reasoning, index: int) -> Json:
-    """Write reasoning with what its issuer needs to know it again."""
-    if block.redacted is not None:
-        return {"type": "reasoning.encrypted", "data": block.redacted, "index": index}
-    kind, field = ("reasoning.summary", "summary") if block.is_summary else ("reasoning.text", "text")
-    out: Json = {"type": kind, field: block.text, "index": index}
-    if block.signature is not None:
-        out["signature"] = block.signature
-    return out
-
-
-def report_signatures(blocks: Sequence[Reasoning], notices: Notices) -> None:
-    """Say that a caller who did not ask for signatures is not told them."""
-    for block in blocks:
-        if block.redacted is not None:
-            notices.lost(block.at or "content", "redacted reasoning goes to callers who ask for reasoning details")
-        elif block.signature:
-            notices.hint(block.at or "content", "signatures go to callers who ask for reasoning details")
-
-
-def annotations_of(block: Text, offset: int, notices: Notices) -> list[object]:
-    """Return the citations of a text as this protocol writes them."""
-    found: list[object] = []
-    for citation in block.citations:
-        if citation.protocol == wire.NAME:
-            found.append(citation.raw)
-        elif citation.url is not None:
-            start = offset if citation.start is None else offset + citation.start
-            end = offset + len(block.text) if citation.end is None else offset + citation.end
-            cited = {"start_index": start, "end_index": end, "url": citation.url, "title": citation.title or ""}
-            found.append({"type": "url_citation", "url_citation": cited})
-            notices.changed(citation.at or f"{block.at}.citations", "said as a link")
+    def call(self, call: ToolCall) -> JsonObject:
+        """Return a whole call."""
+        if call.kind == "custom":
+            written: JsonObject = {
+                "id": call.id,
+                "type": "custom",
+                "custom": {"name": call.name, "input": call.arguments},
+            }
         else:
-            notices.lost(citation.at or f"{block.at}.citations", "this protocol cites web pages only")
-    return found
+            function = {"name": call.name, "arguments": call.arguments or "{}"}
+            written = {"id": call.id, "type": "function", "function": function}
+        return put_extras(written, self.own(call.extras, call.at or "tool_calls")) if call.extras else written
 
+    def finish(self, finish: Finish, *, has_calls: bool) -> str:
+        """Return the word for an end; report what it does not say."""
+        if finish.reason in ("pause", "compaction"):
+            self._notices.changed("stop_reason", "no such end is known here", action="coerced")
+        if finish.details is not None and not self.is_own:
+            self.hint("stop_details", "an end has no details here")
+        return encode_finish(finish, has_calls=has_calls, is_legacy=self._envelope.legacy_functions)
 
-def report_block(block: Media | Opaque | ToolResult, notices: Notices) -> None:
-    """Say that a block has no place in this protocol's answers."""
-    notices.lost(block.at or "content", "this protocol has no such part of an answer")
+    def matched(self, finish: Finish) -> JsonObject:
+        """Return the stop sequence that matched, as vLLM tells it."""
+        return {} if finish.stop_sequence is None else {"stop_reason": finish.stop_sequence}
 
+    def declined(self, finish: Finish) -> str | None:
+        """Return what is said for an answer in which there is nothing to read; None: it is no refusal."""
+        is_refusal = finish.reason == "refusal" or (finish.reason == "content_filter" and not self.is_own)
+        return finish.explanation or DECLINED if is_refusal else None
 
-def write_extras(out: Json, extras: Extras, at: str, is_own: bool, notices: Notices) -> None:
-    """Write fields of this protocol back; report those of another."""
-    if is_own:
-        for name, value in extras.items():
-            out.setdefault(name, value)
-        return
-    for name in extras:
-        notices.hint(f"{at}{name}", "this protocol has no such field")
+    def leave(self, extras: Extras, at: str) -> None:
+        """Report fields of a text, which has no fields here."""
+        for name in extras:
+            self.hint(f"{at or 'content'}.{name}", "a text has no fields here")
+
+    def own(self, extras: Extras, at: str) -> Extras:
+        """Return the extras if they are this protocol's own; else report each and return none."""
+        if not extras or self.is_own:
+            return extras
+        for name in extras:
+            self.hint(f"{at}.{name}".removeprefix("."), "answers have no such field here")
+        return {}
+
+    def hint(self, path: str, reason: str) -> None:
+        """Report once what has no effect."""
+        if path not in self._reported:
+            self._reported.add(path)
+            self._notices.hint(path, reason)
+
+    def lose(self, path: str, reason: str) -> None:
+        """Report once what is not told to the caller."""
+        if path not in self._reported:
+            self._reported.add(path)
+            self._notices.lost(path, reason)

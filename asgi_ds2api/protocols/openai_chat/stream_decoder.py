@@ -1,7 +1,15 @@
-"""Chunks of an upstream's stream -> events, whoever's dialect they are in.
+"""A streamed answer, read: chunks -> canonical events, whoever's dialect they are in.
 
-State: which block of which choice is open, which tool call an index means, the first finish reason of each choice, the
-last usage. A block starts when its identity is known; a call waits for its id and its name.
+Nearly every chunk holds more of what is open already: a text, a thought, the arguments of a call. Such a chunk has a
+short way (`_Usual`); every other one is read field by field, as tolerantly as a whole answer. Both ways tell the same.
+
+* A block starts when it is known what it is: a call when its id and its name are. A call without an id gets one at the
+  end. The text of a choice is one block, also where calls stand between its pieces; a thought ends where another thing
+  begins, and may begin again.
+* A new id is a new call, whatever its index says. Of an id and of a name the first that is not empty counts.
+* The first finish reason counts, and content behind it is dropped, but ``content_filter`` overrides ``stop``. Finishes
+  are told at the end, behind the usage, as their calls may say more than they do.
+* Fields without a canonical name are told before the content that they came with, and again only when they change.
 """
 
 from collections.abc import Mapping
@@ -9,17 +17,18 @@ from typing import Final, Literal
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from ...canonical import (
     ArgumentsDelta,
-    BlockStart,
-    BlockStop,
+    Block,
     CitationDelta,
     Event,
     Extras,
     ExtrasDelta,
-    Finish,
     Notice,
+    Opaque,
+    OpaqueDelta,
     Reasoning,
     ReasoningDelta,
     Refusal,
@@ -32,384 +41,458 @@ from ...canonical import (
     Usage,
 )
 from ...errors import Interrupted, Malformed, UpstreamError
+from ...fold import BlockTracker
 from ...framing import SSEDecoder
 from ...json_guard import decode_answer
 from ...profiles import Profile
-from . import answer, wire
+from . import wire
+from .answer import (
+    arguments_of,
+    citations_of,
+    content_pieces,
+    fields_of,
+    images_of,
+    items_of,
+    logprobs_of,
+    number_of,
+    reasoning_text,
+    rest_of,
+    text_of,
+)
 from .errors import decode_in_band
-from .response import MESSAGE
+from .reasoning import decode_detail
+from .response import CALL, EMPTY, MESSAGE, call_id, choice_extras, opaque_audio, top_extras, usage_of
+from .stream_calls import PLACEHOLDER, StreamedCall, StreamedCalls
+from .usage import decode_finish, finish_failure
 
 DONE: Final = b"[DONE]"
+MAX_CHOICES: Final = 128
+"""The vendor's own limit."""
+NO_EXTRAS: Final[Extras] = {}
 _CHUNK: Final = msgspec.json.Decoder(dict[str, Raw])
-_TOP: Final = frozenset(
-    {"id", "object", "created", "model", "choices", "usage", "service_tier", "error", "obfuscation", "x_groq"}
-)
-_CHOICE: Final = frozenset({"index", "delta", "finish_reason", "logprobs"})
-_NOTHING: Final = (b'""', b"[]", b"{}")
 
 
-class _Shape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """Base of the usual chunk; one of any other shape is read field by field."""
+class _Usual(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Base of the usual chunk; one with any other field is read field by field."""
 
 
-class _UsualFunction(_Shape):
+class _UsualFunction(_Usual):
     arguments: str
 
 
-class _UsualCall(_Shape):
+class _UsualFragment(_Usual):
     index: int
     function: _UsualFunction
-    id: None = None
-    type: Literal["function"] | None = None
+    id: Literal[""] | None = None
+    type: str | None = None
 
 
-class _UsualDelta(_Shape):
+class _UsualDelta(_Usual):
     content: str | None = None
-    tool_calls: list[_UsualCall] | None = None
+    tool_calls: list[_UsualFragment] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
     role: str | None = None
     refusal: None = None
 
 
-class _UsualChoice(_Shape):
-    index: Literal[0]
+class _UsualChoice(_Usual):
     delta: _UsualDelta
-    logprobs: None = None
+    index: int = 0
     finish_reason: None = None
+    native_finish_reason: None = None
+    logprobs: None = None
 
 
-class _UsualChunk(_Shape):
-    """More text, or more arguments of a call that has begun, of the first choice."""
-
+class _UsualChunk(_Usual):
     choices: list[_UsualChoice]
     id: str = ""
     object: str = ""
     created: int = 0
     model: str = ""
-    service_tier: str | None = None
     system_fingerprint: str | None = None
+    service_tier: str | None = None
+    provider: str | None = None
     usage: None = None
-    obfuscation: str | None = None
+    obfuscation: str = ""
+    p: str = ""
 
 
 _USUAL: Final = msgspec.json.Decoder(_UsualChunk)
 
 
-class _Call:
-    """A tool call that is being streamed."""
-
-    __slots__ = ("arguments", "block", "extras", "id", "is_custom", "name")
-
-    def __init__(self) -> None:
-        self.id = ""
-        self.name = ""
-        self.arguments = ""
-        self.is_custom = False
-        self.extras: Extras = {}
-        self.block: int | None = None
-
-
 class _Choice:
     """What is known of a choice."""
 
-    __slots__ = ("calls", "detail", "finish", "has_calls", "last_call", "open_block", "open_kind")
+    __slots__ = ("at", "audio", "begun", "calls", "cited", "details", "extras", "finish", "message_extras", "number",
+                 "pictures", "refusal", "stop_reason", "text", "thought", "thought_key")  # fmt: skip
 
-    def __init__(self) -> None:
-        self.calls: dict[int, _Call] = {}
-        self.last_call: _Call | None = None
-        self.has_calls = False
-        self.open_kind = ""
-        self.open_block = -1
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.at = f"choices[{number}].message"
+        self.text = self.thought = self.refusal = self.audio = -1
+        """Index of the open block of each kind; -1: none is open."""
+        self.thought_key: tuple[bytes, ...] | None = None
+        """What tells the reasoning detail that is open from another one."""
+        self.details = self.cited = self.pictures = self.begun = 0
+        """How many details, citations, pictures and calls have begun."""
+        self.calls = StreamedCalls()
         self.finish: str | None = None
-        self.detail: int | None = None
+        self.stop_reason: Raw | None = None
+        self.extras: Extras = {}
+        self.message_extras: Extras = {}
 
 
 class StreamDecoder:
-    """See `codec.EventDecoder`."""
+    """Bytes of an upstream's stream -> events. See `codec.EventDecoder`.
+
+    Args:
+        profile: The upstream's.
+        max_event_bytes: Longest event that is accepted.
+    """
 
     def __init__(self, profile: Profile, max_event_bytes: int) -> None:
         self.is_complete = False
         self.failure: UpstreamError | None = None
         self._profile = profile
+        self._max_event_bytes = max_event_bytes
         self._frames = SSEDecoder(max_event_bytes)
-        self._is_started = False
+        self._id: str | None = None
+        """Of the answer; None until it has begun."""
+        self._constants: tuple[str | None, str | None, str | None] = (None, None, None)
+        """Fingerprint, tier and provider as they were told last: the usual chunk repeats them."""
+        self._extras: Extras = {}
         self._choices: dict[int, _Choice] = {}
-        self._next_block = 0
+        self._blocks = BlockTracker()
         self._usage: Usage | None = None
-        self._constants: tuple[str | None, str | None] = (None, None)
-        """Fingerprint and service tier of the first chunk, which the usual ones repeat."""
+        self._events: list[Event] = []
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the events that these bytes complete."""
-        events: list[Event] = []
+        """Return the events that these bytes complete, in order; an empty list means that more bytes are needed."""
         if self.is_complete or self.failure is not None:
-            return events
-        for frame in self._frames.feed(data):
-            if frame.data.startswith(DONE):
-                self._finish(events, at_done=True)
-                return events
-            try:
-                self._read(frame.data, events)
-            except UpstreamError as error:
-                self.failure = error
-                return events
-        self.failure = self._frames.failure
-        return events
+            return []
+        try:
+            for frame in self._frames.feed(data):
+                if frame.data.startswith(DONE):
+                    self._end()
+                    break
+                if not self._read_usual(frame.data):
+                    self._read(frame.data)
+            else:
+                self.failure = self._frames.failure
+        except UpstreamError as failure:
+            self.failure = failure
+        return self._taken()
 
     def close(self) -> list[Event]:
-        """Say that the HTTP message ended."""
-        events: list[Event] = []
+        """Say that the HTTP message ended. Sets `failure` unless the stream is complete."""
         if self.is_complete or self.failure is not None:
-            return events
-        may_end = self._profile.done == "optional" and any(choice.finish for choice in self._choices.values())
-        if may_end and not self._frames.has_tail:
-            self._finish(events, at_done=False)
-        elif self._is_started:
-            self.failure = Interrupted("The upstream broke its answer off before its end.")
-        else:
+            return []
+        is_finished = bool(self._choices) and all(choice.finish for choice in self._choices.values())
+        if is_finished and self._profile.done == "optional" and not self._frames.has_tail:
+            self._end()
+        elif self._id is None:
             self.failure = Malformed("The upstream sent no answer.", code="empty_response")
+        else:
+            self.failure = Interrupted("The upstream broke its answer off before its end.", code="incomplete_stream")
+        return self._taken()
+
+    def _taken(self) -> list[Event]:
+        events, self._events = self._events, []
         return events
 
-    def _read(self, data: bytes, events: list[Event]) -> None:
-        if not self._read_usual(data, events):
-            self._read_any(data, events)
+    # --- the usual chunk ----------------------------------------------------------------------------------------------
 
-    def _read_usual(self, data: bytes, events: list[Event]) -> bool:
-        """Read a chunk of the usual shape in the state that it is usual in; False: it is another one."""
-        choice = self._choices.get(0)
-        if choice is None or choice.finish is not None:
-            return False
+    def _read_usual(self, data: bytes) -> bool:
+        """Read a chunk with more of what is open; False: it is another one, and nothing was read."""
         try:
             chunk = _USUAL.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return False
-        if len(chunk.choices) != 1 or (chunk.system_fingerprint, chunk.service_tier) != self._constants:
+        constants = (chunk.system_fingerprint, chunk.service_tier, chunk.provider)
+        if len(chunk.choices) != 1 or constants != self._constants:
+            return False
+        choice = self._choices.get(chunk.choices[0].index)
+        if choice is None or choice.finish is not None:
             return False
         delta = chunk.choices[0].delta
-        if delta.tool_calls is None:
-            if delta.content:
-                events.append(TextDelta(index=self._open("text", choice, 0, events), text=delta.content))
-            return True
-        calls = [choice.calls.get(fragment.index) for fragment in delta.tool_calls]
-        if delta.content or any(call is None or call.block is None for call in calls):
+        thought = delta.reasoning_content or delta.reasoning
+        match delta.content, thought, delta.tool_calls:
+            case (None | "", None | "", None | []):
+                return True
+            case (str(text), None | "", None | []) if choice.text >= 0 and choice.thought < 0:
+                self._events.append(TextDelta(index=choice.text, text=text))
+                return True
+            case (None | "", str(text), None | []) if choice.thought >= 0:
+                self._events.append(ReasoningDelta(index=choice.thought, text=text))
+                return True
+            case (None | "", None | "", list(fragments)):
+                return self._add_usual_arguments(choice, fragments)
+            case _:
+                return False
+
+    def _add_usual_arguments(self, choice: _Choice, fragments: list[_UsualFragment]) -> bool:
+        if choice.thought >= 0:
             return False
-        for call, fragment in zip(calls, delta.tool_calls, strict=True):
-            assert call is not None
-            choice.last_call = call
-            self._pass_on(call, fragment.function.arguments, choice, 0, events)
+        found: list[Event] = []
+        for fragment in fragments:
+            call = choice.calls.at(fragment.index)
+            if call is None or call.block < 0 or call.is_held:
+                return False
+            if fragment.function.arguments:
+                found.append(ArgumentsDelta(index=call.block, arguments=fragment.function.arguments))
+        self._events += found
         return True
 
-    def _read_any(self, data: bytes, events: list[Event]) -> None:
-        fields = decode_answer(_CHUNK, data)
-        error = fields.get("error")
-        if error is not None and bytes(error) != answer.NULL:
-            raise decode_in_band(fields) or Malformed("The upstream's stream holds an error.")
-        choices = answer.items_of(fields.get("choices"))
-        if not self._is_started:
-            if not choices and "choices" not in fields and (failure := decode_in_band(fields)):
-                raise failure
-            self._start(fields, bool(choices), events)
-        elif extras := self._extras(fields, _TOP):
-            events.append(ExtrasDelta(level="response", fields=extras))
+    # --- any chunk ----------------------------------------------------------------------------------------------------
+
+    def _read(self, data: bytes) -> None:
+        fields = {name: value for name, value in decode_answer(_CHUNK, data).items() if bytes(value) != wire.NULL}
+        if fields_of(fields.get("error")) or text_of(fields.get("error")):
+            raise decode_in_band(data) or Malformed("The upstream sent an error that cannot be read.")
+        if "choices" not in fields and (failure := decode_in_band(data)):
+            raise failure
+        choices = items_of(fields.get("choices"))
+        self._read_top(fields, has_choices=bool(choices))
         for position, raw in enumerate(choices):
-            self._choice(answer.fields_of(raw), position, events)
-        usage = answer.usage_of(fields.get("usage"), reasoning_in_output=self._profile.reasoning_in_output_tokens)
-        usage = usage or answer.usage_of(answer.fields_of(fields.get("x_groq")).get("usage"))
-        self._usage = usage or self._usage
+            self._read_choice(fields_of(raw), position)
+        self._usage = usage_of(fields, self._profile) or self._usage
 
-    def _start(self, fields: Mapping[str, Raw], has_choices: bool, events: list[Event]) -> None:
-        id_ = answer.text_of(fields.get("id")) or ""
-        if not id_ and not has_choices:
-            return
-        self._is_started = True
+    def _read_top(self, fields: Mapping[str, Raw], *, has_choices: bool) -> None:
+        """Read what all chunks repeat. Azure's first one names nothing and only brings fields."""
+        fingerprint, tier, provider = self._constants
+        id_, told = text_of(fields.get("id")) or "", text_of(fields.get("service_tier"))
+        extras = top_extras(fields)
+        if self._id is not None:
+            if told is not None and told != tier:
+                extras["service_tier"] = fields["service_tier"]
+            self._tell("response", extras, self._extras)
+        else:
+            self._extras |= extras
+            if id_ or has_choices:
+                self._begin(fields, id_)
         self._constants = (
-            answer.text_of(fields.get("system_fingerprint")),
-            answer.text_of(fields.get("service_tier")),
+            text_of(fields.get("system_fingerprint")) or fingerprint,
+            told or tier,
+            text_of(fields.get("provider")) or provider,
         )
-        start = Start(
-            source=wire.NAME,
-            id=id_,
-            model=answer.text_of(fields.get("model")) or "",
-            created=answer.number_of(fields.get("created")),
-            service_tier=answer.text_of(fields.get("service_tier")),
-            extras=self._extras(fields, _TOP),
+
+    def _begin(self, fields: Mapping[str, Raw], id_: str) -> None:
+        self._id = id_
+        self._events.append(
+            Start(
+                source=wire.NAME,
+                id=id_,
+                model=text_of(fields.get("model")) or "",
+                created=number_of(fields.get("created")),
+                service_tier=text_of(fields.get("service_tier")),
+                extras=dict(self._extras),
+            )
         )
-        events.append(start)
 
-    def _extras(self, fields: Mapping[str, Raw], known: frozenset[str]) -> Extras:
-        if fields.keys() <= known:
-            return {}
-        return {name: value for name, value in fields.items() if name not in known and bytes(value) != answer.NULL}
+    def _tell(
+        self, level: Literal["response", "choice", "message"], fields: Extras, known: Extras, choice: int = 0
+    ) -> None:  # fmt: skip
+        """Tell fields without a canonical name, where they are new or have changed."""
+        news = {name: value for name, value in fields.items() if known.get(name) != value}
+        if news:
+            known |= news
+            self._events.append(ExtrasDelta(level=level, fields=news, choice=choice))
 
-    def _choice(self, fields: Mapping[str, Raw], position: int, events: list[Event]) -> None:
-        number = answer.number_of(fields.get("index"))
-        index = position if number is None else number
-        choice = self._choices.setdefault(index, _Choice())
-        delta = answer.fields_of(fields.get("delta") or fields.get("message"))
-        word = answer.text_of(fields.get("finish_reason"))
-        if word in answer.FAILED_FINISHES:
-            raise Interrupted("The upstream gave up in the middle of its answer.", code="upstream_error")
+    def _read_choice(self, fields: Mapping[str, Raw], position: int) -> None:
+        number = number_of(fields.get("index"))
+        choice = self._choice(position if number is None else number)
+        word = text_of(fields.get("finish_reason"))
+        if failure := finish_failure(word):
+            raise failure
+        self._tell("choice", choice_extras(fields), choice.extras, choice.number)
+        delta = fields_of(fields.get("delta", fields.get("message")))
         if choice.finish is None or "tool_calls" in delta:  # Together gives a reason behind each of several calls
-            self._delta(delta, choice, index, events)
-        elif any(bytes(value) not in _NOTHING for name, value in delta.items() if name != "role"):
-            events.append(Notice(path="stream", action="ignored", reason="content after the end", severity="hint"))
-        if logprobs := answer.logprobs_of(fields.get("logprobs"), index):
-            events.append(logprobs)
-        if extras := self._extras(fields, _CHOICE):
-            events.append(ExtrasDelta(level="choice", fields=extras, choice=index))
+            if logprobs := logprobs_of(fields.get("logprobs"), choice.number):
+                self._events.append(logprobs)
+            self._read_delta(delta, choice)
+        elif any(bytes(value) not in EMPTY for name, value in delta.items() if name != "role"):
+            notice = Notice(path="stream", action="ignored", reason="content after the end", severity="hint")
+            self._events.append(notice)
         if word and (choice.finish is None or word == "content_filter"):
             choice.finish = word
+            choice.stop_reason = fields.get("stop_reason")
 
-    def _delta(self, delta: Mapping[str, Raw], choice: _Choice, index: int, events: list[Event]) -> None:
-        if not delta:
-            return
-        self._reasoning(delta, choice, index, events)
-        for kind, piece in answer.content_pieces(delta.get("content")):
-            if not piece:
-                continue
-            if kind == "reasoning":
-                block = self._open("reasoning", choice, index, events)
-                events.append(ReasoningDelta(index=block, text=piece))
-            else:
-                events.append(TextDelta(index=self._open("text", choice, index, events), text=piece))
-        for citation in answer.citations_of(delta.get("annotations")):
-            events.append(CitationDelta(index=self._open("text", choice, index, events), citation=citation))
-        if refusal := answer.text_of(delta.get("refusal")):
-            events.append(RefusalDelta(index=self._open("refusal", choice, index, events), text=refusal))
-        for position, raw in enumerate(answer.items_of(delta.get("tool_calls"))):
-            self._tool(answer.fields_of(raw), position, choice, index, events)
-        if legacy := answer.fields_of(delta.get("function_call")):
-            self._legacy(legacy, choice, index, events)
-        if extras := self._extras(delta, MESSAGE):
-            events.append(ExtrasDelta(level="message", fields=extras, choice=index))
+    def _choice(self, number: int) -> _Choice:
+        found = self._choices.get(number)
+        if found is None:
+            if number >= MAX_CHOICES:
+                raise Malformed("The upstream sent more answers than can be asked for.")
+            found = self._choices[number] = _Choice(number)
+        return found
 
-    def _reasoning(self, delta: Mapping[str, Raw], choice: _Choice, index: int, events: list[Event]) -> None:
-        """Read reasoning from its richest form: details say what the plain field says, and more."""
-        details = [answer.fields_of(item) for item in answer.items_of(delta.get("reasoning_details"))]
-        has_text = False
+    def _read_delta(self, delta: Mapping[str, Raw], choice: _Choice) -> None:
+        self._tell("message", rest_of(delta, MESSAGE), choice.message_extras, choice.number)
+        self._read_thought(delta, choice)
+        for piece in content_pieces(delta.get("content"), f"{choice.at}.content"):
+            self._read_piece(piece, choice)
+        for citation in citations_of(delta.get("annotations")):
+            citation = replace(citation, at=f"{choice.at}.annotations[{choice.cited}]")
+            choice.cited += 1
+            self._events.append(CitationDelta(index=self._text_block(choice), citation=citation))
+        if refusal := text_of(delta.get("refusal")):
+            if choice.refusal < 0:
+                choice.refusal = self._open(Refusal(text="", at=f"{choice.at}.refusal"), choice)
+            self._events.append(RefusalDelta(index=choice.refusal, text=refusal))
+        if audio := fields_of(delta.get("audio")):
+            self._read_audio(audio, choice)
+        for image in images_of(delta.get("images")):
+            image = replace(image, at=f"{choice.at}.images[{choice.pictures}]")
+            choice.pictures += 1
+            self._events.append(self._blocks.stop(self._open(image, choice)))
+        for raw in items_of(delta.get("tool_calls")):
+            self._read_fragment(fields_of(raw), choice)
+        if legacy := fields_of(delta.get("function_call")):
+            self._read_function_call(legacy, choice)
+
+    def _read_piece(self, piece: Text | Reasoning | Opaque, choice: _Choice) -> None:
+        match piece:
+            case Text():
+                index = self._text_block(choice, piece.extras)
+                if piece.text:
+                    self._events.append(TextDelta(index=index, text=piece.text))
+            case Reasoning():
+                self._think(piece.text, choice, piece)
+            case Opaque():
+                self._events.append(self._blocks.stop(self._open(piece, choice)))
+
+    # --- text and thoughts --------------------------------------------------------------------------------------------
+
+    def _open(self, block: Block, choice: _Choice) -> int:
+        """Begin a block; a thought ends where another thing begins."""
+        self._end_thought(choice)
+        start = self._blocks.start(block, choice.number)
+        self._events.append(start)
+        return start.index
+
+    def _end_thought(self, choice: _Choice) -> None:
+        if choice.thought >= 0:
+            self._events.append(self._blocks.stop(choice.thought))
+            choice.thought = -1
+
+    def _text_block(self, choice: _Choice, extras: Extras = NO_EXTRAS) -> int:
+        self._end_thought(choice)
+        if choice.text < 0:
+            choice.text = self._open(Text(text="", extras=extras, at=f"{choice.at}.content"), choice)
+        elif extras:
+            self._tell("message", extras, choice.message_extras, choice.number)
+        return choice.text
+
+    def _read_thought(self, delta: Mapping[str, Raw], choice: _Choice) -> None:
+        """Read reasoning from the richest of its spellings."""
+        details = [decode_detail(raw) for raw in items_of(delta.get("reasoning_details"))]
+        text = reasoning_text(delta)
+        if text and not any(detail.text for detail in details):
+            self._think(text, choice, None)
         for detail in details:
-            text = answer.text_of(detail.get("text")) or answer.text_of(detail.get("summary")) or ""
-            has_text = has_text or bool(text)
-            self._detail(detail, text, choice, index, events)
-        if not has_text and (text := answer.reasoning_text(delta)):
-            events.append(ReasoningDelta(index=self._open("reasoning", choice, index, events), text=text))
+            if detail.redacted is not None:
+                detail = replace(detail, at=f"{choice.at}.reasoning_details[{choice.details}]")
+                choice.details += 1
+                self._events.append(self._blocks.stop(self._open(detail, choice)))
+            elif detail.text:
+                self._think(detail.text, choice, detail)
+            if detail.signature is not None and detail.redacted is None:
+                if choice.thought < 0:
+                    self._think("", choice, detail)
+                self._events.append(SignatureDelta(index=choice.thought, signature=detail.signature))
 
-    def _detail(
-        self, detail: Mapping[str, Raw], text: str, choice: _Choice, index: int, events: list[Event]
-    ) -> None:  # fmt: skip
-        data, signature = answer.text_of(detail.get("data")), answer.text_of(detail.get("signature"))
-        if data:
-            self._close(choice, events)
-            events.append(BlockStart(index=self._next_block, block=Reasoning(redacted=data), choice=index))
-            events.append(BlockStop(index=self._next_block))
-            self._next_block += 1
-        elif text or signature:
-            number = answer.number_of(detail.get("index"))
-            if number is not None and choice.detail not in (None, number):
-                self._close(choice, events)
-            is_summary = answer.text_of(detail.get("type")) == "reasoning.summary"
-            block = self._open("reasoning", choice, index, events, is_summary=is_summary)
-            choice.detail = number
-            if text:
-                events.append(ReasoningDelta(index=block, text=text))
-            if signature:
-                events.append(SignatureDelta(index=block, signature=signature))
+    def _think(self, text: str, choice: _Choice, detail: Reasoning | None) -> None:
+        """Add to the open thought, or begin another one: a detail of another type or index is one."""
+        key = None if detail is None else _key_of(detail)
+        if choice.thought < 0 or (key is not None and choice.thought_key is not None and key != choice.thought_key):
+            block = Reasoning(at=f"{choice.at}.reasoning_content")
+            if detail is not None:
+                at = detail.at or f"{choice.at}.reasoning_details[{choice.details}]"
+                block = Reasoning(is_summary=detail.is_summary, extras=detail.extras, at=at)
+                choice.details += not detail.at
+            choice.thought = self._open(block, choice)
+            choice.thought_key = key
+        if text:
+            self._events.append(ReasoningDelta(index=choice.thought, text=text))
 
-    def _open(
-        self, kind: str, choice: _Choice, index: int, events: list[Event], *, is_summary: bool = False
-    ) -> int:  # fmt: skip
-        """Return the open block of this kind; the one that was open before is closed."""
-        if choice.open_kind == kind:
-            return choice.open_block
-        self._close(choice, events)
-        block: Text | Reasoning | Refusal = Text(text="")
-        if kind == "reasoning":
-            block = Reasoning(is_summary=is_summary)
-        elif kind == "refusal":
-            block = Refusal(text="")
-        choice.open_kind, choice.open_block = kind, self._next_block
-        self._next_block += 1
-        events.append(BlockStart(index=choice.open_block, block=block, choice=index))
-        return choice.open_block
+    def _read_audio(self, audio: Mapping[str, Raw], choice: _Choice) -> None:
+        if choice.audio < 0:
+            choice.audio = self._open(opaque_audio({}, f"{choice.at}.audio"), choice)
+        raw = Raw(msgspec.json.encode(audio))
+        self._events.append(OpaqueDelta(index=choice.audio, protocol=wire.NAME, raw=raw))
 
-    def _close(self, choice: _Choice, events: list[Event]) -> None:
-        if choice.open_kind:
-            events.append(BlockStop(index=choice.open_block))
-            choice.open_kind = ""
-            choice.detail = None
+    # --- calls --------------------------------------------------------------------------------------------------------
 
-    def _tool(self, fields: Mapping[str, Raw], position: int, choice: _Choice, index: int, events: list[Event]) -> None:
-        id_ = answer.text_of(fields.get("id")) or ""
-        number = answer.number_of(fields.get("index"))
-        call = self._call_of(id_, number, position, choice)
-        call.id = call.id or id_
-        custom = answer.fields_of(fields.get("custom"))
-        function = custom or answer.fields_of(fields.get("function"))
-        call.is_custom = call.is_custom or bool(custom)
-        call.name = call.name or answer.text_of(function.get("name")) or ""
-        call.extras |= {n: v for n, v in fields.items() if n not in ("id", "index", "type", "function", "custom")}
-        piece = answer.arguments_of(function.get("input") if custom else function.get("arguments"))
-        self._pass_on(call, piece, choice, index, events)
+    def _read_fragment(self, fields: Mapping[str, Raw], choice: _Choice) -> None:
+        custom, function = fields_of(fields.get("custom")), fields_of(fields.get("function"))
+        is_custom = bool(custom) and not function
+        body = custom if is_custom else function
+        id_, name = text_of(fields.get("id")) or "", text_of(body.get("name")) or ""
+        call = choice.calls.find(number_of(fields.get("index")), id_, name)
+        call.id, call.name = call.id or id_, call.name or name
+        call.is_custom = call.is_custom or is_custom
+        call.extras |= rest_of(fields, CALL)
+        piece = arguments_of(body.get("input") if is_custom else body.get("arguments"))
+        call.add(piece, self._max_event_bytes)
+        if call.block < 0:
+            if call.id and call.name:
+                self._begin_call(call, choice)
+        elif piece:
+            call.is_held = False
+            self._events.append(ArgumentsDelta(index=call.block, arguments=piece))
 
-    def _call_of(self, id_: str, number: int | None, position: int, choice: _Choice) -> _Call:
-        """Find the call that a fragment belongs to: a new id is a new call, whatever the index says."""
-        key = number if number is not None else position
-        if number is None and not id_ and choice.last_call is not None:
-            return choice.last_call
-        call = choice.calls.get(key)
-        if call is None or (id_ and call.id and call.id != id_):
-            known = next((c for c in choice.calls.values() if id_ and c.id == id_), None)
-            call = known or _Call()
-            choice.calls[key] = call
-        choice.last_call = call
-        return call
+    def _read_function_call(self, fields: Mapping[str, Raw], choice: _Choice) -> None:
+        """Read a call of the kind that has no id."""
+        id_ = Raw(msgspec.json.encode(call_id(self._id or "", 0)))
+        self._read_fragment({"id": id_, "index": Raw(b"0"), "function": Raw(msgspec.json.encode(fields))}, choice)
 
-    def _pass_on(self, call: _Call, piece: str, choice: _Choice, index: int, events: list[Event]) -> None:
-        if call.block is None:
-            call.arguments += piece
-            if not (call.id and call.name):
-                return
-            self._begin(call, choice, index, events)
-            piece, call.arguments = call.arguments, ""
-        if piece and call.block is not None:
-            events.append(ArgumentsDelta(index=call.block, arguments=piece))
-
-    def _begin(self, call: _Call, choice: _Choice, index: int, events: list[Event]) -> None:
-        self._close(choice, events)
-        call.block = self._next_block
-        self._next_block += 1
-        choice.has_calls = True
+    def _begin_call(self, call: StreamedCall, choice: _Choice) -> None:
         kind: Literal["custom", "function"] = "custom" if call.is_custom else "function"
-        block = ToolCall(id=call.id, name=call.name, arguments="", kind=kind, extras=call.extras)
-        events.append(BlockStart(index=call.block, block=block, choice=index))
+        at = f"{choice.at}.tool_calls[{choice.begun}]"
+        block = ToolCall(id=call.id, name=call.name, arguments="", kind=kind, extras=dict(call.extras), at=at)
+        call.block = self._open(block, choice)
+        choice.begun += 1
+        arguments = "".join(call.pieces)
+        call.is_held = arguments == PLACEHOLDER and not call.is_custom
+        if arguments and not call.is_held:
+            self._events.append(ArgumentsDelta(index=call.block, arguments=arguments))
 
-    def _legacy(self, fields: Mapping[str, Raw], choice: _Choice, index: int, events: list[Event]) -> None:
-        call = choice.calls.setdefault(-1, _Call())
-        call.id = call.id or "call_fn_0"
-        call.name = call.name or answer.text_of(fields.get("name")) or ""
-        self._pass_on(call, answer.arguments_of(fields.get("arguments")), choice, index, events)
+    # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _finish(self, events: list[Event], *, at_done: bool) -> None:
-        """End the stream: close what is open, tell usage, then why each choice ended."""
-        missing = not self._choices or any(choice.finish is None for choice in self._choices.values())
-        if missing and self._profile.done == "required":
-            self.failure = Interrupted("The upstream ended its answer without saying why.", code="incomplete_stream")
-            return
+    def _end(self) -> None:
+        """Close what is open, tell the usage, then why each choice ended.
+
+        Raises:
+            UpstreamError: The stream ended without an answer, or without a reason where there has to be one.
+        """
         if not self._choices:
-            self.failure = Malformed("The upstream sent no answer.", code="empty_response")
-            return
-        for index, choice in self._choices.items():
-            for number, call in enumerate(choice.calls.values()):
-                if call.block is None and call.name:
-                    call.id = call.id or f"call_{number}"
-                    self._pass_on(call, "", choice, index, events)
-            self._close(choice, events)
-            events += (
-                BlockStop(index=call.block) for call in dict.fromkeys(choice.calls.values()) if call.block is not None
-            )
+            raise Malformed("The upstream sent no answer.", code="empty_response")
+        if self._profile.done == "required" and not all(choice.finish for choice in self._choices.values()):
+            raise Interrupted("The upstream ended its answer without saying why.", code="incomplete_stream")
+        choices = [self._choices[number] for number in sorted(self._choices)]
+        for choice in choices:
+            self._end_choice(choice)
         if self._usage is not None:
-            events.append(self._usage)
-        finishes: list[Finish] = [
-            answer.finish_of(choice.finish, choice.has_calls, index) for index, choice in sorted(self._choices.items())
-        ]
-        events += finishes
+            self._events.append(self._usage)
+        for choice in choices:
+            self._events.append(
+                decode_finish(
+                    choice.finish, has_calls=choice.begun > 0, stop_reason=choice.stop_reason, choice=choice.number
+                )
+            )
         self.is_complete = True
+
+    def _end_choice(self, choice: _Choice) -> None:
+        named = [call for call in choice.calls if call.name]
+        for position, call in enumerate(named):
+            if call.block < 0:
+                call.id = call_id(self._id or "", position)
+                self._begin_call(call, choice)
+            if call.is_held:
+                self._events.append(ArgumentsDelta(index=call.block, arguments=PLACEHOLDER))
+        self._events += self._blocks.stop_all(choice.number)
+
+
+def _key_of(detail: Reasoning) -> tuple[bytes, ...]:
+    """Return what tells a reasoning detail from another one."""
+    return b"%d" % detail.is_summary, *(bytes(detail.extras.get(name, b"")) for name in ("type", "index"))

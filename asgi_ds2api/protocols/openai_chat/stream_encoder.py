@@ -1,30 +1,37 @@
-"""Events -> chunks of a caller's stream.
+"""A streamed answer, written: canonical events -> chunks, as OpenAI's SDKs want them.
 
-The order and the once-only rules are those that the SDK's accumulator needs: the role once for each choice, id and name
-of a call in its first fragment alone, indexes from 0 without a gap, usage last.
+The SDK adds the pieces of a message up: strings are joined, so that nothing may be said twice.
+
+* The role comes once for each choice, in its first chunk, and choice 0 begins before the others.
+* Calls are numbered without gaps, as they begin. Id, type and name come with the first fragment of a call alone; a call
+  without arguments has the arguments ``{}``.
+* Reasoning comes before the text that it led to, never in the same chunk.
+* Finishes come at the end, then the usage if it was asked for, in a chunk without choices; all others then say that
+  they have none. Nothing follows an error.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Raw
+from msgspec.structs import replace
 
 from ...canonical import (
     ArgumentsDelta,
+    Block,
     BlockStart,
     BlockStop,
+    Citation,
     CitationDelta,
     Event,
+    Extras,
     ExtrasDelta,
     Finish,
     Logprobs,
     Media,
-    Notice,
     Notices,
     Opaque,
     OpaqueDelta,
-    Ping,
     Reasoning,
     ReasoningDelta,
     Refusal,
@@ -41,270 +48,387 @@ from ...codec import Envelope
 from ...errors import GatewayError
 from ...fold import merge_usage
 from ...framing import comment_frame, data_frame
-from . import answer, wire
+from . import wire
+from .content import AUDIO
 from .errors import encode_error_body
-from .response import annotations_of, detail_object, finish_word, logprobs_object, report_block, report_finish
+from .response import AnswerWriter, answer_id, encode_logprobs, estimated
+from .usage import encode_usage
+from .wire import JsonObject, put_extras
 
-Json = dict[str, object]
-_ENCODER: Final = msgspec.json.Encoder()
-_HEARTBEAT: Final = comment_frame(b"keepalive")
-_DONE: Final = data_frame(b"[DONE]")
-_TAIL: Final = b'},"logprobs":null,"finish_reason":null}]}\n\n'
-_TAIL_WITH_USAGE: Final = b'},"logprobs":null,"finish_reason":null}],"usage":null}\n\n'
+HEARTBEAT: Final = comment_frame(b"keepalive")
+DONE: Final = data_frame(b"[DONE]")
+
+_encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
+
+_CONTENT: Final = b'%d,"delta":{"content":'
+_THOUGHT: Final = b'%d,"delta":{"reasoning_content":'
+_FRAGMENT: Final = b'%d,"delta":{"tool_calls":[{"index":%d,"%b":{"%b":'
+_TAIL: Final = b'},"logprobs":null,"finish_reason":null}]'
 
 
 class _Choice:
-    """What was said of a choice."""
+    """What was written of a choice, and what waits for its next chunk."""
 
-    __slots__ = ("calls", "characters", "extras", "finish", "has_content", "has_role", "logprobs")
+    __slots__ = ("calls", "extras", "finish", "has_role", "has_said", "is_plain", "length", "logprobs",
+                 "message_extras", "number", "thoughts")  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.has_role = False
-        self.has_content = False
-        self.characters = 0
-        self.calls = 0
+        self.is_plain = False
+        """Its role is written, and nothing waits for its next chunk."""
+        self.has_said = False
+        """Something other than text that can be read was written."""
+        self.length = 0
+        """Of its text, in characters."""
+        self.calls = self.thoughts = 0
+        """How many have begun."""
         self.finish: Finish | None = None
         self.logprobs: Logprobs | None = None
-        self.extras: dict[str, Raw] = {}
+        self.extras: Extras = {}
+        self.message_extras: Extras = {}
+
+
+class _Block:
+    """A block that has begun."""
+
+    __slots__ = ("block", "choice", "index", "is_untold", "number", "prefix", "start")
+
+    def __init__(self, index: int, block: Block, choice: _Choice) -> None:
+        self.index = index
+        self.block = block
+        self.choice = choice
+        self.number = 0
+        """Of a call or a thought, in its choice."""
+        self.is_untold = False
+        """Of a call: no arguments were written."""
+        self.start = choice.length
+        """Where a text begins in the answer's text."""
+        self.prefix = b""
+        """What a chunk with more of it begins with, behind the head; empty: such chunks have more to say."""
 
 
 class StreamEncoder:
-    """See `codec.EventEncoder`."""
+    """Events -> bytes of a caller's stream. See `codec.EventEncoder`.
+
+    Args:
+        envelope: What the caller asked.
+        notices: Where losses are reported.
+    """
 
     def __init__(self, envelope: Envelope, notices: Notices) -> None:
         self._envelope = envelope
         self._notices = notices
+        self._writer = AnswerWriter(envelope, notices, is_own=False)
+        self._out: list[bytes] = []
         self._choices: dict[int, _Choice] = {}
-        self._blocks: dict[int, tuple[int, object]] = {}
-        self._calls: dict[int, tuple[int, bool]] = {}
-        self._silent_calls: set[int] = set()
-        self._text_starts: dict[int, int] = {}
-        self._details = 0
-        self._reasonings: dict[int, tuple[int, bool]] = {}
+        self._blocks: dict[int, _Block] = {}
         self._usage: Usage | None = None
-        self._is_own = True
-        self._top: Json = {}
+        self._characters = 0
+        """Of thoughts and arguments."""
+        self._top: JsonObject = {}
+        self._top_extras: Extras = {}
+        """Fields that wait for the next chunk."""
         self._head = b""
-        self._set_head("", None)
+        """What every chunk begins with, up to the number of its choice."""
+        self._tail = _TAIL + (b',"usage":null}\n\n' if envelope.include_usage else b"}\n\n")
+        self._fragment_tail = b"}}]" + self._tail
+        self._begin(Start(source=wire.NAME, id="", model=""))
 
     def encode(self, events: Sequence[Event]) -> bytes:
-        """Return the chunks for these events."""
-        out: list[bytes] = []
+        """Return the whole frames for these events, perhaps none."""
         for event in events:
-            match event:
-                case TextDelta():
-                    choice = self._blocks[event.index][0]
-                    out.append(self._text(choice, b"content", event.text))
-                    self._choices[choice].has_content = True
-                    self._choices[choice].characters += len(event.text)
-                case ReasoningDelta():
-                    out.append(self._reasoning(event.index, event.text))
-                case ArgumentsDelta():
-                    out.append(self._arguments(event.index, event.arguments))
-                case Start():
-                    self._start(event)
-                case BlockStart():
-                    out.append(self._begin(event))
-                case BlockStop():
-                    out.append(self._stop(event.index))
-                case Usage():
-                    self._usage = merge_usage(self._usage, event)
-                case Finish():
-                    self._choice(event.choice).finish = event
-                case Ping() | Notice():
-                    pass
-                case _:
-                    out.append(self._rare(event))
-        return b"".join(out)
+            kind = type(event)
+            if kind is TextDelta:
+                self._add_text(event)  # type: ignore[arg-type]  # of this very type
+            elif kind is ArgumentsDelta:
+                self._add_arguments(event)  # type: ignore[arg-type]  # of this very type
+            elif kind is ReasoningDelta:
+                self._add_thought(event)  # type: ignore[arg-type]  # of this very type
+            else:
+                self._take(event)
+        return self._taken()
 
     def close(self) -> bytes:
-        """Return the finish chunks, the usage chunk if it was asked for, and the terminator."""
-        out = [self._end(index, choice) for index, choice in sorted(self._choices.items())]
+        """Return what ends the stream with success. Only after the decoder was complete."""
+        self._choice(0)
+        for _, choice in sorted(self._choices.items()):
+            self._write_finish(choice)
         if self._envelope.include_usage:
-            usage = answer.usage_object(self._usage or Usage(), is_own=self._is_own)
-            out.append(data_frame(_ENCODER.encode({**self._top, "choices": [], "usage": usage})))
-        out.append(_DONE)
-        return b"".join(out)
+            characters = self._characters + sum(choice.length for choice in self._choices.values())
+            usage = encode_usage(self._usage or estimated(characters), is_own=self._writer.is_own)
+            self._out.append(data_frame(_encode({**self._top, "choices": [], "usage": usage})))
+        self._out.append(DONE)
+        return self._taken()
 
     def error(self, error: GatewayError) -> bytes:
-        """Return an error that the SDK raises; no terminator follows it."""
+        """Return the in-band form of an error. Nothing may follow it."""
         return data_frame(encode_error_body(error))
 
     def heartbeat(self) -> bytes:
-        """Return a comment."""
-        return _HEARTBEAT
+        """Return bytes that keep the connection busy and that every SDK ignores."""
+        return HEARTBEAT
 
-    def _rare(self, event: Event) -> bytes:
-        match event:
-            case RefusalDelta():
-                self._choices[self._blocks[event.index][0]].has_content = True
-                return self._chunk(self._blocks[event.index][0], {"refusal": event.text})
-            case SignatureDelta():
-                return self._signature(event.index, event.signature)
-            case CitationDelta():
-                return self._citation(event)
-            case Logprobs():
-                self._choice(event.choice).logprobs = event
-            case ExtrasDelta():
-                return self._extras(event)
-            case OpaqueDelta():
-                self._notices.lost("content", "this protocol has no such part of an answer")
-            case _:
-                pass
-        return b""
+    def _taken(self) -> bytes:
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
 
-    def _citation(self, event: CitationDelta) -> bytes:
-        """Return an annotation of the text so far, from where its block began."""
-        choice = self._blocks[event.index][0]
-        begin = self._text_starts.get(event.index, 0)
-        text = Text(text=" " * (self._choices[choice].characters - begin), citations=(event.citation,))
-        found = annotations_of(text, begin, self._notices)
-        return self._chunk(choice, {"annotations": found}) if found else b""
+    # --- more of a block ----------------------------------------------------------------------------------------------
 
-    def _start(self, event: Start) -> None:
-        self._is_own = event.source == wire.NAME
-        self._set_head(event.id, event.created)
-        if event.service_tier is not None:
-            self._top["service_tier"] = event.service_tier
-        if self._is_own:
-            self._top.update(event.extras)
+    def _add_text(self, event: TextDelta) -> None:
+        block = self._blocks[event.index]
+        choice, text = block.choice, event.text
+        choice.length += len(text)
+        if choice.is_plain and text:
+            self._out += (self._head, block.prefix, _encode(text), self._tail)
+        elif text:
+            self._write(choice, {"content": text})
+
+    def _add_thought(self, event: ReasoningDelta) -> None:
+        block, text = self._blocks[event.index], event.text
+        self._characters += len(text)
+        if block.prefix and block.choice.is_plain and text:
+            self._out += (self._head, block.prefix, _encode(text), self._tail)
+        elif text:
+            self._write_thought(block, text)
+
+    def _add_arguments(self, event: ArgumentsDelta) -> None:
+        block, piece = self._blocks[event.index], event.arguments
+        if not piece:
+            return
+        block.is_untold = False
+        self._characters += len(piece)
+        if block.prefix and block.choice.is_plain:
+            self._out += (self._head, block.prefix, _encode(piece), self._fragment_tail)
+        elif self._envelope.legacy_functions:
+            if not block.number:
+                self._write(block.choice, {"function_call": {"arguments": piece}})
         else:
-            for name in event.extras:
-                self._notices.hint(name, "this protocol has no such field")
-        self._head = _ENCODER.encode(self._top)[:-1] + b',"choices":[{"index":'
+            kind, field = _names_of(block.block)
+            self._write(block.choice, {"tool_calls": [{"index": block.number, kind: {field: piece}}]})
 
-    def _set_head(self, id_: str, created: int | None) -> None:
+    # --- anything else ------------------------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Start():
+                self._begin(event)
+            case BlockStart():
+                self._begin_block(event)
+            case BlockStop() | RefusalDelta() | SignatureDelta() | CitationDelta() | OpaqueDelta():
+                self._add_rare(self._blocks[event.index], event)
+            case Logprobs():
+                self._add_logprobs(self._choice(event.choice), event)
+            case ExtrasDelta():
+                self._add_extras(event)
+            case Usage():
+                self._usage = merge_usage(self._usage, event)
+            case Finish():
+                self._choice(event.choice).finish = event
+            case _:
+                pass  # pings and notices have no chunk
+
+    def _add_rare(
+        self, block: _Block, event: BlockStop | RefusalDelta | SignatureDelta | CitationDelta | OpaqueDelta
+    ) -> None:
+        match event:
+            case BlockStop():
+                self._end_block(block)
+            case RefusalDelta():
+                self._refuse(block.choice, event.text)
+            case SignatureDelta():
+                self._sign(block, event)
+            case CitationDelta():
+                self._cite(block, (event.citation,))
+            case OpaqueDelta() if _is_audio(block.block):
+                self._write(block.choice, {"audio": event.raw})
+            case OpaqueDelta():
+                pass  # its block was reported
+
+    def _begin(self, start: Start) -> None:
+        self._writer = AnswerWriter(self._envelope, self._notices, is_own=start.source == wire.NAME)
         self._top = {
-            "id": id_ or f"chatcmpl-{self._envelope.request_id}",
+            "id": answer_id(start.id, self._envelope),
             "object": "chat.completion.chunk",
-            "created": created or self._envelope.created,
+            "created": start.created or self._envelope.created,
             "model": self._envelope.model,
         }
-        self._head = _ENCODER.encode(self._top)[:-1] + b',"choices":[{"index":'
+        if start.service_tier is not None:
+            self._top["service_tier"] = start.service_tier
+        put_extras(self._top, self._writer.own(start.extras, ""))
+        self._head = b"data: " + _encode(self._top)[:-1] + b',"choices":[{"index":'
 
-    def _choice(self, index: int) -> _Choice:
-        return self._choices.setdefault(index, _Choice())
+    def _choice(self, number: int) -> _Choice:
+        """Return a choice; those before it begin first, as SDKs count on it."""
+        choice = self._choices.get(number)
+        if choice is None:
+            for earlier in range(number):
+                if not self._choice(earlier).has_role:
+                    self._write(self._choices[earlier], {})
+            choice = self._choices[number] = _Choice(number)
+        return choice
 
-    def _text(self, index: int, field: bytes, text: str) -> bytes:
-        """Return a chunk with more text: the frequent one, so it is put together from bytes."""
-        choice = self._choices[index]
-        if not choice.has_role or choice.logprobs is not None or choice.extras:
-            return self._chunk(index, {field.decode(): text})
-        tail = _TAIL_WITH_USAGE if self._envelope.include_usage else _TAIL
-        return b"".join(
-            (b"data: ", self._head, b"%d," % index, b'"delta":{"', field, b'":', _ENCODER.encode(text), tail)
-        )
+    def _begin_block(self, event: BlockStart) -> None:
+        choice = self._choice(event.choice)
+        block = self._blocks[event.index] = _Block(event.index, event.block, choice)
+        match event.block:
+            case Text():
+                block.prefix = _CONTENT % choice.number
+                if not choice.has_role:
+                    self._write(choice, {"content": ""})
+                self._add_text(TextDelta(index=event.index, text=event.block.text))
+                self._cite(block, event.block.citations)
+                self._writer.leave(event.block.extras, event.block.at)
+            case Reasoning():
+                self._begin_thought(block, event.block)
+            case ToolCall():
+                self._begin_call(block, event.block)
+            case Refusal():
+                self._refuse(choice, event.block.text)
+            case Media() | Opaque() | ToolResult():
+                self._show(block, event.block)
 
-    def _chunk(self, index: int, delta: Json, finish: str | None = None, extras: Json | None = None) -> bytes:
-        choice = self._choice(index)
+    def _show(self, block: _Block, shown: Media | Opaque | ToolResult) -> None:
+        if isinstance(shown, Media) and (image := self._writer.image(shown)) is not None:
+            block.choice.has_said = True
+            self._write(block.choice, {"images": [image]})
+        elif isinstance(shown, Opaque) and _is_audio(shown):
+            block.choice.has_said = True
+            self._write(block.choice, {"audio": shown.raw})
+        else:
+            self._writer.lose(shown.at or "content", "no such part of an answer is known here")
+
+    def _refuse(self, choice: _Choice, text: str) -> None:
+        if text:
+            choice.has_said = True
+            self._write(choice, {"refusal": text})
+
+    def _cite(self, block: _Block, citations: Sequence[Citation]) -> None:
+        if found := self._writer.annotations(citations, block.start, block.choice.length):
+            self._write(block.choice, {"annotations": found})
+
+    # --- thoughts -----------------------------------------------------------------------------------------------------
+
+    def _begin_thought(self, block: _Block, thought: Reasoning) -> None:
+        choice = block.choice
+        block.number = choice.thoughts
+        choice.thoughts += 1
+        if not choice.has_role:
+            self._write(choice, {})
+        if not self._envelope.include_reasoning_details:
+            block.prefix = _THOUGHT % choice.number
+            self._writer.report_proofs((thought,))
+        elif thought.redacted is not None or thought.signature is not None:
+            self._write(choice, self._writer.thought_piece(thought, block.number))
+            return
+        if thought.text:
+            self._write_thought(block, thought.text)
+
+    def _write_thought(self, block: _Block, text: str) -> None:
+        assert isinstance(block.block, Reasoning)
+        piece = replace(block.block, text=text, signature=None)
+        self._write(block.choice, self._writer.thought_piece(piece, block.number))
+
+    def _sign(self, block: _Block, event: SignatureDelta) -> None:
+        assert isinstance(block.block, Reasoning)
+        signed = replace(block.block, text="", signature=event.signature)
+        if self._envelope.include_reasoning_details and event.signature:
+            self._write(block.choice, self._writer.thought_piece(signed, block.number))
+        else:
+            self._writer.report_proofs((signed,))
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def _begin_call(self, block: _Block, call: ToolCall) -> None:
+        choice = block.choice
+        block.number = choice.calls
+        choice.calls += 1
+        block.is_untold = not call.arguments and call.kind == "function"
+        kind, field = _names_of(call)
+        if self._envelope.legacy_functions:
+            if block.number:
+                self._writer.lose(call.at or "tool_calls", "a caller of functions is told one call")
+            else:
+                self._write(choice, {"function_call": {"name": call.name, "arguments": call.arguments}})
+            return
+        block.prefix = _FRAGMENT % (choice.number, block.number, kind.encode(), field.encode())
+        fragment: JsonObject = {
+            "index": block.number,
+            "id": call.id,
+            "type": kind,
+            kind: {"name": call.name, field: call.arguments},
+        }
+        extras = self._writer.own(call.extras, call.at or "tool_calls")
+        self._write(choice, {"tool_calls": [put_extras(fragment, extras)]})
+
+    def _end_block(self, block: _Block) -> None:
+        if block.is_untold:
+            self._add_arguments(ArgumentsDelta(index=block.index, arguments="{}"))
+
+    # --- chunks -------------------------------------------------------------------------------------------------------
+
+    def _add_logprobs(self, choice: _Choice, logprobs: Logprobs) -> None:
+        choice.is_plain = False
+        waiting = choice.logprobs
+        if waiting is not None:
+            content = (waiting.content or ()) + (logprobs.content or ())
+            refusal = (waiting.refusal or ()) + (logprobs.refusal or ())
+            logprobs = Logprobs(content=content or None, refusal=refusal or None)
+        choice.logprobs = logprobs
+
+    def _add_extras(self, event: ExtrasDelta) -> None:
+        at = {"response": "", "choice": f"choices[{event.choice}]", "message": f"choices[{event.choice}].message"}
+        fields = self._writer.own(event.fields, at[event.level])
+        if not fields:
+            return
+        if event.level == "response":
+            self._top_extras |= fields
+            for choice in self._choices.values():
+                choice.is_plain = False
+            return
+        choice = self._choice(event.choice)
+        choice.is_plain = False
+        if event.level == "choice":
+            choice.extras |= fields
+        else:
+            choice.message_extras |= fields
+
+    def _write(self, choice: _Choice, delta: JsonObject, finish: str | None = None, **more: object) -> None:
+        """Write a chunk with what waits for it; the first one of a choice has the role."""
         if not choice.has_role:
             choice.has_role = True
-            delta = {"role": "assistant", "content": "" if "content" in delta else None, "refusal": None, **delta}
-        logprobs, choice.logprobs = logprobs_object(choice.logprobs), None
-        rest: Json = {"delta": delta, "logprobs": logprobs, "finish_reason": finish, **choice.extras, **(extras or {})}
-        choice.extras = {}
-        tail = b',"usage":null}' if self._envelope.include_usage else b"}"
-        return data_frame(self._head + b"%d," % index + _ENCODER.encode(rest)[1:] + b"]" + tail)
+            delta = {"role": "assistant", "content": None, "refusal": None, **delta}
+        logprobs = encode_logprobs(choice.logprobs)
+        written: JsonObject = {
+            "index": choice.number,
+            "delta": put_extras(delta, choice.message_extras),
+            "logprobs": logprobs,
+            "finish_reason": finish,
+            **more,
+            **choice.extras,
+        }
+        chunk: JsonObject = {**self._top, **self._top_extras, "choices": [written]}
+        if self._envelope.include_usage:
+            chunk["usage"] = None
+        self._out.append(data_frame(_encode(chunk)))
+        self._top_extras, choice.extras, choice.message_extras, choice.logprobs = {}, {}, {}, None
+        choice.is_plain = True
 
-    def _begin(self, event: BlockStart) -> bytes:
-        block, choice = event.block, event.choice
-        self._blocks[event.index] = (choice, block)
-        self._text_starts[event.index] = self._choice(choice).characters
-        match block:
-            case ToolCall():
-                return self._begin_call(event, block)
-            case Text(text=text) if text or block.citations:
-                found = annotations_of(block, self._choice(choice).characters, self._notices)
-                self._choice(choice).characters += len(text)
-                return self._chunk(choice, {"content": text, **({"annotations": found} if found else {})})
-            case Reasoning():
-                return self._begin_reasoning(event.index, choice, block)
-            case Refusal(text=text) if text:
-                self._choice(choice).has_content = True
-                return self._chunk(choice, {"refusal": text})
-            case Media() | Opaque() | ToolResult():
-                report_block(block, self._notices)
-            case _:
-                pass
-        return b""
-
-    def _begin_call(self, event: BlockStart, call: ToolCall) -> bytes:
-        state = self._choice(event.choice)
-        number, state.calls = state.calls, state.calls + 1
-        is_custom = call.kind == "custom"
-        self._calls[event.index] = (number, is_custom)
-        if not call.arguments and not is_custom:
-            self._silent_calls.add(event.index)
-        if self._envelope.legacy_functions:
-            if number:
-                self._notices.lost(call.at or "tool_calls", "a caller of functions is told one call")
-                return b""
-            return self._chunk(event.choice, {"function_call": {"name": call.name, "arguments": call.arguments}})
-        named: Json = {"name": call.name, "input" if is_custom else "arguments": call.arguments}
-        fragment: Json = {"index": number, "id": call.id, "type": call.kind, call.kind: named, **call.extras}
-        return self._chunk(event.choice, {"tool_calls": [fragment]})
-
-    def _arguments(self, index: int, piece: str) -> bytes:
-        self._silent_calls.discard(index)
-        number, is_custom = self._calls[index]
-        choice = self._blocks[index][0]
-        if self._envelope.legacy_functions:
-            return b"" if number else self._chunk(choice, {"function_call": {"arguments": piece}})
-        named = {"custom": {"input": piece}} if is_custom else {"function": {"arguments": piece}}
-        return self._chunk(choice, {"tool_calls": [{"index": number, **named}]})
-
-    def _stop(self, index: int) -> bytes:
-        return self._arguments(index, "{}") if index in self._silent_calls else b""
-
-    def _begin_reasoning(self, index: int, choice: int, block: Reasoning) -> bytes:
-        self._reasonings[index] = (self._details, block.is_summary)
-        self._details += 1
-        if block.redacted is None:
-            said = self._reasoning(index, block.text) if block.text else b""
-            return said + (b"" if block.signature is None else self._signature(index, block.signature))
-        if not self._envelope.include_reasoning_details:
-            self._notices.lost("content", "redacted reasoning goes to callers who ask for reasoning details")
-            return b""
-        return self._chunk(choice, {"reasoning_details": [detail_object(block, self._reasonings[index][0])]})
-
-    def _reasoning(self, index: int, text: str) -> bytes:
-        choice = self._blocks[index][0]
-        if not self._envelope.include_reasoning_details:
-            return self._text(choice, b"reasoning_content", text)
-        number, is_summary = self._reasonings[index]
-        detail = detail_object(Reasoning(text=text, is_summary=is_summary), number)
-        return self._chunk(choice, {"reasoning_content": text, "reasoning_details": [detail]})
-
-    def _signature(self, index: int, signature: str) -> bytes:
-        if not self._envelope.include_reasoning_details:
-            if signature:
-                self._notices.hint("content", "signatures go to callers who ask for reasoning details")
-            return b""
-        number, is_summary = self._reasonings[index]
-        kind = "reasoning.summary" if is_summary else "reasoning.text"
-        detail = {"type": kind, "signature": signature, "index": number}
-        return self._chunk(self._blocks[index][0], {"reasoning_details": [detail]})
-
-    def _extras(self, event: ExtrasDelta) -> bytes:
-        if not self._is_own:
-            for name in event.fields:
-                self._notices.hint(name, "this protocol has no such field")
-            return b""
-        match event.level:
-            case "response":
-                self._top.update(event.fields)
-                self._head = _ENCODER.encode(self._top)[:-1] + b',"choices":[{"index":'
-            case "choice":
-                self._choice(event.choice).extras |= event.fields
-            case "message":
-                return self._chunk(event.choice, dict(event.fields))
-        return b""
-
-    def _end(self, index: int, choice: _Choice) -> bytes:
+    def _write_finish(self, choice: _Choice) -> None:
         finish = choice.finish or Finish(reason="stop")
-        report_finish(finish, self._notices)
-        word = finish_word(finish, has_calls=choice.calls > 0, is_legacy=self._envelope.legacy_functions)
-        delta: Json = {}
-        if finish.reason == "refusal" and not choice.has_content:
-            delta["refusal"] = finish.explanation or "The model declined to answer."
-        return self._chunk(index, delta, word)
+        is_silent = not (choice.length or choice.calls or choice.has_said)
+        declined = self._writer.declined(finish) if is_silent else None
+        delta: JsonObject = {} if declined is None else {"refusal": declined}
+        word = self._writer.finish(finish, has_calls=choice.calls > 0)
+        self._write(choice, delta, word, **self._writer.matched(finish))
+
+
+def _names_of(block: Block) -> tuple[str, str]:
+    """Return the names under which a call's definition and its arguments stand."""
+    is_custom = isinstance(block, ToolCall) and block.kind == "custom"
+    return ("custom", "input") if is_custom else ("function", "arguments")
+
+
+def _is_audio(block: Block) -> bool:
+    return isinstance(block, Opaque) and block.protocol == wire.NAME and block.type == AUDIO

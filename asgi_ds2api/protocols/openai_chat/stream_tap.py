@@ -1,4 +1,8 @@
-"""A relayed stream, watched: whole frames pass as they came, and only those that matter are read."""
+"""A relayed stream, watched: whole frames pass as they came, and only those that matter are read.
+
+A frame matters when it has an error, a finish reason or a usage that is not null, or the end. Once something of the
+answer has passed, a read of others costs a few searches.
+"""
 
 from typing import Final
 
@@ -11,28 +15,37 @@ from ...errors import Interrupted, Malformed, UpstreamError
 from ...framing import FrameSplitter, data_frame, parse_frame, split_frames
 from ...json_guard import is_too_deep
 from ...profiles import Profile
-from . import answer
+from .answer import fields_of, items_of, text_of
 from .errors import decode_in_band
+from .response import EMPTY, usage_of
 from .stream_decoder import DONE
+from .usage import decode_finish, finish_failure
 
 _CHUNK: Final = msgspec.json.Decoder(dict[str, Raw])
-_MARKS: Final = (b'"error"', b'"usage"', b"[DONE]", b'"finish_reason":"', b'"finish_reason": "')
-"""What stands in every frame that has to be read."""
+_MARKS: Final = (b'"error"', DONE)
+_MOSTLY_NULL: Final = (b'"finish_reason"', b'"usage"')
+"""Fields of every chunk, or of every one if usage was asked for; what is written in another way is looked at."""
 
 
 class StreamTap:
-    """See `codec.StreamTap`."""
+    """See `codec.StreamTap`.
+
+    Args:
+        profile: The upstream's.
+        max_event_bytes: Longest event that is accepted.
+    """
 
     def __init__(self, profile: Profile, max_event_bytes: int) -> None:
         self.is_meaningful = False
         self.is_complete = False
         self.failure: UpstreamError | None = None
+        self._profile = profile
         self._splitter = FrameSplitter(max_event_bytes)
-        self._may_end_early = profile.done == "optional"
-        self._is_started = False
+        self._has_begun = False
         self._model: str | None = None
         self._usage: Usage | None = None
         self._finish: Finish | None = None
+        self._has_calls = False
 
     @property
     def facts(self) -> AnswerFacts:
@@ -44,8 +57,7 @@ class StreamTap:
         if self.is_complete or self.failure is not None:
             return b""
         block = self._splitter.feed(data)
-        is_of_interest = not self.is_meaningful or any(mark in block for mark in _MARKS)
-        passed = self._watch(block) if is_of_interest else block
+        passed = block if self.is_meaningful and not _matters(block) else self._watch(block)
         if len(passed) == len(block) and not self.is_complete:
             self.failure = self._splitter.failure
         return passed
@@ -57,20 +69,22 @@ class StreamTap:
         """
         if self.is_complete or self.failure is not None:
             return b""
-        if self._finish is not None and self._may_end_early and not self._splitter.has_tail:
+        if self._finish is not None and self._profile.done == "optional" and not self._splitter.has_tail:
             self.is_complete = True
             return data_frame(DONE)
-        if self._is_started:
-            self.failure = Interrupted("The upstream broke its answer off before its end.")
+        if self._has_begun:
+            self.failure = Interrupted("The upstream broke its answer off before its end.", code="incomplete_stream")
         else:
             self.failure = Malformed("The upstream sent no answer.", code="empty_response")
         return b""
 
     def _watch(self, block: bytes) -> bytes:
+        """Read the frames that matter; return those up to the end, or up to an error."""
         end = 0
         for frame in split_frames(block):
             try:
-                self._read(frame)
+                if not self.is_meaningful or _matters(frame):
+                    self._read(frame)
             except UpstreamError as failure:
                 self.failure = failure
                 return block[:end]
@@ -80,39 +94,47 @@ class StreamTap:
         return block
 
     def _read(self, frame: bytes) -> None:
-        if self.is_meaningful and not any(mark in frame for mark in _MARKS):
-            return
+        """Read a frame that may matter. What cannot be read is the client's to judge: it sees it as it came."""
         parsed = parse_frame(frame)
         if parsed is None:
             return
         if parsed.data.startswith(DONE):
-            self._end()
+            if self._finish is None and self._profile.done == "required":
+                raise Interrupted("The upstream ended its answer without saying why.", code="incomplete_stream")
+            self.is_meaningful = self.is_complete = True
             return
         if is_too_deep(parsed.data):
             raise Malformed("The upstream sent an event that is nested too deep.")
         try:
             fields = _CHUNK.decode(parsed.data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return  # what cannot be read is the client's to judge: it sees it as it came
-        self._chunk(fields)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return
+        self._read_chunk(fields, parsed.data)
 
-    def _end(self) -> None:
-        if self._finish is None and not self._may_end_early:
-            raise Interrupted("The upstream ended its answer without saying why.", code="incomplete_stream")
-        self.is_meaningful = self.is_complete = True
-
-    def _chunk(self, fields: dict[str, Raw]) -> None:
-        error = fields.get("error")
-        if error is not None and bytes(error) not in (answer.NULL, b"{}", b'""'):
-            raise decode_in_band(fields) or Malformed("The upstream's stream holds an error.")
-        self._is_started = True
-        self._model = self._model or answer.text_of(fields.get("model"))
-        self._usage = answer.usage_of(fields.get("usage")) or self._usage
-        for raw in answer.items_of(fields.get("choices")):
-            choice = answer.fields_of(raw)
-            word = answer.text_of(choice.get("finish_reason"))
-            if word:
-                self._finish = self._finish or answer.finish_of(word, has_calls=False, choice=0)
-            delta = answer.fields_of(choice.get("delta"))
-            says = any(bytes(value) not in (b'""', b"[]", b"{}") for name, value in delta.items() if name != "role")
+    def _read_chunk(self, fields: dict[str, Raw], data: bytes) -> None:
+        if fields_of(fields.get("error")) or text_of(fields.get("error")):
+            raise decode_in_band(data) or Malformed("The upstream sent an error that cannot be read.")
+        self._has_begun = True
+        self._model = self._model or text_of(fields.get("model"))
+        self._usage = usage_of(fields, self._profile) or self._usage
+        for raw in items_of(fields.get("choices")):
+            choice = fields_of(raw)
+            delta = fields_of(choice.get("delta"))
+            self._has_calls = self._has_calls or "tool_calls" in delta
+            word = text_of(choice.get("finish_reason"))
+            if failure := finish_failure(word):
+                raise failure
+            if word and self._finish is None:
+                self._finish = decode_finish(word, has_calls=self._has_calls)
+            says = any(bytes(value) not in EMPTY for name, value in delta.items() if name != "role")
             self.is_meaningful = self.is_meaningful or says or bool(word)
+
+
+def _matters(block: bytes) -> bool:
+    """Tell whether frames hold anything that has to be read."""
+    if any(mark in block for mark in _MARKS):
+        return True
+    return any(
+        (found := block.count(name)) and found > block.count(name + b":null") + block.count(name + b": null")
+        for name in _MOSTLY_NULL
+    )

@@ -1,15 +1,18 @@
-"""The JSON of OpenAI Chat Completions, field by field, in the vendor's order.
+"""The JSON of a Chat Completions request, field by field, in the vendor's order.
 
-What a caller sends is strict: a body of known shape is read in one pass, and nothing unknown is dropped on the way;
-what is of another shape is read again by ``read``, which keeps the unknown fields. What an upstream sends is read
-tolerantly: look-alikes deviate in many ways, and each is survived (``response``, ``stream_decoder``).
+What a caller sends is strict: each Struct knows the fields that are documented, by the vendor or by those who extend
+the protocol, and refuses others, so that a body of known shape is read in one pass and nothing unknown is dropped on
+the way. What is not of a known shape is read again, piece by piece, by its `Shape`, which keeps the unknown fields.
 
-``None`` stands for a field that is absent and for one that is null.
+What an upstream sends is read tolerantly, by ``answer``: look-alikes deviate in many ways, and each is survived.
+
+``None`` stands for a field that is absent and for one that is null: the vendor makes no difference.
 
 Follows the SDK's types (openai 3.57, November 2026) and the vendors' documents on their extensions.
 """
 
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Final, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -21,31 +24,48 @@ from ...json_guard import decode_json, encode_object
 NAME: Final[ProtocolName] = "openai_chat"
 PATH: Final = "/chat/completions"
 
+JsonObject: TypeAlias = dict[str, object]
+"""What is written: msgspec writes ``Raw`` inside of it as it is."""
+
 JsonField: TypeAlias = Raw | UnsetType
 """A field that is carried as it came; `present` tells whether it is there."""
 Whole: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)] | Annotated[float, Meta(ge=0, le=2**53)]
-Real: TypeAlias = Annotated[float, Meta(ge=-1e6, le=1e6)]
+"""A whole number; ``1.0`` is one, `whole` tells."""
+Real: TypeAlias = Annotated[int, Meta(ge=-(10**6), le=10**6)] | Annotated[float, Meta(ge=-1e6, le=1e6)]
+"""Ranges are the vendors' to judge; this one only bounds the number. ``1`` stays ``1``."""
 Identifier: TypeAlias = Annotated[str, Meta(max_length=1_024)]
-"""Who or what a request belongs to; OpenAI takes 64 characters, clients send up to some hundred."""
+"""Who or what a request belongs to; the vendor takes 64 characters, clients send up to some hundred."""
 Bias: TypeAlias = Annotated[dict[str, Real], Meta(max_length=1_024)]
 Metadata: TypeAlias = Annotated[dict[str, Annotated[str, Meta(max_length=512)]], Meta(max_length=64)]
-"""OpenAI takes 16 pairs of 512 characters."""
+"""The vendor takes 16 pairs of 512 characters."""
 Seed: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[float, Meta(ge=-(2**53), le=2**53)]
 
 
-class Strict(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+class Strict(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """Base of what a caller sends."""
 
 
-class CacheBreakpoint(Strict):
-    mode: str
-    ttl: str | None = None
+# --- content ----------------------------------------------------------------------------------------------------------
 
 
-class TextPart(Strict):
-    type: Literal["text", "input_text", "output_text"]
+class Part(Strict, tag_field="type", kw_only=True):
+    """Base of content parts."""
+
+    prompt_cache_breakpoint: JsonField = UNSET
+    cache_control: JsonField = UNSET
+    """The spelling of OpenRouter, LiteLLM and others who pass marks on to Anthropic."""
+
+
+class TextPart(Part, tag="text", kw_only=True):
     text: str
-    prompt_cache_breakpoint: CacheBreakpoint | None = None
+
+
+class InputTextPart(TextPart, tag="input_text", kw_only=True):
+    """A name of the Responses API that clients mix in; so are the next ones."""
+
+
+class OutputTextPart(TextPart, tag="output_text", kw_only=True):
+    annotations: JsonField = UNSET
 
 
 class ImageUrl(Strict):
@@ -53,11 +73,13 @@ class ImageUrl(Strict):
     detail: str | None = None
 
 
-class ImagePart(Strict):
-    type: Literal["image_url", "input_image"]
+class ImagePart(Part, tag="image_url", kw_only=True):
     image_url: ImageUrl | str
     detail: str | None = None
-    prompt_cache_breakpoint: CacheBreakpoint | None = None
+
+
+class InputImagePart(ImagePart, tag="input_image", kw_only=True):
+    pass
 
 
 class InputAudio(Strict):
@@ -65,10 +87,8 @@ class InputAudio(Strict):
     format: str
 
 
-class AudioPart(Strict):
-    type: Literal["input_audio"]
+class AudioPart(Part, tag="input_audio", kw_only=True):
     input_audio: InputAudio
-    prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
 class File(Strict):
@@ -77,28 +97,51 @@ class File(Strict):
     filename: str | None = None
 
 
-class FilePart(Strict):
-    type: Literal["file"]
+class FilePart(Part, tag="file", kw_only=True):
     file: File
-    prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
-class RefusalPart(Strict):
-    type: Literal["refusal"]
+class RefusalPart(Part, tag="refusal", kw_only=True):
     refusal: str
 
 
-Part: TypeAlias = TextPart | ImagePart | AudioPart | FilePart | RefusalPart
-PART_TYPES: Final[dict[str, type[Part]]] = {
-    "text": TextPart,
-    "input_text": TextPart,
-    "output_text": TextPart,
-    "image_url": ImagePart,
-    "input_image": ImagePart,
-    "input_audio": AudioPart,
-    "file": FilePart,
-    "refusal": RefusalPart,
-}
+class Url(Strict):
+    url: str
+
+
+class VideoUrlPart(Part, tag="video_url", kw_only=True):
+    """Of vLLM and Qwen; so is the next one."""
+
+    video_url: Url | str
+
+
+class AudioUrlPart(Part, tag="audio_url", kw_only=True):
+    audio_url: Url | str
+
+
+class DocumentUrlPart(Part, tag="document_url", kw_only=True):
+    """Of Mistral."""
+
+    document_url: Url | str
+    document_name: str | None = None
+
+
+KnownPart: TypeAlias = (
+    TextPart
+    | InputTextPart
+    | OutputTextPart
+    | ImagePart
+    | InputImagePart
+    | AudioPart
+    | FilePart
+    | RefusalPart
+    | VideoUrlPart
+    | AudioUrlPart
+    | DocumentUrlPart
+)
+"""Parts that have a canonical form; all others are carried whole."""
+
+# --- messages ---------------------------------------------------------------------------------------------------------
 
 
 class FunctionCall(Strict):
@@ -108,7 +151,7 @@ class FunctionCall(Strict):
 
 class CustomCall(Strict):
     name: str
-    input: str
+    input: str | None = None
 
 
 class ToolCall(Strict):
@@ -116,6 +159,7 @@ class ToolCall(Strict):
     type: Literal["function", "custom"] = "function"
     function: FunctionCall | None = None
     custom: CustomCall | None = None
+    cache_control: JsonField = UNSET
 
 
 Role = Literal["developer", "system", "user", "assistant", "tool", "function"]
@@ -123,16 +167,23 @@ Role = Literal["developer", "system", "user", "assistant", "tool", "function"]
 
 class Message(Strict):
     role: Role
-    content: JsonField = UNSET
+    content: str | list[KnownPart] | None = None
     name: str | None = None
-    tool_calls: list[Raw] | None = None
-    tool_call_id: str | None = None
+    # an assistant's
+    audio: JsonField = UNSET
     refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
     function_call: FunctionCall | None = None
+    # a tool's
+    tool_call_id: str | None = None
+    # reasoning, in the spellings of the vendors
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: list[Raw] | None = None
     thinking_blocks: list[Raw] | None = None
+
+
+# --- tools ------------------------------------------------------------------------------------------------------------
 
 
 class Function(Strict):
@@ -152,6 +203,34 @@ class Tool(Strict):
     type: Literal["function", "custom"] = "function"
     function: Function | None = None
     custom: Custom | None = None
+    cache_control: JsonField = UNSET
+
+
+class Named(Strict):
+    name: str
+
+
+class NamedTool(Strict):
+    """One tool, named: in ``tool_choice``, and among the allowed ones."""
+
+    type: Literal["function", "custom"] = "function"
+    function: Named | None = None
+    custom: Named | None = None
+    name: str | None = None
+    """As the Responses API writes it."""
+
+
+class Allowed(Strict):
+    mode: Literal["auto", "required"]
+    tools: list[NamedTool]
+
+
+class AllowedTools(Strict):
+    type: Literal["allowed_tools"]
+    allowed_tools: Allowed
+
+
+# --- the request ------------------------------------------------------------------------------------------------------
 
 
 class JsonSchema(Strict):
@@ -171,11 +250,29 @@ class StreamOptions(Strict):
     include_obfuscation: bool | None = None
 
 
+class Reasoning(Strict):
+    """OpenRouter's way to ask for reasoning."""
+
+    effort: str | None = None
+    max_tokens: Whole | None = None
+    enabled: bool | None = None
+    exclude: bool | None = None
+    summary: str | None = None
+
+
+class Thinking(Strict):
+    """The way of DeepSeek, Moonshot, Z.ai and LiteLLM."""
+
+    type: str | None = None
+    budget_tokens: Whole | None = None
+
+
 class Request(Strict):
-    """The fields that have a canonical form typed; the others are found as unknown and kept."""
+    """The fields that have a canonical form typed, the others as they came."""
 
     model: str
-    messages: list[Raw]
+    messages: list[Message]
+    audio: JsonField = UNSET
     frequency_penalty: Real | None = None
     function_call: JsonField = UNSET
     functions: list[Function] | None = None
@@ -184,11 +281,14 @@ class Request(Strict):
     max_completion_tokens: Whole | None = None
     max_tokens: Whole | None = None
     metadata: Metadata | None = None
-    min_p: Real | None = None
-    n: Whole | None = None
+    modalities: JsonField = UNSET
+    moderation: JsonField = UNSET
+    n: Annotated[int, Meta(ge=1, le=128)] | Annotated[float, Meta(ge=1, le=128)] | None = None
     parallel_tool_calls: bool | None = None
+    prediction: JsonField = UNSET
     presence_penalty: Real | None = None
     prompt_cache_key: Identifier | None = None
+    prompt_cache_options: JsonField = UNSET
     prompt_cache_retention: str | None = None
     reasoning_effort: str | None = None
     response_format: JsonField = UNSET
@@ -201,61 +301,110 @@ class Request(Strict):
     stream_options: JsonField = UNSET
     temperature: Real | None = None
     tool_choice: JsonField = UNSET
-    tools: list[Raw] | None = None
-    top_k: Whole | None = None
+    tools: list[Tool] | None = None
     top_logprobs: Whole | None = None
     top_p: Real | None = None
     user: Identifier | None = None
     verbosity: str | None = None
-    extra_body: JsonField = UNSET
+    web_search_options: JsonField = UNSET
+    # in the wild
+    enable_thinking: bool | None = None
+    include_reasoning: JsonField = UNSET
+    min_p: Real | None = None
+    reasoning: JsonField = UNSET
+    thinking: JsonField = UNSET
+    thinking_budget: Whole | None = None
+    top_k: Whole | None = None
+    # ours
+    extra_body: dict[str, dict[str, Raw]] | None = None
 
 
-NESTED: Final[dict[type, dict[str, msgspec.json.Decoder[Any]]]] = {
-    TextPart: {"prompt_cache_breakpoint": msgspec.json.Decoder(CacheBreakpoint)},
-    ImagePart: {
-        "image_url": msgspec.json.Decoder(ImageUrl),
-        "prompt_cache_breakpoint": msgspec.json.Decoder(CacheBreakpoint),
-    },
-    AudioPart: {"input_audio": msgspec.json.Decoder(InputAudio)},
-    FilePart: {"file": msgspec.json.Decoder(File)},
-    ToolCall: {"function": msgspec.json.Decoder(FunctionCall), "custom": msgspec.json.Decoder(CustomCall)},
-    Message: {"function_call": msgspec.json.Decoder(FunctionCall)},
-    Tool: {"function": msgspec.json.Decoder(Function), "custom": msgspec.json.Decoder(Custom)},
-    ResponseFormat: {"json_schema": msgspec.json.Decoder(JsonSchema)},
-}
-"""Objects inside of objects, whose unknown fields are kept as well, under ``outer.inner``."""
+EXTRAS: Final = (
+    "audio",
+    "include_reasoning",
+    "modalities",
+    "moderation",
+    "prediction",
+    "prompt_cache_options",
+    "web_search_options",
+)
+"""Known top-level fields without a canonical form."""
 
-S = TypeVar("S", bound=msgspec.Struct)
-_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
+REQUIRED_EXTRAS: Final = ("audio", "moderation")
+"""Of these, those that change what is asked: another form of the answer, a judgement of it."""
+
 NULL: Final = b"null"
 
+S_co = TypeVar("S_co", bound=msgspec.Struct, covariant=True)
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 
-def read(decoder: msgspec.json.Decoder[S], raw: bytes | Raw, at: str) -> tuple[S, Extras]:
-    """Read an object of a known shape, and what it holds besides.
 
-    Raises:
-        MalformedRequest: A known field is missing or of another type.
+class Shape(Generic[S_co]):
+    """An object that callers send, read with what it holds besides.
+
+    Args:
+        type_: Of the object; strict.
+        inner: Its fields that are objects of a known shape, whose unknown fields are kept as well.
     """
-    try:
-        return decoder.decode(raw), {}
-    except (msgspec.ValidationError, UnicodeDecodeError):
-        fields = decode_json(_FIELDS, raw, at)
-    known, extras = _parted(fields, decoder)
-    for name, inner in NESTED.get(decoder.type, {}).items():
-        value = known.get(name)
-        if value is None or bytes(value)[:1] != b"{":
-            continue
-        kept, unknown = _parted(decode_json(_FIELDS, value, f"{at}.{name}"), inner)
-        known[name] = Raw(encode_object(kept))
-        extras |= {f"{name}.{field}": unknown[field] for field in unknown}
-    return decode_json(decoder, encode_object(known), at), extras
+
+    __slots__ = ("_decoder", "_inner", "_names")
+
+    def __init__(self, type_: type[S_co], **inner: "Shape[msgspec.Struct]") -> None:
+        self._decoder = msgspec.json.Decoder(type_)
+        self._names = frozenset(type_.__struct_fields__) | {type_.__struct_config__.tag_field or "type"}
+        self._inner: Mapping[str, Shape[msgspec.Struct]] = inner
+
+    def read(self, raw: Raw, at: str) -> tuple[S_co, Extras]:
+        """Return the object, and its unknown fields by their path in it (``function.x``).
+
+        Args:
+            raw: Its JSON.
+            at: Where it stands in the body.
+
+        Raises:
+            MalformedRequest: A known field is missing or of another type.
+        """
+        try:
+            return self._decoder.decode(raw), {}
+        except (msgspec.ValidationError, UnicodeDecodeError):
+            known, extras = self.part(raw, at)
+        return decode_json(self._decoder, encode_object(known), at), extras
+
+    def part(self, raw: Raw, at: str) -> tuple[dict[str, Raw], Extras]:
+        """Return the known fields and the unknown ones; of objects inside, the unknown ones are taken out.
+
+        Raises:
+            MalformedRequest: No object.
+        """
+        known: dict[str, Raw] = {}
+        extras: Extras = {}
+        for name, value in decode_json(_FIELDS, raw, at).items():
+            if name not in self._names:
+                if bytes(value) != NULL:
+                    extras[name] = value
+            elif name in self._inner and bytes(value).startswith(b"{"):
+                kept, unknown = self._inner[name].part(value, f"{at}.{name}")
+                known[name] = Raw(encode_object(kept))
+                extras |= {f"{name}.{path}": more for path, more in unknown.items()}
+            else:
+                known[name] = value
+        return known, extras
+
+    def decode(self, fields: Mapping[str, Raw], at: str) -> S_co:
+        """Return the object of known fields; raises as `read`."""
+        return decode_json(self._decoder, encode_object(fields), at)
 
 
-def _parted(fields: Extras, decoder: msgspec.json.Decoder[Any]) -> tuple[Extras, Extras]:
-    """Return what a shape knows, and what it does not and is not null."""
-    known = decoder.type.__struct_fields__
-    unknown = {name: value for name, value in fields.items() if name not in known and bytes(value) != NULL}
-    return {name: value for name, value in fields.items() if name in known}, unknown
+def put_extras(out: JsonObject, extras: Extras) -> JsonObject:
+    """Write unknown fields back into their places; the twin of `Shape.part`."""
+    for path, value in extras.items():
+        parent, dot, name = path.partition(".")
+        place = out.get(parent)
+        if dot and isinstance(place, dict):
+            put_extras(place, {name: value})
+        else:
+            out[path] = value
+    return out
 
 
 def present(field: JsonField) -> Raw | None:
@@ -263,8 +412,13 @@ def present(field: JsonField) -> Raw | None:
     return None if field is UNSET or bytes(field) == NULL else field
 
 
-def whole(value: int | float | None, param: str) -> int | None:
-    """Return a whole number; ``1.0`` is one.
+def set_fields(holder: Strict, *names: str) -> Extras:
+    """Return those of a Struct's carried fields that the sender set to something."""
+    return {name: value for name in names if (value := present(getattr(holder, name))) is not None}
+
+
+def whole(value: float | None, param: str) -> int | None:
+    """Return a number that has to be whole; ``1.0`` is.
 
     Raises:
         MalformedRequest: It has a fraction.
@@ -272,5 +426,22 @@ def whole(value: int | float | None, param: str) -> int | None:
     if value is None or isinstance(value, int):
         return value
     if not value.is_integer():
-        raise MalformedRequest("This must be a whole number.", code="invalid_type", param=param)
+        raise MalformedRequest(f"Invalid type for '{param}': expected an integer.", code="invalid_type", param=param)
     return int(value)
+
+
+def missing(param: str) -> MalformedRequest:
+    """Return the error for a field that has to be there."""
+    return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+
+
+def bound(count: int, limit: int, param: str) -> None:
+    """Refuse more than is read here.
+
+    Raises:
+        MalformedRequest: There are more.
+    """
+    if count > limit:
+        raise MalformedRequest(
+            f"Invalid '{param}': at most {limit} are read here.", code="array_above_max_length", param=param
+        )

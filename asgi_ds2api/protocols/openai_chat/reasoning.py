@@ -1,0 +1,300 @@
+"""Reasoning, both ways: what the model thought, and how hard it is asked to think.
+
+The vendor has a word for the effort alone. Who extends the protocol spells all of it in his own way, and every spelling
+is read: ``reasoning_content``, ``reasoning``, ``reasoning_details`` (OpenRouter) and ``thinking_blocks`` (LiteLLM) of a
+message; ``reasoning``, ``thinking``, ``enable_thinking`` and ``thinking_budget`` of a request. Spellings that come
+together say the same, so the richest one counts and the others are not added.
+
+A caller's own spelling goes back to an upstream of this protocol; what came in another protocol is spelled as the
+profile says.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
+
+from ...canonical import Extras, Notices, Reasoning, ReasoningControl
+from ...profiles import ModelFacts, Profile
+from ...seal import PREFIX
+from . import wire
+from .answer import fields_of, items_of, reasoning_text, rest_of, text_of
+from .wire import JsonObject, Shape, put_extras
+
+# --- what the model thought: wire -> ours -----------------------------------------------------------------------------
+
+_ENCRYPTED: Final = "reasoning.encrypted"
+_SUMMARY: Final = "reasoning.summary"
+_TEXT: Final = "reasoning.text"
+_DETAIL: Final = ("text", "summary", "data", "signature")
+
+
+def decode_detail(raw: Raw, at: str = "") -> Reasoning:
+    """Return one of ``reasoning_details``; what names it (``id``, ``format``, ``index``) is in its extras."""
+    fields = fields_of(raw)
+    kind = text_of(fields.pop("type", None))
+    extras = rest_of(fields, _DETAIL)
+    if kind not in (_ENCRYPTED, _SUMMARY, _TEXT) and kind is not None:
+        extras["type"] = Raw(msgspec.json.encode(kind))
+    text, summary = text_of(fields.get("text")), text_of(fields.get("summary"))
+    return Reasoning(
+        text=(summary if text is None else text) or "",
+        is_summary=kind == _SUMMARY,
+        signature=text_of(fields.get("signature")) or None,
+        redacted=text_of(fields.get("data")) or None,
+        extras=extras,
+        at=at,
+    )
+
+
+def decode_thinking_block(raw: Raw, at: str) -> Reasoning:
+    """Return one of ``thinking_blocks``, which are Anthropic's."""
+    fields = fields_of(raw)
+    return Reasoning(
+        text=text_of(fields.get("thinking")) or "",
+        signature=text_of(fields.get("signature")) or None,
+        redacted=text_of(fields.get("data")) or None,
+        at=at,
+    )
+
+
+def decode_thought(fields: Mapping[str, Raw], at: str) -> list[Reasoning]:
+    """Return the reasoning of an answer, from the richest of its spellings."""
+    details, thinking = items_of(fields.get("reasoning_details")), items_of(fields.get("thinking_blocks"))
+    return richest(details, thinking, reasoning_text(fields), at)
+
+
+def richest(details: Sequence[Raw], thinking: Sequence[Raw], text: str, at: str) -> list[Reasoning]:
+    """Return reasoning from the first spelling that says something.
+
+    Args:
+        details: ``reasoning_details``.
+        thinking: ``thinking_blocks``.
+        text: ``reasoning_content``, or one of its other names.
+        at: Of the message.
+    """
+    blocks = [decode_detail(raw, f"{at}.reasoning_details[{position}]") for position, raw in enumerate(details)]
+    if not blocks:
+        blocks = [
+            decode_thinking_block(raw, f"{at}.thinking_blocks[{position}]") for position, raw in enumerate(thinking)
+        ]
+    if text and not any(block.text for block in blocks):
+        signed = next((i for i, block in enumerate(blocks) if block.signature is not None), None)
+        if signed is None:
+            return [Reasoning(text=text, at=f"{at}.reasoning_content"), *blocks]
+        blocks[signed] = replace(blocks[signed], text=text)
+    return blocks
+
+
+# --- what the model thought: ours -> wire -----------------------------------------------------------------------------
+
+
+def encode_detail(block: Reasoning, position: int | None, *, is_own: bool) -> JsonObject:
+    """Return reasoning with all that its issuer needs to know it again.
+
+    Args:
+        block: What the model thought.
+        position: Among the details, for one that has no index; None: it needs none.
+        is_own: It came from this protocol, and goes back with the names that it came with.
+    """
+    if block.redacted is not None:
+        written: JsonObject = {"type": _ENCRYPTED, "data": block.redacted}
+    elif block.is_summary:
+        written = {"type": _SUMMARY, "summary": block.text}
+    else:
+        written = {"type": _TEXT, "text": block.text}
+    if block.signature is not None:
+        written["signature"] = block.signature
+    if is_own:
+        put_extras(written, block.extras)
+    if position is not None:
+        written.setdefault("index", position)
+    return written
+
+
+def encode_replay(blocks: Sequence[Reasoning], profile: Profile, notices: Notices, *, is_own: bool) -> JsonObject:
+    """Return the fields of an assistant's message that carry its earlier reasoning; what stays here is reported."""
+    mode = profile.reasoning_replay
+    kept = [block for block in blocks if _may_return(block, profile, notices)]
+    if mode == "details":
+        places = [None if is_own else position for position in range(len(kept))]
+        details = [encode_detail(block, place, is_own=is_own) for block, place in zip(kept, places, strict=True)]
+        return {"reasoning_details": details} if details else {}
+    for block in kept:
+        if mode == "never":
+            notices.hint(block.at or "content", "the upstream does not take earlier reasoning back")
+        elif block.redacted is not None:
+            notices.lost(block.at or "content", "the upstream takes earlier reasoning as text")
+        elif block.signature is not None:
+            notices.hint(f"{block.at}.signature", "the upstream needs no signature")
+    told = [block.text for block in kept if block.redacted is None]
+    return {profile.reasoning_field: "".join(told)} if told and mode == "content" else {}
+
+
+def _may_return(block: Reasoning, profile: Profile, notices: Notices) -> bool:
+    """Tell whether reasoning may go to an upstream: what is signed, to who issued it alone."""
+    proof = block.redacted or block.signature
+    if proof is None or (block.origin in (None, profile.vendor) and not proof.startswith(PREFIX)):
+        return True
+    notices.hint(block.at or "content", "reasoning belongs to the vendor that issued it")
+    return False
+
+
+# --- how hard it is asked to think: wire -> ours ----------------------------------------------------------------------
+
+_OBJECT: Final = Shape(wire.Reasoning)
+_THINKING: Final = Shape(wire.Thinking)
+
+_MODES: Final[Mapping[str, Literal["enabled", "adaptive", "disabled"]]] = {
+    "enabled": "enabled",
+    "adaptive": "adaptive",
+    "disabled": "disabled",
+}
+_EFFORT: Final = "reasoning_effort"
+_ENABLE: Final = "enable_thinking"
+_BUDGET: Final = "thinking_budget"
+
+
+def decode_control(body: wire.Request, extras: Extras) -> ReasoningControl | None:
+    """Return how hard the model shall think; None: nothing is said.
+
+    Args:
+        body: The request.
+        extras: Takes the spellings that another one stands before.
+
+    Raises:
+        MalformedRequest: With ``param``: a field of the wrong type.
+    """
+    effort = body.reasoning_effort
+    if (raw := wire.present(body.reasoning)) is not None:
+        extras |= wire.set_fields(body, "thinking")
+        _keep(extras, {_ENABLE: body.enable_thinking, _BUDGET: body.thinking_budget})
+        asked, unknown = _OBJECT.read(raw, "reasoning")
+        if asked.effort is not None:
+            _keep(extras, {_EFFORT: effort})
+        return ReasoningControl(
+            mode=None if asked.enabled is None else "enabled" if asked.enabled else "disabled",
+            effort=asked.effort or effort,
+            budget_tokens=wire.whole(asked.max_tokens, "reasoning.max_tokens"),
+            display="omitted" if asked.exclude else asked.summary,
+            extras=unknown,
+            at="reasoning",
+        )
+    if (raw := wire.present(body.thinking)) is not None:
+        _keep(extras, {_ENABLE: body.enable_thinking, _BUDGET: body.thinking_budget})
+        thinking, unknown = _THINKING.read(raw, "thinking")
+        budget = wire.whole(thinking.budget_tokens, "thinking.budget_tokens")
+        mode = _MODES.get(thinking.type or "")
+        if mode is None:
+            _keep(unknown, {"type": thinking.type})
+        return ReasoningControl(mode=mode, effort=effort, budget_tokens=budget, extras=unknown, at="thinking")
+    if body.enable_thinking is not None or body.thinking_budget is not None:
+        return ReasoningControl(
+            mode="disabled" if body.enable_thinking is False else "enabled",
+            effort=effort,
+            budget_tokens=wire.whole(body.thinking_budget, _BUDGET),
+            at=_ENABLE,
+        )
+    return None if effort is None else ReasoningControl(effort=effort, at=_EFFORT)
+
+
+def _keep(extras: Extras, values: Mapping[str, object]) -> None:
+    extras.update({name: Raw(msgspec.json.encode(value)) for name, value in values.items() if value is not None})
+
+
+# --- how hard it is asked to think: ours -> wire ----------------------------------------------------------------------
+
+_EFFORT_BELOW: Final = ((1_025, "minimal"), (2_048, "low"), (12_288, "medium"), (28_000, "high"))
+"""Budgets under the first number -> effort; all others are ``xhigh``."""
+
+_NEAREST: Final[Mapping[str, Sequence[str]]] = {
+    "none": ("none", "minimal", "low"),
+    "minimal": ("minimal", "low", "none"),
+    "low": ("low", "minimal", "medium"),
+    "medium": ("medium", "low", "high"),
+    "high": ("high", "medium", "max"),
+    "xhigh": ("xhigh", "max", "high"),
+    "max": ("max", "xhigh", "high"),
+}
+"""Efforts to try in turn."""
+
+
+def encode_own_control(control: ReasoningControl) -> JsonObject:
+    """Return the fields that say what a caller of this protocol asked for, in the caller's spelling."""
+    match control.at:
+        case "reasoning":
+            asked: JsonObject = {
+                "effort": control.effort,
+                "max_tokens": control.budget_tokens,
+                "enabled": None if control.mode is None else control.mode != "disabled",
+                "exclude": True if control.display == "omitted" else None,
+                "summary": None if control.display == "omitted" else control.display,
+            }
+            return {"reasoning": put_extras(_told(asked), control.extras)}
+        case "thinking":
+            asked = {"type": control.mode, "budget_tokens": control.budget_tokens}
+            return {"thinking": put_extras(_told(asked), control.extras), **_told({_EFFORT: control.effort})}
+        case "enable_thinking":
+            is_on = control.mode != "disabled"
+            return _told({_ENABLE: is_on, _BUDGET: control.budget_tokens, _EFFORT: control.effort})
+        case _:
+            return {}
+
+
+def encode_control(
+    control: ReasoningControl, profile: Profile, facts: ModelFacts, notices: Notices
+) -> JsonObject:  # fmt: skip
+    """Return the fields that ask for reasoning as the profile spells them; what they cannot say is reported."""
+    at = control.at or "reasoning"
+    if control.mode == "between_tools":
+        notices.lost(at, "the upstream thinks when it likes")
+    if control.display is not None:
+        notices.hint(f"{at}.display", "the upstream shows its reasoning or not by itself")
+    for name in control.extras:
+        notices.lost(f"{at}.{name}", "the upstream has no such field")
+    effort = "none" if control.mode == "disabled" else control.effort
+    budget = control.budget_tokens
+    if effort is None and budget is None and (control.mode is None or profile.reasoning_in in ("effort", "none")):
+        return {}  # it thinks as much as it likes, which is what it does anyway
+    match profile.reasoning_in:
+        case "effort":
+            return _told({_EFFORT: _effort(effort, budget, at, facts, notices)})
+        case "thinking":
+            is_on = effort != "none"
+            word = _effort(effort, budget, at, facts, notices) if is_on and (effort or budget) else None
+            return {"thinking": {"type": "enabled" if is_on else "disabled"}, **_told({_EFFORT: word})}
+        case "enable_thinking":
+            if effort not in (None, "none"):
+                notices.changed(at, "thinking is on or off here", action="coerced")
+            return _told({_ENABLE: effort != "none", _BUDGET: budget})
+        case "object":
+            if effort == "none":
+                return {"reasoning": {"enabled": False}}
+            return {
+                "reasoning": {"max_tokens": budget} if effort is None and budget else {"effort": effort or "medium"}
+            }
+        case "none":
+            notices.lost(at, "the upstream cannot be told how hard to think")
+            return {}
+
+
+def _effort(effort: str | None, budget: int | None, at: str, facts: ModelFacts, notices: Notices) -> str | None:
+    """Return the word for an effort, or for a budget of tokens."""
+    if budget is not None and effort != "none":
+        notices.changed(f"{at}.budget_tokens", "the upstream takes an effort in place of a budget")
+    if effort is None and budget is not None:
+        effort = next((word for limit, word in _EFFORT_BELOW if budget < limit), "xhigh")
+    if effort is None or not facts.efforts:
+        return effort
+    fitted = next((word for word in _NEAREST.get(effort, (effort,)) if word in facts.efforts), None)
+    if fitted is None:
+        notices.lost(at, "the model knows no such effort")
+    elif fitted != effort:
+        notices.changed(at, "the nearest effort that the model knows", action="coerced")
+    return fitted
+
+
+def _told(fields: Mapping[str, object]) -> JsonObject:
+    return {name: value for name, value in fields.items() if value is not None}

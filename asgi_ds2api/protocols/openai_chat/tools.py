@@ -1,0 +1,299 @@
+"""Tools and the choice among them, both ways.
+
+``functions`` and ``function_call``, which the vendor has given up, are read as tools, and written as tools.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from ...canonical import (
+    CustomTool,
+    Extras,
+    FunctionTool,
+    Tool,
+    ToolChoice,
+    VendorTool,
+)
+from ...codec import RequestLimits
+from ...errors import MalformedRequest, Unsupported
+from ...json_guard import decode_json
+from . import wire
+from .content import PartWriter
+from .wire import JsonObject, Shape, put_extras
+
+# --- wire -> ours -----------------------------------------------------------------------------------------------------
+
+_LIST: Final = msgspec.json.Decoder(list[Raw])
+_WORD: Final = msgspec.json.Decoder(str)
+_FUNCTION: Final = Shape(wire.Function)
+_TOOL: Final = Shape(wire.Tool, function=_FUNCTION, custom=Shape(wire.Custom))
+_NAMED: Final = Shape(wire.NamedTool, function=Shape(wire.Named), custom=Shape(wire.Named))
+_ALLOWED: Final = Shape(wire.AllowedTools, allowed_tools=Shape(wire.Allowed))
+_LEGACY: Final = Shape(wire.Named)
+
+
+class _Kind(msgspec.Struct):
+    type: str | None = None
+    name: str | None = None
+
+
+_KIND: Final = msgspec.json.Decoder(_Kind)
+_KNOWN: Final = (None, "function", "custom")
+
+
+def decode_tools(
+    tools: Sequence[wire.Tool], functions: Sequence[wire.Function], limits: RequestLimits
+) -> tuple[Tool, ...]:
+    """Return the tools of a body of known shape.
+
+    Raises:
+        MalformedRequest: With ``param``: a tool without its definition, a name that is there twice, too much of it.
+    """
+    wire.bound(len(tools) + len(functions), limits.max_tools, "tools")
+    decoded = [_decode_tool(tool, {}, f"tools[{position}]", limits) for position, tool in enumerate(tools)]
+    for position, function in enumerate(functions):
+        at = f"functions[{position}]"
+        check_schema(function.parameters, f"{at}.parameters", limits)
+        decoded.append(_function(function, {}, at))
+    return _checked(decoded)
+
+
+def read_tools(tools: Raw | None, functions: Raw | None, limits: RequestLimits) -> tuple[Tool, ...]:
+    """Return the tools of a body of any shape; raises as `decode_tools`."""
+    read = [] if tools is None else decode_json(_LIST, tools, "tools")
+    legacy = [] if functions is None else decode_json(_LIST, functions, "functions")
+    wire.bound(len(read) + len(legacy), limits.max_tools, "tools")
+    decoded = [_read_tool(raw, f"tools[{position}]", limits) for position, raw in enumerate(read)]
+    for position, raw in enumerate(legacy):
+        at = f"functions[{position}]"
+        function, extras = _FUNCTION.read(raw, at)
+        check_schema(function.parameters, f"{at}.parameters", limits)
+        decoded.append(_function(function, {f"function.{name}": value for name, value in extras.items()}, at))
+    return _checked(decoded)
+
+
+def decode_choice(raw: Raw | None, legacy: Raw | None, tools: Sequence[Tool]) -> ToolChoice | None:
+    """Return the choice among tools; None: nothing is said.
+
+    Args:
+        raw: ``tool_choice``.
+        legacy: ``function_call``.
+        tools: Those that may be named.
+
+    Raises:
+        MalformedRequest: With ``param``: it is no choice, or names a tool that is not there.
+    """
+    if raw is None and legacy is None:
+        return None
+    choice = _read_choice(raw, "tool_choice") if raw is not None else _read_choice(legacy or Raw(), "function_call")
+    if not tools and choice.mode in ("required", "named"):  # clients of Mistral's send "auto" always
+        raise MalformedRequest(
+            f"Invalid value for '{choice.at}': it is only allowed when 'tools' are specified.",
+            code="invalid_value",
+            param=choice.at,
+        )
+    if not {*choice.names} <= {tool.name for tool in tools}:
+        raise MalformedRequest(
+            f"Invalid value for '{choice.at}': it names a tool that is not among 'tools'.",
+            code="invalid_value",
+            param=choice.at,
+        )
+    return choice
+
+
+def _read_tool(raw: Raw, at: str, limits: RequestLimits) -> Tool:
+    kind = decode_json(_KIND, raw, at)
+    if kind.type not in _KNOWN:
+        assert kind.type is not None
+        return VendorTool(protocol=wire.NAME, type=kind.type, name=kind.name, raw=raw, runs_at="provider", at=at)
+    tool, extras = _TOOL.read(raw, at)
+    return _decode_tool(tool, extras, at, limits)
+
+
+def _decode_tool(tool: wire.Tool, extras: Extras, at: str, limits: RequestLimits) -> Tool:
+    if tool.cache_control is not UNSET:
+        extras = {**wire.set_fields(tool, "cache_control"), **extras}
+    if tool.type == "custom":
+        custom = tool.custom
+        if custom is None:
+            raise wire.missing(f"{at}.custom")
+        return CustomTool(
+            name=custom.name, description=custom.description, format=wire.present(custom.format), extras=extras, at=at
+        )
+    if tool.function is None:
+        raise wire.missing(f"{at}.function")
+    check_schema(tool.function.parameters, f"{at}.function.parameters", limits)
+    return _function(tool.function, extras, at)
+
+
+def _function(function: wire.Function, extras: Extras, at: str) -> FunctionTool:
+    return FunctionTool(
+        name=function.name,
+        description=function.description,
+        parameters=wire.present(function.parameters),
+        strict=function.strict,
+        extras=extras,
+        at=at,
+    )
+
+
+def check_schema(field: wire.JsonField, param: str, limits: RequestLimits) -> None:
+    """Refuse a JSON Schema that is no object, or too large.
+
+    Raises:
+        MalformedRequest: It is.
+    """
+    schema = wire.present(field)
+    if schema is None:
+        return
+    if not bytes(schema).startswith(b"{"):
+        raise MalformedRequest(f"Invalid type for '{param}': expected an object.", code="invalid_type", param=param)
+    if len(bytes(schema)) > limits.max_schema_bytes:
+        raise MalformedRequest(
+            f"Invalid schema for '{param}': at most {limits.max_schema_bytes} bytes are read here.",
+            code="invalid_function_parameters",
+            param=param,
+        )
+
+
+def _checked(tools: Sequence[Tool]) -> tuple[Tool, ...]:
+    seen: set[str | None] = set()
+    for tool in tools:
+        if tool.name in seen:
+            raise MalformedRequest(
+                "Invalid value for 'tools': two have the same name.", code="invalid_value", param=f"{tool.at}"
+            )
+        if tool.name is not None:
+            seen.add(tool.name)
+    return tuple(tools)
+
+
+def _read_choice(raw: Raw, at: str) -> ToolChoice:
+    if bytes(raw).startswith(b'"'):
+        return ToolChoice(mode=_mode(decode_json(_WORD, raw, at), at), at=at)
+    if at == "function_call":
+        named, extras = _LEGACY.read(raw, at)
+        return ToolChoice(mode="named", names=(named.name,), extras=extras, at=at)
+    match decode_json(_KIND, raw, at).type:
+        case "allowed_tools":
+            choice, extras = _ALLOWED.read(raw, at)
+            allowed = choice.allowed_tools
+            names = tuple(_name_of(tool, f"{at}.allowed_tools.tools[{i}]") for i, tool in enumerate(allowed.tools))
+            return ToolChoice(mode=allowed.mode, names=names, extras=extras, at=at)
+        case None | "function" | "custom":
+            tool, extras = _NAMED.read(raw, at)
+            return ToolChoice(mode="named", names=(_name_of(tool, at),), extras=extras, at=at)
+        case _:
+            raise _no_choice(f"{at}.type")
+
+
+def _mode(word: str, at: str) -> Literal["auto", "none", "required"]:
+    match word:
+        case "auto" | "none" | "required":
+            return word
+        case "any":  # Mistral's word
+            return "required"
+        case _:
+            raise _no_choice(at)
+
+
+def _no_choice(param: str) -> MalformedRequest:
+    return MalformedRequest(
+        f"Invalid value for '{param}': supported are 'none', 'auto', 'required', a function or a custom tool by its "
+        "name, and allowed tools.",
+        code="invalid_value",
+        param=param,
+    )
+
+
+def _name_of(tool: wire.NamedTool, at: str) -> str:
+    named = tool.function or tool.custom
+    name = tool.name if named is None else named.name
+    if name is None:
+        raise wire.missing(f"{at}.{tool.type}.name")
+    return name
+
+
+# --- ours -> wire -----------------------------------------------------------------------------------------------------
+
+_EXAMPLES: Final = "input_examples"
+_SENT_ANYWAY: Final[Mapping[str, str]] = {
+    "defer_loading": "all tools are sent at once",
+    "eager_input_streaming": "arguments are streamed as they come",
+}
+"""Fields of Anthropic's tools that ask for no more than what happens anyway."""
+
+
+def encode_tool(tool: Tool, writer: PartWriter) -> JsonObject | Raw:
+    """Return a tool as JSON.
+
+    Raises:
+        Unsupported: It is another vendor's, or the upstream takes functions only.
+    """
+    match tool:
+        case FunctionTool():
+            return _encode_function(tool, writer)
+        case CustomTool():
+            if not writer.profile.custom_tools:
+                raise Unsupported("The upstream takes functions only.", param=tool.at or None)
+            custom: JsonObject = {"name": tool.name}
+            if tool.description is not None:
+                custom["description"] = tool.description
+            if tool.format is not None:
+                custom["format"] = tool.format
+            writer.report_mark(tool.cache, tool.at)
+            return put_extras({"type": "custom", "custom": custom}, writer.own(tool.extras, tool.at))
+        case VendorTool() if tool.protocol == wire.NAME:
+            return tool.raw
+        case VendorTool():
+            raise Unsupported("Only the vendor that defined this tool runs it.", param=tool.at or None)
+
+
+def encode_choice(choice: ToolChoice, tools: Sequence[Tool], writer: PartWriter) -> object:
+    """Return the choice among tools as JSON."""
+    custom = {tool.name for tool in tools if isinstance(tool, CustomTool)}
+    named = [_encode_named(name, is_custom=name in custom) for name in choice.names]
+    if choice.mode == "named":
+        return put_extras(named[0], writer.own(choice.extras, choice.at))
+    extras = writer.own(choice.extras, choice.at)
+    if not named:
+        return choice.mode
+    allowed: JsonObject = {"mode": choice.mode, "tools": named}
+    return put_extras({"type": "allowed_tools", "allowed_tools": allowed}, extras)
+
+
+def _encode_function(tool: FunctionTool, writer: PartWriter) -> JsonObject:
+    function: JsonObject = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.parameters is not None:
+        function["parameters"] = tool.parameters
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    written: JsonObject = {"type": "function", "function": function}
+    writer.report_mark(tool.cache, tool.at)
+    if tool.extras and not writer.is_own:
+        _say_otherwise(tool, function, writer)
+        return written
+    return put_extras(written, tool.extras)
+
+
+def _say_otherwise(tool: FunctionTool, function: JsonObject, writer: PartWriter) -> None:
+    """Report another vendor's fields; what can be said in the description is said there."""
+    for name, value in tool.extras.items():
+        if name == _EXAMPLES:
+            examples = bytes(value).decode()
+            function["description"] = f"{tool.description or ''}\n\nExamples of its input: {examples}".lstrip()
+            writer.notices.changed(f"{tool.at}.{name}", "said in the description", action="moved")
+        elif name in _SENT_ANYWAY:
+            writer.notices.hint(f"{tool.at}.{name}", _SENT_ANYWAY[name])
+        else:
+            writer.notices.lost(f"{tool.at}.{name}", "the upstream has no such field")
+
+
+def _encode_named(name: str, *, is_custom: bool) -> JsonObject:
+    kind = "custom" if is_custom else "function"
+    return {"type": kind, kind: {"name": name}}
