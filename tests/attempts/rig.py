@@ -1,7 +1,7 @@
 """The attempts of one request, with everything real but what is on both ends of them.
 
-The protocol that is spoken here has lines for events: ``role`` (says nothing yet), ``say TEXT``, ``no STATUS`` (an
-error), ``end``. What the caller gets is what the upstream sent, line by line; ``beat`` is a heartbeat, and ``broke
+The protocol that is spoken here has lines for events: ``role`` (says nothing yet), ``say TEXT``, ``no STATUS WORDS``
+(an error), ``end``. What the caller gets is what the upstream sent, line by line; ``beat`` is a heartbeat, and ``broke
 CODE`` how an answer that had begun ends. An upstream's error is its status.
 """
 
@@ -47,9 +47,9 @@ def say(text: str) -> bytes:
     return f"say {text}\n".encode()
 
 
-def no(status: int) -> bytes:
+def no(status: int, words: str = "") -> bytes:
     """Return an error, as an event or as a body."""
-    return f"no {status}\n".encode()
+    return f"no {status} {words}\n".encode()
 
 
 def broke(code: str) -> bytes:
@@ -126,7 +126,7 @@ class LineTranscoder:
         if self.is_complete or self.failure is not None:
             return b""
         if line.startswith(b"no "):
-            self.failure = classify(int(line[3:]), Told())
+            self.failure = _error_of(line)
             return b""
         self.is_meaningful = self.is_meaningful or line.startswith(b"say")
         self.is_complete = line == b"end"
@@ -142,7 +142,7 @@ class LineTranscoder:
 
     def whole(self, body: bytes) -> bytes:
         if body.startswith(b"no "):
-            raise classify(int(body[3:]), Told())
+            raise _error_of(body)
         return body
 
     def whole_as_stream(self, body: bytes) -> bytes:
@@ -293,6 +293,11 @@ class Rig:
         assert [call.closes for call in self.upstream.calls] == [int(call.was_opened) for call in self.upstream.calls]
         assert self.send.violations == []
         assert self.send.is_complete is (self.reply.is_started and not is_cut)
+
+
+def _error_of(line: bytes) -> UpstreamError:
+    _, status, words = line.decode().split(" ", 2)
+    return classify(int(status), Told(message=words))
 
 
 def _side(name: str, limits: Limits) -> UpstreamSide:

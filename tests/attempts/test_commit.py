@@ -3,7 +3,7 @@
 import pytest
 
 from asgi_ds2api.attempts import MAX_HELD_BYTES
-from asgi_ds2api.errors import Interrupted, Malformed, Overloaded
+from asgi_ds2api.errors import Interrupted, Malformed, Overloaded, UpstreamError
 from tests.support.scripted_client import Delay, Piece, Script, answering, streaming
 from tests.support.virtual_time import run_virtual
 
@@ -128,6 +128,13 @@ async def test_said_to_be_too_slow_before_anything_was_said_is_another_accounts_
     assert rig.log == ["one/0 upstream_timeout", "one/1 ok"]
 
 
+@run_virtual
+async def test_F49_error_behind_more_than_is_held_is_another_accounts_turn() -> None:
+    rig = Rig(streaming(ROLE * MAX_HELD_BYTES + no(503)), streaming(say("Hi"), END))
+    assert await rig.run() is None
+    assert rig.send.body == say("Hi") + END
+
+
 # --- after it ---------------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +143,8 @@ async def test_said_to_be_too_slow_before_anything_was_said_is_another_accounts_
     [
         pytest.param([no(529)], "upstream_overloaded", id="F50-error"),
         pytest.param([no(400)], "upstream_refused", id="F50-refusal"),
+        pytest.param([no(404, "model not found")], "upstream_refused", id="F50-absent-model"),
+        pytest.param([no(504)], "upstream_timeout", id="F50-slow"),
         pytest.param([Interrupted("lost", code="connection_lost")], "connection_lost", id="F52-reset"),
         pytest.param([], "incomplete_stream", id="F56-end-without-the-end"),
         pytest.param([b"say ha"], "incomplete_stream", id="F54-cut-in-an-event"),
@@ -145,8 +154,8 @@ async def test_said_to_be_too_slow_before_anything_was_said_is_another_accounts_
 async def test_failure_is_told_in_band_and_nobody_else_is_asked(pieces: list[Piece], code: str) -> None:
     rig = Rig(streaming(say("Hi"), *pieces), streaming(say("other"), END))
     failure = await rig.run()
-    assert failure is not None
-    assert (failure.code, rig.attempts.is_committed) == (code, True)
+    assert isinstance(failure, UpstreamError)
+    assert (failure.code, failure.may_be_billed, rig.attempts.is_committed) == (code, True, True)
     assert (rig.send.status, rig.send.body) == (200, say("Hi") + broke(code))
     assert rig.log == [f"one/0 {code}"]
     rig.check()

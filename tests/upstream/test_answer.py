@@ -1,0 +1,184 @@
+"""What an upstream's answer says as far as HTTP tells, read within bounds."""
+
+from typing import cast
+
+import anyio
+import pytest
+
+from asgi_ds2api.codec import Codec
+from asgi_ds2api.errors import Interrupted, Malformed, Timeout, UpstreamError
+from asgi_ds2api.protocols import openai_chat
+from asgi_ds2api.upstream.answer import ERROR_BODY_S, MAX_ERROR_BYTES, is_stream, judge, read_whole
+from asgi_ds2api.upstream.contract import Limits, UpstreamRequest, UpstreamResponse
+from tests.support.http_bytes import HeaderPairs
+from tests.support.scripted_client import NEVER, Answering, Delay, Piece, ScriptedUpstream
+from tests.support.virtual_time import START_S, run_virtual
+
+WALL_S = 1_800_000_000.0
+
+
+class Judging:
+    """A codec that says of an error what it was shown."""
+
+    def __init__(self) -> None:
+        self.body = b""
+
+    def decode_error(self, status: int, headers: dict[str, str], body: bytes) -> UpstreamError:
+        self.body = body
+        return UpstreamError("no", retry_after_s=99)
+
+
+async def opened(status: int, headers: HeaderPairs = (), pieces: tuple[Piece, ...] = ()) -> UpstreamResponse:
+    """Return an open answer."""
+    request = UpstreamRequest(method="POST", url="https://one.example/", headers=(), body=b"", limits=Limits())
+    return await ScriptedUpstream(Answering(status, headers, pieces)).open(request)
+
+
+async def judged(status: int, headers: HeaderPairs = (), *pieces: Piece) -> tuple[UpstreamError | None, bytes]:
+    """Judge an answer; return the verdict, and what was read of its body."""
+    codec = Judging()
+    error = await judge(await opened(status, headers, pieces), cast("Codec", codec), WALL_S)
+    return error, codec.body
+
+
+# --- heads ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        ("text/event-stream", True),
+        ("Text/Event-Stream; charset=utf-8", True),
+        ("application/json", False),
+        ("text/event-streams", False),
+        (None, False),
+    ],
+)
+@run_virtual
+async def test_stream_is_told_by_its_content_type(content_type: str | None, expected: bool) -> None:
+    response = await opened(200, {} if content_type is None else {"Content-Type": content_type})
+    assert is_stream(response) is expected
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 206, 299], ids=lambda status: f"F44-{status}")
+@run_virtual
+async def test_success_is_judged_by_what_it_says(status: int) -> None:
+    assert await judged(status, {"content-type": "application/json"}) == (None, b"")
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "code"),
+    [
+        pytest.param(200, {"content-type": "text/html; charset=utf-8"}, "wrong_content_type", id="F42-page"),
+        pytest.param(200, {"content-type": "Application/XHTML+xml"}, "wrong_content_type", id="F42-xhtml"),
+        pytest.param(301, {"location": "https://evil.example/"}, "upstream_redirect", id="F21-301"),
+        pytest.param(307, {"location": "http://127.0.0.1/"}, "upstream_redirect", id="F21-307"),
+        pytest.param(304, {"content-type": "text/html"}, "upstream_redirect", id="F21-304"),
+        pytest.param(101, {"upgrade": "websocket"}, "bad_protocol", id="F17-101"),
+        pytest.param(600, {}, "bad_protocol", id="F44-600"),
+        pytest.param(999, {}, "bad_protocol", id="F44-999"),
+    ],
+)
+@run_virtual
+async def test_what_no_api_answers_is_malformed_and_its_body_is_not_read(
+    status: int, headers: dict[str, str], code: str
+) -> None:
+    error, body = await judged(status, headers, b"<html>")
+    assert isinstance(error, Malformed)
+    assert (error.code, error.upstream_status, error.may_be_billed, body) == (code, status, False, b"")
+    assert "evil" not in error.message + error.detail
+
+
+@run_virtual
+async def test_F39_page_with_an_error_status_is_for_the_codec_to_judge() -> None:
+    error, body = await judged(503, {"content-type": "text/html"}, b"<html>")
+    assert error is not None
+    assert (error.upstream_status, body) == (503, b"<html>")
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        pytest.param([("retry-after", "7")], 7, id="F23"),
+        pytest.param([("retry-after", "Fri, 15 Jan 2027 08:00:10 GMT")], 10, id="F24"),
+        pytest.param([("retry-after", "7"), ("retry-after-ms", "250")], 0.25, id="F25"),
+        pytest.param([("retry-after", "7"), ("retry-after", "99")], 7, id="first-of-two"),
+        pytest.param([("retry-after", "soon")], 99, id="F28-nonsense"),
+        pytest.param([], 99, id="F26-body-alone"),
+    ],
+)
+@run_virtual
+async def test_wait_is_what_the_head_says_and_else_what_the_body_says(
+    headers: list[tuple[str, str]], wait_s: float
+) -> None:
+    error, _ = await judged(429, headers)
+    assert error is not None
+    assert error.retry_after_s == wait_s
+
+
+# --- bodies of errors -------------------------------------------------------------------------------------------------
+
+
+@run_virtual
+async def test_F40_no_more_of_an_error_is_read_than_it_needs() -> None:
+    codec, response = Judging(), await opened(500, (), (b"x" * 10_000,) * 100)
+    await judge(response, cast("Codec", codec), WALL_S)
+    assert codec.body == b"x" * MAX_ERROR_BYTES
+    assert await response.read() != b"", "all was read"
+
+
+@pytest.mark.parametrize("pieces", [(NEVER,), (b"no", NEVER), (b"no", *[Delay(0.4), b"!"] * 50)])
+@run_virtual
+async def test_F40_slow_error_is_told_by_what_came_in_time(pieces: tuple[Piece, ...]) -> None:
+    error, body = await judged(500, (), *pieces)
+    assert error is not None
+    assert body in (b"", b"no", b"no!!!!")
+    assert anyio.current_time() == START_S + ERROR_BODY_S
+
+
+@pytest.mark.parametrize("broken", [Interrupted("cut"), Timeout("idle"), Malformed("bomb")])
+@run_virtual
+async def test_error_whose_body_breaks_off_is_told_by_what_came(broken: UpstreamError) -> None:
+    error, body = await judged(500, (), b"no", broken)
+    assert error is not broken
+    assert body == b"no"
+
+
+@run_virtual
+async def test_real_codec_reads_the_error() -> None:
+    body = b'{"error": {"message": "slow down", "type": "requests", "code": "rate_limit_exceeded"}}'
+    error = await judge(await opened(429, {"retry-after": "3"}, (body,)), openai_chat, WALL_S)
+    assert error is not None
+    assert (error.code, error.retry_after_s, error.upstream_status) == ("rate_limit_exceeded", 3, 429)
+
+
+# --- whole bodies -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pieces", [(b"ab",), (b"a", b"b"), (b"a", Delay(1), b"bcdefghij")])
+@run_virtual
+async def test_whole_body_is_its_pieces(pieces: tuple[Piece, ...]) -> None:
+    expected = b"".join(piece for piece in pieces if isinstance(piece, bytes))
+    assert await read_whole(await opened(200, (), pieces), max_bytes=10) == expected
+
+
+@run_virtual
+async def test_body_over_the_limit_is_refused_at_the_byte() -> None:
+    response = await opened(200, (), (b"x" * 10, b"x", b"rest"))
+    with pytest.raises(Malformed) as caught:
+        await read_whole(response, max_bytes=10)
+    assert caught.value.code == "answer_too_large"
+    assert await response.read() == b"rest"
+
+
+@run_virtual
+async def test_F43_empty_body_is_no_answer() -> None:
+    with pytest.raises(Malformed) as caught:
+        await read_whole(await opened(204), max_bytes=10)
+    assert (caught.value.code, caught.value.upstream_status) == ("empty_response", 204)
+
+
+@run_virtual
+async def test_F46_body_that_breaks_off_is_no_answer() -> None:
+    with pytest.raises(Interrupted):
+        await read_whole(await opened(200, (), (b"{", Interrupted("cut"))), max_bytes=10)
