@@ -221,15 +221,16 @@ class Attempts:
             lease = self._next_lease(lease, tried, error)
 
     async def _first_lease(self) -> Lease:
-        """Take a slot; wait for one that is near."""
-        try:
-            return self._pool.acquire(self._plan)
-        except PoolExhausted as exhausted:
-            wait_s = exhausted.retry_after_s
-            if wait_s is None or wait_s > self._timing.queue_s:
-                raise
-        await anyio.sleep(wait_s)
-        return self._pool.acquire(self._plan)
+        """Take a slot; wait for one that is near, and once more if somebody else was faster."""
+        latest = anyio.current_time() + self._timing.queue_s
+        while True:
+            try:
+                return self._pool.acquire(self._plan)
+            except PoolExhausted as exhausted:
+                wait_s = exhausted.retry_after_s
+                if wait_s is None or anyio.current_time() + wait_s > latest:
+                    raise
+            await anyio.sleep(wait_s)
 
     def _next_lease(self, lease: Lease, tried: Collection[Candidate], error: UpstreamError) -> Lease:
         """Take the slot of another attempt.
