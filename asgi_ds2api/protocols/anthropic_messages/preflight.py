@@ -77,6 +77,9 @@ _FIELDS: Final[Mapping[str, str]] = {
 _SCHEMA_FIELDS: Final = {"openai_chat": "function.parameters", "openai_responses": "parameters"}
 """Where the schema stands in a tool, by protocol."""
 
+_FORMAT_FIELDS: Final = {"openai_chat": ".json_schema"}
+"""Where name and schema stand in the form of an answer, by protocol."""
+
 _TTLS: Final[Mapping[str | None, str | None]] = {None: None, "5m": "5m", "30m": "1h", "1h": "1h", "12h": "1h"}
 """Lifetimes of cache marks -> those that Anthropic has; never shorter than asked, but for the longest."""
 
@@ -258,16 +261,19 @@ def shape_output(request: Request, target: Target, notices: Notices) -> Request:
         Unsupported: A form without a schema, which a shim lends in words; or a schema that cannot be said.
     """
     wanted = request.output_format
-    if wanted is None or wanted.kind == "text":
+    if wanted is None:
+        return request
+    for name in wanted.extras:
+        notices.lost(f"{wanted.at}.{name}", "Anthropic has no such field")
+    if wanted.kind == "text":
         return msgspec.structs.replace(request, output_format=None)
     if wanted.kind == "json_object" or wanted.schema is None:
         raise Unsupported("Anthropic wants a schema for JSON.", param=wanted.at or None)
-    for name in wanted.extras:
-        notices.lost(f"{wanted.at}.{name}", "Anthropic has no such field")
-    for name, value in {"description": wanted.description, "strict": wanted.strict}.items():
-        if value:
-            notices.hint(f"{wanted.at}.{name}", "Anthropic is always strict and knows the schema alone")
-    schema = fit_schema(wanted.schema, wanted.at, notices)
+    at = wanted.at + _FORMAT_FIELDS.get(request.source, "")
+    for name, value in {"name": wanted.name, "description": wanted.description, "strict": wanted.strict}.items():
+        if value is not None:
+            notices.hint(f"{at}.{name}", "Anthropic is always strict and knows the schema alone")
+    schema = fit_schema(wanted.schema, f"{at}.schema", notices)
     return msgspec.structs.replace(request, output_format=msgspec.structs.replace(wanted, schema=schema, extras={}))
 
 
@@ -326,7 +332,7 @@ class _Marks:
         mark: CacheMark | None = getattr(value, "cache", None)
         if mark is None:
             return value
-        at = f"{getattr(value, 'at', '')}.cache"
+        at = mark.at or f"{getattr(value, 'at', '')}.cache_control"
         if self._left <= 0:
             self._notices.hint(at, f"at most {MAX_MARKS} cache marks are taken")
             return _replaced(value, None)

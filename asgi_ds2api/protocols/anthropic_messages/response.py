@@ -15,6 +15,7 @@ from ...canonical import (
     Block,
     Choice,
     Extras,
+    Finish,
     Media,
     Notices,
     Opaque,
@@ -32,7 +33,7 @@ from ...profiles import Profile
 from . import wire
 from .blocks import BlockWriter, JsonObject, read_block
 from .errors import read_in_band
-from .usage import decode_finish, decode_text, decode_tier, decode_usage, encode_finish, encode_usage
+from .usage import decode_finish, decode_text, decode_tier, decode_usage, encode_finish, encode_usage, report_untold
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -162,6 +163,8 @@ def encode_response(response: Response, envelope: Envelope, notices: Notices) ->
         writer.report("", response.extras)
         if choice.logprobs is not None:
             notices.lost("choices[0].logprobs", "Anthropic tells no probabilities")
+        writer.report_finish(choice.finish)
+        report_untold(response.usage or Usage(), response.service_tier, response.created, notices)
     usage = response.usage or Usage(input_total=0, output_total=0)
     finish = encode_finish(
         choice.finish, is_native=is_native, has_calls=has_calls(choice.blocks), refusal=writer.refusal
@@ -201,9 +204,14 @@ class AnswerWriter:
         """Return a block as JSON; None: there is nothing to show, or no way to show it (which is reported)."""
         match block:
             case Text(text="") if not self._blocks.citations(block.citations):
+                self.own(block)
                 return None
             case Reasoning(text="", signature=None, redacted=None):
+                self.own(block)
                 return None
+            case Reasoning(is_summary=True):
+                self._report_summary(block)
+                return self._blocks.block(block)
             case Refusal(text=text):
                 if not text:
                     return None
@@ -220,11 +228,21 @@ class AnswerWriter:
 
     def own(self, block: Text | Refusal | Reasoning) -> Extras:
         """Return a block's extras if they are this protocol's own; else report each and return none."""
+        if isinstance(block, Reasoning) and block.is_summary:
+            self._report_summary(block)
         return self._blocks.own(block.extras, block.at)
+
+    def _report_summary(self, block: Reasoning) -> None:
+        self._notices.hint(f"{block.at}.type", "a summary is shown as thinking")
 
     def tool_input(self, call: ToolCall) -> Raw:
         """Return a call's arguments as a JSON object."""
         return self._blocks.tool_input(call)
+
+    def report_finish(self, finish: Finish) -> None:
+        """Report a reason of another vendor's that Anthropic has no word for."""
+        if finish.reason == "other":
+            self._notices.changed(f"choices[{finish.choice}].finish_reason", "Anthropic has no such reason")
 
     def report(self, at: str, extras: Extras) -> None:
         """Report fields of another vendor's answer, which have no place in ours."""

@@ -53,7 +53,7 @@ from . import wire
 from .errors import encode_error_body
 from .opaque import split_opaque
 from .response import AnswerWriter, answer_id
-from .usage import encode_finish, encode_usage
+from .usage import encode_finish, encode_usage, report_untold
 
 PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
 BYTES_PER_TOKEN: Final = 4
@@ -142,6 +142,9 @@ class StreamEncoder:
         for block in list(self._blocks.values()):
             self._route(BlockStop(index=block.index))
         usage = self._usage or Usage()
+        if self._start is not None and not self._is_native:
+            report_untold(usage, self._start.service_tier, self._start.created, self._notices)
+            self._writer.report_finish(self._finish)
         if usage.output_total is None:
             usage = msgspec.structs.replace(usage, output_total=max(1, self._characters // BYTES_PER_TOKEN))
         delta = encode_finish(
@@ -315,7 +318,8 @@ class StreamEncoder:
                 if event.citation.protocol == wire.NAME:
                     self._delta(block, _CITATION, event.citation.raw)
                 else:
-                    self._lose_once("citations", "citations of other vendors have no form at Anthropic")
+                    at = event.citation.at or "citations"
+                    self._notices.lost(at, "citations of other vendors have no form at Anthropic")
             case OpaqueDelta():
                 payload = {"type": "content_block_delta", "index": self._open(block), "delta": event.raw}
                 self._event(b"content_block_delta", payload)

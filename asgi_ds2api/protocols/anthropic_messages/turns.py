@@ -253,6 +253,8 @@ def adopt_mark(value: Marked) -> Marked:
         mark = read_mark(raw, "")
     except MalformedRequest:
         return value
+    if mark is not None:
+        mark = msgspec.structs.replace(mark, at=f"{value.at}.cache_control")
     extras = {name: extra for name, extra in value.extras.items() if name != "cache_control"}
     return msgspec.structs.replace(value, cache=value.cache or mark, extras=extras)
 

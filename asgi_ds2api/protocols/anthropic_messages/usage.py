@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from ...canonical import Extras, Finish, FinishReason, Usage
+from ...canonical import Extras, Finish, FinishReason, Notices, Usage
 from . import wire
 
 MAX_COUNT: Final = 2**53
@@ -46,6 +46,9 @@ _WORDS: Final[Mapping[FinishReason, str]] = {
 _TIERS: Final[Mapping[str, str]] = {"standard": "default", "priority": "priority", "batch": "batch"}
 """Anthropic's words for the tier that served a request -> OpenAI's."""
 _SERVED: Final[Mapping[str | None, str]] = {tier: word for word, tier in _TIERS.items()}
+
+_AUDIO: Final = ("prompt_tokens_details.audio_tokens", "completion_tokens_details.audio_tokens")
+"""OpenAI's names of the counters of audio, in and out, which Anthropic has not."""
 
 
 def decode_usage(fields: Mapping[str, Raw]) -> Usage:
@@ -95,6 +98,17 @@ def encode_usage(usage: Usage, service_tier: str | None, *, is_native: bool) -> 
     if service_tier in _SERVED:
         written["service_tier"] = _SERVED[service_tier]
     return {**written, **usage.extras} if is_native else written
+
+
+def report_untold(usage: Usage, service_tier: str | None, created: int | None, notices: Notices) -> None:
+    """Say what Anthropic has no field for of the figures around an answer of another protocol's."""
+    audio = zip(_AUDIO, (usage.audio_input, usage.audio_output), strict=True)
+    for name in (*usage.extras, *(name for name, count in audio if count is not None)):
+        notices.hint(f"usage.{name}", "Anthropic has no such counter")
+    if service_tier is not None and service_tier not in _SERVED:
+        notices.hint("service_tier", "Anthropic knows no such tier")
+    if created is not None:
+        notices.hint("created", "Anthropic does not tell when it answered")
 
 
 def decode_tier(usage: Mapping[str, Raw]) -> str | None:

@@ -230,11 +230,12 @@ class TestSettings:
 
     def test_a_schema_of_the_answer_is_closed_C31_C33(self) -> None:
         schema = Raw(b'{"type":"object","properties":{"n":{"type":"integer","minimum":1}},"required":["n"]}')
-        wanted = OutputFormat(kind="json_schema", name="out", schema=schema, at="response_format.json_schema.schema")
+        wanted = OutputFormat(kind="json_schema", name="out", schema=schema, at="response_format")
         body, notices = encode(chat(output_format=wanted))
         named = msgspec.structs.replace(wanted, extras={"new": Raw(b"1")}, strict=True, description="d", at="rf")
         _, more = encode(chat(output_format=named))
-        assert (told(more, "lost"), told(more, "hint")) == (["rf.new"], ["rf.description", "rf.strict"])
+        hints = [f"rf.json_schema.{name}" for name in ("name", "description", "strict")]
+        assert (told(more, "lost"), told(more, "hint")) == (["rf.new"], hints)
         assert body["output_config"]["format"] == {
             "type": "json_schema",
             "schema": {
@@ -319,7 +320,7 @@ class TestCacheMarks:
         written, notices = encode(chat(say("user", *self.texts(*[None] * 6))))
         kept = [block.get("cache_control") for block in written["messages"][0]["content"]]
         assert kept == [None, None, *[{"type": "ephemeral"}] * 4]
-        assert told(notices, "hint") == ["t1.cache", "t0.cache"]
+        assert told(notices, "hint") == ["t1.cache_control", "t0.cache_control"]
 
     def test_a_mark_of_the_whole_request_is_one_of_them(self) -> None:
         request = chat(say("user", *self.texts(*[None] * 4)), cache=CacheControl(mark=CacheMark()))

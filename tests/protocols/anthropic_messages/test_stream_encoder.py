@@ -282,10 +282,10 @@ def test_blocks_of_the_vendor_are_written_in_pieces_as_clients_expect() -> None:
 
 
 def test_what_has_no_place_is_reported_once() -> None:
-    cited = Citation(protocol="openai_chat", raw=Raw(b"{}"))
+    cited = Citation(protocol="openai_chat", raw=Raw(b"{}"), at="citation")
     notices = Notices()
     events = [
-        *block(0, Text(text=""), *[CitationDelta(index=0, citation=cited)] * 2),
+        *block(0, Text(text=""), CitationDelta(index=0, citation=cited)),
         *block(1, Media(kind="image", source=UrlSource(url="u"), at="image")),
         *block(2, Opaque(protocol="gemini_generate", type="x", raw=Raw(b"{}"), at="opaque")),
         BlockStart(index=3, block=Text(text="other"), choice=1),
@@ -300,7 +300,7 @@ def test_what_has_no_place_is_reported_once() -> None:
         "choices[0].logprobs",
         "choices[0].message.m",
         "choices[1]",
-        "citations",
+        "citation",
         "image",
         "opaque",
         "system_fingerprint",
@@ -411,3 +411,28 @@ def test_a_refusal_may_begin_with_its_text_and_a_compaction_may_be_empty() -> No
         begin(1, type="compaction", content=None),
         end(1),
     ]
+
+
+class TestWhatIsNotTold:
+    """Every figure around an answer of another protocol's is told, or reported by its place."""
+
+    USED = Usage(input_total=3, output_total=2, audio_input=1, audio_output=0, extras={"cost": Raw(b"0.1")})
+
+    def test_figures_tiers_and_times_without_a_field_are_reported(self) -> None:
+        notices = Notices()
+        start = Start(source="openai_chat", id="c", model="m", created=1, service_tier="flex")
+        encode([start, *block(0, Text(text="a")), self.USED, Finish(reason="other", raw="odd")], notices=notices)
+        assert sorted(told(notices)) == [
+            "choices[0].finish_reason",
+            "created",
+            "service_tier",
+            "usage.completion_tokens_details.audio_tokens",
+            "usage.cost",
+            "usage.prompt_tokens_details.audio_tokens",
+        ]
+
+    def test_a_summary_is_reported_as_one(self) -> None:
+        notices = Notices()
+        thought = Reasoning(is_summary=True, at="r")
+        encode([BEGUN, *block(0, thought, ReasoningDelta(index=0, text="t")), DONE], notices=notices)
+        assert "r.type" in told(notices)
