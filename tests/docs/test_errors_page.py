@@ -1,0 +1,93 @@
+"""``docs/errors.md`` lists every code that the code base can say, each with the statuses that it has."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from asgi_ds2api import errors, json_guard
+from asgi_ds2api.errors import GatewayError, MalformedRequest, NoCapacity, Refused, UpstreamError
+from asgi_ds2api.protocols import anthropic_messages, openai_chat
+from asgi_ds2api.upstream import failures
+
+from .every_error import REFUSALS, leaves, made
+from .pages import ROOT, table
+
+PAGE = ROOT / "docs/errors.md"
+SECTIONS = ("The request", "Nothing free", "The upstream", "The gateway")
+PACKAGE = ROOT / "asgi_ds2api"
+ELSEWHERE = {"upgrade_not_supported", "invalid_config", "not_supported", "ambiguous_header"}
+"""The first two are told in the text, as no face says them; the others nobody says yet."""
+
+
+def rows() -> Iterator[tuple[str, str]]:
+    """Yield each code of the page, and the statuses beside it."""
+    for section in SECTIONS:
+        for row in table(PAGE, section):
+            yield from ((code, row.cells[1]) for code in row.codes)
+
+
+@cache
+def said() -> frozenset[tuple[type[GatewayError], str]]:
+    """Return each class with each code that it is made with."""
+    return frozenset(
+        [
+            *((kind, kind.code) for kind in leaves()),
+            (UpstreamError, UpstreamError.code),
+            *((kind, code) for code, (kind, _, _) in failures._FAILURES.items()),
+            *((NoCapacity, code) for code in failures._EXHAUSTED.values()),
+            *((MalformedRequest, code) for code in get_args(json_guard.Code)),
+            *(found for path in PACKAGE.rglob("*.py") if "testing" not in path.parts for found in _said_in(path)),
+        ]
+    )
+
+
+def _said_in(path: Path) -> Iterator[tuple[type[GatewayError], str]]:
+    tree = ast.parse(path.read_text())
+    names = {
+        target.id: _texts(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and (kind := _error_named(node.func.id)):
+            for value in (keyword.value for keyword in node.keywords if keyword.arg == "code"):
+                codes = names.get(value.id, set()) if isinstance(value, ast.Name) else _texts(value)
+                yield from ((kind, code) for code in codes)
+
+
+def _error_named(name: str) -> type[GatewayError] | None:
+    kind = getattr(errors, name, None)
+    return kind if isinstance(kind, type) and issubclass(kind, GatewayError) else None
+
+
+def _texts(node: ast.AST) -> set[str]:
+    return {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value}
+
+
+def statuses(kind: type[GatewayError]) -> str:
+    """Return the statuses of a class as the page writes them."""
+    if kind is Refused:
+        return ", ".join(map(str, REFUSALS))
+    faces = (openai_chat, anthropic_messages)
+    found = dict.fromkeys(str(face.encode_error(made(kind), "req_1").status) for face in faces)
+    return " / ".join(found)
+
+
+def test_page_lists_every_code() -> None:
+    assert {code for code, _ in rows()} == {code for _, code in said()} - ELSEWHERE
+
+
+def test_page_lists_no_code_twice() -> None:
+    codes = [code for code, _ in rows()]
+    assert sorted(set(codes)) == sorted(codes)
+
+
+@pytest.mark.parametrize(("code", "told"), list(rows()), ids=[code for code, _ in rows()])
+def test_status_is_the_one_that_callers_get(code: str, told: str) -> None:
+    assert {told} == {statuses(kind) for kind, each in said() if each == code}

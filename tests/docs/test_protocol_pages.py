@@ -1,0 +1,144 @@
+"""The protocols' pages say what the gateway does: each row of their tables is tried."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import anthropic
+import httpx2
+import openai
+import pytest
+from _pytest.mark import ParameterSet
+
+from asgi_ds2api.codec import Codec, ErrorAnswer
+from asgi_ds2api.protocols import anthropic_messages, openai_chat
+from asgi_ds2api.protocols.anthropic_messages.wire import Request as MessagesRequest
+from asgi_ds2api.protocols.openai_chat.wire import Request as ChatRequest
+from tests.conformance.asking import chat_answer, claude_answer
+
+from . import chat_examples, messages_examples
+from .asked import Example, asked_of, verdict
+from .every_error import every_error
+from .pages import ROOT, Row, table
+
+pytestmark = pytest.mark.anyio
+
+CHAT, MESSAGES = (ROOT / "docs/protocols" / name for name in ("openai-chat.md", "anthropic-messages.md"))
+
+
+class Table(NamedTuple):
+    """A mapping table and the examples of its rows."""
+
+    page: Any
+    heading: str
+    face: str
+    to: str
+    examples: Mapping[str, Any]
+
+
+TABLES = (
+    Table(CHAT, "Request to Anthropic Messages", "chat", "claude", chat_examples.REQUEST),
+    Table(CHAT, "Answer of Anthropic Messages", "chat", "claude", chat_examples.ANSWER),
+    Table(MESSAGES, "Request to OpenAI Chat", "claude", "chat", messages_examples.REQUEST),
+    Table(MESSAGES, "Answer of OpenAI Chat", "claude", "chat", messages_examples.ANSWER),
+)
+
+
+def mapped() -> Iterator[ParameterSet]:
+    for found in TABLES:
+        for row in table(found.page, found.heading):
+            yield pytest.param(found, row, id=f"{found.face}-{found.heading.split()[0]}-{row.key[:60]}")
+
+
+@pytest.mark.parametrize("found", TABLES, ids=lambda found: f"{found.face}-{found.heading}")
+def test_every_row_has_examples_and_every_example_a_row(found: Table) -> None:
+    assert [row.key for row in table(found.page, found.heading)] == list(found.examples)
+
+
+@pytest.mark.parametrize(("found", "row"), list(mapped()))
+async def test_row_says_what_becomes_of_it(found: Table, row: Row) -> None:
+    verdicts = [await verdict(found.face, found.to, example) for example in found.examples[row.key]]
+    assert set(row.cells[2].replace(", ", "")) == set("".join(verdicts)), verdicts
+
+
+WIRES = ((CHAT, ChatRequest, TABLES[0]), (MESSAGES, MessagesRequest, TABLES[2]))
+
+
+@pytest.mark.parametrize(("page", "shape", "found"), WIRES, ids=["chat", "messages"])
+def test_every_field_that_is_known_stands_in_the_table(page: Any, shape: Any, found: Table) -> None:
+    told = {code.partition(".")[0] for row in table(page, found.heading) for code in row.codes}
+    assert set(shape.__struct_fields__) - told == {"model"}
+
+
+# --- why an answer ended ----------------------------------------------------------------------------------------------
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+USE = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+UNKNOWN = "any other word"
+
+
+@pytest.mark.parametrize("row", table(CHAT, "Why an answer ended"), ids=lambda row: row.key)
+async def test_chat_caller_is_told_why_it_ended(row: Row) -> None:
+    word = "new_word" if row.key == UNKNOWN else row.key
+    script = claude_answer([USE] if word == "tool_use" else None, stop=word)
+    asked = await asked_of("chat", "claude", Example(answer=script))
+    assert asked.json["choices"][0]["finish_reason"] == row.cells[1].strip("`")
+
+
+@pytest.mark.parametrize("row", table(MESSAGES, "Why an answer ended"), ids=lambda row: row.key)
+async def test_messages_caller_is_told_why_it_ended(row: Row) -> None:
+    word = "new_word" if row.key == UNKNOWN else row.key
+    has_calls = word in ("tool_calls", "function_call")
+    script = chat_answer({"tool_calls": [CALL]} if has_calls else None, word)
+    asked = await asked_of("claude", "chat", Example(answer=script))
+    assert asked.json["stop_reason"] == row.cells[1].strip("`")
+
+
+# --- paths, credentials, errors ---------------------------------------------------------------------------------------
+
+FACES: tuple[tuple[Any, Codec], ...] = ((CHAT, openai_chat), (MESSAGES, anthropic_messages))
+
+
+@pytest.mark.parametrize(("page", "codec"), FACES, ids=["chat", "messages"])
+def test_paths_are_those_of_the_face(page: Any, codec: Codec) -> None:
+    told = {
+        (row.cells[0], path.strip(" `")) for row in table(page, "Paths") for path in row.cells[1].split(",")
+    }  # fmt: skip
+    assert told == {(route.method, route.path) for route in codec.ROUTES}
+
+
+@pytest.mark.parametrize(("page", "codec"), FACES, ids=["chat", "messages"])
+def test_credentials_are_named_in_their_order(page: Any, codec: Codec) -> None:
+    line = next(line for line in page.read_text().split("\n\n") if line.startswith("**Credentials**"))
+    places = [line.index(f"`{name}`") for name in codec.CREDENTIAL_HEADERS]
+    assert places == sorted(places)
+
+
+def raised(answer: ErrorAnswer, page: Any) -> str:
+    """Return the name of the class that the SDK raises."""
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(answer.status, headers=[(n.decode(), v.decode()) for n, v in answer.headers],
+                               content=answer.body)  # fmt: skip
+
+    given: dict[str, Any] = {"api_key": "k", "base_url": "http://test", "max_retries": 0}
+    asked: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+    with httpx2.Client(transport=httpx2.MockTransport(respond)) as http:
+        create: Any = (
+            openai.OpenAI(**given, http_client=http).chat.completions.create
+            if page is CHAT
+            else anthropic.Anthropic(**given, http_client=http).messages.create
+        )
+        with pytest.raises((openai.APIStatusError, anthropic.APIStatusError)) as caught:
+            create(**asked)
+    return type(caught.value).__name__
+
+
+@pytest.mark.parametrize(("page", "codec"), FACES, ids=["chat", "messages"])
+def test_errors_are_those_that_the_sdk_raises(page: Any, codec: Codec) -> None:
+    told = {tuple(cell.strip("`") for cell in row.cells[:3]) for row in table(page, "Errors")}
+    found = set()
+    for error in every_error():
+        answer = codec.encode_error(error, "req_1")
+        found.add((str(answer.status), json.loads(answer.body)["error"]["type"], raised(answer, page)))
+    assert found == told
