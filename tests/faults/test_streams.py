@@ -71,6 +71,20 @@ async def test_F50_error_at_every_later_event_is_told_in_band(way: Way, status: 
             assert bench.record.usage.is_estimated
 
 
+@every_way
+@run_virtual
+async def test_F50_nobody_else_is_asked_once_something_was_said(way: Way) -> None:
+    """Not even for what another account may have: the caller would get two beginnings."""
+    frames = way.upstream.text_stream()
+    said = frames[: BEFORE_TEXT[way.upstream.name] + 1]
+    absent = way.upstream.error_frame(404, "model_not_found: no such model")
+    async with Bench(way, streaming(*said, absent), streaming(*frames)) as bench:
+        answer = await bench.ask(stream=True)
+        seen = way.face.read_stream(answer.body)
+        assert (seen.text, seen.is_ended, len(bench.scripted.calls)) == (TEXT[0], False, 1)
+        assert seen.error is not None
+
+
 # --- F51, F52: lost connections ---------------------------------------------------------------------------------------
 
 
