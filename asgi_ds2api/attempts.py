@@ -287,7 +287,8 @@ class Attempts:
 
     async def _try(self, side: UpstreamSide, transcoder: Transcoder, lease: Lease, call: HTTPCall) -> None:
         """Call the upstream, again without what it objects to if that is known to help, and pass its answer on."""
-        for repairs_left in range(MAX_REPAIRS, -1, -1):
+        repairs = 0
+        while True:
             response = await self._open(side, lease, call)
             try:
                 error = await judge(response, side.codec, self._means.wall_now())
@@ -299,10 +300,10 @@ class Attempts:
                     await response.close()
             if transcoder.mode == "translate":
                 error.body = None  # its words are of another dialect
-            repaired = transcoder.repair(error) if isinstance(error, Refused) and repairs_left else None
+            repaired = transcoder.repair(error) if isinstance(error, Refused) and repairs < MAX_REPAIRS else None
             if repaired is None:
                 raise error
-            call = repaired
+            call, repairs = repaired, repairs + 1
 
     async def _open(self, side: UpstreamSide, lease: Lease, call: HTTPCall) -> UpstreamResponse:
         account = lease.candidate.account
@@ -450,10 +451,8 @@ def _attempt_record(lease: Lease, error: UpstreamError | None, is_settled: bool,
     )
 
 
-def _more_telling(last: UpstreamError | None, full: CapacityError) -> GatewayError:
+def _more_telling(last: UpstreamError, full: CapacityError) -> GatewayError:
     """Return what tells the caller more: why the last attempt failed, or that a slot comes free sooner than it says."""
-    if last is None:
-        return full
     is_sooner = full.retry_after_s is not None and (
         last.retry_after_s is None or full.retry_after_s < last.retry_after_s
     )

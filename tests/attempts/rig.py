@@ -171,6 +171,8 @@ class Rig:
         refuses: What the transcoder of an upstream raises in place of a request, by its name.
         key: Of every account.
         limits: Of every call.
+        transcoder: Class of the transcoders.
+        show_route: Answers tell which way they took, and on whose account.
         timing: Replaces single values of `TIMING`.
     """
 
@@ -186,6 +188,8 @@ class Rig:
         refuses: Mapping[str, GatewayError] | None = None,
         key: KeySource | None = None,
         limits: Limits | None = None,
+        transcoder: type[LineTranscoder] = LineTranscoder,
+        show_route: bool = True,
         **timing: float,
     ) -> None:
         self.upstream = ScriptedUpstream(*scripts)
@@ -204,17 +208,16 @@ class Rig:
         )
         self._stream = stream
         self.plan = self.pool.plan([Target(upstream=name, model="m") for name in targets])
-        self._transcoder = lambda upstream, side: LineTranscoder(
-            side, mode, repairs, (refuses or {}).get(upstream.name)
-        )
+        reasons = refuses or {}
+        self._transcoder = lambda upstream, side: transcoder(side, mode, repairs, reasons.get(upstream.name))
         self._means = Means(
             pool=self.pool,
             upstreams={name: _side(name, limits or Limits()) for name in targets},
             clients=self.upstream,
             timing=msgspec.structs.replace(TIMING, **cast("dict[str, Any]", timing)),
             wall_now=lambda: 0.0,
-            show_route=True,
-            show_account=True,
+            show_route=show_route,
+            show_account=show_route,
         )
         self.attempts = self.another()
 

@@ -3,11 +3,12 @@
 import pytest
 
 from asgi_ds2api.attempts import MAX_HELD_BYTES
+from asgi_ds2api.codec import AnswerFacts
 from asgi_ds2api.errors import Interrupted, Malformed, Overloaded, UpstreamError
 from tests.support.scripted_client import Delay, Piece, Script, answering, streaming
 from tests.support.virtual_time import run_virtual
 
-from .rig import END, ROLE, Rig, broke, no, say
+from .rig import END, ROLE, LineTranscoder, Rig, broke, no, say
 
 
 @run_virtual
@@ -39,6 +40,22 @@ async def test_answer_tells_who_gave_it() -> None:
         (b"x-ds2api-account", b"0"),
         (b"x-ratelimit-limit-requests", b"7"),
     ]
+
+
+@run_virtual
+async def test_answer_need_not_tell_who_gave_it() -> None:
+    rig = Rig(streaming(say("Hi"), END), show_route=False)
+    await rig.run()
+    assert [name for name, _ in rig.send.messages[0]["headers"] if name.startswith(b"x-")] == [
+        b"x-accel-buffering",
+        b"x-request-id",
+    ]
+
+
+@run_virtual
+async def test_nothing_is_known_of_an_answer_before_somebody_was_asked() -> None:
+    attempts = Rig().attempts
+    assert (attempts.facts, attempts.mode, attempts.notices) == (AnswerFacts(), "", ())
 
 
 @run_virtual
@@ -158,6 +175,22 @@ async def test_failure_is_told_in_band_and_nobody_else_is_asked(pieces: list[Pie
     assert (failure.code, failure.may_be_billed, rig.attempts.is_committed) == (code, True, True)
     assert (rig.send.status, rig.send.body) == (200, say("Hi") + broke(code))
     assert rig.log == [f"one/0 {code}"]
+    rig.check()
+
+
+class Silent(LineTranscoder):
+    """A transcoder that does not notice that its stream broke off."""
+
+    def close(self) -> bytes:
+        return b""
+
+
+@run_virtual
+async def test_F56_end_without_the_end_is_a_failure_though_a_codec_missed_it() -> None:
+    rig = Rig(streaming(say("Hi")), transcoder=Silent)
+    failure = await rig.run()
+    assert isinstance(failure, Interrupted)
+    assert rig.send.body == say("Hi") + broke("incomplete_stream")
     rig.check()
 
 

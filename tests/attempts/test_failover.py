@@ -129,6 +129,14 @@ async def test_no_more_than_three_are_asked() -> None:
 
 
 @run_virtual
+async def test_limited_three_times_says_when_to_come_back_and_not_that_it_is_no_use() -> None:
+    rig = Rig(*[refusing(429, retry_after="7")] * 3, accounts=5)
+    failure = await rig.run()
+    assert isinstance(failure, RateLimited)
+    assert (failure.retry_after_s, failure.should_retry, len(rig.log)) == (7, None, 3)
+
+
+@run_virtual
 async def test_attempt_tells_how_it_went() -> None:
     rig = Rig(refusing(429, before=[Delay(3)]), Answering(200, pieces=[Delay(4), b"{}"]), stream=False)
     await rig.run()
