@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from .errors import HeadersTooLarge, MalformedRequest, RequestTimeout, RequestTooLarge, UnsupportedMediaType
-from .upstream.decoding import start_coding
+from .upstream.decoding import STEP_BYTES, start_coding
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -138,7 +139,7 @@ async def read_body(receive: Receive, limits: InboundLimits, declared: int | Non
             raise RequestTimeout("The body came too slowly. Send it again on a faster connection.")
     if declared is not None and len(body) > declared:
         raise MalformedRequest("The body is longer than its Content-Length.", code="invalid_framing")
-    return bytes(body) if encoding is None else _unpack(body, encoding, limits)
+    return bytes(body) if encoding is None else await _unpack(body, encoding, limits)
 
 
 async def _receive(receive: Receive, timeout_s: float) -> Message:
@@ -147,15 +148,18 @@ async def _receive(receive: Receive, timeout_s: float) -> Message:
     raise RequestTimeout("The body did not arrive in time. Send it again.")
 
 
-def _unpack(packed: bytes | bytearray, encoding: str, limits: InboundLimits) -> bytes:
+async def _unpack(packed: bytearray, encoding: str, limits: InboundLimits) -> bytes:
+    """Return the body, unpacked slice by slice: what is left of a slice is copied at every step of the decoder."""
     coding = start_coding(encoding)
     assert coding is not None, "judge_content_type lets pass only what can be read"
     body = bytearray()
     try:
-        for piece in coding.feed(bytes(packed)):
-            body += piece
-            if len(body) > limits.max_body_bytes:
-                raise _too_large(limits)
+        for start in range(0, len(packed), STEP_BYTES):
+            for piece in coding.feed(bytes(packed[start : start + STEP_BYTES])):
+                body += piece
+                if len(body) > limits.max_body_bytes:
+                    raise _too_large(limits)
+            await anyio.lowlevel.checkpoint()  # other requests get their turn
     except coding.errors:
         raise MalformedRequest(f"The body is not the {encoding} that it claims to be.", code=_BAD_ENCODING) from None
     if not coding.is_complete:

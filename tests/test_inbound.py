@@ -1,8 +1,10 @@
 """A caller's request as it comes in: its head is judged before its body is asked for, and the body within bounds."""
 
+import asyncio
 import gzip
 import importlib
 import itertools
+import random
 import zlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -22,6 +24,7 @@ from asgi_ds2api.errors import (
 )
 from asgi_ds2api.inbound import ClientGone, InboundLimits, Message, judge_content_type, judge_head, read_body
 from asgi_ds2api.secret import Secret
+from asgi_ds2api.upstream import decoding
 
 from .support.gateways import CALLER_KEY, make_gateway, upstream
 from .support.virtual_time import run_virtual
@@ -428,3 +431,35 @@ async def test_packed_body_that_is_none_is_refused(
 async def test_B61_raw_deflate_is_not_gzip() -> None:
     with pytest.raises(GatewayError, match="not the gzip"):
         await unpack(zlib.compress(b"{}"), "gzip")
+
+
+@packed
+@run_virtual
+async def test_packed_body_of_very_many_members_is_refused(encoding: str, pack: Callable[[bytes], bytes]) -> None:
+    roomy = msgspec.structs.replace(LIMITS, max_body_bytes=10_000_000)
+    few, many = pack(b"x") * decoding.MAX_MEMBERS, pack(b"x") * (decoding.MAX_MEMBERS + 1)
+    assert await read_body(receiving(piece(few, more=False)), roomy, None, encoding) == b"x" * decoding.MAX_MEMBERS
+    with pytest.raises(MalformedRequest) as caught:
+        await read_body(receiving(piece(many, more=False)), roomy, None, encoding)
+    assert caught.value.code == "invalid_encoding"
+
+
+@packed
+@run_virtual
+async def test_packed_body_is_unpacked_slice_by_slice_while_others_go_on(
+    encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    body = random.Random(1).randbytes(10 * decoding.STEP_BYTES)
+    roomy = msgspec.structs.replace(LIMITS, max_body_bytes=2 * len(body))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    other = asyncio.create_task(others())
+    assert await read_body(receiving(piece(pack(body), more=False)), roomy, None, encoding) == body
+    other.cancel()
+    assert turns >= 10

@@ -26,6 +26,9 @@ MAX_DECODED_BYTES = 16 * 1024 * 1024
 MAX_RATIO = 100
 """Decoded to encoded bytes. JSON reaches 20, a bomb 1,000."""
 
+MAX_MEMBERS = 1_000
+"""Of one gzip body, or frames of a zstd body: one of 20 bytes costs as much as one of 64 KiB."""
+
 
 class Coding(Protocol):
     """One running decompressor."""
@@ -108,12 +111,16 @@ class _Gzip:
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        self._members = 1
         self.is_complete = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self.is_complete:
                 self._member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+                self._members += 1
+            if self._members > MAX_MEMBERS:
+                raise zlib.error("too many members")
             yield from _steps(self._member, data)
             self.is_complete = self._member.eof
             data = self._member.unused_data
@@ -182,12 +189,16 @@ class _Zstd:
         self.errors: tuple[type[Exception], ...] = (module.ZstdError,)
         self._module = module
         self._frame = self._new_frame()
+        self._frames = 1
         self.is_complete = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self.is_complete:
                 self._frame = self._new_frame()
+                self._frames += 1
+            if self._frames > MAX_MEMBERS:
+                raise self._module.ZstdError("too many frames")
             yield from self._steps(data)
             self.is_complete = self._frame.eof
             data = self._frame.unused_data if self._frame.eof else b""
