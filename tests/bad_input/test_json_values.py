@@ -320,7 +320,7 @@ async def test_B25_names_that_would_become_one_are_refused(way: Way) -> None:
         assert_refused(bench, answer, 400, "tool_name_conflict", "tools[1].name")
 
 
-ONCE = {"chat": ("invalid_value", "tools"), "claude": ("tool_name_conflict", "tools[1].name")}
+ONCE = {"chat": ("invalid_value", "tools[1]"), "claude": ("tool_name_conflict", "tools[1].name")}
 
 
 @every_translation
