@@ -131,6 +131,9 @@ def fit_reasoning(
     Returns:
         Nothing if the model shall do as it always does.
     """
+    for name in control.extras:
+        notices.lost(f"{control.at}.{name}", "Anthropic has no such field")
+    control = msgspec.structs.replace(control, extras={})
     if control.mode == "disabled" or control.effort == "none":
         return _without(control, facts, notices)
     if control.mode is None and control.effort is None and control.budget_tokens is None:

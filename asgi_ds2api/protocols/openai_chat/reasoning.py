@@ -127,8 +127,10 @@ def encode_replay(blocks: Sequence[Reasoning], profile: Profile, notices: Notice
             notices.hint(block.at or "content", "the upstream does not take earlier reasoning back")
         elif block.redacted is not None:
             notices.lost(block.at or "content", "the upstream takes earlier reasoning as text")
-        elif block.signature is not None:
-            notices.hint(f"{block.at}.signature", "the upstream needs no signature")
+        else:
+            names = (*(["signature"] if block.signature is not None else ()), *block.extras)
+            for name in names:
+                notices.hint(f"{block.at}.{name}", "the upstream takes earlier reasoning as text")
     told = [block.text for block in kept if block.redacted is None]
     return {profile.reasoning_field: "".join(told)} if told and mode == "content" else {}
 
@@ -209,6 +211,9 @@ def _keep(extras: Extras, values: Mapping[str, object]) -> None:
 _EFFORT_BELOW: Final = ((1_025, "minimal"), (2_048, "low"), (12_288, "medium"), (28_000, "high"))
 """Budgets under the first number -> effort; all others are ``xhigh``."""
 
+_EFFORT_PLACES: Final = {"thinking": "output_config.effort"}
+"""Where an effort stands that is apart from its control, as Anthropic has it."""
+
 _NEAREST: Final[Mapping[str, Sequence[str]]] = {
     "none": ("none", "minimal", "low"),
     "minimal": ("minimal", "low", "none"),
@@ -254,7 +259,7 @@ def encode_control(
         notices.hint(f"{at}.display", "the upstream shows its reasoning or not by itself")
     for name in control.extras:
         notices.lost(f"{at}.{name}", "the upstream has no such field")
-    effort = "none" if control.mode == "disabled" else control.effort
+    effort = _asked_effort(control, at, notices)
     budget = control.budget_tokens
     if effort is None and budget is None and (control.mode is None or profile.reasoning_in in ("effort", "none")):
         return {}  # it thinks as much as it likes, which is what it does anyway
@@ -278,6 +283,15 @@ def encode_control(
         case "none":
             notices.lost(at, "the upstream cannot be told how hard to think")
             return {}
+
+
+def _asked_effort(control: ReasoningControl, at: str, notices: Notices) -> str | None:
+    """Return the effort that is asked for: none where there is no thinking."""
+    if control.mode != "disabled":
+        return control.effort
+    if control.effort not in (None, "none"):
+        notices.hint(_EFFORT_PLACES.get(at, at), "there is no effort where there is no thinking")
+    return "none"
 
 
 def _effort(effort: str | None, budget: int | None, at: str, facts: ModelFacts, notices: Notices) -> str | None:

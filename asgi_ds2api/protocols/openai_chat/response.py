@@ -270,6 +270,7 @@ def encode_response(response: Response, envelope: Envelope, notices: Notices) ->
     """Write a whole answer for the caller."""
     writer = AnswerWriter(envelope, notices, is_own=response.source == wire.NAME)
     usage = response.usage or estimated(sum(map(_characters, response.choices)))
+    writer.report_usage(usage)
     body: JsonObject = {
         "id": answer_id(response.id, envelope),
         "object": "chat.completion",
@@ -394,6 +395,7 @@ class AnswerWriter:
                     "title": citation.title or "",
                 }
                 found.append({"type": "url_citation", "url_citation": cited})
+                self._notices.changed(citation.at or "citations", "said as a link", action="coerced")
             else:
                 self.lose(citation.at or "citations", "web pages alone are cited here")
         return found
@@ -412,7 +414,7 @@ class AnswerWriter:
             written["reasoning_content"] = text
         if not self._envelope.include_reasoning_details:
             self.report_proofs(thoughts)
-        elif details := [encode_detail(block, i, is_own=self.is_own) for i, block in enumerate(thoughts)]:
+        elif details := [self._detail(block, i) for i, block in enumerate(thoughts)]:
             written["reasoning_details"] = details
         return written
 
@@ -420,16 +422,25 @@ class AnswerWriter:
         """Return the fields that hold a piece of reasoning."""
         written: JsonObject = {"reasoning_content": piece.text} if piece.text else {}
         if self._envelope.include_reasoning_details:
-            written["reasoning_details"] = [encode_detail(piece, position, is_own=self.is_own)]
+            written["reasoning_details"] = [self._detail(piece, position)]
         return written
 
+    def _detail(self, block: Reasoning, position: int) -> JsonObject:
+        self.own(block.extras, block.at or "content")
+        return encode_detail(block, position, is_own=self.is_own)
+
     def report_proofs(self, thoughts: Sequence[Reasoning]) -> None:
-        """Report that a caller who cannot carry signatures is told none."""
+        """Report what a caller is not told who cannot carry signatures."""
         for block in thoughts:
+            at = block.at or "content"
             if block.redacted is not None:
-                self.hint("content", "reasoning that is not shown goes to callers who ask for reasoning details")
+                self.hint(at, "reasoning that is not shown goes to callers who ask for reasoning details")
             elif block.signature:
-                self.hint("content", "signatures go to callers who ask for reasoning details")
+                self.hint(f"{at}.signature", "signatures go to callers who ask for reasoning details")
+            if block.is_summary:
+                self.hint(f"{at}.type", "a summary is shown as reasoning")
+            for name in block.extras:
+                self.hint(f"{at}.{name}", "what names reasoning goes to callers who ask for reasoning details")
 
     def _calls(self, calls: Sequence[ToolCall]) -> JsonObject:
         if not calls:
@@ -455,11 +466,18 @@ class AnswerWriter:
 
     def finish(self, finish: Finish, *, has_calls: bool) -> str:
         """Return the word for an end; report what it does not say."""
-        if finish.reason in ("pause", "compaction"):
-            self._notices.changed("stop_reason", "no such end is known here", action="coerced")
+        if finish.reason in ("pause", "compaction", "other"):
+            path = f"choices[{finish.choice}].finish_reason" if self.is_own else "stop_reason"
+            self._notices.changed(path, "no such end is known here", action="coerced")
         if finish.details is not None and not self.is_own:
             self.hint("stop_details", "an end has no details here")
         return encode_finish(finish, has_calls=has_calls, is_legacy=self._envelope.legacy_functions)
+
+    def report_usage(self, usage: Usage) -> None:
+        """Report the counters of another protocol that have no place here."""
+        self.own({} if self.is_own else usage.extras, "usage")
+        if usage.cache_write_5m is not None or usage.cache_write_1h is not None:
+            self.hint("usage.cache_creation", "lifetimes of a cache are not told apart here")
 
     def matched(self, finish: Finish) -> JsonObject:
         """Return the stop sequence that matched, as vLLM tells it."""

@@ -154,6 +154,7 @@ class StreamEncoder:
         self._choice(0)
         for _, choice in sorted(self._choices.items()):
             self._write_finish(choice)
+        self._writer.report_usage(self._usage or Usage())
         if self._envelope.include_usage:
             characters = self._characters + sum(choice.length for choice in self._choices.values())
             usage = encode_usage(self._usage or estimated(characters), is_own=self._writer.is_own)

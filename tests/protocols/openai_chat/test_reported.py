@@ -1,0 +1,81 @@
+"""What of another protocol's answer, or of a question for one, has no place is said by its place."""
+
+import json
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from asgi_ds2api.canonical import (
+    Choice,
+    Citation,
+    Finish,
+    Notices,
+    Reasoning,
+    ReasoningControl,
+    Response,
+    Text,
+    Usage,
+)
+from asgi_ds2api.codec import Envelope
+from asgi_ds2api.fold import unfold
+from asgi_ds2api.profiles import PROFILES, ModelFacts
+from asgi_ds2api.protocols import openai_chat
+from asgi_ds2api.protocols.openai_chat.reasoning import encode_control, encode_replay
+
+ENVELOPE = Envelope(model="asked", include_usage=True)
+ID = {"id": Raw(b'"x"')}
+THOUGHTS = (
+    Reasoning(text="t", is_summary=True, signature="s", extras=ID, at="r0"),
+    Reasoning(redacted="c", at="r1"),
+)
+CITED = Citation(protocol="anthropic_messages", raw=Raw(b"{}"), url="https://example.com", at="cited")
+USAGE = Usage(input_total=3, output_total=2, cache_write_5m=1, extras={"inference_geo": Raw(b'"eu"')})
+
+
+def answer(*, source: Any = "anthropic_messages", reason: Any = "other") -> Response:
+    blocks = (*THOUGHTS, Text(text="Hi", citations=(CITED,)))
+    choice = Choice(blocks=blocks, finish=Finish(reason=reason, raw="odd"))
+    return Response(source=source, id="c", model="m", choices=(choice,), usage=USAGE)
+
+
+def whole(response: Response, notices: Notices) -> None:
+    openai_chat.encode_response(response, ENVELOPE, notices)
+
+
+def streamed(response: Response, notices: Notices) -> None:
+    encoder = openai_chat.StreamEncoder(ENVELOPE, notices)
+    encoder.encode(unfold(response))
+    encoder.close()
+
+
+def paths(notices: Notices) -> list[str]:
+    return sorted(notice.path for notice in notices)
+
+
+@pytest.mark.parametrize("write", [whole, streamed])
+def test_answer_of_another_protocol_is_accounted_for(write: Any) -> None:
+    notices = Notices()
+    write(answer(), notices)
+    thoughts = ["r0.id", "r0.signature", "r0.type", "r1"]
+    assert paths(notices) == ["cited", *thoughts, "stop_reason", "usage.cache_creation", "usage.inference_geo"]
+
+
+@pytest.mark.parametrize("write", [whole, streamed])
+def test_unknown_end_of_ones_own_is_named_by_its_choice(write: Any) -> None:
+    notices = Notices()
+    write(answer(source="openai_chat"), notices)
+    assert "choices[0].finish_reason" in paths(notices)
+
+
+def test_reasoning_that_goes_back_as_text_leaves_its_names_behind() -> None:
+    notices = Notices()
+    written = encode_replay(THOUGHTS[:1], PROFILES["lenient"], notices, is_own=True)
+    assert (json.loads(json.dumps(written)), paths(notices)) == ({"reasoning_content": "t"}, ["r0.id", "r0.signature"])
+
+
+def test_effort_without_thinking_is_reported() -> None:
+    notices = Notices()
+    control = ReasoningControl(mode="disabled", effort="high", at="thinking")
+    written = encode_control(control, PROFILES["openai"], ModelFacts(), notices)
+    assert (written, paths(notices)) == ({"reasoning_effort": "none"}, ["output_config.effort"])
