@@ -8,7 +8,9 @@ from hypothesis import settings
 from tests.support.canary import objects_that_show_it, watching
 
 settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+settings.register_profile("checked", deadline=None, derandomize=True)
+settings.load_profile("checked")
+# A change is judged by the same examples wherever it is tested; `--hypothesis-profile patient` looks for new ones.
 
 
 @pytest.fixture(scope="session")
