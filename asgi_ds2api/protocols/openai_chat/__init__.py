@@ -5,12 +5,13 @@ from typing import Final
 from ...canonical import Notices, Request
 from ...codec import HTTPCall
 from ...profiles import Profile
+from .audio import join_opaque
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
 from .operations import decode_token_count, encode_model, encode_models, encode_token_count
 from .repair import repair
 from .request import decode_request, encode_request
-from .response import decode_response, encode_response, join_opaque, tap_response
+from .response import decode_response, encode_response, tap_response
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
 from .stream_tap import StreamTap

@@ -57,6 +57,7 @@ from .answer import (
     rest_of,
     text_of,
 )
+from .audio import opaque_audio
 from .content import AUDIO
 from .errors import decode_in_band
 from .media import url_of
@@ -210,22 +211,6 @@ def _decode_blocks(message: Mapping[str, Raw], at: str, answer_id: str) -> list[
         blocks.append(opaque_audio(audio, f"{at}.audio"))
     blocks += images_of(message.get("images"), f"{at}.images")
     return [*blocks, *_decode_calls(message, at, answer_id)]
-
-
-def opaque_audio(fields: Mapping[str, Raw], at: str = "") -> Opaque:
-    """Return a spoken answer, or the beginning of one."""
-    return Opaque(protocol=wire.NAME, type=AUDIO, raw=Raw(msgspec.json.encode(fields)), at=at)
-
-
-def join_opaque(block: Opaque, deltas: Sequence[Raw]) -> Opaque:
-    """Return a spoken answer with its pieces put in: data and transcript are added, all else is assigned."""
-    fields = fields_of(block.raw)
-    for raw in deltas:
-        for name, value in fields_of(raw).items():
-            earlier, later = text_of(fields.get(name)), text_of(value)
-            is_added = name in ("data", "transcript") and earlier is not None and later is not None
-            fields[name] = Raw(msgspec.json.encode(f"{earlier}{later}")) if is_added else value
-    return msgspec.structs.replace(block, raw=Raw(msgspec.json.encode(fields)))
 
 
 def _decode_calls(message: Mapping[str, Raw], at: str, answer_id: str) -> list[ToolCall | Opaque]:
