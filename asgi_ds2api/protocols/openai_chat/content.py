@@ -5,7 +5,7 @@ canonical form is kept whole, as `Opaque`. Content of one plain text part is the
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -131,6 +131,9 @@ _TTLS: Final[Mapping[str | None, str | None]] = {"1h": "30m", "30m": "30m", "12h
 """Lifetimes of cache marks -> those that the vendor has; others are left to its default."""
 
 
+Content: TypeAlias = str | list[JsonObject | Raw]
+
+
 class PartWriter:
     """Writes blocks as content parts.
 
@@ -157,6 +160,27 @@ class PartWriter:
         for block in blocks:
             written += self._part(block)
         return written
+
+    def content(self, blocks: Sequence[Block], joined_by: str | None = None) -> Content:
+        """Return blocks as a content: plain text as a string, anything else as parts; empty if they say nothing.
+
+        Args:
+            blocks: Of a message, or of a tool's result.
+            joined_by: Makes one string of several texts.
+
+        Raises:
+            Unsupported: As `parts`.
+        """
+        only = blocks[0] if len(blocks) == 1 else None
+        if type(only) is Text and not (only.cache or only.extras or only.citations):
+            return only.text
+        parts = self.parts(blocks)
+        if not parts or (len(parts) > 1 and joined_by is None):
+            return parts or ""
+        texts = _plain_texts(parts)
+        if texts is None:
+            return parts
+        return texts[0] if len(texts) == 1 else (joined_by or "").join(texts)
 
     def own(self, extras: Extras, at: str) -> Extras:
         """Return the extras if they are this protocol's own; else report each and return none."""
@@ -257,24 +281,12 @@ def said_of(block: Media, text: str) -> str:
     return "\n\n".join(piece for piece in (block.name, block.context, text) if piece)
 
 
-def plain_text(parts: Sequence[JsonObject | Raw]) -> list[str] | None:
+def _plain_texts(parts: Sequence[JsonObject | Raw]) -> list[str] | None:
     """Return the texts of parts that are nothing but text; None: some are more."""
     texts: list[str] = []
     for part in parts:
-        if not isinstance(part, dict) or len(part) != 2:
-            return None
-        text = part.get("text")
+        text = part.get("text") if isinstance(part, dict) and len(part) == 2 else None
         if not isinstance(text, str):
             return None
         texts.append(text)
     return texts
-
-
-def as_content(parts: Sequence[JsonObject | Raw], joined_by: str | None = None) -> str | Sequence[JsonObject | Raw]:
-    """Return parts as a content: plain text as a string, several texts too if ``joined_by`` is given."""
-    if len(parts) != 1 and joined_by is None:
-        return parts if parts else ""
-    texts = plain_text(parts)
-    if texts is None:
-        return parts
-    return texts[0] if len(texts) == 1 else (joined_by or "").join(texts)

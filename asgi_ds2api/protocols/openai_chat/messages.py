@@ -18,6 +18,7 @@ from ...canonical import (
     Opaque,
     Reasoning,
     Refusal,
+    Text,
     TextSource,
     ToolCall,
     ToolResult,
@@ -26,7 +27,7 @@ from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from . import wire
-from .content import AUDIO, PartWriter, as_content, decode_content, read_content
+from .content import AUDIO, Content, PartWriter, decode_content, read_content
 from .reasoning import encode_replay, richest
 from .wire import JsonObject, Shape, put_extras
 
@@ -206,38 +207,49 @@ def encode_messages(messages: Sequence[Message], writer: PartWriter) -> list[Jso
 
 def _encode_system(message: Message, writer: PartWriter) -> list[JsonObject]:
     wanted = writer.profile.system_role
-    role = message.role if wanted == "keep" else wanted
-    parts = writer.parts(message.content)
-    if not parts and not writer.is_own:
+    content = writer.content(message.content, None if writer.is_own else _BETWEEN_BLOCKS)
+    if not content and not writer.is_own:
         return []
-    content = as_content(parts, None if writer.is_own else _BETWEEN_BLOCKS)
+    role = message.role if wanted == "keep" else wanted
     return [_finished({"role": role, "content": content}, message, writer)]
 
 
 def _encode_user(message: Message, writer: PartWriter) -> list[JsonObject]:
-    written = [_encode_result(block, writer) for block in message.content if isinstance(block, ToolResult)]
-    parts = writer.parts(block for block in message.content if not isinstance(block, ToolResult))
-    if parts or (writer.is_own and not written):
-        written.append(_finished({"role": "user", "content": as_content(parts)}, message, writer))
+    blocks = message.content
+    written: list[JsonObject] = []
+    if any(type(block) is ToolResult for block in blocks):
+        written = [_encode_result(block, writer) for block in blocks if type(block) is ToolResult]
+        blocks = tuple(block for block in blocks if type(block) is not ToolResult)
+    content = writer.content(blocks)
+    if content or (writer.is_own and not written):
+        written.append(_finished({"role": "user", "content": content}, message, writer))
     elif not written:
         writer.notices.hint(message.at or "messages", "the message is empty")
     return written
 
 
 def _encode_result(result: ToolResult, writer: PartWriter) -> JsonObject:
-    parts = writer.parts(result.blocks)
-    if parts and isinstance(last := parts[-1], dict):
-        parts[-1] = writer.marked(last, result.cache, result.at)
-    else:
-        writer.report_mark(result.cache, result.at)
-    content = as_content(parts, None if writer.profile.text_parts else _BETWEEN_BLOCKS)
+    content = writer.content(result.blocks, None if writer.profile.text_parts else _BETWEEN_BLOCKS)
+    if result.cache is not None:
+        content = _marked(content, result, writer)
     if result.is_error:
         writer.notices.changed(f"{result.at}.is_error", "said in the text")
         content = f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
     written: JsonObject = {"role": "tool", "tool_call_id": result.call_id, "content": content}
     if result.name is not None and writer.is_own:
         written["name"] = result.name
-    return put_extras(written, writer.own(result.extras, result.at))
+    return put_extras(written, writer.own(result.extras, result.at)) if result.extras else written
+
+
+def _marked(content: Content, result: ToolResult, writer: PartWriter) -> Content:
+    """Return a result's content with its cache mark at the last part."""
+    parts: list[JsonObject | Raw] = [{"type": "text", "text": content}] if isinstance(content, str) else [*content]
+    last = parts[-1]
+    if not content or not isinstance(last, dict):
+        writer.report_mark(result.cache, result.at)
+        return content
+    marked = writer.marked(last, result.cache, result.at)
+    return content if marked is last else [*parts[:-1], marked]
 
 
 def _encode_assistant(message: Message, writer: PartWriter) -> list[JsonObject]:
@@ -246,29 +258,40 @@ def _encode_assistant(message: Message, writer: PartWriter) -> list[JsonObject]:
     calls: list[JsonObject] = []
     written: JsonObject = {"role": "assistant", "content": None}
     for block in message.content:
-        match block:
-            case Reasoning():
-                thought.append(block)
-            case ToolCall():
-                calls.append(_encode_call(block, writer))
-            case Refusal():
-                written["refusal"] = f"{written.get('refusal', '')}{block.text}"
-            case Opaque(protocol=wire.NAME, type=kind) if kind == AUDIO:
-                written["audio"] = block.raw
-            case Media(source=source) if not (writer.is_own or isinstance(source, TextSource)):
-                writer.notices.lost(block.at or "content", "an assistant's message holds text only")
-            case _:
-                said.append(block)
-    parts = writer.parts(said)
-    if parts or (said and writer.is_own):
-        written["content"] = as_content(parts)
-    written.update(encode_replay(thought, writer.profile, writer.notices, is_own=writer.is_own) if thought else {})
+        if type(block) is Text:
+            said.append(block)
+        elif type(block) is ToolCall:
+            calls.append(_encode_call(block, writer))
+        elif type(block) is Reasoning:
+            thought.append(block)
+        else:
+            said += _placed(block, written, writer)
+    content = writer.content(said) if said else ""
+    if content or (said and writer.is_own):
+        written["content"] = content
+    if thought:
+        written.update(encode_replay(thought, writer.profile, writer.notices, is_own=writer.is_own))
     if calls:
         written["tool_calls"] = calls
     if len(written) == 2 and written["content"] is None and not writer.is_own:
         writer.notices.hint(message.at or "messages", "the message is empty")
         return []
     return [_finished(written, message, writer)]
+
+
+def _placed(block: Block, written: JsonObject, writer: PartWriter) -> list[Block]:
+    """Put a block beside the content of an assistant's message; return it if it belongs into the content."""
+    match block:
+        case Refusal():
+            written["refusal"] = f"{written.get('refusal', '')}{block.text}"
+            writer.own({} if writer.is_own else block.extras, block.at)
+        case Opaque(protocol=wire.NAME, type=kind) if kind == AUDIO:
+            written["audio"] = block.raw
+        case Media(source=source) if not (writer.is_own or isinstance(source, TextSource)):
+            writer.notices.lost(block.at or "content", "an assistant's message holds text only")
+        case _:
+            return [block]
+    return []
 
 
 def _encode_call(call: ToolCall, writer: PartWriter) -> JsonObject:

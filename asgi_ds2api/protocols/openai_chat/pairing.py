@@ -9,7 +9,7 @@ hit.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
 from msgspec.structs import replace
@@ -30,32 +30,57 @@ def pair_results(messages: Sequence[Message], notices: Notices) -> list[Message]
         messages: Of another protocol.
         notices: Missing results are ``lost`` (one is made up), results without a call and pictures are ``changed``.
     """
-    calls = [block for message in messages for block in message.content if type(block) is ToolCall]
-    has_results = any(type(block) is ToolResult for message in messages for block in message.content)
-    if not calls and not has_results:
-        return list(messages)
-    ids = [call.id for call in calls]
-    if len(set(ids)) < len(ids) or not all(map(_is_legal, ids)):
+    scan = _Scan(messages)
+    if not scan.has_plain_ids:
         messages = _with_new_ids(messages, notices)
-    return list(_paired(messages, notices))
+        scan = _Scan(messages)
+    if not scan.calls and not scan.results:
+        return list(messages)
+    return list(_paired(messages, scan, notices))
 
 
-def _paired(messages: Sequence[Message], notices: Notices) -> Iterator[Message]:
-    results = {b.call_id: b for message in messages for b in message.content if type(b) is ToolResult}
-    called = {b.id for message in messages for b in message.content if type(b) is ToolCall}
+class _Scan:
+    """All calls and results of a talk, found in one pass."""
+
+    __slots__ = ("calls", "calls_of", "has_plain_ids", "has_results", "results")
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.calls_of: list[list[ToolCall]] = []
+        """Of each message."""
+        self.has_results: list[bool] = []
+        self.results: dict[str, ToolResult] = {}
+        """By the id of the call; of two results of one call the last counts."""
+        ids: list[str] = []
+        for message in messages:
+            own: list[ToolCall] = []
+            has_results = False
+            for block in message.content:
+                if type(block) is ToolResult:
+                    has_results = True
+                    self.results[block.call_id] = block
+                elif type(block) is ToolCall:
+                    own.append(block)
+                    ids.append(block.id)
+            self.calls_of.append(own)
+            self.has_results.append(has_results)
+        self.calls = frozenset(ids)
+        is_legal = "" not in self.calls and not _UNFIT.search("".join(ids)) and max(map(len, ids), default=0) <= MAX_ID
+        self.has_plain_ids = is_legal and len(self.calls) == len(ids)
+
+
+def _paired(messages: Sequence[Message], scan: _Scan, notices: Notices) -> Iterator[Message]:
     pictures: list[Block] = []
-    for message in messages:
-        own = [block for block in message.content if type(block) is ToolCall]
+    for message, own, has_results in zip(messages, scan.calls_of, scan.has_results, strict=True):
         if own:
             yield from _told(pictures)
             pictures = []
             yield message
             for call in own:
-                result, shown = _split(_result_of(call, results, notices), notices)
+                result, shown = _split(_result_of(call, scan.results, notices), notices)
                 pictures += shown
                 yield Message(role="tool", content=(result,), at=result.at)
             continue
-        rest = _without_results(message, called, notices)
+        rest = _without_results(message, scan.calls, notices) if has_results else message.content
         if pictures and message.role == "user" and rest:
             rest = (*pictures, *rest)
             pictures = []
@@ -80,6 +105,8 @@ def _result_of(call: ToolCall, results: dict[str, ToolResult], notices: Notices)
 
 def _split(result: ToolResult, notices: Notices) -> tuple[ToolResult, list[Block]]:
     """Return a result of text, and what else was in it under a caption."""
+    if all(type(block) is Text for block in result.blocks):
+        return result, []
     blocks = _flat(result.blocks)
     shown = [block for block in blocks if _is_picture(block)]
     if not shown:
@@ -107,7 +134,7 @@ def _is_picture(block: Block) -> bool:
     return isinstance(block, Media) and not isinstance(block.source, TextSource)
 
 
-def _without_results(message: Message, called: set[str], notices: Notices) -> tuple[Block, ...]:
+def _without_results(message: Message, called: Set[str], notices: Notices) -> tuple[Block, ...]:
     """Return what else a message holds; results that belong to no call as text."""
     rest: list[Block] = []
     for block in message.content:
@@ -117,10 +144,6 @@ def _without_results(message: Message, called: set[str], notices: Notices) -> tu
             notices.changed(block.at, "a result without its call is sent as text")
             rest += (Text(text=f"Result of the tool call {block.call_id}:", at=block.at), *block.blocks)
     return tuple(rest)
-
-
-def _is_legal(id_: str) -> bool:
-    return 0 < len(id_) <= MAX_ID and not _UNFIT.search(id_)
 
 
 def _with_new_ids(messages: Sequence[Message], notices: Notices) -> list[Message]:

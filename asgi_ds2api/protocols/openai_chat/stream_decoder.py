@@ -1,7 +1,8 @@
 """A streamed answer, read: chunks -> canonical events, whoever's dialect they are in.
 
 Nearly every chunk holds more of what is open already: a text, a thought, the arguments of a call. Such a chunk has a
-short way (`_Usual`); every other one is read field by field, as tolerantly as a whole answer. Both ways tell the same.
+short way (``usual_chunk``); every other one is read field by field, as tolerantly as a whole answer. Both ways tell
+the same.
 
 * A block starts when it is known what it is: a call when its id and its name are. A call without an id gets one at the
   end. The text of a choice is one block, also where calls stand between its pieces; a thought ends where another thing
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
 from ...canonical import (
@@ -65,61 +66,14 @@ from .reasoning import decode_detail
 from .response import CALL, EMPTY, MESSAGE, call_id, choice_extras, top_extras, usage_of
 from .stream_calls import PLACEHOLDER, StreamedCall, StreamedCalls
 from .usage import decode_finish, finish_failure
+from .usual_chunk import USUAL, UsualDelta, UsualFragment
 
 DONE: Final = b"[DONE]"
 MAX_CHOICES: Final = 128
 """The vendor's own limit."""
 NO_EXTRAS: Final[Extras] = {}
+_AZURES: Final = "content_filter_results"
 _CHUNK: Final = msgspec.json.Decoder(dict[str, Raw])
-
-
-class _Usual(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """Base of the usual chunk; one with any other field is read field by field."""
-
-
-class _UsualFunction(_Usual):
-    arguments: str
-
-
-class _UsualFragment(_Usual):
-    index: int
-    function: _UsualFunction
-    id: Literal[""] | None = None
-    type: str | None = None
-
-
-class _UsualDelta(_Usual):
-    content: str | None = None
-    tool_calls: list[_UsualFragment] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    role: str | None = None
-    refusal: None = None
-
-
-class _UsualChoice(_Usual):
-    delta: _UsualDelta
-    index: int = 0
-    finish_reason: None = None
-    native_finish_reason: None = None
-    logprobs: None = None
-
-
-class _UsualChunk(_Usual):
-    choices: list[_UsualChoice]
-    id: str = ""
-    object: str = ""
-    created: int = 0
-    model: str = ""
-    system_fingerprint: str | None = None
-    service_tier: str | None = None
-    provider: str | None = None
-    usage: None = None
-    obfuscation: str = ""
-    p: str = ""
-
-
-_USUAL: Final = msgspec.json.Decoder(_UsualChunk)
 
 
 class _Choice:
@@ -207,32 +161,36 @@ class StreamDecoder:
     def _read_usual(self, data: bytes) -> bool:
         """Read a chunk with more of what is open; False: it is another one, and nothing was read."""
         try:
-            chunk = _USUAL.decode(data)
+            chunk = USUAL.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return False
-        constants = (chunk.system_fingerprint, chunk.service_tier, chunk.provider)
-        if len(chunk.choices) != 1 or constants != self._constants:
+        if len(chunk.choices) != 1:
             return False
-        choice = self._choices.get(chunk.choices[0].index)
+        told = chunk.choices[0]
+        choice = self._choices.get(told.index)
         if choice is None or choice.finish is not None:
             return False
-        delta = chunk.choices[0].delta
-        thought = delta.reasoning_content or delta.reasoning
-        match delta.content, thought, delta.tool_calls:
-            case (None | "", None | "", None | []):
-                return True
-            case (str(text), None | "", None | []) if choice.text >= 0 and choice.thought < 0:
-                self._events.append(TextDelta(index=choice.text, text=text))
-                return True
-            case (None | "", str(text), None | []) if choice.thought >= 0:
-                self._events.append(ReasoningDelta(index=choice.thought, text=text))
-                return True
-            case (None | "", None | "", list(fragments)):
-                return self._add_usual_arguments(choice, fragments)
-            case _:
-                return False
+        if (chunk.system_fingerprint, chunk.service_tier, chunk.provider) != self._constants:
+            return False
+        if told.content_filter_results is not UNSET and told.content_filter_results != choice.extras.get(_AZURES):
+            return False
+        return self._add_usual(choice, told.delta)
 
-    def _add_usual_arguments(self, choice: _Choice, fragments: list[_UsualFragment]) -> bool:
+    def _add_usual(self, choice: _Choice, delta: UsualDelta) -> bool:
+        text, thought = delta.content, delta.reasoning_content or delta.reasoning
+        if delta.tool_calls:
+            return not text and not thought and self._add_usual_arguments(choice, delta.tool_calls)
+        if text:
+            if thought or choice.text < 0 or choice.thought >= 0:
+                return False
+            self._events.append(TextDelta(index=choice.text, text=text))
+        elif thought:
+            if choice.thought < 0:
+                return False
+            self._events.append(ReasoningDelta(index=choice.thought, text=thought))
+        return True
+
+    def _add_usual_arguments(self, choice: _Choice, fragments: list[UsualFragment]) -> bool:
         if choice.thought >= 0:
             return False
         found: list[Event] = []
