@@ -30,6 +30,7 @@ from .errors import (
 from .headers import relayed_headers
 from .inbound import ClientGone
 from .observe import Attempt
+from .off_loop import off_loop
 from .pool.model import Candidate, Lease, Plan
 from .pool.pool import Pool
 from .profiles import Profile
@@ -112,6 +113,7 @@ class Attempts:
         face: The caller's protocol.
         envelope: What was peeked of the request.
         transcoder: Makes the way there and back of one attempt.
+        request_bytes: Size of the caller's body: on a large one the work is done in a thread.
         reply: Nothing was sent on it yet.
         base_headers: Of every answer to this request.
     """
@@ -124,6 +126,7 @@ class Attempts:
         face: Codec,
         envelope: Envelope,
         transcoder: Callable[[UpstreamSide, Side], Transcoder],
+        request_bytes: int,
         reply: Reply,
         base_headers: Sequence[tuple[bytes, bytes]],
     ) -> None:
@@ -134,6 +137,7 @@ class Attempts:
         self._face = face
         self._envelope = envelope
         self._make_transcoder = transcoder
+        self._request_bytes = request_bytes
         self._reply = reply
         self._base_headers = tuple(base_headers)
         self._scope = anyio.CancelScope()
@@ -259,8 +263,8 @@ class Attempts:
         is_settled = False
         try:
             side = self._means.upstreams[lease.candidate.account.upstream]
-            self._current = transcoder = self._transcoder_for(side, lease)
-            call = transcoder.request()
+            begun = await off_loop(self._request_bytes, lambda: self._begin(side, lease))
+            transcoder, call = begun
             await self._try(side, transcoder, lease, call)
             is_settled = True
         except UpstreamError as exc:
@@ -274,8 +278,9 @@ class Attempts:
                 self.log.append(_attempt_record(lease, error, is_settled, anyio.current_time() - began))
         return error
 
-    def _transcoder_for(self, side: UpstreamSide, lease: Lease) -> Transcoder:
-        return self._make_transcoder(
+    def _begin(self, side: UpstreamSide, lease: Lease) -> tuple[Transcoder, HTTPCall]:
+        """Return the way there and back of an attempt, and the upstream's request."""
+        self._current = transcoder = self._make_transcoder(
             side,
             Side(
                 codec=side.codec,
@@ -284,6 +289,7 @@ class Attempts:
                 max_event_bytes=self._timing.max_event_bytes,
             ),
         )
+        return transcoder, transcoder.request()
 
     async def _try(self, side: UpstreamSide, transcoder: Transcoder, lease: Lease, call: HTTPCall) -> None:
         """Call the upstream, again without what it objects to if that is known to help, and pass its answer on."""

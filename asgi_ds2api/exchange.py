@@ -34,6 +34,7 @@ from .headers import read_headers, request_id_from
 from .inbound import ClientGone, InboundLimits, Receive, Scope, Send, judge_content_type, judge_head, read_body
 from .json_guard import check_document
 from .observe import Observatory, Record, Result, stack_of
+from .off_loop import off_loop
 from .reply import CLIENT_GONE_STATUS, Reply
 from .routing import Match, ModelTable, RouteTable, Target
 from .seal import Keyring
@@ -214,9 +215,8 @@ class Exchange:
     async def _ask_model(self, match: Match, declared: int | None) -> None:
         encoding = judge_content_type(self._scope)
         body = await read_body(self._receive, self._engine.inbound, declared, encoding)
-        check_document(body, self._engine.max_depth)
         self._call = msgspec.structs.replace(self._call, body=body)
-        peeked = match.codec.peek(self._call, match.operation)
+        peeked = await off_loop(len(body), lambda: self._peek(match))
         self._envelope = msgspec.structs.replace(
             peeked, model=match.model or peeked.model, request_id=self._request_id, created=int(self._engine.wall_now())
         )
@@ -227,6 +227,10 @@ class Exchange:
             await self._send_json(match.codec.encode_token_count(self._estimate()))
             return
         await self._run_attempts(self._envelope, targets)
+
+    def _peek(self, match: Match) -> Envelope:
+        check_document(self._call.body, self._engine.max_depth)
+        return match.codec.peek(self._call, match.operation)
 
     def _targets(self, model: str) -> tuple[Target, ...]:
         """Return who serves a model, if this caller may use it: one check for every route."""
@@ -274,6 +278,7 @@ class Exchange:
             face=self._face,
             envelope=envelope,
             transcoder=self._transcoder,
+            request_bytes=len(self._call.body),
             reply=self._reply,
             base_headers=self._base_headers(),
         )

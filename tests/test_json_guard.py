@@ -317,6 +317,12 @@ class TestDepth:
     def test_brackets_inside_strings_do_not_count_B14(self) -> None:
         assert not is_too_deep(b'{"a":"' + b"[" * 1000 + b'","b":"\\"' + b"{" * 1000 + b'"}')
 
+    def test_depth_is_counted_on_over_a_long_document_B14(self) -> None:
+        siblings = b",".join([b"[]"] * 200_000)
+        body = b"[" * 60 + siblings + b"," + b"[" * 68 + b"]" * 68 + b"]" * 60
+        assert not is_too_deep(body, 128)
+        assert is_too_deep(body, 127)
+
     def test_many_siblings_are_not_deep_B14(self) -> None:
         assert not is_too_deep(b"[" + b'{"a":[]},' * 10_000 + b"0]")
 

@@ -229,6 +229,7 @@ class Rig:
             face=cast("Codec", LineCodec()),
             envelope=Envelope(model="m", stream=self._stream),
             transcoder=self._transcoder,
+            request_bytes=0,
             reply=self.reply,
             base_headers=[(b"x-request-id", b"req_1")],
         )

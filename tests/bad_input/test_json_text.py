@@ -1,12 +1,14 @@
 """B1 to B15: bodies that are no JSON, or that cost a reader more than they should."""
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from asgi_ds2api.json_guard import MAX_DEPTH
+from asgi_ds2api.exchange import Exchange
+from asgi_ds2api.json_guard import MAX_DEPTH, check_document
 from asgi_ds2api.secret import Secret
 from tests.faults.bench import WAYS, Bench, Way, both_faces, every_way
 from tests.support.gateways import CALLER_KEY
@@ -224,6 +226,29 @@ async def test_B14_event_of_an_upstream_that_is_too_deep_breaks_the_stream(way: 
         answer = await bench.ask(stream=True)
         code = {"chat": "bad_upstream_answer", "claude": "bad_event"}[way.upstream.name]
         assert (answer.status, answer.header("x-ds2api-error")) == (502, code)
+
+
+@every_way
+async def test_B15_large_body_is_judged_and_rewritten_off_the_loop(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: dict[str, set[bool]] = {"judged": set(), "rewritten": set()}
+    loop = threading.get_ident()
+
+    def seen(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def note(*args: Any, **more: Any) -> Any:
+            threads[name].add(threading.get_ident() == loop)
+            return work(*args, **more)
+
+        return note
+
+    monkeypatch.setattr("asgi_ds2api.exchange.check_document", seen("judged", check_document))
+    monkeypatch.setattr(Exchange, "_transcoder", seen("rewritten", Exchange._transcoder))
+    for size, is_on_loop in ((2_000_000, False), (2_000, True)):
+        async with Bench(way, answering(way.upstream.whole())) as bench:
+            answer = await send(bench, said(b"x" * size)(way))
+            assert answer.status == 200
+        assert threads == {"judged": {is_on_loop}, "rewritten": {is_on_loop}}
+        for where in threads.values():
+            where.clear()
 
 
 @pytest.mark.parametrize("way", [WAYS[name] for name in ("chat>claude", "claude>chat")], ids=["chat", "claude"])
