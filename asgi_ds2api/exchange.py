@@ -36,7 +36,7 @@ from .json_guard import check_document
 from .observe import Observatory, Record, Result, stack_of
 from .off_loop import off_loop
 from .reply import CLIENT_GONE_STATUS, Reply
-from .routing import Match, ModelTable, RouteTable, Target
+from .routing import Match, ModelTable, RouteTable, Target, is_smuggled
 from .seal import Keyring
 from .shims import choose as choose_shims
 from .transcode import BYTES_PER_TOKEN, CountTokens, Side, Transcoder
@@ -171,13 +171,14 @@ class Exchange:
         self._call = msgspec.structs.replace(self._call, headers=read_headers(self._scope["headers"]))
         self._request_id = request_id_from(self._call.headers.get("x-request-id")) or self._request_id
         self._face = self._engine.routes.face_of(self._call)
-        if self._call.path in LIVENESS_PATHS:
+        raw_path = self._scope.get("raw_path")
+        if self._call.path in LIVENESS_PATHS and not is_smuggled(raw_path):
             await self._greet()
             return
         if self._call.method == "OPTIONS" and self._cors():
             await self._answer_preflight()
             return
-        match = self._engine.routes.match(self._call, self._scope.get("raw_path"))
+        match = self._engine.routes.match(self._call, raw_path)
         self._face, self._operation = match.codec, match.operation
         if self._engine.is_draining:
             raise ShuttingDown("This server is shutting down. Try again.", retry_after_s=1)

@@ -18,6 +18,9 @@ from .errors import MalformedRequest, MethodNotAllowed, UnknownModel, UnknownRou
 _SMUGGLED = re.compile(rb"%(?:2f|5c|00|2e)", re.IGNORECASE)
 _PARAMETER = "{model}"
 MAX_MODEL_BYTES = 512
+_WAYS_UP = frozenset({".", ".."})
+"""No model is called that, and no quoting keeps them from being a way up where the name stands in a URL."""
+_NO_MODEL = "The model does not exist or you do not have access to it. List the models to see which do."
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +70,7 @@ class RouteTable:
             MethodNotAllowed: One has, for other methods.
         """
         found, model = self._find(call.path)
-        if not found or (raw_path and _is_smuggled(raw_path, model)):
+        if not found or is_smuggled(raw_path, model):
             raise UnknownRoute("There is no such path here. See the list of faces in the gateway's documentation.")
         method = "GET" if call.method == "HEAD" else call.method
         fitting = [(codec, route) for codec, route in found if route.method == method]
@@ -92,9 +95,11 @@ class RouteTable:
         return [], ""
 
 
-def _is_smuggled(raw_path: bytes, model: str) -> bool:
-    """Tell whether a fixed part of the path was typed with an escaped slash, dot, backslash or NUL."""
-    tail_bytes = len(model.encode())
+def is_smuggled(raw_path: bytes | None, model: str = "") -> bool:
+    """Tell whether a fixed part of the path, if the server tells how it was typed, holds an escaped separator."""
+    if not raw_path:
+        return False
+    tail_bytes = len(model.encode(errors="replace"))  # what a server made of bytes that are no UTF-8 may not encode
     return any(len(unquote_to_bytes(raw_path[hit.end() :])) >= tail_bytes for hit in _SMUGGLED.finditer(raw_path))
 
 
@@ -152,6 +157,8 @@ class ModelTable:
             UnknownModel: Nobody serves it.
         """
         check_model_name(asked)
+        if asked.rpartition("/")[2] in _WAYS_UP:
+            raise UnknownModel(_NO_MODEL)
         if alias := self._exact.get(asked):
             return self._targets(alias.targets, asked)
         upstream, slash, model = asked.partition("/")
@@ -160,7 +167,7 @@ class ModelTable:
         for pattern, targets in self._patterns:
             if fnmatchcase(asked, pattern):
                 return self._targets(targets, asked)
-        raise UnknownModel("The model does not exist or you do not have access to it. List the models to see which do.")
+        raise UnknownModel(_NO_MODEL)
 
     def names(self) -> list[Model]:
         """Return the names without a wildcard, in file order, each once."""
@@ -181,7 +188,7 @@ def check_model_name(name: str) -> None:
     Raises:
         MalformedRequest: Empty, too long, or with characters that do not print.
     """
-    if not name or len(name.encode()) > MAX_MODEL_BYTES or not name.isprintable():
+    if not name or not name.isprintable() or len(name.encode()) > MAX_MODEL_BYTES:
         raise MalformedRequest(
             f"A model name is 1 to {MAX_MODEL_BYTES} bytes of printable text.", param="model", code="invalid_value"
         )

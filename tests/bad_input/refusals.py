@@ -21,7 +21,14 @@ _CLAUDE_TYPES: Mapping[int, str] = {
     413: "request_too_large",
     503: "api_error",
 }
-_CHAT_CODES: Mapping[str, str | None] = {"invalid_json": None, "model_not_allowed": "model_not_found"}
+_CHAT_CODES: Mapping[str, str | None] = {
+    "invalid_framing": None,
+    "invalid_json": None,
+    "method_not_allowed": "method_not_supported",
+    "missing_api_key": None,
+    "model_not_allowed": "model_not_found",
+    "unsupported_media_type": "unsupported_content_type",
+}
 """Where OpenAI's word is not ours."""
 
 
