@@ -1,4 +1,4 @@
-"""B51, B64, B66, B78, B79, B85: what a caller may put into a head, and what of it steers nothing."""
+"""B51, B53 to B59, B64, B66, B78, B79, B85: what a caller may put into a head, and what of it steers nothing."""
 
 import json
 import logging
@@ -66,6 +66,130 @@ def assert_plain(answer: Answer) -> None:
     assert not any(byte < 0x20 or byte == 0x7F for _, value in answer.headers for byte in value)
     assert not any(byte < 0x20 for byte in answer.body)
     json.loads(answer.body)
+
+
+# --- B53 to B57: lengths ----------------------------------------------------------------------------------------------
+
+LIMIT = 1_024
+
+
+@pytest.mark.parametrize("declared", [LIMIT + 1, 10**18])
+@both_faces
+async def test_B53_declared_length_over_the_limit_is_refused_unread(way: Way, declared: int) -> None:
+    async with Bench(way, limits={"max_body_bytes": LIMIT}) as bench:
+        # The body never comes: whoever waits for it never answers.
+        answer = await bench.ask(stream=False, body=None, headers={"content-length": str(declared)})
+        assert_refused(bench, answer, 413, "request_too_large")
+        assert answer.header("connection") == "close"
+
+
+@both_faces
+async def test_B54_body_in_chunks_is_refused_at_the_byte(way: Way) -> None:
+    async with Bench(way, limits={"max_body_bytes": LIMIT}) as bench, bench.exchange(stream=False, body=None) as asked:
+        asked.upload(b" " * LIMIT)
+        asked.upload(b" ")
+        answer = await asked.finish()
+        assert_refused(bench, answer, 413, "request_too_large")
+        assert answer.header("connection") == "close"
+
+
+@both_faces
+async def test_B53_B54_body_of_the_limit_is_read_however_it_comes(way: Way) -> None:
+    async with Bench(way, *[answering(way.upstream.whole())] * 2, limits={"max_body_bytes": LIMIT}) as bench:
+        body = bench.body(stream=False).ljust(LIMIT)
+        for sent in (body, [body[:-1], body[-1:]]):
+            answer = await bench.ask(stream=False, body=sent)
+            assert answer.status == 200
+
+
+@both_faces
+async def test_B55_body_longer_than_it_declares_is_refused(way: Way) -> None:
+    async with Bench(way) as bench:
+        body = bench.body(stream=False)
+        answer = await bench.ask(stream=False, body=[body, b" "], headers={"content-length": str(len(body))})
+        assert_refused(bench, answer, 400, "invalid_framing")
+
+
+FRAMINGS = {
+    "B56-twice": [("content-length", "{size}"), ("content-length", "{size}")],
+    "B56-two": [("content-length", "{size}"), ("content-length", "5")],
+    "B56-list": [("content-length", "{size}, {size}")],
+    "B56-plus": [("content-length", "+{size}")],
+    "B56-minus": [("content-length", "-{size}")],
+    "B56-hexadecimal": [("content-length", "0x5")],
+    "B56-blank": [("content-length", "{size} ")],
+    "B56-empty": [("content-length", "")],
+    "B57-chunked": [("content-length", "{size}"), ("transfer-encoding", "chunked")],
+    "B57-chunked-first": [("transfer-encoding", "chunked"), ("content-length", "{size}")],
+    "B57-identity": [("content-length", "{size}"), ("transfer-encoding", "identity")],
+}
+
+
+@pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS.keys())
+@both_faces
+async def test_framing_that_could_be_read_in_two_ways_is_refused(way: Way, framing: list[tuple[str, str]]) -> None:
+    async with Bench(way) as bench:
+        size = len(bench.body(stream=False))
+        headers = [*head_of(way), *((name.encode(), value.format(size=size).encode()) for name, value in framing)]
+        answer = await bench.ask(stream=False, scope_extra={"headers": headers})
+        assert_refused(bench, answer, 400, "invalid_framing")
+
+
+def head_of(way: Way, *, is_json: bool = True) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a small request."""
+    content_type = [(b"content-type", b"application/json")] if is_json else []
+    return [*content_type, *((name.encode(), value.encode()) for name, value in way.face.headers.items())]
+
+
+# --- B58, B59: content types ------------------------------------------------------------------------------------------
+
+TYPES: dict[str, list[tuple[bytes, bytes]]] = {
+    "B58-none": [],
+    "B58-empty": [(b"content-type", b"")],
+    "B59-text": [(b"content-type", b"text/plain")],
+    "B59-form": [(b"content-type", b"application/x-www-form-urlencoded")],
+    "B59-multipart": [(b"content-type", b"multipart/form-data; boundary=application/json")],
+    "B59-nearly": [(b"content-type", b"application/jsonx")],
+    "B59-hidden": [(b"content-type", b"text/plain; application/json")],
+    "B59-list": [(b"content-type", b"text/plain"), (b"content-type", b"application/json")],
+}
+every_type = pytest.mark.parametrize("content_type", TYPES.values(), ids=TYPES.keys())
+CREDENTIALS = [("authorization", "Bearer x"), ("x-api-key", "x"), ("api-key", "x"), ("x-goog-api-key", "x")]
+
+
+@every_type
+@both_faces
+async def test_any_content_type_is_json(way: Way, content_type: list[tuple[bytes, bytes]]) -> None:
+    async with Bench(way, answering(way.upstream.whole())) as bench:
+        answer = await bench.ask(stream=False, scope_extra={"headers": [*head_of(way, is_json=False), *content_type]})
+        assert answer.status == 200
+
+
+@every_type
+@both_faces
+async def test_page_cannot_send_what_needs_no_preflight(way: Way, content_type: list[tuple[bytes, bytes]]) -> None:
+    headers = [*head_of(way, is_json=False), *content_type, (b"origin", ORIGIN.encode())]
+    async with Bench(way) as bench:
+        # The body never comes: whoever waits for it never answers.
+        answer = await bench.ask(stream=False, body=None, scope_extra={"headers": headers})
+        assert_refused(bench, answer, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("value", ["application/json", "Application/JSON; charset=latin1", "text/json"])
+@both_faces
+async def test_B59_page_may_send_json_for_which_it_needs_a_preflight(way: Way, value: str) -> None:
+    async with Bench(way, answering(way.upstream.whole())) as bench:
+        answer = await bench.ask(stream=False, headers={"content-type": value, "origin": ORIGIN})
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize(("name", "value"), CREDENTIALS)
+@both_faces
+async def test_B59_page_that_sends_a_credential_needs_a_preflight_too(way: Way, name: str, value: str) -> None:
+    async with Bench(way, answering(way.upstream.whole())) as bench:
+        headers = {"content-type": "text/plain", "origin": ORIGIN, name: value}
+        answer = await bench.ask(stream=False, headers=headers)
+        assert answer.status == 200
 
 
 # --- B64: browsers ----------------------------------------------------------------------------------------------------
