@@ -107,9 +107,12 @@ def _piece(raw: Raw, at: str) -> Text | Reasoning | Opaque:
     return Text(text=text, extras=rest_of(fields, ("type", "text")), at=at)
 
 
-def reasoning_text(fields: Mapping[str, Raw]) -> str:
+def plain_reasoning(fields: Mapping[str, Raw], at: str) -> Reasoning:
     """Return reasoning from the first of the fields that holds any."""
-    return next((text for name in REASONING_FIELDS if (text := text_of(fields.get(name)))), "")
+    for name in REASONING_FIELDS:
+        if text := text_of(fields.get(name)):
+            return Reasoning(text=text, at=f"{at}.{name}")
+    return Reasoning(text="")
 
 
 def logprobs_of(raw: Raw | None, choice: int) -> Logprobs | None:

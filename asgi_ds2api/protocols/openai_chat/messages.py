@@ -143,8 +143,9 @@ def _decode_assistant(
 ) -> Message:  # fmt: skip
     blocks: list[Block] = []
     if message.reasoning_content or message.reasoning or message.reasoning_details or message.thinking_blocks:
-        text = message.reasoning_content or message.reasoning or ""
-        blocks += richest(message.reasoning_details or (), message.thinking_blocks or (), text, at)
+        name = "reasoning_content" if message.reasoning_content else "reasoning"
+        plain = Reasoning(text=message.reasoning_content or message.reasoning or "", at=f"{at}.{name}")
+        blocks += richest(message.reasoning_details or (), message.thinking_blocks or (), plain, at)
     elif message.reasoning_content is not None:
         blocks.append(Reasoning(text="", at=f"{at}.reasoning_content"))  # a vendor may want to see that it is empty
     blocks += content

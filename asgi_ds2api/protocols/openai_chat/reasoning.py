@@ -20,7 +20,7 @@ from ...canonical import Extras, Notices, Reasoning, ReasoningControl
 from ...profiles import ModelFacts, Profile
 from ...seal import PREFIX
 from . import wire
-from .answer import fields_of, items_of, reasoning_text, rest_of, text_of
+from .answer import fields_of, items_of, plain_reasoning, rest_of, text_of
 from .wire import JsonObject, Shape, put_extras
 
 # --- what the model thought: wire -> ours -----------------------------------------------------------------------------
@@ -63,16 +63,16 @@ def decode_thinking_block(raw: Raw, at: str) -> Reasoning:
 def decode_thought(fields: Mapping[str, Raw], at: str) -> list[Reasoning]:
     """Return the reasoning of an answer, from the richest of its spellings."""
     details, thinking = items_of(fields.get("reasoning_details")), items_of(fields.get("thinking_blocks"))
-    return richest(details, thinking, reasoning_text(fields), at)
+    return richest(details, thinking, plain_reasoning(fields, at), at)
 
 
-def richest(details: Sequence[Raw], thinking: Sequence[Raw], text: str, at: str) -> list[Reasoning]:
+def richest(details: Sequence[Raw], thinking: Sequence[Raw], plain: Reasoning, at: str) -> list[Reasoning]:
     """Return reasoning from the first spelling that says something.
 
     Args:
         details: ``reasoning_details``.
         thinking: ``thinking_blocks``.
-        text: ``reasoning_content``, or one of its other names.
+        plain: ``reasoning_content``, or one of its other names.
         at: Of the message.
     """
     blocks = [decode_detail(raw, f"{at}.reasoning_details[{position}]") for position, raw in enumerate(details)]
@@ -80,11 +80,11 @@ def richest(details: Sequence[Raw], thinking: Sequence[Raw], text: str, at: str)
         blocks = [
             decode_thinking_block(raw, f"{at}.thinking_blocks[{position}]") for position, raw in enumerate(thinking)
         ]
-    if text and not any(block.text for block in blocks):
+    if plain.text and not any(block.text for block in blocks):
         signed = next((i for i, block in enumerate(blocks) if block.signature is not None), None)
         if signed is None:
-            return [Reasoning(text=text, at=f"{at}.reasoning_content"), *blocks]
-        blocks[signed] = replace(blocks[signed], text=text)
+            return [plain, *blocks]
+        blocks[signed] = replace(blocks[signed], text=plain.text)
     return blocks
 
 

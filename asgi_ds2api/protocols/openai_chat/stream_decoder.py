@@ -56,7 +56,7 @@ from .answer import (
     items_of,
     logprobs_of,
     number_of,
-    reasoning_text,
+    plain_reasoning,
     rest_of,
     text_of,
 )
@@ -316,7 +316,7 @@ class StreamDecoder:
                 if piece.text:
                     self._events.append(TextDelta(index=index, text=piece.text))
             case Reasoning():
-                self._think(piece.text, choice, piece)
+                self._think(piece, choice, _key_of(piece))
             case Opaque():
                 self._events.append(self._blocks.stop(self._open(piece, choice)))
 
@@ -345,34 +345,31 @@ class StreamDecoder:
     def _read_thought(self, delta: Mapping[str, Raw], choice: _Choice) -> None:
         """Read reasoning from the richest of its spellings."""
         details = [decode_detail(raw) for raw in items_of(delta.get("reasoning_details"))]
-        text = reasoning_text(delta)
-        if text and not any(detail.text for detail in details):
-            self._think(text, choice, None)
+        plain = plain_reasoning(delta, choice.at)
+        if plain.text and not any(detail.text for detail in details):
+            self._think(plain, choice)
         for detail in details:
             if detail.redacted is not None:
                 detail = replace(detail, at=f"{choice.at}.reasoning_details[{choice.details}]")
                 choice.details += 1
                 self._events.append(self._blocks.stop(self._open(detail, choice)))
             elif detail.text:
-                self._think(detail.text, choice, detail)
+                self._think(detail, choice, _key_of(detail))
             if detail.signature is not None and detail.redacted is None:
                 if choice.thought < 0:
-                    self._think("", choice, detail)
+                    self._think(replace(detail, text=""), choice, _key_of(detail))
                 self._events.append(SignatureDelta(index=choice.thought, signature=detail.signature))
 
-    def _think(self, text: str, choice: _Choice, detail: Reasoning | None) -> None:
+    def _think(self, piece: Reasoning, choice: _Choice, key: tuple[bytes, ...] | None = None) -> None:
         """Add to the open thought, or begin another one: a detail of another type or index is one."""
-        key = None if detail is None else _key_of(detail)
         if choice.thought < 0 or (key is not None and choice.thought_key is not None and key != choice.thought_key):
-            block = Reasoning(at=f"{choice.at}.reasoning_content")
-            if detail is not None:
-                at = detail.at or f"{choice.at}.reasoning_details[{choice.details}]"
-                block = Reasoning(is_summary=detail.is_summary, extras=detail.extras, at=at)
-                choice.details += not detail.at
+            at = piece.at or f"{choice.at}.reasoning_details[{choice.details}]"
+            choice.details += not piece.at
+            block = Reasoning(is_summary=piece.is_summary, extras=piece.extras, at=at)
             choice.thought = self._open(block, choice)
             choice.thought_key = key
-        if text:
-            self._events.append(ReasoningDelta(index=choice.thought, text=text))
+        if piece.text:
+            self._events.append(ReasoningDelta(index=choice.thought, text=piece.text))
 
     def _read_audio(self, audio: Mapping[str, Raw], choice: _Choice) -> None:
         if choice.audio < 0:

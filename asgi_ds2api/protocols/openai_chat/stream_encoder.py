@@ -389,6 +389,9 @@ class StreamEncoder:
                 choice.is_plain = False
             return
         choice = self._choice(event.choice)
+        waiting = choice.extras if event.level == "choice" else choice.message_extras
+        if not waiting.keys().isdisjoint(fields):
+            self._write(choice, {})  # a field that is told again says something else
         choice.is_plain = False
         if event.level == "choice":
             choice.extras |= fields

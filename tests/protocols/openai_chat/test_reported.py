@@ -1,7 +1,7 @@
 """What of another protocol's answer, or of a question for one, has no place is said by its place."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from msgspec import Raw
@@ -9,15 +9,18 @@ from msgspec import Raw
 from asgi_ds2api.canonical import (
     Choice,
     Citation,
+    Event,
+    ExtrasDelta,
     Finish,
     Notices,
     Reasoning,
     ReasoningControl,
     Response,
+    Start,
     Text,
     Usage,
 )
-from asgi_ds2api.codec import Envelope
+from asgi_ds2api.codec import Envelope, HTTPCall
 from asgi_ds2api.fold import unfold
 from asgi_ds2api.profiles import PROFILES, ModelFacts
 from asgi_ds2api.protocols import openai_chat
@@ -79,3 +82,21 @@ def test_effort_without_thinking_is_reported() -> None:
     control = ReasoningControl(mode="disabled", effort="high", at="thinking")
     written = encode_control(control, PROFILES["openai"], ModelFacts(), notices)
     assert (written, paths(notices)) == ({"reasoning_effort": "none"}, ["output_config.effort"])
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+def test_earlier_reasoning_that_stays_here_is_named_as_the_caller_spelled_it(name: str) -> None:
+    messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y", name: "why"}]
+    body = json.dumps({"model": "m", "messages": messages}).encode()
+    request = openai_chat.decode_request(HTTPCall(method="POST", path="/v1/chat/completions", body=body))
+    blocks = [block for block in request.messages[1].content if isinstance(block, Reasoning)]
+    assert [block.at for block in blocks] == [f"messages[1].{name}"]
+
+
+@pytest.mark.parametrize("level", ["choice", "message"])
+def test_a_field_of_a_vendor_that_is_told_twice_is_told_twice(level: Literal["choice", "message"]) -> None:
+    encoder = openai_chat.StreamEncoder(ENVELOPE, Notices())
+    told: list[Event] = [Start(source="openai_chat", id="c", model="m")]
+    told += [ExtrasDelta(level=level, fields={"steps": Raw(text)}) for text in (b'"one"', b'"two"')]
+    data = encoder.encode([*told, Finish(reason="stop")]) + encoder.close()
+    assert data.index(b'"steps":"one"') < data.index(b'"steps":"two"')
