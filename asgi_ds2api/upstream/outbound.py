@@ -2,10 +2,13 @@
 
 A key is bound to the scheme, host, port and path prefix that it was configured for; that is asserted on the finished
 URL, after everything that a request contributed to it. Nothing that a caller sent names a host here.
+
+What is said of the connection, of the body and of the account is said here and once: a codec adds the headers of its
+protocol, and one that writes any of these is a mistake of ours.
 """
 
 from collections.abc import Mapping
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from ..codec import HTTPCall
 from ..errors import InternalError
@@ -20,6 +23,15 @@ _FIXED: tuple[tuple[bytes, bytes], ...] = (
     (b"accept-encoding", b"identity"),
 )
 
+_SAID_HERE = frozenset(
+    {
+        "host", "user-agent", "accept", "accept-encoding", "content-type", "content-length", "content-encoding",
+        "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect",
+        "authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie",
+    }
+)  # fmt: skip
+"""Of the connection, the body or the account: no codec writes them."""
+
 
 def build(
     call: HTTPCall, *, base_url: str, profile: Profile, key: Secret | None, limits: Limits
@@ -32,12 +44,15 @@ def build(
         profile: Says which header carries the key, and which query every call has.
         key: None for a server that wants none: then no credential header is sent.
         limits: Bounds of the exchange.
+
+    Raises:
+        InternalError: The URL left ``base_url``, or the codec wrote a header that is said here.
     """
     query = urlencode({**profile.query, **call.query})
     url = base_url + call.path + (f"?{query}" if query else "")
     _assert_bound(url, base_url)
     headers = [(b"host", urlsplit(base_url).netloc.encode("ascii")), *_FIXED]
-    headers += _plain(call.headers)
+    headers += _plain(call.headers, _SAID_HERE | {profile.auth_header})
     if call.body:
         headers.append((b"content-type", b"application/json"))
         headers.append((b"content-length", str(len(call.body)).encode()))
@@ -51,18 +66,15 @@ def credential(profile: Profile, key: Secret) -> tuple[bytes, bytes]:
     return profile.auth_header.encode("ascii"), (profile.auth_scheme + key.reveal()).encode("ascii")
 
 
-def quote_model(model: str) -> str:
-    """Return a model name as one path segment."""
-    return quote(model, safe="")
-
-
-def _plain(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def _plain(headers: Mapping[str, str], said_here: frozenset[str]) -> list[tuple[bytes, bytes]]:
+    if twice := said_here & headers.keys():
+        raise InternalError("The upstream's request could not be built.", detail=f"a codec wrote {sorted(twice)}")
     return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def _assert_bound(url: str, base_url: str) -> None:
     wanted, built = urlsplit(base_url), urlsplit(url)
     is_same_place = (built.scheme, built.netloc) == (wanted.scheme, wanted.netloc)
-    segments = built.path.split("/")
-    if not is_same_place or not built.path.startswith(wanted.path) or built.fragment or {".", ".."} & set(segments):
+    is_below = built.path.startswith(f"{wanted.path}/")
+    if not is_same_place or not is_below or built.fragment or {".", ".."} & set(built.path.split("/")):
         raise InternalError("The upstream's address could not be built.", detail="a built URL left its base_url")

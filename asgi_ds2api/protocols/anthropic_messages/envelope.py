@@ -66,7 +66,7 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
     if reserved := sorted(RESERVED_FIELDS & fields.keys()):
         raise MalformedRequest("This field is reserved. Leave it out.", code="reserved_field", param=reserved[0])
     fields["model"] = Raw(msgspec.json.encode(model))
-    headers = {wire.VERSION_HEADER: wire.VERSION, **forwarded_headers(call.headers), "content-type": "application/json"}
+    headers = {wire.VERSION_HEADER: wire.VERSION, **forwarded_headers(call.headers)}
     if profile.version is not None:
         headers[wire.VERSION_HEADER] = profile.version
     return HTTPCall(

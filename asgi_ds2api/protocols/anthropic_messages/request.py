@@ -328,7 +328,7 @@ def path_of(profile: Profile, model: str, *, is_count: bool) -> str:
 
 def _call(body: JsonObject, request: Request, profile: Profile, *, is_count: bool) -> HTTPCall:
     own = request.vendor_headers if request.source == wire.NAME else {}
-    headers = {**own, "content-type": "application/json", wire.VERSION_HEADER: version_for(request, profile)}
+    headers = {**own, wire.VERSION_HEADER: version_for(request, profile)}
     return HTTPCall(
         method="POST",
         path=path_of(profile, request.model, is_count=is_count),

@@ -170,7 +170,7 @@ class TestEnvelope:
             method="POST",
             path="/v1/messages",
             body=b'{"model":"claude-x","x":[1, 2.50],"messages":[{"role" : "user","content":"\\u00e9"}]}',
-            headers={"anthropic-version": "2026-10-21", "anthropic-beta": "b", "content-type": "application/json"},
+            headers={"anthropic-version": "2026-10-21", "anthropic-beta": "b"},
         )
 
     def test_paths_and_versions_of_upstreams(self) -> None:

@@ -51,11 +51,7 @@ def test_requests_of_real_clients_come_back_as_they_were(client: ClientRequest) 
 def test_the_callers_version_and_betas_go_along() -> None:
     headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "a,b", "user-agent": "x"}
     written = codec.encode_request(native(headers=headers), ANTHROPIC, Notices())
-    assert written.headers == {
-        "anthropic-version": "2023-06-01",
-        "anthropic-beta": "a,b",
-        "content-type": "application/json",
-    }
+    assert written.headers == {"anthropic-version": "2023-06-01", "anthropic-beta": "a,b"}
 
 
 def test_a_billing_text_goes_back_as_it_came_and_to_nobody_else() -> None:
