@@ -106,7 +106,7 @@ class Authenticator:
             with anyio.fail_after(self._timeout_s):
                 caller = await self._authorize(scope)
         except Exception as exc:
-            # The second of the two places that catch everything: a host's mistake must end as a no, not as a 500.
+            # The host's own code: whatever it raises, its mistake must end as a no, not as a 500.
             _log.error("authorize failed with %s; the request was refused", type(exc).__name__)
             raise AuthorizerFailed("Who you are could not be checked. Try again.", retry_after_s=1) from None
         if caller is None:

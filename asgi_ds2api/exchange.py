@@ -154,7 +154,7 @@ class Exchange:
             self._is_gone = True
         except GatewayError as error:
             self._failure = error
-        except Exception as exc:
+        except Exception as exc:  # a mistake of ours, or of a codec: the host's server must not see it
             _log.error("request %s failed inside the gateway:\n%s", self._request_id, stack_of(exc))
             self._failure = InternalError("The gateway made a mistake. Its log has the request id.")
 

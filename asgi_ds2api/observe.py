@@ -122,7 +122,7 @@ class Observatory:
             try:
                 observer.on_record(record)
             except Exception as exc:
-                # One of the two places that catch everything: an observer is not part of the request (STYLE, code 7).
+                # The application's own code, and no part of the request: whatever it raises, the request goes on.
                 self._failures[type(observer).__name__] += 1
                 with suppress(Exception):  # it may be the log itself that fails
                     _log.error("observer %s raised %s", type(observer).__name__, type(exc).__name__)

@@ -47,6 +47,56 @@ def test_module_and_its_public_functions_say_what_they_are_for(path: Path) -> No
     assert wire or silent == []
 
 
+CATCH_ALL = {
+    "asgi_ds2api/auth.py Authenticator._ask_host Exception",
+    "asgi_ds2api/config/keys.py ProvidedKey.current Exception",
+    "asgi_ds2api/exchange.py Exchange._last_resort Exception",
+    "asgi_ds2api/exchange.py Exchange._run_attempts Exception",
+    "asgi_ds2api/observe.py Observatory.publish Exception",
+    "asgi_ds2api/observe.py Observatory.publish suppress(Exception)",
+    "asgi_ds2api/upstream/actor.py _spawn_trio.main Exception",
+    "asgi_ds2api/upstream/httpx_client.py HttpxUpstream.open BaseException",
+}
+"""Where a mistake may be caught that nobody foresaw: around code of the application's, at the last resort of a request,
+and where an error is carried out of a task as it is or a resource is given back before it goes on. No other place."""
+BROAD = {"Exception", "BaseException", "ExceptionGroup", "BaseExceptionGroup"}
+
+
+def names(node: ast.expr | None) -> set[str]:
+    """Return the names in what an ``except`` lists; of one that lists nothing, what it stands for."""
+    return {"BaseException"} if node is None else {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def broad(node: ast.AST) -> str | None:
+    """Return what a node catches, if that is everything."""
+    match node:
+        case ast.ExceptHandler(type=listed):
+            return next(iter(sorted(names(listed) & BROAD)), None)
+        case ast.Call(func=ast.Name(id="suppress") | ast.Attribute(attr="suppress"), args=listed):
+            found = {name for argument in listed for name in names(argument)} & BROAD
+            return f"suppress({min(found)})" if found else None
+    return None
+
+
+def catch_alls(node: ast.AST, where: str) -> Iterator[tuple[str, int]]:
+    """Return each place that catches everything, and its line."""
+    for child in ast.iter_child_nodes(node):
+        inner = where
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner += ("." if " " in where else " ") + child.name
+        if caught := broad(child):
+            assert isinstance(child, ast.ExceptHandler | ast.Call)
+            yield f"{where} {caught}", child.lineno
+        yield from catch_alls(child, inner)
+
+
+def test_everything_is_caught_where_it_is_said_and_nowhere_else_each_with_its_reason() -> None:
+    places = [(path, *place) for path in PACKAGE for place in catch_alls(ast.parse(path.read_text()), named(path))]
+    assert sorted(name for _, name, _ in places) == sorted(CATCH_ALL)
+    beside = {name: path.read_text().splitlines()[line - 1 : line + 1] for path, name, line in places}
+    assert [name for name, lines in beside.items() if not any("#" in text for text in lines)] == []
+
+
 @pytest.mark.parametrize("path", PACKAGE, ids=named)
 def test_module_holds_no_state(path: Path) -> None:
     """A table is a constant: its name is in capitals, and it is typed so that nobody may write to it, or private."""

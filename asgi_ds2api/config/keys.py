@@ -149,7 +149,7 @@ class ProvidedKey:
                 if inspect.isawaitable(value):
                     value = await value
         except Exception as exc:
-            # Somebody else's code, as an observer and `authorize` are: whatever it raises, another account may be free.
+            # The application's own code: whatever it raises, another account may have its key.
             _log.error("a key provider raised %s", type(exc).__name__)
             raise _unavailable() from None
         if isinstance(value, Secret):

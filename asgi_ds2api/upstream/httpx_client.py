@@ -85,7 +85,7 @@ class HttpxUpstream:
         actor.start(self._actors.discard)
         try:
             await actor.head()
-        except BaseException:
+        except BaseException:  # cancellation too: who gets no answer cannot close it
             await actor.close()
             raise
         return actor
