@@ -274,6 +274,7 @@ def _told(*content: dict[str, Any], body: Mapping[str, Any] | None = None, **fie
 
 
 _THOUGHT = {"type": "thinking", "thinking": "t", "signature": "EqQB"}
+_USE = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}
 _HIDDEN = {"type": "redacted_thinking", "data": "R"}
 _SENT_BACK = _thought(reasoning_details=[{"type": "reasoning.text", "text": "t", "signature": _SEALED}]).body
 """A caller who sends details back is told them."""
@@ -282,9 +283,9 @@ _DOC = {"type": "char_location", "cited_text": "q", "document_index": 0}
 _SEARCH = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}}
 
 ANSWER: Examples = {
-    "text": [_told(), _told(_text("a"), _text("b"))],
+    "text": [_told(), _told(_text("a"), _text("b")), _told(_text("a"), _USE, _text("b"), stop="tool_use")],
     "citations of a text": [_told(_text("a", citations=[_WEB])), _told(_text("a", citations=[_DOC]))],
-    "tool_use": [_told({"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}, stop="tool_use")],
+    "tool_use": [_told(_USE, stop="tool_use")],
     "thinking": [_told(_THOUGHT, _text("a")), _told(_THOUGHT, _text("a"), body=_SENT_BACK)],
     "redacted_thinking": [_told(_HIDDEN, _text("a")), _told(_HIDDEN, _text("a"), body=_SENT_BACK)],
     "blocks of tools that the vendor runs": [_told(_SEARCH, _text("a"))],

@@ -79,7 +79,7 @@ REQUEST: Examples = {
         Example({"messages": [_turn("user", "x", output_config={"effort": "low"})]}),
         Example({"messages": [_turn("user", "x", foo=1)]}),
     ],
-    "text": [_parts()],
+    "text": [_parts(), _loop(_result(), uses=[_text(), _use("a"), _text("b")])],
     "citations of a text": [_said(_text("q", citations=[{"type": "char_location", "cited_text": "q"}]))],
     "cache_control": [
         *_field("cache_control", _MARK),

@@ -35,6 +35,8 @@ from .wire import JsonObject, Shape, put_extras
 
 AUDIO: Final = "message.audio"
 """Type of the `Opaque` that stands for a spoken answer, which stands beside the content of its message."""
+BEHIND_A_CALL: Final = "text stands before all calls here"
+"""Why text that came behind a call is told to be ``moved``."""
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from . import wire
-from .content import AUDIO, Content, PartWriter, decode_content, read_content
+from .content import AUDIO, BEHIND_A_CALL, Content, PartWriter, decode_content, read_content
 from .reasoning import encode_replay, richest
 from .wire import JsonObject, Shape, put_extras
 
@@ -261,6 +261,8 @@ def _encode_assistant(message: Message, writer: PartWriter) -> list[JsonObject]:
     for block in message.content:
         if type(block) is Text:
             said.append(block)
+            if calls and block.text:
+                writer.notices.changed(block.at or "content", BEHIND_A_CALL, action="moved")
         elif type(block) is ToolCall:
             calls.append(_encode_call(block, writer))
         elif type(block) is Reasoning:

@@ -58,7 +58,7 @@ from .answer import (
     text_of,
 )
 from .audio import opaque_audio
-from .content import AUDIO
+from .content import AUDIO, BEHIND_A_CALL
 from .errors import decode_in_band
 from .media import url_of
 from .reasoning import decode_thought, encode_detail
@@ -332,11 +332,12 @@ class AnswerWriter:
         for block in blocks:
             match block:
                 case Text():
-                    end = length + len(block.text)
-                    annotations += self.annotations(block.citations, length, end)
+                    start, length = length, length + len(block.text)
+                    annotations += self.annotations(block.citations, start, length)
                     texts.append(block.text)
-                    length = end
                     self.leave(block.extras, block.at)
+                    if calls and block.text and not self.is_own:
+                        self._notices.changed(block.at or "content", BEHIND_A_CALL, action="moved")
                 case Reasoning():
                     thoughts.append(block)
                 case Refusal():

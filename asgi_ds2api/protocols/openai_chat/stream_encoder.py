@@ -49,7 +49,7 @@ from ...errors import GatewayError
 from ...fold import merge_usage
 from ...framing import comment_frame, data_frame
 from . import wire
-from .content import AUDIO
+from .content import AUDIO, BEHIND_A_CALL
 from .errors import encode_error_body
 from .response import AnswerWriter, answer_id, encode_logprobs, estimated
 from .usage import encode_usage
@@ -99,7 +99,7 @@ class _Block:
         self.block = block
         self.choice = choice
         self.number = 0
-        """Of a call or a thought, in its choice."""
+        """Of a call or a thought, in its choice; of a text, how many calls have begun before it."""
         self.is_untold = False
         """Of a call: no arguments were written."""
         self.start = choice.length
@@ -276,6 +276,7 @@ class StreamEncoder:
         match event.block:
             case Text():
                 block.prefix = _CONTENT % choice.number
+                block.number = choice.calls
                 if not choice.has_role:
                     self._write(choice, {"content": ""})
                 self._add_text(TextDelta(index=event.index, text=event.block.text))
@@ -366,6 +367,12 @@ class StreamEncoder:
     def _end_block(self, block: _Block) -> None:
         if block.is_untold:
             self._add_arguments(ArgumentsDelta(index=block.index, arguments="{}"))
+        elif isinstance(block.block, Text) and self._is_moved(block):
+            self._notices.changed(block.block.at or "content", BEHIND_A_CALL, action="moved")
+
+    def _is_moved(self, text: _Block) -> bool:
+        """Tell whether a text came behind a call, where another protocol's message says which was first."""
+        return text.number > 0 and text.choice.length > text.start and not self._writer.is_own
 
     # --- chunks -------------------------------------------------------------------------------------------------------
 

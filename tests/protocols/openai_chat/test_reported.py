@@ -12,12 +12,16 @@ from asgi_ds2api.canonical import (
     Event,
     ExtrasDelta,
     Finish,
+    Message,
     Notices,
     Reasoning,
     ReasoningControl,
+    Request,
     Response,
     Start,
     Text,
+    ToolCall,
+    ToolResult,
     Usage,
 )
 from asgi_ds2api.codec import Envelope, HTTPCall
@@ -100,3 +104,37 @@ def test_a_field_of_a_vendor_that_is_told_twice_is_told_twice(level: Literal["ch
     told += [ExtrasDelta(level=level, fields={"steps": Raw(text)}) for text in (b'"one"', b'"two"')]
     data = encoder.encode([*told, Finish(reason="stop")]) + encoder.close()
     assert data.index(b'"steps":"one"') < data.index(b'"steps":"two"')
+
+
+CALL = ToolCall(id="t1", name="f", arguments="{}", at="call")
+AROUND_A_CALL = (Text(text="one", at="first"), CALL, Text(text="", at="empty"), Text(text="two", at="second"))
+
+
+def moved(notices: Notices) -> list[tuple[str, str, str]]:
+    return [(notice.path, notice.action, notice.severity) for notice in notices]
+
+
+@pytest.mark.parametrize("write", [whole, streamed])
+def test_text_behind_a_call_is_told_to_stand_before_it(write: Any) -> None:
+    notices = Notices()
+    choice = Choice(blocks=AROUND_A_CALL, finish=Finish(reason="tool_calls"))
+    write(Response(source="anthropic_messages", id="c", model="m", choices=(choice,), usage=Usage()), notices)
+    assert moved(notices) == [("second", "moved", "changed")]
+
+
+@pytest.mark.parametrize("write", [whole, streamed])
+def test_text_behind_a_call_of_ones_own_has_not_moved(write: Any) -> None:
+    notices = Notices()
+    choice = Choice(blocks=AROUND_A_CALL, finish=Finish(reason="tool_calls"))
+    write(Response(source="openai_chat", id="c", model="m", choices=(choice,), usage=Usage()), notices)
+    assert moved(notices) == []
+
+
+def test_text_behind_a_call_in_the_history_is_told_to_stand_before_it() -> None:
+    result = ToolResult(call_id="t1", blocks=(Text(text="ok"),), at="result")
+    talk = (Message(role="assistant", content=AROUND_A_CALL), Message(role="user", content=(result,)))
+    notices = Notices()
+    asked = Request(source="anthropic_messages", model="m", messages=talk)
+    written = json.loads(openai_chat.encode_request(asked, PROFILES["openai"], notices).body)["messages"][0]
+    assert [part["text"] for part in written["content"]] == ["one", "two"]
+    assert moved(notices) == [("second", "moved", "changed")]
