@@ -139,28 +139,11 @@ class UnsupportedMediaType(RequestError):
     code = "unsupported_media_type"
 
 
-class UpgradeRequired(RequestError):
-    """A WebSocket handshake on a path that has no WebSocket mode."""
-
-    status = 426
-    code = "upgrade_not_supported"
-
-
 class HeadersTooLarge(RequestError):
     """More headers, or longer ones, than are read here."""
 
     status = 431
     code = "headers_too_large"
-
-
-class NotImplementedByUpstream(RequestError):
-    """An operation that no candidate of this model offers. An SDK gains nothing by repeating it."""
-
-    status = 501
-    code = "not_supported"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, should_retry=False)
 
 
 # --- nothing free -----------------------------------------------------------------------------------------------------

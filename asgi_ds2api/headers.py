@@ -81,20 +81,6 @@ def request_id_from(value: str | None) -> str | None:
     return value if value is not None and _REQUEST_ID.fullmatch(value) else None
 
 
-def single(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    """Return the one value of a header; None if it is absent.
-
-    Raises:
-        MalformedRequest: It is there twice, with different values: no rule says which one counts.
-    """
-    values = {value for found, value in headers if found == name}
-    if len(values) > 1:
-        raise MalformedRequest(
-            f"The header {name.decode('latin-1')} is there twice, with different values.", code="ambiguous_header"
-        )
-    return values.pop() if values else None
-
-
 def relayed_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
     """Return what may be passed on of an answer's head: content type, ids of the request, rate limits.
 

@@ -4,13 +4,15 @@
 the handshake over as plain HTTP.
 """
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 POLICY_VIOLATION = 1008
 STATUS = 426
-_BODY = (
-    b'{"error":{"message":"There is no WebSocket mode here. Use HTTP.","type":"invalid_request_error",'
-    b'"param":null,"code":"upgrade_not_supported"}}'
+CODE = "upgrade_not_supported"
+_MESSAGE = "There is no WebSocket mode here. Use HTTP."
+_BODY = msgspec.json.encode(
+    {"error": {"message": _MESSAGE, "type": "invalid_request_error", "param": None, "code": CODE}}
 )
 _HEADERS = [
     (b"content-type", b"application/json"),

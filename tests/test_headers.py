@@ -27,7 +27,6 @@ from asgi_ds2api.headers import (
     retry_after_s,
     retry_headers,
     round_up,
-    single,
 )
 
 NOW_S = 1_795_564_800.0
@@ -119,22 +118,6 @@ class TestRequestHeaders:
     )
     def test_a_request_id_is_accepted_or_replaced(self, value: str | None, is_accepted: bool) -> None:
         assert request_id_from(value) == (value if is_accepted else None)
-
-
-class TestSingle:
-    def test_an_absent_header_is_none(self) -> None:
-        assert single([(b"x-api-key_", b"a"), (b"x-api-keys", b"b")], b"x-api-key") is None
-
-    def test_equal_duplicates_are_one_value_B70(self) -> None:
-        assert single([(b"authorization", b"Bearer a"), (b"authorization", b"Bearer a")], b"authorization") == (
-            b"Bearer a"
-        )
-
-    def test_different_duplicates_are_refused_without_being_quoted_B70(self) -> None:
-        with pytest.raises(MalformedRequest) as caught:
-            single([(b"authorization", b"Bearer one"), (b"authorization", b"Bearer two")], b"authorization")
-        assert caught.value.code == "ambiguous_header"
-        assert "Bearer" not in caught.value.message
 
 
 class TestResponseHeaders:

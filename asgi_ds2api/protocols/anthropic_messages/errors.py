@@ -100,7 +100,6 @@ def _error_code(error: wire.Error) -> str:
 _TYPE_OF_STATUS: Final[Mapping[int, str]] = {
     **{status: kind for kind, status in _STATUS_OF_TYPE.items()},
     408: "timeout_error",
-    501: "not_supported",
     503: "overloaded_error",
 }
 _NATIVE_TOO_LONG: Final = re.compile(r"prompt is too long: \d+ tokens|exceed context limit: \d+ \+ \d+ > \d+")

@@ -172,7 +172,7 @@ def _type(error: GatewayError) -> str:
     match error:
         case QuotaExhausted():
             return "insufficient_quota"
-        case RequestError() | Refused() if error.status != 501:
+        case RequestError() | Refused():
             return "invalid_request_error"
         case _:
             return "requests" if error.status == 429 else "server_error"
