@@ -24,6 +24,7 @@ from .errors import (
     PoolExhausted,
     RateLimited,
     Refused,
+    RequestError,
     Timeout,
     UpstreamError,
 )
@@ -216,12 +217,20 @@ class Attempts:
 
     async def _until_one_answers(self) -> None:
         tried: set[Candidate] = set()
+        error: UpstreamError | None = None
         lease = await self._first_lease()
         while True:
             tried.add(lease.candidate)
-            error = await self._attempt(lease)
-            if error is None:
+            try:
+                failed = await self._attempt(lease)
+            except RequestError:
+                if error is None:
+                    raise
+                # What this target cannot be asked the first one could: that one's failure is why there is no answer.
+                raise _without_retry(error) from None
+            if failed is None:
                 return
+            error = failed
             lease = self._next_lease(lease, tried, error)
 
     async def _first_lease(self) -> Lease:
@@ -250,8 +259,13 @@ class Attempts:
             following = self._pool.acquire(self._plan, tried)
         except CapacityError as full:
             raise _more_telling(error, full) from None
-        if not self._pool.may_retry(lease):  # asked last, as it takes from the budget
-            self._pool.abandon(following)
+        may_retry = False
+        try:
+            may_retry = self._pool.may_retry(lease)  # asked last, as it takes from the budget
+        finally:
+            if not may_retry:
+                self._pool.abandon(following)
+        if not may_retry:
             raise _without_retry(error)
         return following
 
@@ -304,12 +318,22 @@ class Attempts:
             finally:
                 with anyio.CancelScope(shield=True):
                     await response.close()
-            if transcoder.mode == "translate":
-                error.body = None  # its words are of another dialect
             repaired = transcoder.repair(error) if isinstance(error, Refused) and repairs < MAX_REPAIRS else None
             if repaired is None:
+                self._keep_own_dialect(error, side, transcoder)
                 raise error
             call, repairs = repaired, repairs + 1
+
+    def _keep_own_dialect(self, error: UpstreamError, side: UpstreamSide, transcoder: Transcoder) -> None:
+        """Take off an error what means nothing to the caller: a body of another dialect, a path of another protocol.
+
+        Only when it leaves: a repair may read both.
+        """
+        is_same = side.codec.NAME == self._face.NAME
+        if not is_same or transcoder.mode == "translate":
+            error.body = None
+        if not is_same:
+            error.param = None
 
     async def _open(self, side: UpstreamSide, lease: Lease, call: HTTPCall) -> UpstreamResponse:
         account = lease.candidate.account

@@ -259,7 +259,13 @@ class Codec(Protocol):
         ...
 
     def repair(self, request: Request, error: Refused, notices: Notices) -> Request | None:
-        """Return the request without what the upstream objected to; None: nothing known helps."""
+        """Return the request without what the upstream objected to; None: nothing known helps.
+
+        Args:
+            request: As it was given to ``encode_request``.
+            error: As ``decode_error`` made it: ``param`` and ``body`` are the upstream's own.
+            notices: What is left out is reported here.
+        """
         ...
 
     def decode_response(self, body: bytes, profile: Profile) -> Response:

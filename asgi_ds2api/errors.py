@@ -17,7 +17,8 @@ class GatewayError(Exception):
 
     Args:
         message: What happened and what to do next, safe to show to a caller.
-        param: JSON path of the part of the request at fault (``messages[2].content[0]``), if one is.
+        param: JSON path of the part of the request at fault (``messages[2].content[0]``), if one is: as its caller
+            wrote it, so that of an upstream is told within one protocol alone.
         code: Replaces the class's own ``code`` by a narrower one.
         status: Replaces the class's own HTTP status.
         retry_after_s: Seconds after which a repetition makes sense, 0 or more.

@@ -50,7 +50,13 @@ def _effect_of_fault(error: UpstreamError) -> Effect:
     match error:
         case Overloaded(retry_after_s=float() | int()):
             return Cool(scope="origin", reason="overloaded", hint_s=error.retry_after_s)
-        case Overloaded(upstream_status=503) | ServerFault(upstream_status=502 | 504):
+        case Timeout(upstream_status=408):
+            return Neutral()
+        case (
+            Overloaded(upstream_status=503)
+            | ServerFault(upstream_status=502)
+            | Timeout(code=Timeout.code, may_be_billed=False)
+        ):  # the last as a gateway before the provider says it, or an error inside a 200; ours have codes of their own
             return Fail(scope="account", reason="gateway_fault", blames_origin=True)
         case Overloaded():
             return Fail(scope="origin", reason="overloaded")

@@ -39,6 +39,7 @@ TIMING = Timing(
     max_attempts=3,
     max_event_bytes=100_000,
 )
+FACE = "openai_chat"
 ROLE, END, BEAT = b"role\n", b"end\n", b"beat\n"
 
 
@@ -74,10 +75,12 @@ class LineEncoder:
 
 
 class LineCodec:
-    """The protocol, as far as attempts ask a codec."""
+    """The protocol, as far as attempts ask a codec, under the name of a real one."""
 
-    NAME = "openai_chat"
     STREAM_CONTENT_TYPE = b"text/event-stream"
+
+    def __init__(self, name: str = FACE) -> None:
+        self.NAME = name
 
     def StreamEncoder(self, envelope: Envelope, notices: Notices) -> LineEncoder:
         return LineEncoder()
@@ -85,6 +88,7 @@ class LineCodec:
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         error = classify(status, Told(message=body[:100].decode("latin-1")))
         error.body = body
+        error.param = "tools"
         return error
 
 
@@ -170,6 +174,7 @@ class Rig:
         repairs: How often a transcoder knows what an upstream objects to.
         refuses: What the transcoder of an upstream raises in place of a request, by its name.
         key: Of every account.
+        protocol: Of the upstreams; the caller's is ``openai_chat``.
         limits: Of every call.
         transcoder: Class of the transcoders.
         show_route: Answers tell which way they took, and on whose account.
@@ -187,6 +192,7 @@ class Rig:
         repairs: int = 0,
         refuses: Mapping[str, GatewayError] | None = None,
         key: KeySource | None = None,
+        protocol: str = FACE,
         limits: Limits | None = None,
         transcoder: type[LineTranscoder] = LineTranscoder,
         show_route: bool = True,
@@ -212,7 +218,7 @@ class Rig:
         self._transcoder = lambda upstream, side: transcoder(side, mode, repairs, reasons.get(upstream.name))
         self._means = Means(
             pool=self.pool,
-            upstreams={name: _side(name, limits or Limits()) for name in targets},
+            upstreams={name: _side(name, protocol, limits or Limits()) for name in targets},
             clients=self.upstream,
             timing=msgspec.structs.replace(TIMING, **cast("dict[str, Any]", timing)),
             wall_now=lambda: 0.0,
@@ -304,10 +310,10 @@ def _error_of(line: bytes) -> UpstreamError:
     return classify(int(status), Told(message=words))
 
 
-def _side(name: str, limits: Limits) -> UpstreamSide:
+def _side(name: str, protocol: str, limits: Limits) -> UpstreamSide:
     return UpstreamSide(
         name=name,
-        codec=cast("Codec", LineCodec()),
+        codec=cast("Codec", LineCodec(protocol)),
         profile=Profile(),
         base_url=f"https://{name}.example",
         on_unsupported="notice",

@@ -8,7 +8,7 @@ from tests.support.scripted_client import NEVER, Answering, Delay, Script, answe
 from tests.support.server_send import ServerSend
 from tests.support.virtual_time import run_virtual
 
-from .rig import BEAT, END, ROLE, Rig, broke, no, refusing, say
+from .rig import BEAT, END, ROLE, LineTranscoder, Mode, Rig, broke, no, refusing, say
 
 OK = streaming(say("Hi"), END)
 HTML = {"content-type": "text/html; charset=utf-8"}
@@ -156,13 +156,36 @@ async def test_other_failure_is_not_repaired() -> None:
     assert len(rig.upstream.calls) == 1
 
 
-@pytest.mark.parametrize(("mode", "body"), [("relay", b"no 400"), ("translate", None)])
+@pytest.mark.parametrize(
+    ("mode", "protocol", "kept"),
+    [
+        pytest.param("relay", "openai_chat", (b"no 400", "tools"), id="relayed"),
+        pytest.param("translate", "openai_chat", (None, "tools"), id="look-alike"),
+        pytest.param("translate", "anthropic_messages", (None, None), id="other-protocol"),
+        pytest.param("relay", "anthropic_messages", (None, None), id="token-count-of-another-protocol"),
+    ],
+)
 @run_virtual
-async def test_words_of_another_dialect_are_not_passed_on(mode: str, body: bytes | None) -> None:
-    rig = Rig(refusing(400, b"no 400"), mode="relay" if mode == "relay" else "translate")
+async def test_of_a_refusal_only_what_the_callers_sdk_can_read_is_passed_on(
+    mode: Mode, protocol: str, kept: tuple[bytes | None, str | None]
+) -> None:
+    rig = Rig(refusing(400, b"no 400"), mode=mode, protocol=protocol)
     failure = await rig.run()
     assert isinstance(failure, Refused)
-    assert failure.body == body
+    assert (failure.body, failure.param) == kept
+
+
+@run_virtual
+async def test_repair_sees_all_that_the_upstream_said() -> None:
+    seen = []
+
+    class Reading(LineTranscoder):
+        def repair(self, error: Refused) -> None:
+            seen.append((error.body, error.param))
+
+    rig = Rig(refusing(400, b"no 400"), mode="translate", protocol="anthropic_messages", transcoder=Reading)
+    await rig.run()
+    assert seen == [(b"no 400", "tools")]
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------

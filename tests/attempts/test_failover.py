@@ -6,6 +6,7 @@ from asgi_ds2api.errors import (
     GatewayError,
     Interrupted,
     Malformed,
+    MalformedRequest,
     NoCapacity,
     PoolExhausted,
     QueueTimeout,
@@ -19,6 +20,7 @@ from asgi_ds2api.errors import (
     Unsupported,
     UpstreamError,
 )
+from asgi_ds2api.pool.model import Lease
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.upstream.contract import Limits, UpstreamRequest
 from tests.support.scripted_client import NEVER, Answering, Delay, Script, answering, streaming
@@ -278,6 +280,34 @@ async def test_request_that_cannot_be_said_is_nobodys_fault() -> None:
     failure = await rig.run()
     assert isinstance(failure, Unsupported)
     assert (rig.log, rig.failed, [account.abandoned for account in rig.accounts]) == ([], [0, 0], [1, 0])
+    rig.check()
+
+
+@pytest.mark.parametrize(
+    "refuses", [Unsupported("no such thing"), MalformedRequest("no request")], ids=["unsupported", "malformed"]
+)
+@run_virtual
+async def test_request_that_the_next_target_cannot_be_asked_ends_with_what_the_first_one_said(
+    refuses: GatewayError,
+) -> None:
+    rig = Rig(refusing(500), accounts=1, targets=("one", "two"), refuses={"two": refuses})
+    failure = await rig.run()
+    assert isinstance(failure, ServerFault)
+    assert (failure.should_retry, rig.log) == (False, ["one/0 upstream_server_error"])
+    assert [(account.failed, account.abandoned) for account in rig.accounts] == [(1, 0), (0, 1)]
+    rig.check()
+
+
+@run_virtual
+async def test_F95_bug_in_the_retry_budget_leaks_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    def may_retry(lease: Lease) -> bool:
+        raise ZeroDivisionError
+
+    rig = Rig(refusing(500))
+    monkeypatch.setattr(rig.pool, "may_retry", may_retry)
+    with pytest.raises(ZeroDivisionError):
+        await rig.run()
+    assert [(account.failed, account.abandoned) for account in rig.accounts] == [(1, 0), (0, 1)]
     rig.check()
 
 

@@ -39,9 +39,7 @@ MUTE = frozenset({"Reply.end", "Reply._pass"})
 """The voice itself: the server cuts the connection."""
 FACELESS = frozenset({"ActiveSet.add", "Exchange._answer", "RouteTable.face_of"})
 """Until the face is known, an error is told in the words of the first one."""
-LEASES = frozenset(
-    {"Attempts._attempt", "Pool.release", "Pool._give_back", "Pool.may_retry", "RetryBudget.withdraw"}
-)  # fmt: skip
+LEASES = frozenset({"Attempts._attempt", "Pool.release", "Pool._give_back"})
 """What counts leases, or stands between one and the ``finally`` that gives it back."""
 
 

@@ -42,7 +42,9 @@ def refused(kind: errors.RefusalKind) -> Refused:
 
 TABLE = [
     pytest.param(Unreachable("no"), Fail(scope="origin", reason="unreachable"), id="F1-connection-refused"),
-    pytest.param(Timeout("slow"), Fail(scope="origin", reason="timeout"), id="F6-connect-timeout"),
+    pytest.param(
+        Timeout("slow", code="connect_timeout"), Fail(scope="origin", reason="timeout"), id="F6-connect-timeout"
+    ),
     pytest.param(Interrupted("cut"), Fail(scope="account", reason="interrupted"), id="F14-lost"),
     pytest.param(
         Timeout("slow", may_be_billed=True),
@@ -73,13 +75,15 @@ TABLE = [
         Cool(scope="model", reason="model_not_found", hint_s=600, is_capped=True),
         id="F33-model-not-found",
     ),
+    pytest.param(Timeout("slow", upstream_status=408), Neutral(), id="F34-408"),
     pytest.param(ServerFault("oops", upstream_status=500), Fail(scope="account", reason="server_fault"), id="F35-500"),
     *[
         pytest.param(error, Fail(scope="account", reason="gateway_fault", blames_origin=True), id=f"F36-{status}")
         for status, error in (
             (502, ServerFault("bad", upstream_status=502)),
             (503, Overloaded("full", upstream_status=503)),
-            (504, ServerFault("slow", upstream_status=504)),
+            (504, Timeout("slow", upstream_status=504)),
+            ("504-inside-a-200", Timeout("slow")),
         )
     ],
     pytest.param(Overloaded("full", upstream_status=529), Fail(scope="origin", reason="overloaded"), id="F37-529"),
