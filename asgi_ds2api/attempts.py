@@ -38,7 +38,7 @@ from .profiles import Profile
 from .pulse import Pulse
 from .reply import Reply
 from .transcode import OnUnsupported, Side, Transcoder
-from .upstream.answer import is_stream, judge, read_whole
+from .upstream.answer import is_stream, judge, read_until, read_whole
 from .upstream.contract import Limits, Upstream, UpstreamResponse
 from .upstream.outbound import build
 
@@ -359,8 +359,8 @@ class Attempts:
             elif self._envelope.stream:
                 await self._relay_stream(transcoder, lease, response)
             else:
-                body = await read_whole(response, self._timing.max_event_bytes)
-                await self._send_whole(lease, response, transcoder.stream_as_whole(body))
+                await read_until(response, self._timing.max_event_bytes, transcoder.gather)
+                await self._send_whole(lease, response, transcoder.gathered())
         except UpstreamError as error:
             if self.is_committed or isinstance(error, Malformed | Interrupted):
                 error.may_be_billed = True

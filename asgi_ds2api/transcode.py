@@ -121,8 +121,12 @@ class Transcoder(Protocol):
         """Turn a whole answer into the stream that the caller asked for. Raises as ``whole``."""
         ...
 
-    def stream_as_whole(self, body: bytes) -> bytes:
-        """Turn a whole stream into the whole answer that the caller asked for. Raises as ``whole``."""
+    def gather(self, data: bytes) -> bool:
+        """Take a piece of a stream that the caller wants whole; tell whether it is over, for better or worse."""
+        ...
+
+    def gathered(self) -> bytes:
+        """Return the whole answer that was gathered. Raises as ``whole``."""
         ...
 
 
@@ -162,6 +166,7 @@ class Relay:
         self._envelope = envelope
         self._side = side
         self._tap = codec.StreamTap(side.profile, side.max_event_bytes)
+        self._gathering = Gathering(side)
         self._facts: AnswerFacts | None = None
         self._events = 0
 
@@ -221,9 +226,13 @@ class Relay:
         encoder = self._codec.StreamEncoder(self._envelope, self.notices)
         return encoder.encode(unfold(response)) + encoder.close()
 
-    def stream_as_whole(self, body: bytes) -> bytes:
+    def gather(self, data: bytes) -> bool:
         """See `Transcoder`."""
-        response = decode_whole_stream(self._side, body)
+        return self._gathering.feed(data)
+
+    def gathered(self) -> bytes:
+        """See `Transcoder`."""
+        response = self._gathering.response()
         self._facts = facts_of(response)
         return self._codec.encode_response(response, self._envelope, self.notices)
 
@@ -273,6 +282,7 @@ class Translate:
         self._shims = tuple(shims)
         self._on_unsupported = on_unsupported
         self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes)
+        self._gathering = Gathering(side)
         self._encoder = face.StreamEncoder(envelope, self.notices)
         self._finish: Finish | None = None
         self._usage: Usage | None = None
@@ -327,9 +337,13 @@ class Translate:
         """See `Transcoder`."""
         return self._pass_on(unfold(self._side.codec.decode_response(body, self._side.profile)), is_end=True)
 
-    def stream_as_whole(self, body: bytes) -> bytes:
+    def gather(self, data: bytes) -> bool:
         """See `Transcoder`."""
-        return self._encode_whole(decode_whole_stream(self._side, body))
+        return self._gathering.feed(data)
+
+    def gathered(self) -> bytes:
+        """See `Transcoder`."""
+        return self._encode_whole(self._gathering.response())
 
     def _encode(self) -> HTTPCall:
         notices = Notices()
@@ -404,6 +418,34 @@ class Translate:
         )
 
 
+class Gathering:
+    """A stream that is read up to its end, for a caller who asked for a whole answer."""
+
+    def __init__(self, side: Side) -> None:
+        self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes)
+        self._join_opaque = side.codec.join_opaque
+        self._events: list[Event] = []
+
+    def feed(self, data: bytes) -> bool:
+        """Take a piece; tell whether the stream is over, so that nobody waits for the end of the file behind it."""
+        self._events += self._decoder.feed(data)
+        return self._decoder.is_complete or self._decoder.failure is not None
+
+    def response(self) -> Response:
+        """Return the answer.
+
+        Raises:
+            UpstreamError: It is broken.
+        """
+        if not self._decoder.is_complete:
+            self._events += self._decoder.close()
+        if self._decoder.failure is not None:
+            raise self._decoder.failure
+        if not self._decoder.is_complete:
+            raise Malformed("The upstream's answer is not a complete stream.")
+        return fold(self._events, self._join_opaque)
+
+
 def reject_losses(notices: Sequence[Notice]) -> None:
     """Refuse a request of which a part would be lost.
 
@@ -441,20 +483,3 @@ def facts_so_far(told: AnswerFacts, transcoder: Transcoder, input_bytes: int, ou
 def facts_of(response: Response) -> AnswerFacts:
     """Return what the Record tells of a whole answer."""
     return AnswerFacts(model=response.model, usage=response.usage, finish=response.choices[0].finish)
-
-
-def decode_whole_stream(side: Side, body: bytes) -> Response:
-    """Read a stream that was received whole.
-
-    Raises:
-        UpstreamError: It is broken.
-    """
-    decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes)
-    events = decoder.feed(body)
-    if not decoder.is_complete:
-        events += decoder.close()
-    if decoder.failure is not None:
-        raise decoder.failure
-    if not decoder.is_complete:
-        raise Malformed("The upstream's answer is not a complete stream.")
-    return fold(events, side.codec.join_opaque)

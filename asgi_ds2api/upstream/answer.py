@@ -4,7 +4,7 @@ What a success says is for a transcoder to read. Nothing is read without a bound
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 
@@ -51,22 +51,33 @@ async def judge(response: UpstreamResponse, codec: Codec, wall_now_s: float) -> 
 
 
 async def read_whole(response: UpstreamResponse, max_bytes: int) -> bytes:
-    """Return the whole body.
+    """Return the whole body. Raises as `read_until`."""
+    pieces: list[bytes] = []
+
+    def keep(data: bytes) -> bool:
+        pieces.append(data)
+        return False
+
+    await read_until(response, max_bytes, keep)
+    return b"".join(pieces)
+
+
+async def read_until(response: UpstreamResponse, max_bytes: int, is_over: Callable[[bytes], bool]) -> None:
+    """Read the body piece by piece, up to its end or until ``is_over`` says of a piece that no more is needed.
 
     Raises:
         Malformed: It is empty, or larger than ``max_bytes``.
         UpstreamError: As `UpstreamResponse.read`.
     """
-    pieces: list[bytes] = []
     total = 0
     while data := await response.read():
         total += len(data)
         if total > max_bytes:
             raise Malformed("The upstream's answer is larger than this gateway takes.", code="answer_too_large")
-        pieces.append(data)
+        if is_over(data):
+            return
     if not total:
         raise Malformed("The upstream's answer is empty.", code="empty_response", upstream_status=response.status)
-    return b"".join(pieces)
 
 
 async def _error_body(response: UpstreamResponse) -> bytes:

@@ -111,7 +111,7 @@ class LineTranscoder:
         self.failure: UpstreamError | None = None
         self._repairs = repairs
         self._refuses = refuses
-        self._tail = b""
+        self._tail = self._gathered = b""
 
     def request(self) -> HTTPCall:
         if self._refuses is not None:
@@ -152,13 +152,16 @@ class LineTranscoder:
     def whole_as_stream(self, body: bytes) -> bytes:
         return b"say " + self.whole(body) + b"\n" + END
 
-    def stream_as_whole(self, body: bytes) -> bytes:
-        out = self.feed(body)
+    def gather(self, data: bytes) -> bool:
+        self._gathered += self.feed(data)
+        return self.is_complete or self.failure is not None
+
+    def gathered(self) -> bytes:
         if self.failure is None:
             self.close()
         if self.failure is not None:
             raise self.failure
-        return out.replace(b"\n", b" ").strip()
+        return self._gathered.replace(b"\n", b" ").strip()
 
 
 class Rig:

@@ -106,6 +106,23 @@ async def test_F57_stream_ends_with_its_end_though_the_socket_stays_open() -> No
     rig.check()
 
 
+@pytest.mark.parametrize(
+    ("end", "code", "body"),
+    [
+        pytest.param(END, None, b"role say Hi end", id="the-end"),
+        pytest.param(no(500), "upstream_server_error", b"", id="F50-error"),
+    ],
+)
+@run_virtual
+async def test_F57_stream_for_a_whole_answer_is_read_no_further_than_its_end(
+    end: bytes, code: str | None, body: bytes
+) -> None:
+    rig = Rig(streaming(ROLE + say("Hi"), end, NEVER), stream=False, accounts=1)
+    failure = await rig.run()
+    assert (rig.took_s, rig.send.body, None if failure is None else failure.code) == (0, body, code)
+    rig.check()
+
+
 @pytest.mark.parametrize("rest", [[END + say("more")], [END, say("more"), no(500)]], ids=["same-read", "later-reads"])
 @run_virtual
 async def test_F58_what_comes_after_the_end_is_ignored(rest: list[bytes]) -> None:

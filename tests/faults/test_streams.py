@@ -140,6 +140,18 @@ async def test_F57_the_terminal_event_ends_the_answer_at_once(way: Way) -> None:
 
 
 @every_way
+@run_virtual
+async def test_F57_the_terminal_event_ends_a_whole_answer_at_once(way: Way) -> None:
+    async with Bench(way, streaming(*way.upstream.text_stream(), NEVER)) as bench:
+        answer = await bench.ask(stream=False)
+        assert (bench.seen(answer, stream=False).is_success, bench.seen(answer, stream=False).text) == (
+            True,
+            "".join(TEXT),
+        )
+        assert (bench.record.result, bench.record.duration_s, bench.failed) == ("ok", 0, 0)
+
+
+@every_way
 async def test_F57_open_connection_is_closed_behind_the_terminal_event(way: Way) -> None:
     sent = head(200, SSE) + chunk(b"".join(way.upstream.text_stream()))
     async with RawUpstream([Expect(), Send(sent), Hang()]) as upstream:
