@@ -16,7 +16,18 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from asgi_ds2api.canonical import Event, Notices, ProtocolName, Reasoning, Request, Response, Text, ToolCall, Usage
+from asgi_ds2api.canonical import (
+    Event,
+    Notices,
+    ProtocolName,
+    Reasoning,
+    Refusal,
+    Request,
+    Response,
+    Text,
+    ToolCall,
+    Usage,
+)
 from asgi_ds2api.codec import Codec, Envelope, HTTPCall
 from asgi_ds2api.errors import MalformedRequest, Unsupported
 from asgi_ds2api.fold import fold, unfold
@@ -148,15 +159,16 @@ def cut(draw: st.DataObject, data: bytes) -> Iterator[bytes]:
         yield data[start:end]
 
 
-def said(response: Response) -> tuple[str, str, list[tuple[str, str, str]]]:
-    """Return the text, the thinking and the calls of an answer."""
+def said(response: Response) -> tuple[str, str, str, list[tuple[str, str, str]]]:
+    """Return the text, the thinking, the refusal and the calls of an answer."""
     blocks = response.choices[0].blocks
     text = "".join(block.text for block in blocks if isinstance(block, Text))
     thinking = "".join(block.text for block in blocks if isinstance(block, Reasoning))
+    refusal = "".join(block.text for block in blocks if isinstance(block, Refusal))
     calls = [
         (b.id, b.name, msgspec.json.encode(_parsed(b.arguments)).decode()) for b in blocks if isinstance(b, ToolCall)
     ]
-    return text, thinking, calls
+    return text, thinking, refusal, calls
 
 
 def by_kind(response: Response) -> Response:
@@ -168,10 +180,10 @@ def by_kind(response: Response) -> Response:
     return msgspec.structs.replace(response, choices=tuple(choices))
 
 
-def heap(parts: tuple[str, str, list[tuple[str, str, str]]]) -> object:
+def heap(parts: tuple[str, str, str, list[tuple[str, str, str]]]) -> object:
     """Return what was said without its order: blocks that interleave may be cut in two and put in a row."""
-    text, thinking, calls = parts
-    return Counter(text), Counter(thinking), sorted(calls)
+    text, thinking, refusal, calls = parts
+    return Counter(text), Counter(thinking), Counter(refusal), sorted(calls)
 
 
 def _parsed(arguments: str) -> object:

@@ -38,6 +38,10 @@ _FIELDS: Final[Mapping[ProtocolName, Mapping[str, str]]] = {
     "gemini_generate": dict.fromkeys(("image", "document", "file", "audio", "video"), "inlineData"),
 }
 """Where the content of a block stands in it, by protocol and kind: a refusal names it."""
+_DETAILS: Final[Mapping[ProtocolName, str]] = {"openai_chat": "image_url.detail"}
+"""Where the resolution stands that an image shall have; elsewhere it is ``detail``."""
+_NAMES: Final[Mapping[ProtocolName, str]] = {"openai_chat": "file.filename"}
+"""Where the name stands of an image that is a file; elsewhere it is ``name``."""
 
 
 def fit_media(block: Media, profile: Profile, protocol: ProtocolName, notices: Notices) -> Media:
@@ -56,11 +60,11 @@ def fit_media(block: Media, profile: Profile, protocol: ProtocolName, notices: N
     if block.kind in ("audio", "video"):
         raise Unsupported(f"The model takes no {block.kind}.", param=param)
     if block.detail is not None:
-        notices.lost(f"{block.at}.detail", "Anthropic chooses the resolution by itself")
+        notices.lost(f"{block.at}.{_DETAILS.get(protocol, 'detail')}", "Anthropic chooses the resolution by itself")
     source = _fit_source(block.source, profile, param)
     kind = "image" if _is_image(block, source) else "document"
     if kind == "image" and block.name is not None:
-        notices.hint(f"{block.at}.name", "images have no names here")
+        notices.hint(f"{block.at}.{_NAMES.get(protocol, 'name')}", "images have no names here")
     media_type = source.media_type if isinstance(source, Base64Source) else None
     if media_type is not None and media_type not in (IMAGE_TYPES if kind == "image" else {PDF}):
         if kind == "image":

@@ -35,6 +35,8 @@ from .wire import JsonObject, Shape, put_extras
 
 AUDIO: Final = "message.audio"
 """Type of the `Opaque` that stands for a spoken answer, which stands beside the content of its message."""
+EXPLICIT: Final = "explicit"
+"""The one mode that a cache breakpoint has; any other is kept as it came."""
 BEHIND_A_CALL: Final = "text stands before all calls here"
 """Why text that came behind a call is told to be ``moved``."""
 
@@ -113,6 +115,8 @@ def _decode_part(part: wire.Part, extras: Extras, at: str) -> Block:
     if (breakpoint_ := wire.present(part.prompt_cache_breakpoint)) is not None:
         place = f"{at}.prompt_cache_breakpoint"
         found, more = _BREAKPOINT.read(breakpoint_, place)
+        if found.mode not in (None, EXPLICIT):
+            more = {"mode": Raw(msgspec.json.encode(found.mode)), **more}
         mark = CacheMark(ttl=found.ttl, extras=more, at=place)
     match part:
         case wire.TextPart():
@@ -210,7 +214,7 @@ class PartWriter:
             self.notices.hint(place, "the nearest lifetime that the vendor has", action="coerced")
         lifetime: JsonObject = {} if ttl is None else {"ttl": ttl}
         extras = self.own(mark.extras, place)
-        return {**written, "prompt_cache_breakpoint": {"mode": "explicit", **lifetime, **extras}}
+        return {**written, "prompt_cache_breakpoint": {"mode": EXPLICIT, **lifetime, **extras}}
 
     def _part(self, block: Block) -> list[JsonObject | Raw]:
         match block:

@@ -113,9 +113,9 @@ def test_media_of_an_assistant_is_refused() -> None:
 
 def test_the_resolution_is_reported() -> None:
     media = Media(kind="image", source=UrlSource(url="https://x"), detail="high", at=AT)
-    assert told(encode(chat(say("user", media)))[1], "lost") == [f"{AT}.detail"]
+    assert told(encode(chat(say("user", media)))[1], "lost") == [f"{AT}.image_url.detail"]
 
 
 def test_the_name_of_an_image_is_reported() -> None:
     media = Media(kind="image", source=UrlSource(url="https://x"), name="a.png", at=AT)
-    assert told(encode(chat(say("user", media)))[1], "hint") == [f"{AT}.name"]
+    assert told(encode(chat(say("user", media)))[1], "hint") == [f"{AT}.file.filename"]
