@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+REAL_STAMP := $(VENV)/.installed-real
 
-.PHONY: demo test lint types layers pytest docs bench lock clean
+.PHONY: demo test test-real lint types layers pytest docs bench lock clean
 
 demo: $(STAMP)
 	$(BIN)/python demo_app.py
@@ -30,12 +31,18 @@ docs: $(STAMP)
 pytest: $(STAMP)
 	$(BIN)/python -m pytest -n auto
 
+# A real model on llama.cpp's server, which is a large wheel: installed here alone. Where it is not, tests/real is not collected.
+test-real: $(REAL_STAMP)
+	$(BIN)/python -m pytest tests/real
+
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.translate
 
 lock:
 	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
 		--group dev --all-extras pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+		--group real -o requirements-real.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
@@ -46,3 +53,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
+
+$(REAL_STAMP): $(STAMP) requirements-real.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-real.lock
+	@touch $(REAL_STAMP)

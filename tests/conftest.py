@@ -1,11 +1,15 @@
 """What every test shares: asyncio as the event loop, patience of hypothesis, and a watch on the upstreams' keys."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import settings
 
 from tests.support.canary import objects_that_show_it, watching
+
+collect_ignore = [] if find_spec("xllamacpp") else ["real"]
+"""`make test-real` brings the inference server, and finds no tests, which is an error, if it does not."""
 
 settings.register_profile("patient", deadline=None)
 settings.register_profile("checked", deadline=None, derandomize=True)

@@ -1,0 +1,75 @@
+"""A real model behind the gateway says to every face what it was trained to say, streamed and not."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import anthropic
+import openai
+import pytest
+
+from tests.support.gateways import make_gateway, upstream
+from tests.support.recorded import require_cases
+from tests.support.sdk_outcome import ask_anthropic, ask_openai
+from tests.support.serving import ROOT, serve
+from tests.support.waiting import WAIT_S
+
+from .model_server import MODEL
+from .questions import ANSWERS, QUESTIONS, WITHOUT_SCHEMA
+
+pytestmark = pytest.mark.anyio
+
+UPSTREAMS = {
+    "chat": ("openai_chat", "lenient", "/v1"),
+    "messages": ("anthropic_messages", {"base": "anthropic", "exact": False}, ""),
+}
+"""llama.cpp's server resembles both vendors, to the letter neither."""
+VERSION = {"anthropic-version": "2023-06-01"}
+"""The last one under which a temperature may be set."""
+
+
+@pytest.fixture(scope="module")
+def model_url() -> Iterator[str]:
+    """The URL of an inference server with the tiny model."""
+    require_cases(MODEL)
+    command = [sys.executable, "-m", "tests.real.model_server"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert url, "the inference server did not start"
+        yield url
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def gateway_url(model_url: str) -> Iterator[str]:
+    """The URL of a gateway in front of it."""
+    tables = [
+        upstream(name, protocol=protocol, base_url=model_url + path, profile=profile)
+        for name, (protocol, profile, path) in UPSTREAMS.items()
+    ]
+    with serve(make_gateway(*tables)) as served:
+        yield served.url
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("question", ANSWERS)
+@pytest.mark.parametrize("upstream_name", UPSTREAMS)
+@pytest.mark.parametrize("face", QUESTIONS)
+async def test_real_model_is_understood(
+    gateway_url: str, face: str, upstream_name: str, question: str, stream: bool
+) -> None:
+    body = {**QUESTIONS[face][question], "temperature": 0}
+    model = f"{upstream_name}/tiny"
+    if face == "openai":
+        async with openai.AsyncOpenAI(
+            base_url=f"{gateway_url}/v1", api_key="any", max_retries=0, timeout=WAIT_S
+        ) as chat:
+            outcome = await ask_openai(chat, model, stream=stream, body=body)
+    else:
+        async with anthropic.AsyncAnthropic(
+            base_url=gateway_url, api_key="any", max_retries=0, timeout=WAIT_S, default_headers=VERSION
+        ) as claude:
+            outcome = await ask_anthropic(claude, model, stream=stream, body=body)
+    expected = WITHOUT_SCHEMA if (upstream_name, question) == ("messages", "json") else ANSWERS[question]
+    assert expected.equals(outcome), outcome
