@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import anyio
 
 from ..codec import Codec
-from ..errors import Malformed, UpstreamError
+from ..errors import Malformed, Timeout, UpstreamError
 from ..headers import retry_after_s
 from .contract import UpstreamResponse
 
@@ -19,6 +19,13 @@ MAX_ERROR_BYTES = 65_536
 """Of an error's body; what it has to say stands at its start."""
 ERROR_BODY_S = 2.0
 """For an error's body: the status alone is enough to go on with."""
+DRIP_S = 30.0
+"""For how long a whole answer may come slower than `MIN_BYTES_S`, once it has begun."""
+MIN_BYTES_S = 2.0
+"""Half a token a second. Servers send a whole answer when it is finished; one that writes it while a model generates is
+faster than this."""
+PAUSE_S = 5.0
+"""What a longer silence counts for: behind it a model may think, and ``Limits.idle_s`` bounds that."""
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 
 
@@ -51,15 +58,44 @@ async def judge(response: UpstreamResponse, codec: Codec, wall_now_s: float) -> 
 
 
 async def read_whole(response: UpstreamResponse, max_bytes: int) -> bytes:
-    """Return the whole body. Raises as `read_until`."""
+    """Return the whole body of an answer that is no stream. Raises as `read_until`.
+
+    Raises:
+        Timeout: It drips: ``slow_body``.
+    """
     pieces: list[bytes] = []
+    pace = Pace()
 
     def keep(data: bytes) -> bool:
         pieces.append(data)
+        if pace.is_drip(data, anyio.current_time()):
+            raise Timeout("The upstream's answer comes too slowly.", code="slow_body", may_be_billed=True)
         return False
 
     await read_until(response, max_bytes, keep)
     return b"".join(pieces)
+
+
+class Pace:
+    """Whether a body that has begun comes too slowly to be worth the wait.
+
+    Blanks say that a server is alive, and nothing else: they neither begin a body nor move it on.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._spent_s = 0.0
+        self._bytes = 0
+
+    def is_drip(self, data: bytes, now: float) -> bool:
+        """Take a piece that came now; tell whether the body drips."""
+        if data.isspace():
+            return False
+        if self._last is not None:
+            self._spent_s += min(now - self._last, PAUSE_S)
+        self._last = now
+        self._bytes += len(data)
+        return self._spent_s >= DRIP_S and self._bytes < self._spent_s * MIN_BYTES_S
 
 
 async def read_until(response: UpstreamResponse, max_bytes: int, is_over: Callable[[bytes], bool]) -> None:

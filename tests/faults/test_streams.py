@@ -131,23 +131,13 @@ async def test_F52_reset_behind_the_first_event(way: Way) -> None:
 
 
 @every_way
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @run_virtual
-async def test_F57_the_terminal_event_ends_the_answer_at_once(way: Way) -> None:
+async def test_F57_the_terminal_event_ends_the_answer_at_once(way: Way, stream: bool) -> None:
     async with Bench(way, streaming(*way.upstream.text_stream(), NEVER)) as bench:
-        answer = await bench.ask(stream=True)
-        assert bench.seen(answer, stream=True).is_success
-        assert (bench.record.result, bench.record.duration_s, bench.failed) == ("ok", 0, 0)
-
-
-@every_way
-@run_virtual
-async def test_F57_the_terminal_event_ends_a_whole_answer_at_once(way: Way) -> None:
-    async with Bench(way, streaming(*way.upstream.text_stream(), NEVER)) as bench:
-        answer = await bench.ask(stream=False)
-        assert (bench.seen(answer, stream=False).is_success, bench.seen(answer, stream=False).text) == (
-            True,
-            "".join(TEXT),
-        )
+        answer = await bench.ask(stream=stream)
+        seen = bench.seen(answer, stream=stream)
+        assert (seen.is_success, seen.text) == (True, STORY)
         assert (bench.record.result, bench.record.duration_s, bench.failed) == ("ok", 0, 0)
 
 

@@ -14,7 +14,7 @@ from tests.support.script import Drip, Expect, Fin, Script, Send
 from tests.support.scripted_client import Answering, Delay, answering, streaming
 from tests.support.virtual_time import run_virtual
 
-from .bench import Bench, Way, assert_told, both_faces, every_way, whole_and_streamed
+from .bench import Bench, Way, assert_told, assert_told_in_band, both_faces, every_way, whole_and_streamed
 
 pytestmark = pytest.mark.anyio
 
@@ -256,12 +256,31 @@ async def test_F47_answer_that_cannot_be_unpacked_is_told(
 # --- F48: a drip ------------------------------------------------------------------------------------------------------
 
 
+def drip(body: bytes) -> Answering:
+    """Return a whole answer that comes byte by byte, one a second."""
+    return Answering(200, JSON, [piece for byte in body for piece in (Delay(1), bytes([byte]))])
+
+
+@every_way
+@whole_and_streamed
+@run_virtual
+async def test_F48_whole_answer_that_drips_is_given_up_after_half_a_minute(way: Way, stream: bool) -> None:
+    async with Bench(way, drip(way.upstream.whole())) as bench:
+        answer = await bench.ask(stream=stream)
+        if stream:  # behind heartbeats
+            assert_told_in_band(bench, answer, "timeout")
+        else:
+            assert_told(bench, answer, "timeout", stream=False)
+        assert (bench.record.code, bench.codes) == ("slow_body", ["slow_body"])
+        assert 31 <= bench.record.duration_s < 35  # blanks do not count
+        assert bench.failed == 1  # and nobody else was asked: it may have been billed
+
+
 @every_way
 @run_virtual
-async def test_F48_whole_answer_that_drips_ends_at_the_deadline(way: Way) -> None:
-    body = way.upstream.whole()
-    drip = Answering(200, JSON, [piece for byte in body for piece in (Delay(1), bytes([byte]))])
-    async with Bench(way, drip, timeouts={"deadline_s": 60}) as bench:
+async def test_F48_whole_answer_behind_blanks_ends_at_the_deadline(way: Way) -> None:
+    blanks = Answering(200, JSON, [piece for _ in range(99) for piece in (Delay(1), b"\n")])
+    async with Bench(way, blanks, timeouts={"deadline_s": 60}) as bench:
         answer = await bench.ask(stream=False)
         assert_told(bench, answer, "timeout", stream=False)
         assert (bench.record.duration_s, bench.record.code) == (60, "deadline_exceeded")

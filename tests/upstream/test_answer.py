@@ -182,3 +182,47 @@ async def test_F43_empty_body_is_no_answer() -> None:
 async def test_F46_body_that_breaks_off_is_no_answer() -> None:
     with pytest.raises(Interrupted):
         await read_whole(await opened(200, (), (b"{", Interrupted("cut"))), max_bytes=10)
+
+
+def drip(piece: bytes, every_s: float, count: int) -> tuple[Piece, ...]:
+    """Return so many pieces, each after a pause."""
+    return (Delay(every_s), piece) * count
+
+
+@pytest.mark.parametrize(
+    ("pieces", "after_s"),
+    [
+        pytest.param(drip(b"x", 1, 99), 31, id="F48-a-byte-a-second"),
+        pytest.param(drip(b"x", 0.75, 99), 30.75, id="F48-almost-two"),
+        pytest.param(drip(b"x", 20, 99), 140, id="F48-a-byte-now-and-then"),
+        pytest.param((b"x" * 100, *drip(b"x", 1, 200)), 101, id="F48-behind-a-fast-start"),
+        pytest.param((*drip(b"  ", 10, 9), *drip(b"x", 1, 99)), 121, id="F48-behind-blanks"),
+        pytest.param(
+            tuple(p for _ in range(99) for p in (Delay(0.5), b"x", Delay(0.5), b"\n")), 30.5, id="F48-among-blanks"
+        ),
+    ],
+)
+@run_virtual
+async def test_whole_answer_that_drips_is_too_slow(pieces: tuple[Piece, ...], after_s: float) -> None:
+    response = await opened(200, (), pieces)
+    with pytest.raises(Timeout) as caught:
+        await read_whole(response, max_bytes=10_000)
+    assert (caught.value.code, caught.value.may_be_billed) == ("slow_body", True)
+    assert anyio.current_time() - START_S == pytest.approx(after_s)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param((*drip(b"\n", 15, 30), b"{}"), id="F48-blanks-while-a-model-thinks"),
+        pytest.param((b"{", *drip(b" ", 1, 500), b"}"), id="F48-blanks-inside"),
+        pytest.param((b'{"id": 1,', Delay(110), b"}"), id="F48-a-long-thought"),
+        pytest.param((b'{"id": 1,', *drip(b"x" * 60, 100, 9)), id="F48-many-thoughts"),
+        pytest.param(drip(b"word", 2, 300), id="F48-half-a-token-a-second"),
+        pytest.param(drip(b"x", 1, 30), id="F48-shorter-than-the-limit"),
+    ],
+)
+@run_virtual
+async def test_whole_answer_of_a_slow_model_is_waited_for(pieces: tuple[Piece, ...]) -> None:
+    expected = b"".join(piece for piece in pieces if isinstance(piece, bytes))
+    assert await read_whole(await opened(200, (), pieces), max_bytes=10_000) == expected
