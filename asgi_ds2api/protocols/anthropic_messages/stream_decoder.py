@@ -110,10 +110,10 @@ class StreamDecoder:
         self._events = []
         if self.is_complete or self.failure is not None:
             return []
-        if self._finish is not None and self._may_end_early:
+        if self._finish is not None and self._may_end_early and not self._frames.has_tail:
             self._complete()
         elif self._has_started:
-            self.failure = Interrupted("The upstream broke its answer off before its end.")
+            self.failure = Interrupted("The upstream broke its answer off before its end.", code="incomplete_stream")
         else:
             self.failure = Malformed("The upstream sent no answer.", code="empty_response")
         return self._events

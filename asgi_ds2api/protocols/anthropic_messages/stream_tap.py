@@ -1,7 +1,7 @@
-"""A relayed stream, watched: whole frames pass as they came, and only those that matter are read.
+"""What is read of a relayed stream: `FrameTap` passes it on.
 
-A frame is read when its bytes hold the name of an event that matters; a text that only quotes such a name is found out
-by reading it. Once something of the answer has passed, a read without any such name costs a few searches.
+A frame matters when its bytes hold the name of an event that does; a text that only quotes such a name is found out by
+reading it.
 """
 
 from typing import Final
@@ -11,8 +11,9 @@ from msgspec import Raw
 
 from ...canonical import Finish
 from ...codec import AnswerFacts
-from ...errors import Interrupted, Malformed, UpstreamError
-from ...framing import FrameSplitter, parse_frame, split_frames
+from ...errors import Malformed, UpstreamError
+from ...frame_tap import FrameTap
+from ...framing import parse_frame
 from ...json_guard import is_too_deep
 from ...profiles import Profile
 from . import wire
@@ -31,7 +32,7 @@ _SILENT: Final = frozenset({"text", "thinking"})
 """Blocks that say nothing by beginning."""
 
 
-class StreamTap:
+class StreamTap(FrameTap):
     """See `codec.StreamTap`.
 
     Args:
@@ -40,12 +41,7 @@ class StreamTap:
     """
 
     def __init__(self, profile: Profile, max_event_bytes: int) -> None:
-        self.is_meaningful = False
-        self.is_complete = False
-        self.failure: UpstreamError | None = None
-        self._splitter = FrameSplitter(max_event_bytes)
-        self._may_end_early = profile.done == "optional"
-        self._has_started = False
+        super().__init__(max_event_bytes, terminator=MESSAGE_STOP, may_end_early=profile.done == "optional")
         self._model: str | None = None
         self._usage: dict[str, Raw] = {}
         self._finish: Finish | None = None
@@ -56,61 +52,26 @@ class StreamTap:
         usage = decode_usage(self._usage) if self._usage else None
         return AnswerFacts(model=self._model, usage=usage, finish=self._finish)
 
-    def feed(self, data: bytes) -> bytes:
-        """Return the frames that these bytes complete, byte for byte."""
-        if self.is_complete or self.failure is not None:
-            return b""
-        block = self._splitter.feed(data)
-        is_of_interest = not self.is_meaningful or any(mark in block for mark in _MARKS)
-        passed = self._watch(block) if is_of_interest else block
-        if len(passed) == len(block) and not self.is_complete:
-            self.failure = self._splitter.failure
-        return passed
+    @property
+    def _has_finish(self) -> bool:
+        return self._finish is not None
 
-    def close(self) -> bytes:
-        """Say that the HTTP message ended; an event without its blank line was never sent.
-
-        Where the upstream may leave the terminator out, the caller gets one all the same.
-        """
-        if self.is_complete or self.failure is not None:
-            return b""
-        if self._finish is not None and self._may_end_early:
-            self.is_complete = True
-            return MESSAGE_STOP
-        if self._has_started:
-            self.failure = Interrupted("The upstream broke its answer off before its end.")
-        else:
-            self.failure = Malformed("The upstream sent no answer.", code="empty_response")
-        return b""
-
-    def _watch(self, block: bytes) -> bytes:
-        """Read the frames that matter; return those up to the end, or up to an error."""
-        end = 0
-        for frame in split_frames(block):
-            try:
-                self._read(frame)
-            except UpstreamError as failure:
-                self.failure = failure
-                return block[:end]
-            end += len(frame)
-            if self.is_complete:
-                return block[:end]
-        return block
+    def _matters(self, block: bytes) -> bool:
+        return any(mark in block for mark in _MARKS)
 
     def _read(self, frame: bytes) -> None:
-        if any(mark in frame for mark in _MARKS):
+        if self._matters(frame):
             self._read_event(frame)
         elif not self.is_meaningful and (_DELTA in frame or (_START in frame and _says_something(frame))):
             self.is_meaningful = True
 
     def _read_event(self, frame: bytes) -> None:
-        """Read a frame that may matter. What cannot be read is the client's to judge: it sees it as it came."""
         fields = _fields(frame)
         if fields is None:
             return
         match decode_text(fields.get("type")):
             case "message_start":
-                self._has_started = True
+                self._has_begun = True
                 message = _object(fields.get("message"))
                 self._model = decode_text(message.get("model"))
                 self._add_usage(message)

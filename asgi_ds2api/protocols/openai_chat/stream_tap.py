@@ -1,7 +1,6 @@
-"""A relayed stream, watched: whole frames pass as they came, and only those that matter are read.
+"""What is read of a relayed stream: `FrameTap` passes it on.
 
-A frame matters when it has an error, a finish reason or a usage that is not null, or the end. Once something of the
-answer has passed, a read of others costs a few searches.
+A frame matters when it has an error, a finish reason or a usage that is not null, or the end.
 """
 
 from typing import Final
@@ -11,8 +10,9 @@ from msgspec import Raw
 
 from ...canonical import Finish, Usage
 from ...codec import AnswerFacts
-from ...errors import Interrupted, Malformed, UpstreamError
-from ...framing import FrameSplitter, data_frame, parse_frame, split_frames
+from ...errors import Interrupted, Malformed
+from ...frame_tap import FrameTap
+from ...framing import data_frame, parse_frame
 from ...json_guard import is_too_deep
 from ...profiles import Profile
 from .answer import fields_of, items_of, text_of
@@ -27,7 +27,7 @@ _MOSTLY_NULL: Final = (b'"finish_reason"', b'"usage"')
 """Fields of every chunk, or of every one if usage was asked for; what is written in another way is looked at."""
 
 
-class StreamTap:
+class StreamTap(FrameTap):
     """See `codec.StreamTap`.
 
     Args:
@@ -36,12 +36,8 @@ class StreamTap:
     """
 
     def __init__(self, profile: Profile, max_event_bytes: int) -> None:
-        self.is_meaningful = False
-        self.is_complete = False
-        self.failure: UpstreamError | None = None
+        super().__init__(max_event_bytes, terminator=data_frame(DONE), may_end_early=profile.done == "optional")
         self._profile = profile
-        self._splitter = FrameSplitter(max_event_bytes)
-        self._has_begun = False
         self._model: str | None = None
         self._usage: Usage | None = None
         self._finish: Finish | None = None
@@ -52,54 +48,24 @@ class StreamTap:
         """What was read so far."""
         return AnswerFacts(model=self._model, usage=self._usage, finish=self._finish)
 
-    def feed(self, data: bytes) -> bytes:
-        """Return the frames that these bytes complete, byte for byte."""
-        if self.is_complete or self.failure is not None:
-            return b""
-        block = self._splitter.feed(data)
-        passed = block if self.is_meaningful and not _matters(block) else self._watch(block)
-        if len(passed) == len(block) and not self.is_complete:
-            self.failure = self._splitter.failure
-        return passed
+    @property
+    def _has_finish(self) -> bool:
+        return self._finish is not None
 
-    def close(self) -> bytes:
-        """Say that the HTTP message ended; an event without its blank line was never sent.
-
-        Where the upstream may leave the terminator out, the caller gets one all the same.
-        """
-        if self.is_complete or self.failure is not None:
-            return b""
-        if self._finish is not None and self._profile.done == "optional" and not self._splitter.has_tail:
-            self.is_complete = True
-            return data_frame(DONE)
-        if self._has_begun:
-            self.failure = Interrupted("The upstream broke its answer off before its end.", code="incomplete_stream")
-        else:
-            self.failure = Malformed("The upstream sent no answer.", code="empty_response")
-        return b""
-
-    def _watch(self, block: bytes) -> bytes:
-        """Read the frames that matter; return those up to the end, or up to an error."""
-        end = 0
-        for frame in split_frames(block):
-            try:
-                if not self.is_meaningful or _matters(frame):
-                    self._read(frame)
-            except UpstreamError as failure:
-                self.failure = failure
-                return block[:end]
-            end += len(frame)
-            if self.is_complete:
-                return block[:end]
-        return block
+    def _matters(self, block: bytes) -> bool:
+        if any(mark in block for mark in _MARKS):
+            return True
+        return any(
+            (found := block.count(name)) and found > block.count(name + b":null") + block.count(name + b": null")
+            for name in _MOSTLY_NULL
+        )
 
     def _read(self, frame: bytes) -> None:
-        """Read a frame that may matter. What cannot be read is the client's to judge: it sees it as it came."""
         parsed = parse_frame(frame)
         if parsed is None:
             return
         if parsed.data.startswith(DONE):
-            if self._finish is None and self._profile.done == "required":
+            if self._finish is None and not self._may_end_early:
                 raise Interrupted("The upstream ended its answer without saying why.", code="incomplete_stream")
             self.is_meaningful = self.is_complete = True
             return
@@ -128,13 +94,3 @@ class StreamTap:
                 self._finish = decode_finish(word, has_calls=self._has_calls)
             says = any(bytes(value) not in EMPTY for name, value in delta.items() if name != "role")
             self.is_meaningful = self.is_meaningful or says or bool(word)
-
-
-def _matters(block: bytes) -> bool:
-    """Tell whether frames hold anything that has to be read."""
-    if any(mark in block for mark in _MARKS):
-        return True
-    return any(
-        (found := block.count(name)) and found > block.count(name + b":null") + block.count(name + b": null")
-        for name in _MOSTLY_NULL
-    )

@@ -265,14 +265,14 @@ def test_content_behind_the_reason_of_the_end_is_dropped_and_counted_F68() -> No
 
 
 BROKEN = [
-    pytest.param(stream(START, *text(0, "a")), Interrupted, "upstream_truncated", id="C20-F-cut"),
-    pytest.param(stream(START, *text(0, "a"), finish()), Interrupted, "upstream_truncated", id="no-message-stop"),
-    pytest.param(stream(START, *text(0, "a")) + b"event: mess", Interrupted, "upstream_truncated", id="cut-in-a-frame"),
+    pytest.param(stream(START, *text(0, "a")), Interrupted, "incomplete_stream", id="C20-F-cut"),
+    pytest.param(stream(START, *text(0, "a"), finish()), Interrupted, "incomplete_stream", id="no-message-stop"),
+    pytest.param(stream(START, *text(0, "a")) + b"event: mess", Interrupted, "incomplete_stream", id="cut-in-a-frame"),
     pytest.param(b"", Malformed, "empty_response", id="F43-nothing"),
     pytest.param(b": hi\n\n", Malformed, "empty_response", id="F43-comments-alone"),
     pytest.param(stream(START) + b"data: {nope\n\n", Malformed, "bad_event", id="F65-bad-json"),
     pytest.param(
-        stream(START) + b'data: {"type":"ping","x":"\xff"}\n\n', Interrupted, "upstream_truncated", id="skipped"
+        stream(START) + b'data: {"type":"ping","x":"\xff"}\n\n', Interrupted, "incomplete_stream", id="skipped"
     ),
     pytest.param(stream(START) + b"data: [1]\n\n", Malformed, "bad_upstream_answer", id="F65-list"),
     pytest.param(
@@ -364,3 +364,11 @@ def test_empty_deltas_and_usage_are_nothing() -> None:
     events, failure = decode(stream(start, *thought, *text(1, ""), last, STOP))
     assert failure is None
     assert kinds(events) == [Start, BlockStart, BlockStop, BlockStart, BlockStop, Finish]
+
+
+def test_a_stream_that_may_end_early_may_not_be_cut_inside_an_event() -> None:
+    profile = msgspec.structs.replace(ANTHROPIC, done="optional")
+    decoder = codec.StreamDecoder(profile, MAX_EVENT_BYTES)
+    decoder.feed(stream(START, *text(0, "a"), finish()) + b"event: mess")
+    decoder.close()
+    assert (decoder.is_complete, type(decoder.failure)) == (False, Interrupted)
