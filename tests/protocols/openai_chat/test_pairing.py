@@ -3,7 +3,8 @@
 from typing import Any
 
 from asgi_ds2api.canonical import Base64Source, Media, Message, Notices, Role, Text, ToolCall, ToolResult
-from asgi_ds2api.protocols.openai_chat.pairing import MAX_ID, MISSING, pair_results
+from asgi_ds2api.protocols.calls_and_results import MISSING
+from asgi_ds2api.protocols.openai_chat.pairing import MAX_ID, pair_results
 
 PICTURE = Media(kind="image", source=Base64Source(media_type="image/png", data="aGk="), at="picture")
 
