@@ -5,6 +5,7 @@ The words are looked at for what they mean; only those of a refusal are passed o
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -21,11 +22,13 @@ from .errors import (
     UpstreamError,
 )
 from .json_guard import is_too_deep
-from .scrub import safe_message
+from .scrub import safe_body, safe_message
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """Of an error body that is looked into or passed on."""
 
+_SHOWN: Final = frozenset({400, 404, 413, 422})
+"""Statuses whose body is about the request, so that a caller of the same dialect may see it."""
 _SPENT_CODES: Final = frozenset(
     {"ramp_limit_exceeded", "enforced_spend_limit_reached", "contract_spend_limit_reached", "insufficient_quota"}
 )
@@ -75,6 +78,26 @@ class Told(msgspec.Struct, frozen=True):
     @property
     def words(self) -> str:
         return f"{self.kind} {self.code} {self.message}"
+
+
+def diagnose(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    """Read an upstream's error answer, whatever its form.
+
+    Args:
+        status: 400 to 599.
+        headers: Names in lower case.
+        body: Perhaps only the beginning of it.
+    """
+    told = read(body)
+    error = classify(status, told)
+    if isinstance(error, Unauthorized):
+        error.is_origin_wide = told.is_html or (status == 403 and "cf-ray" in headers and not told.kind)
+    if isinstance(error, Refused) and status in _SHOWN and len(body) <= MAX_BODY_BYTES and not told.is_html:
+        error.body = safe_body(body)
+    error.upstream_status = status
+    error.retry_after = headers.get("retry-after")
+    error.retry_after_ms = headers.get("retry-after-ms")
+    return error
 
 
 def classify(status: int, told: Told) -> UpstreamError:

@@ -124,6 +124,19 @@ def encode_object(fields: Mapping[str, Raw]) -> bytes:
     return msgspec.json.encode(fields)
 
 
+def whole(value: float | None, param: str) -> int | None:
+    """Return a number that has to be whole; ``1.0`` is.
+
+    Raises:
+        MalformedRequest: It has a fraction.
+    """
+    if value is None or isinstance(value, int):
+        return value
+    if not value.is_integer():
+        raise MalformedRequest(f"Invalid type for '{param}': expected an integer.", code="invalid_type", param=param)
+    return int(value)
+
+
 def explain(exc: msgspec.MsgspecError | UnicodeDecodeError | RecursionError, body: bytes, at: str = "") -> Problem:
     """Say why a document could not be read.
 

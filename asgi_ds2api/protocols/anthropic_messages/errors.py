@@ -17,18 +17,16 @@ from typing import Final
 import msgspec
 
 from ...codec import ErrorAnswer
-from ...diagnosis import MAX_BODY_BYTES, Told, as_text, classify, read
+from ...diagnosis import Told, as_text, classify, diagnose, read
 from ...errors import (
     AuthorizerFailed,
     GatewayError,
     Overloaded,
     Refused,
-    Unauthorized,
     UnknownModel,
     UpstreamError,
 )
 from ...headers import retry_headers
-from ...scrub import safe_body
 from . import wire
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -49,25 +47,8 @@ _STATUS_OF_TYPE: Final[Mapping[str, int]] = {
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """Read an upstream's error answer, whatever its form.
-
-    Args:
-        status: 400 to 599.
-        headers: Names in lower case.
-        body: Perhaps only the beginning of it.
-    """
-    told = read(body)
-    if told.is_html and status in (401, 403):
-        told = msgspec.structs.replace(told, kind="firewall")
-    error = classify(status, told)
-    if isinstance(error, Unauthorized):
-        error.is_origin_wide = told.is_html or (status == 403 and "cf-ray" in headers and not told.kind)
-    if isinstance(error, Refused) and status in (400, 404, 413, 422) and len(body) <= MAX_BODY_BYTES:
-        error.body = safe_body(body)
-    error.upstream_status = status
-    error.retry_after = headers.get("retry-after")
-    error.retry_after_ms = headers.get("retry-after-ms")
-    return error
+    """Read an upstream's error answer, whatever its form. As `diagnose`."""
+    return diagnose(status, headers, body)
 
 
 def decode_in_band(error: wire.Error) -> UpstreamError:

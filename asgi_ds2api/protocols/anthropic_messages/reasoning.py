@@ -11,8 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from ...canonical import Effort, Notices, ReasoningControl
-from ...errors import MalformedRequest
-from ...json_guard import decode_json, encode_object
+from ...json_guard import decode_json, encode_object, whole
 from ...profiles import ModelFacts
 from . import wire
 from .blocks import BlockWriter, JsonObject
@@ -53,19 +52,6 @@ _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
 _TEXT: Final = msgspec.json.Decoder(str | None)
 
 _MODES: Final = ("enabled", "adaptive", "disabled", "between_tools")
-
-
-def whole(value: float | None, param: str) -> int | None:
-    """Return a number that has to be whole; ``1.0`` is.
-
-    Raises:
-        MalformedRequest: It has a fraction.
-    """
-    if value is None or isinstance(value, int):
-        return value
-    if not value.is_integer():
-        raise MalformedRequest(f"Invalid type for '{param}': expected an integer.", code="invalid_type", param=param)
-    return int(value)
 
 
 def decode_reasoning(thinking: wire.Thinking | None, output_config: dict[str, Raw] | None) -> ReasoningControl | None:

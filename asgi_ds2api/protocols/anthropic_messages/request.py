@@ -36,11 +36,12 @@ from ...canonical import (
     Tool,
     ToolChoice,
 )
-from ...codec import DEFAULT_LIMITS, RESERVED_FIELDS, HTTPCall, RequestLimits
+from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...headers import forwarded_headers
-from ...json_guard import decode_json, decode_object, encode_object
+from ...json_guard import decode_json, decode_object, encode_object, whole
 from ...profiles import Profile
+from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .blocks import (
     BlockWriter,
@@ -53,7 +54,7 @@ from .blocks import (
     read_mark,
 )
 from .preflight import normalise, output_limit, report_unsayable
-from .reasoning import decode_reasoning, encode_thinking, read_reasoning, whole
+from .reasoning import decode_reasoning, encode_thinking, read_reasoning
 from .tools import check_schema, decode_choice, decode_tools, encode_choice, encode_tool, read_choice, read_tools
 from .turns import SYSTEM
 from .versions import asked_version, enforce_strict_version, version_for
@@ -368,7 +369,7 @@ def _body(request: Request, profile: Profile, notices: Notices) -> tuple[JsonObj
     body = {name: value for name, value in fields.items() if value is not None}
     if is_native:
         _add_extras(body, request.extras, notices)
-    _add_vendor_fields(body, request, profile, notices)
+    body.update(vendor_fields(request, profile.vendor, _PROTECTED, notices))
     for name in profile.drop:
         if body.pop(name, None) is not None:
             notices.lost(name, "the upstream refuses this field")
@@ -431,24 +432,11 @@ def _add_extras(body: JsonObject, extras: Extras, notices: Notices) -> None:
     """Write a native request's extras back into their places."""
     for path, value in extras.items():
         parent, dot, name = path.partition(".")
-        if path in RESERVED_FIELDS:
-            notices.lost(path, "the upstream's address, key and limits are the gateway's")
-        elif dot and parent in ("output_config", "metadata"):
+        if is_reserved(path, notices):
+            continue
+        if dot and parent in ("output_config", "metadata"):
             place = body.setdefault(parent, {})
             assert isinstance(place, dict)
             place[name] = value
         else:
             body[path] = value
-
-
-def _add_vendor_fields(body: JsonObject, request: Request, profile: Profile, notices: Notices) -> None:
-    """Merge what the caller wrote for this very vendor."""
-    for vendor, fields in request.vendor_fields.items():
-        if vendor != profile.vendor:
-            notices.hint(f"extra_body.{vendor}", "meant for another vendor")
-            continue
-        for name, value in fields.items():
-            if name in _PROTECTED or name in RESERVED_FIELDS:
-                notices.lost(f"extra_body.{vendor}.{name}", "this field cannot be set here")
-            else:
-                body[name] = value

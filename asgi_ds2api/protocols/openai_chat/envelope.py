@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
-from ...codec import RESERVED_FIELDS, Envelope, HTTPCall, Operation, Route
-from ...errors import MalformedRequest
+from ...codec import Envelope, HTTPCall, Operation, Route
 from ...headers import forwarded_headers
-from ...json_guard import decode_json, decode_object, encode_object
+from ...json_guard import decode_json, whole
 from ...profiles import Profile
+from ..reserved import for_another_model
 from . import wire
 from .request import path_of
 
@@ -70,7 +70,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         model=head.model,
         stream=bool(head.stream) and operation == "generate",
         session=head.prompt_cache_key or header or head.safety_identifier or head.user,
-        choices=wire.whole(head.n, "n") or 1,
+        choices=whole(head.n, "n") or 1,
         include_usage=head.stream_options is not None and bool(head.stream_options.include_usage),
         include_reasoning_details=_wants_details(head, call.body),
         legacy_functions=wire.present(head.functions) is not None and wire.present(head.tools) is None,
@@ -83,14 +83,10 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
     Raises:
         MalformedRequest: A field that would steer the gateway.
     """
-    fields = decode_object(call.body)
-    if reserved := sorted(RESERVED_FIELDS & fields.keys()):
-        raise MalformedRequest("This field is reserved. Leave it out.", code="reserved_field", param=reserved[0])
-    fields["model"] = Raw(msgspec.json.encode(model))
     return HTTPCall(
         method="POST",
         path=path_of(profile, model),
-        body=encode_object(fields),
+        body=for_another_model(call.body, model),
         headers=forwarded_headers(call.headers),
         query=profile.query,
     )

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw
 
 from ...codec import ErrorAnswer
-from ...diagnosis import MAX_BODY_BYTES, Told, classify, read
+from ...diagnosis import Told, classify, diagnose, read
 from ...errors import (
     Forbidden,
     GatewayError,
@@ -36,7 +36,6 @@ from ...errors import (
     UpstreamError,
 )
 from ...headers import retry_headers
-from ...scrub import safe_body
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -66,24 +65,10 @@ _STATUS_OF_WORD: Final[Mapping[str, int]] = {
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """Read an upstream's error answer, whatever its form.
-
-    Args:
-        status: 400 to 599.
-        headers: Names in lower case.
-        body: Perhaps only the beginning of it.
-    """
-    told = read(body)
-    error = classify(status, told)
-    if isinstance(error, Unauthorized):
-        error.is_origin_wide = told.is_html or (status == 403 and "cf-ray" in headers and not told.kind)
+    """Read an upstream's error answer, whatever its form. As `diagnose`."""
+    error = diagnose(status, headers, body)
     if isinstance(error, Refused):
         error.param = _param(body)
-        if status in (400, 404, 413, 422) and len(body) <= MAX_BODY_BYTES and not told.is_html:
-            error.body = safe_body(body)
-    error.upstream_status = status
-    error.retry_after = headers.get("retry-after")
-    error.retry_after_ms = headers.get("retry-after-ms")
     return error
 
 

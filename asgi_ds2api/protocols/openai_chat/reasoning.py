@@ -17,6 +17,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from ...canonical import Extras, Notices, Reasoning, ReasoningControl
+from ...json_guard import whole
 from ...profiles import ModelFacts, Profile
 from ...seal import PREFIX
 from . import wire
@@ -179,7 +180,7 @@ def decode_control(body: wire.Request, extras: Extras) -> ReasoningControl | Non
         return ReasoningControl(
             mode=None if asked.enabled is None else "enabled" if asked.enabled else "disabled",
             effort=asked.effort or effort,
-            budget_tokens=wire.whole(asked.max_tokens, "reasoning.max_tokens"),
+            budget_tokens=whole(asked.max_tokens, "reasoning.max_tokens"),
             display="omitted" if asked.exclude else asked.summary,
             extras=unknown,
             at="reasoning",
@@ -187,7 +188,7 @@ def decode_control(body: wire.Request, extras: Extras) -> ReasoningControl | Non
     if (raw := wire.present(body.thinking)) is not None:
         _keep(extras, {_ENABLE: body.enable_thinking, _BUDGET: body.thinking_budget})
         thinking, unknown = _THINKING.read(raw, "thinking")
-        budget = wire.whole(thinking.budget_tokens, "thinking.budget_tokens")
+        budget = whole(thinking.budget_tokens, "thinking.budget_tokens")
         mode = _MODES.get(thinking.type or "")
         if mode is None:
             _keep(unknown, {"type": thinking.type})
@@ -196,7 +197,7 @@ def decode_control(body: wire.Request, extras: Extras) -> ReasoningControl | Non
         return ReasoningControl(
             mode="disabled" if body.enable_thinking is False else "enabled",
             effort=effort,
-            budget_tokens=wire.whole(body.thinking_budget, _BUDGET),
+            budget_tokens=whole(body.thinking_budget, _BUDGET),
             at=_ENABLE,
         )
     return None if effort is None else ReasoningControl(effort=effort, at=_EFFORT)

@@ -38,11 +38,12 @@ from ...canonical import (
     Tool,
     VendorTool,
 )
-from ...codec import DEFAULT_LIMITS, RESERVED_FIELDS, HTTPCall, RequestLimits
+from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import Unsupported
 from ...headers import forwarded_headers
-from ...json_guard import decode_json, decode_object, encode_object
+from ...json_guard import decode_json, decode_object, encode_object, whole
 from ...profiles import ModelFacts, Profile
+from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .content import PartWriter
 from .messages import decode_messages, encode_messages, keep_latest_marks, read_messages
@@ -114,8 +115,8 @@ def _request(
         extras |= {f"stream_options.{name}": value for name, value in more.items()}
     stop = (head.stop,) if isinstance(head.stop, str) else tuple(head.stop or ())
     wire.bound(len(stop), limits.max_stop, "stop")
-    max_tokens = wire.whole(head.max_tokens, "max_tokens")
-    limit = wire.whole(head.max_completion_tokens, "max_completion_tokens")
+    max_tokens = whole(head.max_tokens, "max_tokens")
+    limit = whole(head.max_completion_tokens, "max_completion_tokens")
     return Request(
         source=wire.NAME,
         model=head.model,
@@ -126,7 +127,7 @@ def _request(
         max_output_tokens=max_tokens if limit is None else limit,
         sampling=_sampling(head),
         stop=stop,
-        choices=wire.whole(head.n, "n"),
+        choices=whole(head.n, "n"),
         output_format=_decode_format(wire.present(head.response_format), extras, limits),
         verbosity=head.verbosity,
         reasoning=decode_control(head, extras),
@@ -147,14 +148,14 @@ def _sampling(head: wire.Request) -> Sampling:
     return Sampling(
         temperature=head.temperature,
         top_p=head.top_p,
-        top_k=wire.whole(head.top_k, "top_k"),
+        top_k=whole(head.top_k, "top_k"),
         min_p=head.min_p,
-        seed=wire.whole(head.seed, "seed"),
+        seed=whole(head.seed, "seed"),
         frequency_penalty=head.frequency_penalty,
         presence_penalty=head.presence_penalty,
         logit_bias=head.logit_bias,
         logprobs=head.logprobs,
-        top_logprobs=wire.whole(head.top_logprobs, "top_logprobs"),
+        top_logprobs=whole(head.top_logprobs, "top_logprobs"),
     )
 
 
@@ -252,7 +253,7 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
         report(choice.at or "tool_choice", "there are no tools to choose from")
     _add_stream(body, request, profile)
     _add_extras(body, request, notices)
-    _add_vendor_fields(body, request, profile, notices)
+    body.update(vendor_fields(request, profile.vendor, PROTECTED, notices))
     for name in profile.drop:
         if body.pop(name, None) is not None:
             notices.lost(name, "the upstream refuses this field")
@@ -408,9 +409,9 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
     """
     is_own = request.source == wire.NAME
     for name, value in request.extras.items():
-        if name in RESERVED_FIELDS:
-            notices.lost(name, "the upstream's address, key and limits are the gateway's")
-        elif is_own:
+        if is_reserved(name, notices):
+            continue
+        if is_own:
             if not name.startswith(_OPTION):
                 body[name] = value
         elif name in request.required_extras:
@@ -418,19 +419,6 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
         else:
             report = notices.hint if name in _HINTS or name.startswith("metadata.") else notices.lost
             report(name, "the upstream has no such field")
-
-
-def _add_vendor_fields(body: JsonObject, request: Request, profile: Profile, notices: Notices) -> None:
-    """Merge what the caller wrote for this very vendor."""
-    for vendor, fields in request.vendor_fields.items():
-        if vendor != profile.vendor:
-            notices.hint(f"extra_body.{vendor}", "meant for another vendor")
-            continue
-        for name, value in fields.items():
-            if name in PROTECTED or name in RESERVED_FIELDS:
-                notices.lost(f"extra_body.{vendor}.{name}", "this field cannot be set here")
-            else:
-                body[name] = value
 
 
 def _told(fields: Mapping[str, object]) -> JsonObject:

@@ -417,19 +417,6 @@ def set_fields(holder: Strict, *names: str) -> Extras:
     return {name: value for name in names if (value := present(getattr(holder, name))) is not None}
 
 
-def whole(value: float | None, param: str) -> int | None:
-    """Return a number that has to be whole; ``1.0`` is.
-
-    Raises:
-        MalformedRequest: It has a fraction.
-    """
-    if value is None or isinstance(value, int):
-        return value
-    if not value.is_integer():
-        raise MalformedRequest(f"Invalid type for '{param}': expected an integer.", code="invalid_type", param=param)
-    return int(value)
-
-
 def missing(param: str) -> MalformedRequest:
     """Return the error for a field that has to be there."""
     return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
