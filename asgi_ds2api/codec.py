@@ -79,8 +79,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     stream: bool = False
     session: str | None = None
-    """Which conversation this is, in the caller's words: the key of soft affinity, as requests of one conversation profit
-    from one account's prompt cache. The pool has no affinity yet, so that nobody asks for it so far."""
+    """Which conversation this is, in the caller's words: the key of soft affinity, as requests of one conversation
+    profit from one account's prompt cache. The pool has no affinity yet, so that nobody asks for it so far."""
     choices: int = 1
     include_usage: bool = False
     """Chat: the usage chunk was asked for."""
