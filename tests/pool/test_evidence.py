@@ -8,37 +8,15 @@ from asgi_ds2api.errors import (
     Malformed,
     Overloaded,
     QuotaExhausted,
-    RateLimited,
-    Refused,
     ServerFault,
     Timeout,
-    Unauthorized,
     Unreachable,
     UpstreamError,
 )
 from asgi_ds2api.pool.evidence import effect_of
 from asgi_ds2api.pool.model import Cool, Disable, Effect, Fail, Neutral
 
-
-def limited(*, by_model: bool = False, is_daily: bool = False, retry_after_s: float | None = None) -> RateLimited:
-    error = RateLimited("limit", retry_after_s=retry_after_s)
-    error.scope = "model" if by_model else "account"
-    error.is_daily = is_daily
-    return error
-
-
-def unauthorized(*, is_key_invalid: bool = False, is_origin_wide: bool = False) -> Unauthorized:
-    error = Unauthorized("no")
-    error.is_key_invalid = is_key_invalid
-    error.is_origin_wide = is_origin_wide
-    return error
-
-
-def refused(kind: errors.RefusalKind) -> Refused:
-    error = Refused("no")
-    error.kind = kind
-    return error
-
+from .verdicts import limited, refused, unauthorized
 
 TABLE = [
     pytest.param(Unreachable("no"), Fail(scope="origin", reason="unreachable"), id="F1-connection-refused"),
@@ -52,11 +30,9 @@ TABLE = [
         id="F15-first-byte-timeout",
     ),
     pytest.param(Malformed("html"), Fail(scope="account", reason="malformed"), id="F18-bad-protocol"),
+    pytest.param(limited(7), Cool(scope="account", reason="rate_limited", hint_s=7), id="F23-retry-after"),
     pytest.param(
-        limited(retry_after_s=7), Cool(scope="account", reason="rate_limited", hint_s=7), id="F23-retry-after"
-    ),
-    pytest.param(
-        limited(by_model=True, is_daily=True, retry_after_s=51820.6),
+        limited(51820.6, by_model=True, is_daily=True),
         Cool(scope="model", reason="rate_limited", hint_s=51820.6, cap_s=86_400),
         id="F26-quota-per-day",
     ),

@@ -11,7 +11,6 @@ from asgi_ds2api.errors import (
     Overloaded,
     PoolExhausted,
     QuotaExhausted,
-    RateLimited,
     Refused,
     ServerFault,
     Timeout,
@@ -22,30 +21,7 @@ from asgi_ds2api.errors import (
 from asgi_ds2api.pool.model import Account, Candidate, Origin
 
 from .rig import Rig, accounts
-
-
-def limited(retry_after_s: float | None = None, *, by_model: bool = False) -> RateLimited:
-    error = RateLimited("limit", retry_after_s=retry_after_s)
-    error.scope = "model" if by_model else "account"
-    return error
-
-
-def key_invalid() -> Unauthorized:
-    error = Unauthorized("no")
-    error.is_key_invalid = True
-    return error
-
-
-def firewall_page() -> Unauthorized:
-    error = Unauthorized("no")
-    error.is_origin_wide = True
-    return error
-
-
-def model_not_found() -> Refused:
-    error = Refused("no such model")
-    error.kind = "model_not_found"
-    return error
+from .verdicts import limited, refused, unauthorized
 
 
 def test_F23_the_other_account_serves_while_the_limited_one_waits() -> None:
@@ -136,7 +112,7 @@ def test_F30_the_other_account_serves_the_model_meanwhile() -> None:
 
 def test_F31_a_key_that_is_named_invalid_is_out_at_once() -> None:
     rig = Rig(2)
-    rig.attempt(key_invalid())
+    rig.attempt(unauthorized(is_key_invalid=True))
     assert (rig.states(), rig.status().reason, rig.labels(2)) == (["disabled", "healthy"], "auth", ["1", "1"])
 
 
@@ -152,7 +128,7 @@ def test_F31_a_401_that_names_nothing_needs_a_second() -> None:
 def test_F32_a_firewall_page_does_not_disable_a_key() -> None:
     rig = Rig(3)
     for _ in range(5):
-        rig.attempt(firewall_page())
+        rig.attempt(unauthorized(is_origin_wide=True))
     assert (rig.states(), rig.origin_state()) == (["healthy"] * 3, "cooling")
 
 
@@ -168,7 +144,7 @@ def test_F33_the_callers_mistake_is_nobodys_fault(kind: str) -> None:
 
 def test_F33_an_account_without_the_model_is_passed_over_for_ten_minutes() -> None:
     rig = Rig(2)
-    rig.attempt(model_not_found(), "openai/rare")
+    rig.attempt(refused("model_not_found"), "openai/rare")
     during = rig.labels(2, "openai/rare")
     rig.clock.now += 600
     assert (during, sorted(rig.labels(2, "openai/rare"))) == (["1", "1"], ["0", "1"])
@@ -178,7 +154,7 @@ def test_F33_an_account_without_the_model_is_passed_over_for_ten_minutes() -> No
 def test_F33_a_model_that_nobody_has_stays_the_upstreams_404(count: int) -> None:
     rig = Rig(count)
     for _ in range(20):
-        rig.attempt(model_not_found(), "openai/no-such-model")
+        rig.attempt(refused("model_not_found"), "openai/no-such-model")
     assert rig.acquire("openai/no-such-model").candidate.model == "no-such-model"
 
 
@@ -243,7 +219,10 @@ def test_F38_a_503_that_says_when_closes_the_origin_at_once() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [pytest.param(Unreachable("refused"), id="F1-refused"), pytest.param(Timeout("connect"), id="F6-connect-timeout")],
+    [
+        pytest.param(Unreachable("refused"), id="F1-refused"),
+        pytest.param(Timeout("connect", code="connect_timeout"), id="F6-connect-timeout"),
+    ],
 )
 def test_a_server_that_cannot_be_reached_is_closed_for_all_its_accounts(error: UpstreamError) -> None:
     rig = Rig([*accounts(2, "openai"), *accounts(2, "openai-responses")])
@@ -372,7 +351,7 @@ def test_F98_an_origin_that_opens_later_than_its_accounts_is_told() -> None:
 
 def test_F100_with_all_accounts_disabled_there_is_no_capacity() -> None:
     rig = Rig(2)
-    rig.attempt(key_invalid())
+    rig.attempt(unauthorized(is_key_invalid=True))
     rig.attempt(QuotaExhausted("pay"))
     with pytest.raises(NoCapacity) as caught:
         rig.acquire()
@@ -392,7 +371,7 @@ def test_F100_the_schedule_of_probes_goes_on() -> None:
 
 def test_F100_a_bound_request_whose_account_is_disabled_finds_no_capacity() -> None:
     rig = Rig(2)
-    rig.attempt(key_invalid())
+    rig.attempt(unauthorized(is_key_invalid=True))
     with pytest.raises(NoCapacity):
         rig.pool.acquire(rig.bound("openai/0"))
 

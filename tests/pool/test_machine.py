@@ -19,7 +19,6 @@ from asgi_ds2api.errors import (
     Interrupted,
     Overloaded,
     QuotaExhausted,
-    RateLimited,
     Refused,
     ServerFault,
     Timeout,
@@ -33,47 +32,30 @@ from asgi_ds2api.state.contract import Scope
 from asgi_ds2api.state.memory import MemoryStore
 
 from .rig import Clock
+from .verdicts import limited, refused, unauthorized
 
 ORIGINS = [Origin("https", host, 443) for host in ("one.example", "two.example")]
 TARGETS = [Target(upstream=upstream, model=model) for upstream in ("a", "b") for model in ("m", "n")]
 MAX_ATTEMPTS = 3
 
 
-def limited(scope: str, hint_s: float | None) -> RateLimited:
-    error = RateLimited("limit", retry_after_s=hint_s)
-    error.scope = "model" if scope == "model" else "account"
-    return error
-
-
-def not_found() -> Refused:
-    error = Refused("no such model")
-    error.kind = "model_not_found"
-    return error
-
-
-def key_invalid() -> Unauthorized:
-    error = Unauthorized("no")
-    error.is_key_invalid = True
-    return error
-
-
 ERRORS: dict[str, Callable[[], UpstreamError]] = {
-    "429": lambda: limited("account", None),
-    "429, 7 s": lambda: limited("account", 7.0),
-    "429, 90 s": lambda: limited("account", 90.0),
-    "429 of the model": lambda: limited("model", 20.0),
+    "429": lambda: limited(),
+    "429, 7 s": lambda: limited(7.0),
+    "429, 90 s": lambda: limited(90.0),
+    "429 of the model": lambda: limited(20.0, by_model=True),
     "500": lambda: ServerFault("oops", upstream_status=500),
     "502": lambda: ServerFault("bad", upstream_status=502),
     "503, 12 s": lambda: Overloaded("full", upstream_status=503, retry_after_s=12),
     "529": lambda: Overloaded("full", upstream_status=529),
     "quota": lambda: QuotaExhausted("pay"),
     "401": lambda: Unauthorized("no"),
-    "key invalid": key_invalid,
+    "key invalid": lambda: unauthorized(is_key_invalid=True),
     "unreachable": lambda: Unreachable("no"),
     "slow": lambda: Timeout("slow", may_be_billed=True),
     "cut": lambda: Interrupted("cut"),
     "400": lambda: Refused("no"),
-    "404": not_found,
+    "404": lambda: refused("model_not_found"),
 }
 
 

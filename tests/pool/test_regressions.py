@@ -6,12 +6,7 @@ from asgi_ds2api.errors import Overloaded, PoolExhausted, QuotaExhausted, RateLi
 from asgi_ds2api.pool.model import Lease
 
 from .rig import Rig
-
-
-def limited(retry_after_s: float, *, by_model: bool = False) -> RateLimited:
-    error = RateLimited("limit", retry_after_s=retry_after_s)
-    error.scope = "model" if by_model else "account"
-    return error
+from .verdicts import limited
 
 
 def test_S_1_a_second_failure_does_not_shorten_the_pause() -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from asgi_ds2api.errors import NoCapacity, Overloaded, PoolExhausted, QuotaExhausted, RateLimited, Refused
+from asgi_ds2api.errors import NoCapacity, Overloaded, PoolExhausted, QuotaExhausted, Refused
 from asgi_ds2api.pool.rotation import MAX_RINGS, Ring, Rotation
 from asgi_ds2api.pool.strategies import STRATEGIES, StrategyName
 
 from .rig import Rig
+from .verdicts import limited
 
 FEW, MANY = 10, 10_000
 
@@ -44,12 +45,6 @@ def costs(prepare: Callable[[int], Callable[[], object]]) -> tuple[int, int]:
     return few, many
 
 
-def limited(*, by_model: bool = False) -> RateLimited:
-    error = RateLimited("limit", retry_after_s=3_000)
-    error.scope = "model" if by_model else "account"
-    return error
-
-
 def healthy(count: int, strategy: StrategyName) -> Rig:
     return Rig(count, strategy=strategy)
 
@@ -57,14 +52,14 @@ def healthy(count: int, strategy: StrategyName) -> Rig:
 def mostly_limited(count: int, strategy: StrategyName) -> Rig:
     rig = Rig(count, strategy=strategy)
     for _ in range(count * 9 // 10):
-        rig.attempt(limited())
+        rig.attempt(limited(3_000))
     return rig
 
 
 def mostly_limited_for_the_model(count: int, strategy: StrategyName) -> Rig:
     rig = Rig(count, strategy=strategy)
     for _ in range(count * 9 // 10):
-        rig.attempt(limited(by_model=True))
+        rig.attempt(limited(3_000, by_model=True))
     return rig
 
 
@@ -115,7 +110,7 @@ def test_two_models_in_turn_cost_no_search_either() -> None:
 def test_a_refusal_costs_the_same_when_ten_or_ten_thousand_are_closed(by: str) -> None:
     def prepare(count: int) -> Callable[[], None]:
         rig = Rig(count)
-        error = Overloaded("full", retry_after_s=60) if by == "origin" else limited(by_model=by == "model")
+        error = Overloaded("full", retry_after_s=60) if by == "origin" else limited(3_000, by_model=by == "model")
         for _ in range(1 if by == "origin" else count):
             rig.attempt(error)
         refuse(rig)
@@ -272,17 +267,17 @@ def test_the_ring_of_a_model_in_use_is_not_the_one_to_be_forgotten(rotation: Rot
 def test_names_that_callers_make_up_do_not_fill_the_memory() -> None:
     rig = Rig(2, max_model_gates=5)
     for n in range(200):
-        rig.attempt(limited(by_model=True), f"openai/made-up-{n}")
+        rig.attempt(limited(3_000, by_model=True), f"openai/made-up-{n}")
     known = [status for account in rig.pool.snapshot().accounts for status in account.models]
     assert [status.model for status in known] == [f"made-up-{n}" for n in (196, 198, 195, 197, 199)]
 
 
 def test_a_model_gate_that_was_forgotten_is_open() -> None:
     rig = Rig(1, max_model_gates=1)
-    rig.attempt(limited(by_model=True), "openai/a")
+    rig.attempt(limited(3_000, by_model=True), "openai/a")
     with pytest.raises(PoolExhausted):
         rig.acquire("openai/a")
-    rig.attempt(limited(by_model=True), "openai/b")
+    rig.attempt(limited(3_000, by_model=True), "openai/b")
     assert rig.labels(1, "openai/a") == ["0"]
 
 
@@ -295,7 +290,7 @@ def test_limits_of_every_account_and_model_are_remembered() -> None:
     rig = Rig(200)
     for model in range(51):
         for _ in range(200):
-            rig.attempt(limited(by_model=True), f"openai/{model}")
+            rig.attempt(limited(3_000, by_model=True), f"openai/{model}")
     assert sum(len(status.models) for status in rig.pool.snapshot().accounts) == 200 * 51
 
 
@@ -305,7 +300,7 @@ def test_an_account_that_was_forgotten_leaves_its_place_under_the_ceiling() -> N
     absent.kind = "model_not_found"
     rig.attempt(absent, "openai/x")
     rig.attempt(absent, "openai/x")
-    rig.attempt(limited(by_model=True), "openai/y")
+    rig.attempt(limited(3_000, by_model=True), "openai/y")
     rig.attempt(absent, "openai/x")
     closed = [[model.model for model in status.models] for status in rig.pool.snapshot().accounts]
     assert closed == [["x"], [], ["y"]]

@@ -7,15 +7,10 @@ from asgi_ds2api.state.contract import Cooldown, Scope
 from asgi_ds2api.state.memory import MemoryStore
 
 from .rig import START, Clock, Rig
+from .verdicts import limited
 
 ACCOUNT = Scope("account", "openai/0")
 MODEL = Scope("model", "openai/0", "big")
-
-
-def limited(retry_after_s: float = 60, *, by_model: bool = False) -> RateLimited:
-    error = RateLimited("limit", retry_after_s=retry_after_s)
-    error.scope = "model" if by_model else "account"
-    return error
 
 
 def pair() -> tuple[Rig, Rig]:
@@ -26,7 +21,7 @@ def pair() -> tuple[Rig, Rig]:
 
 def test_a_closing_is_told_at_once() -> None:
     rig = Rig(1)
-    rig.attempt(limited())
+    rig.attempt(limited(60))
     assert rig.store.cooldown(ACCOUNT) == Cooldown(
         state="cooling", until=START + 60, epoch=1, ejections=1, reason="rate_limited"
     )
@@ -34,7 +29,7 @@ def test_a_closing_is_told_at_once() -> None:
 
 def test_a_reopening_is_told_at_once() -> None:
     rig = Rig(1)
-    rig.attempt(limited())
+    rig.attempt(limited(60))
     rig.clock.now += 60
     rig.attempt()
     entry = rig.store.cooldown(ACCOUNT)
@@ -51,8 +46,8 @@ def test_success_and_single_faults_are_not_told() -> None:
 
 def test_a_pool_that_is_made_anew_remembers() -> None:
     old = Rig(2)
-    old.attempt(limited())
-    old.attempt(limited(by_model=True), "openai/big")
+    old.attempt(limited(60))
+    old.attempt(limited(60, by_model=True), "openai/big")
     old.pool.close()
     new = Rig(2, clock=old.clock, store=old.store)
     assert (new.states(), [model.model for model in new.status(1).models]) == (["cooling", "healthy"], ["big"])
@@ -60,13 +55,13 @@ def test_a_pool_that_is_made_anew_remembers() -> None:
 
 def test_a_429_that_one_pool_saw_is_obeyed_by_all() -> None:
     one, two = pair()
-    one.attempt(limited())
+    one.attempt(limited(60))
     assert (two.states(), two.labels(2)) == (["cooling", "healthy"], ["1", "1"])
 
 
 def test_a_model_limit_that_one_pool_saw_is_obeyed_by_all() -> None:
     one, two = pair()
-    one.attempt(limited(by_model=True), "openai/big")
+    one.attempt(limited(60, by_model=True), "openai/big")
     assert (two.labels(2, "openai/big"), two.labels(1, "openai/small")) == (["1", "1"], ["0"])
 
 
@@ -80,7 +75,7 @@ def test_a_disabled_account_is_disabled_for_all() -> None:
 
 def test_who_hears_of_a_reopening_needs_no_probe() -> None:
     one, two = pair()
-    one.attempt(limited())
+    one.attempt(limited(60))
     one.clock.now += 60
     assert [one.labels(2), two.states(), two.acquire().was_probe] == [["1", "0"], ["healthy", "healthy"], False]
 
@@ -108,7 +103,7 @@ def test_a_closed_pool_hears_no_more_but_takes_its_leases_back() -> None:
     lease = two.acquire()
     two.pool.close()
     two.pool.close()
-    one.attempt(limited())
+    one.attempt(limited(60))
     two.pool.release(lease)
     assert (two.states(), two.status().in_flight) == (["healthy", "healthy"], 0)
 
@@ -127,8 +122,8 @@ def test_an_account_whose_entry_was_evicted_is_still_closed() -> None:
     """The store is bounded and may forget what is alive; the pool decides by what it holds itself."""
     clock = Clock()
     rig = Rig(2, clock=clock, store=MemoryStore(clock, max_cooldowns=1))
-    rig.attempt(limited())
-    rig.attempt(limited())
+    rig.attempt(limited(60))
+    rig.attempt(limited(60))
     with pytest.raises(PoolExhausted):
         rig.acquire()
     assert rig.store.cooldown(ACCOUNT) is None
@@ -136,7 +131,7 @@ def test_an_account_whose_entry_was_evicted_is_still_closed() -> None:
 
 def test_old_news_change_nothing() -> None:
     rig = Rig(1)
-    rig.attempt(limited())
+    rig.attempt(limited(60))
     before = rig.pool.snapshot()
     rig.store.merge(ACCOUNT, Cooldown(state="cooling", until=START + 1, epoch=0))
     assert rig.pool.snapshot() == before

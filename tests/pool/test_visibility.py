@@ -10,6 +10,7 @@ from asgi_ds2api.pool.model import Account, AccountStatus, ModelStatus, Origin, 
 from asgi_ds2api.secret import Secret
 
 from .rig import HOME, Rig, accounts
+from .verdicts import limited
 
 CANARY = "sk-canary-0123456789"
 
@@ -24,16 +25,10 @@ class Key:
         return CANARY
 
 
-def limited(*, by_model: bool = False) -> RateLimited:
-    error = RateLimited("limit", retry_after_s=7)
-    error.scope = "model" if by_model else "account"
-    return error
-
-
 def test_a_snapshot_says_how_every_account_is() -> None:
     rig = Rig(2)
-    rig.attempt(limited(), "openai/big")
-    rig.attempt(limited(by_model=True), "openai/big")
+    rig.attempt(limited(7), "openai/big")
+    rig.attempt(limited(7, by_model=True), "openai/big")
     rig.acquire("openai/small")
     rig.clock.now += 2
     assert rig.pool.snapshot().accounts == (
@@ -78,7 +73,7 @@ def test_a_snapshot_says_how_every_origin_is() -> None:
 
 def test_a_model_that_recovered_is_no_news() -> None:
     rig = Rig(1)
-    rig.attempt(limited(by_model=True))
+    rig.attempt(limited(7, by_model=True))
     rig.clock.now += 7
     rig.attempt()
     assert rig.status().models == ()
@@ -86,7 +81,7 @@ def test_a_model_that_recovered_is_no_news() -> None:
 
 def test_every_transition_is_counted() -> None:
     rig = Rig(1)
-    rig.attempt(limited())
+    rig.attempt(limited(7))
     rig.clock.now += 7
     rig.attempt(QuotaExhausted("pay"))
     rig.clock.now += 1_800
@@ -103,7 +98,7 @@ def test_every_transition_is_counted() -> None:
 def test_every_transition_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig(1)
     with caplog.at_level(logging.DEBUG, logger="asgi_ds2api.pool"):
-        rig.attempt(limited())
+        rig.attempt(limited(7))
         rig.clock.now += 7
         rig.attempt(QuotaExhausted("pay"))
         rig.clock.now += 1_800
@@ -120,14 +115,14 @@ def test_every_transition_is_one_line_in_the_log(caplog: pytest.LogCaptureFixtur
 def test_a_longer_pause_is_no_transition(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig(1)
     first, second = rig.acquire(), rig.acquire()
-    rig.pool.release(first, limited())
+    rig.pool.release(first, limited(7))
     caplog.clear()
     rig.pool.release(second, RateLimited("limit", retry_after_s=60))
     assert (caplog.records, rig.status().opens_in_s) == ([], 60.0)
 
 
 def test_a_line_names_its_scope_in_fields(caplog: pytest.LogCaptureFixture) -> None:
-    Rig(1).attempt(limited(by_model=True), "openai/big")
+    Rig(1).attempt(limited(7, by_model=True), "openai/big")
     fields = vars(caplog.records[0])
     expected = {
         "scope": "model",
@@ -154,7 +149,7 @@ def test_a_lease_that_comes_back_twice_is_an_error_in_the_log(caplog: pytest.Log
 def test_no_key_is_in_a_snapshot_a_repr_or_the_log(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig([Account(upstream="openai", label="main", origin=HOME, key=Key())])
     with caplog.at_level(logging.DEBUG, logger="asgi_ds2api.pool"):
-        rig.attempt(limited())
+        rig.attempt(limited(7))
         rig.clock.now += 7
         lease = rig.acquire()
         rig.pool.release(lease)

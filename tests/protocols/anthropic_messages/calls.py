@@ -5,14 +5,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import pytest
+from msgspec import Raw
 
-from asgi_ds2api.canonical import Message, Notices, Request, Role, Text, ToolCall, ToolResult
+from asgi_ds2api.canonical import FunctionTool, Message, Notices, Request, Role, Text, ToolCall, ToolResult
 from asgi_ds2api.codec import HTTPCall
+from asgi_ds2api.errors import MalformedRequest, Unsupported
 from asgi_ds2api.json_guard import check_document
 from asgi_ds2api.profiles import PROFILES, ModelFacts, Profile
 from asgi_ds2api.protocols import anthropic_messages as codec
 
 ANTHROPIC = PROFILES["anthropic"]
+F, G = (
+    FunctionTool(name=name, parameters=Raw(b'{"type":"object","properties":{}}'), at=f"tools[{place}]")
+    for place, name in enumerate("fg")
+)
 
 OLD = "claude-sonnet-4-5"
 """Takes a budget, sampling, a forced tool and a prefill."""
@@ -21,11 +28,10 @@ NEW = "claude-opus-5-5"
 
 
 def native(
-    body: Mapping[str, Any] | None = None, *, headers: Mapping[str, str] | None = None, **fields: Any
+    whole: Mapping[str, Any] | None = None, *, headers: Mapping[str, str] | None = None, **fields: Any
 ) -> Request:
-    """Decode a body of this protocol: ``body``, or a small one with these fields."""
-    whole = body if body is not None else {"model": OLD, "max_tokens": 64, "messages": [user("hi")], **fields}
-    return codec.decode_request(call(whole, headers=headers))
+    """Decode a body of this protocol: ``whole``, or a small one with these fields."""
+    return codec.decode_request(call(whole if whole is not None else body(**fields), headers=headers))
 
 
 def call(body: object, *, path: str = "/v1/messages", headers: Mapping[str, str] | None = None) -> HTTPCall:
@@ -82,3 +88,33 @@ def profile_with(**facts: Any) -> Profile:
 def told(notices: Notices, severity: str | None = None) -> list[str]:
     """Return the paths that were reported, in order."""
     return [notice.path for notice in notices if severity in (None, notice.severity)]
+
+
+def messages(request: Request, profile: Profile = ANTHROPIC) -> list[dict[str, Any]]:
+    """Return the messages that an upstream gets."""
+    written: list[dict[str, Any]] = encode(request, profile)[0]["messages"]
+    return written
+
+
+def refused(request: Request, profile: Profile = ANTHROPIC) -> str | None:
+    """Return what of a request the upstream has nothing for."""
+    with pytest.raises(Unsupported) as caught:
+        encode(request, profile)
+    return caught.value.param
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    """Return a small body with these fields."""
+    return {"model": OLD, "max_tokens": 64, "messages": [user("hi")], **fields}
+
+
+def content(*blocks: object) -> dict[str, Any]:
+    """Return a small body whose only message has these blocks."""
+    return body(messages=[user(list(blocks))])
+
+
+def refusal(whole: object, headers: dict[str, str] | None = None) -> MalformedRequest:
+    """Return why a body is no request."""
+    with pytest.raises(MalformedRequest) as caught:
+        codec.decode_request(call(whole, headers=headers))
+    return caught.value

@@ -22,25 +22,10 @@ from asgi_ds2api.canonical import (
     ToolChoice,
     VendorTool,
 )
-from asgi_ds2api.errors import Unsupported
 from asgi_ds2api.profiles import Profile
 from asgi_ds2api.protocols import anthropic_messages as codec
 
-from .calls import ANTHROPIC, NEW, chat, encode, profile_with, result, say, told, tool_call
-
-F = FunctionTool(name="f", parameters=Raw(b'{"type":"object","properties":{}}'), at="tools[0]")
-G = FunctionTool(name="g", parameters=Raw(b'{"type":"object","properties":{}}'), at="tools[1]")
-
-
-def messages(request: Request, profile: Profile = ANTHROPIC) -> list[dict[str, Any]]:
-    written: list[dict[str, Any]] = encode(request, profile)[0]["messages"]
-    return written
-
-
-def refused(request: Request, profile: Profile = ANTHROPIC) -> str | None:
-    with pytest.raises(Unsupported) as caught:
-        encode(request, profile)
-    return caught.value.param
+from .calls import ANTHROPIC, NEW, F, G, chat, encode, messages, profile_with, refused, result, say, told, tool_call
 
 
 class TestTools:

@@ -22,26 +22,11 @@ from asgi_ds2api.canonical import (
     VendorTool,
 )
 from asgi_ds2api.codec import DEFAULT_LIMITS
-from asgi_ds2api.errors import MalformedRequest
 from asgi_ds2api.protocols import anthropic_messages as codec
 
-from .calls import OLD, assistant, call, native, user
+from .calls import OLD, assistant, body, call, content, native, refusal, user
 
 CANARY = "sk-CANARY-7f3a"
-
-
-def body(**fields: Any) -> dict[str, Any]:
-    return {"model": OLD, "max_tokens": 64, "messages": [user("hi")], **fields}
-
-
-def content(*blocks: object) -> dict[str, Any]:
-    return body(messages=[user(list(blocks))])
-
-
-def refusal(whole: object, headers: dict[str, str] | None = None) -> MalformedRequest:
-    with pytest.raises(MalformedRequest) as caught:
-        codec.decode_request(call(whole, headers=headers))
-    return caught.value
 
 
 WRONG = [

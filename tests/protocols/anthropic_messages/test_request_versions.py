@@ -10,25 +10,9 @@ from asgi_ds2api.canonical import (
     Text,
     ToolCall,
 )
-from asgi_ds2api.errors import MalformedRequest
 from asgi_ds2api.protocols import anthropic_messages as codec
 
-from .calls import OLD, assistant, call, native, user
-
-
-def body(**fields: Any) -> dict[str, Any]:
-    return {"model": OLD, "max_tokens": 64, "messages": [user("hi")], **fields}
-
-
-def content(*blocks: object) -> dict[str, Any]:
-    return body(messages=[user(list(blocks))])
-
-
-def refusal(whole: object, headers: dict[str, str] | None = None) -> MalformedRequest:
-    with pytest.raises(MalformedRequest) as caught:
-        codec.decode_request(call(whole, headers=headers))
-    return caught.value
-
+from .calls import assistant, body, call, content, native, refusal, user
 
 STRICT = {"anthropic-version": "2026-10-21"}
 
