@@ -16,14 +16,20 @@ JSON = [(b"content-type", b"application/json")]
 SSE = [(b"content-type", b"text/event-stream")]
 
 
+async def begun(*, takes_s: float = 0) -> tuple[ServerSend, Reply]:
+    """Return a server, each of whose sends takes so long, and a stream to it that has begun."""
+    server = ServerSend(takes_s=takes_s)
+    reply = Reply(server)
+    await reply.start(200, SSE)
+    return server, reply
+
+
 # --- the plain way ----------------------------------------------------------------------------------------------------
 
 
 @run_virtual
 async def test_stream_is_a_start_its_pieces_and_an_end() -> None:
-    server = ServerSend()
-    reply = Reply(server)
-    await reply.start(200, SSE)
+    server, reply = await begun()
     await reply.write(b"a")
     await reply.write(b"b")
     await reply.end(b"c")
@@ -49,9 +55,7 @@ async def test_whole_answer_has_its_length() -> None:
 
 @run_virtual
 async def test_nothing_is_not_sent() -> None:
-    server = ServerSend()
-    reply = Reply(server)
-    await reply.start(200, SSE)
+    server, reply = await begun()
     await reply.write(b"")
     await reply.end()
     assert len(server.messages) == 2
@@ -120,9 +124,7 @@ async def test_second_end_is_none() -> None:
 
 @run_virtual
 async def test_heartbeats_and_pieces_take_turns() -> None:
-    server = ServerSend(takes_s=2)
-    reply = Reply(server)
-    await reply.start(200, SSE)
+    server, reply = await begun(takes_s=2)
     async with anyio.create_task_group() as group:
         for piece in (b"1", b"2", b"3"):
             group.start_soon(reply.write, piece)
@@ -133,9 +135,7 @@ async def test_heartbeats_and_pieces_take_turns() -> None:
 
 @run_virtual
 async def test_heartbeat_that_waited_past_the_end_is_not_sent() -> None:
-    server = ServerSend(takes_s=2)
-    reply = Reply(server)
-    await reply.start(200, SSE)
+    server, reply = await begun(takes_s=2)
     async with anyio.create_task_group() as group:
         for say in (partial(reply.write, b"last words"), partial(reply.end, b"."), partial(reply.write, b"beat")):
             group.start_soon(say)
@@ -145,9 +145,7 @@ async def test_heartbeat_that_waited_past_the_end_is_not_sent() -> None:
 
 @run_virtual
 async def test_abandoned_answer_ends_without_a_word() -> None:
-    server = ServerSend()
-    reply = Reply(server)
-    await reply.start(200, SSE)
+    server, reply = await begun()
     reply.abandon()
     await reply.write(b"beat")
     await reply.ensure_ended()
@@ -191,9 +189,7 @@ async def test_M18_caller_that_left_before_an_answer_gets_one() -> None:
 
 @run_virtual
 async def test_M18_stream_of_a_caller_that_left_ends() -> None:
-    server = ServerSend()
-    reply = Reply(server)
-    await reply.start(200, SSE)
+    server, reply = await begun()
     await reply.write(b"a")
     await reply.ensure_ended()
     server.check()
@@ -248,9 +244,7 @@ async def test_start_that_was_never_sent_is_none() -> None:
 
 @run_virtual
 async def test_end_that_waits_for_its_turn_is_none_yet() -> None:
-    server = ServerSend(takes_s=10)
-    reply = Reply(server)
-    await reply.start(200, SSE)
+    server, reply = await begun(takes_s=10)
     async with anyio.create_task_group() as group:
         group.start_soon(reply.write, b"beat")
         await anyio.sleep(1)

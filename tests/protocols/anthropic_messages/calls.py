@@ -8,12 +8,14 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from asgi_ds2api.canonical import FunctionTool, Message, Notices, Request, Role, Text, ToolCall, ToolResult
+from asgi_ds2api.canonical import FunctionTool, Message, Notices, Request, Text, ToolCall, ToolResult
 from asgi_ds2api.codec import HTTPCall
 from asgi_ds2api.errors import MalformedRequest, Unsupported
-from asgi_ds2api.json_guard import check_document
 from asgi_ds2api.profiles import PROFILES, ModelFacts, Profile
 from asgi_ds2api.protocols import anthropic_messages as codec
+from tests.support.talk import judged_call
+from tests.support.talk import say as say
+from tests.support.talk import told as told
 
 ANTHROPIC = PROFILES["anthropic"]
 F, G = (
@@ -35,10 +37,8 @@ def native(
 
 
 def call(body: object, *, path: str = "/v1/messages", headers: Mapping[str, str] | None = None) -> HTTPCall:
-    """Return the call with this body, judged as the gateway does."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    check_document(data)
-    return HTTPCall(method="POST", path=path, body=data, headers=headers or {})
+    """Return the call with this body."""
+    return judged_call(path, body, headers)
 
 
 def user(content: object) -> dict[str, object]:
@@ -49,12 +49,6 @@ def user(content: object) -> dict[str, object]:
 def assistant(content: object) -> dict[str, object]:
     """Return an assistant's message of this protocol."""
     return {"role": "assistant", "content": content}
-
-
-def say(role: Role, *blocks: Any, at: str = "") -> Message:
-    """Return a canonical message; strings are texts."""
-    content = tuple(Text(text=block) if isinstance(block, str) else block for block in blocks)
-    return Message(role=role, content=content, at=at)
 
 
 def tool_call(call_id: str, name: str = "f", arguments: str = "{}") -> ToolCall:
@@ -83,11 +77,6 @@ def encode(request: Request, profile: Profile = ANTHROPIC) -> tuple[dict[str, An
 def profile_with(**facts: Any) -> Profile:
     """Return the profile of an upstream whose only model has these facts."""
     return msgspec.structs.replace(ANTHROPIC, models=(("*", ModelFacts(**facts)),))
-
-
-def told(notices: Notices, severity: str | None = None) -> list[str]:
-    """Return the paths that were reported, in order."""
-    return [notice.path for notice in notices if severity in (None, notice.severity)]
 
 
 def messages(request: Request, profile: Profile = ANTHROPIC) -> list[dict[str, Any]]:

@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from asgi_ds2api.canonical import Message, Notices, Request, Role, Text
+from asgi_ds2api.canonical import Message, Notices, Request
 from asgi_ds2api.codec import HTTPCall
-from asgi_ds2api.json_guard import check_document
 from asgi_ds2api.profiles import PROFILES, Profile
 from asgi_ds2api.protocols import openai_chat as codec
+from tests.support.talk import judged_call
+from tests.support.talk import say as say
+from tests.support.talk import told as told
 
 OPENAI, LENIENT = PROFILES["openai"], PROFILES["lenient"]
 MODEL = "gpt-5"
@@ -16,10 +18,8 @@ HELLO: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
 
 
 def call(body: object, *, headers: Mapping[str, str] | None = None) -> HTTPCall:
-    """Return the call with this body, judged as the gateway does."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    check_document(data)
-    return HTTPCall(method="POST", path="/v1/chat/completions", body=data, headers=headers or {})
+    """Return the call with this body."""
+    return judged_call("/v1/chat/completions", body, headers)
 
 
 def body(**fields: Any) -> dict[str, Any]:
@@ -39,19 +39,8 @@ def foreign(*messages: Message, **fields: Any) -> Request:
     )
 
 
-def say(role: Role, *blocks: Any, at: str = "") -> Message:
-    """Return a canonical message; strings are texts."""
-    content = tuple(Text(text=block) if isinstance(block, str) else block for block in blocks)
-    return Message(role=role, content=content, at=at)
-
-
 def encode(request: Request, profile: Profile = OPENAI) -> tuple[dict[str, Any], Notices]:
     """Return the body that an upstream gets, and what was reported."""
     notices = Notices()
     written: dict[str, Any] = json.loads(codec.encode_request(request, profile, notices).body)
     return written, notices
-
-
-def told(notices: Notices, severity: str | None = None) -> list[str]:
-    """Return the paths that were reported, in order."""
-    return [notice.path for notice in notices if severity in (None, notice.severity)]
