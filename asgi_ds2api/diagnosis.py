@@ -38,8 +38,8 @@ _SPENT: Final = re.compile(
     re.IGNORECASE,
 )
 _TOO_LONG: Final = re.compile(
-    r"prompt is too long|exceed(?:s|ed)? (?:the )?(?:model'?s? )?(?:maximum )?context|context[ _]length|context window"
-    r"|exceed_context_size|input is too long|exceeds the maximum number of tokens|range of input length"
+    r"prompt is too long|exceed(?:s|ed)? (?:the )?(?:model'?s? )?(?:maximum |available )?context|context[ _]length"
+    r"|context window|exceed_context_size|input is too long|exceeds the maximum number of tokens|range of input length"
     r"|too many tokens",
     re.IGNORECASE,
 )
@@ -57,6 +57,7 @@ _BLOCKED: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_MODEL: Final = re.compile(r"^model: |model_not_found|model .{0,80}not (?:found|exist)", re.IGNORECASE)
+_NO_MODEL_CODES: Final = ("model_not_found", "DeploymentNotFound")
 _KEY_ITSELF: Final = re.compile(r"api[- _]?key|x-api-key|bearer|token|credential|revoked|expired", re.IGNORECASE)
 _PER_MODEL: Final = re.compile(r"\bmodel\b", re.IGNORECASE)
 _DAILY: Final = re.compile(r"per day|daily|\bRPD\b|\bTPD\b", re.IGNORECASE)
@@ -161,7 +162,7 @@ def _kind(status: int, told: Told) -> RefusalKind:
         return "conflict"
     if _BLOCKED.search(told.words):
         return "content_blocked"
-    if _NO_MODEL.search(told.message) or "model_not_found" in told.words:
+    if _NO_MODEL.search(told.message) or any(word in told.words for word in _NO_MODEL_CODES):
         return "model_not_found"
     return "not_found" if status == 404 else "invalid_request"
 

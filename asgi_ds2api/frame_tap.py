@@ -10,7 +10,7 @@ frame, and what it says, is for ``protocols/<name>/stream_tap.py``.
 from abc import ABC, abstractmethod
 
 from .errors import Interrupted, Malformed, UpstreamError
-from .framing import FrameSplitter, split_frames
+from .framing import FrameSplitter, missing_line_feed, split_frames
 
 
 class FrameTap(ABC):
@@ -70,7 +70,7 @@ class FrameTap(ABC):
                 return block[:end]
             end += len(frame)
             if self.is_complete:
-                return block[:end]
+                return block[:end] + missing_line_feed(frame)
         return block
 
     @property

@@ -195,6 +195,15 @@ def split_frames(block: bytes) -> list[bytes]:
     return [*frames, rest] if rest else frames
 
 
+def missing_line_feed(frame: bytes) -> bytes:
+    """Return what a stream's last frame lacks: the line feed of its last CRLF, if that is not yet there.
+
+    A carriage return ends a line by itself, so that a frame never waits for more. Behind the last frame nothing is
+    read, and with this it is the same however the stream was cut into reads.
+    """
+    return b"\n" if frame.endswith(b"\r\n\r") else b""
+
+
 def parse_frames(block: bytes) -> list[Frame]:
     """Read all events of a block, in order, without those that have no ``data`` line."""
     if b"\r" in block:

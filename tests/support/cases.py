@@ -1,7 +1,6 @@
 """Tables of facts in data files: ``tests/cases/<protocol>/<name>.json``, a list of rows."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,17 @@ def rows(protocol: str, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def row_params(protocol: str, name: str, of: Callable[[dict[str, Any]], Any] | str = "id") -> list[ParameterSet]:
+def row_params(protocol: str, name: str, id_field: str = "id", **wanted: object) -> list[ParameterSet]:
     """Return each row as a pytest param.
 
     Args:
         protocol: Whose table.
         name: Of the table.
-        of: The field that is the param's id, or what makes the id of a row.
+        id_field: What names a row.
+        wanted: Fields with the values that a row must have to be taken.
     """
     return [
-        pytest.param(row, id=str(row[of] if isinstance(of, str) else of(row)))  # a row is one param
+        pytest.param(row, id=str(row[id_field]))
         for row in rows(protocol, name)
+        if all(row[field] == value for field, value in wanted.items())
     ]

@@ -80,6 +80,8 @@ class StreamTap(FrameTap):
     def _read_chunk(self, fields: dict[str, Raw], data: bytes) -> None:
         if fields_of(fields.get("error")) or text_of(fields.get("error")):
             raise decode_in_band(data) or Malformed("The upstream sent an error that cannot be read.")
+        if "choices" not in fields and (failure := decode_in_band(data)):
+            raise failure
         self._has_begun = True
         self._model = self._model or text_of(fields.get("model"))
         self._usage = usage_of(fields, self._profile) or self._usage
