@@ -10,7 +10,7 @@ from asgi_ds2api.errors import Interrupted, Malformed, Timeout
 from tests.support.http_bytes import head, response
 from tests.support.raw_upstream import RawUpstream
 from tests.support.script import Expect, ExpectBytes, Fin, Hang, Script, Send
-from tests.support.scripted_client import NEVER, Answering, Delay, streaming
+from tests.support.scripted_client import NEVER, Answering, Delay, answering, streaming
 from tests.support.virtual_time import run_virtual
 from tests.upstream.cases import BAD_HEADS, SHORT_S
 
@@ -202,3 +202,16 @@ async def test_F16_hints_before_the_answer_are_passed_over(way: Way) -> None:
     script: Script = [Expect(), Send(hints + sse_answer(way))]
     async with RawUpstream(script) as upstream, Bench(way, raw=upstream) as bench:
         assert bench.seen(await bench.ask(stream=True), stream=True).is_success
+
+
+TO_CHAT = {name: way for name, way in WAYS.items() if way.upstream.name == "chat"}
+
+
+@pytest.mark.parametrize("way", TO_CHAT.values(), ids=TO_CHAT.keys())
+async def test_F33_path_in_a_refusal_is_told_only_where_the_caller_sent_such_a_field(way: Way) -> None:
+    told = {"message": "Too deep.", "type": "invalid_request_error", "param": "messages[0].content[3]", "code": None}
+    async with Bench(way, answering({"error": told}, status=400)) as bench:
+        error = bench.seen(await bench.ask(stream=False), stream=False).error
+        assert error is not None
+        kept = {"chat": "messages[0].content[3]", "claude": None}[way.face.name]
+        assert (error["message"], error.get("param")) == ("Too deep.", kept)
