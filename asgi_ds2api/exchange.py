@@ -31,7 +31,17 @@ from .errors import (
     UnknownRoute,
 )
 from .headers import read_headers, request_id_from
-from .inbound import ClientGone, InboundLimits, Receive, Scope, Send, judge_content_type, judge_head, read_body
+from .inbound import (
+    BAD_FRAMING,
+    ClientGone,
+    InboundLimits,
+    Receive,
+    Scope,
+    Send,
+    judge_content_type,
+    judge_head,
+    read_body,
+)
 from .json_guard import check_document
 from .observe import Observatory, Record, Result, stack_of
 from .off_loop import off_loop
@@ -343,8 +353,8 @@ class Exchange:
         headers = [*answer.headers, *self._base_headers(), (b"x-ds2api-error", error.code.encode("ascii"))]
         if isinstance(error, MethodNotAllowed):
             headers.append((b"allow", ", ".join(error.allow).encode("ascii")))
-        if isinstance(error, RequestTimeout | RequestTooLarge | ShuttingDown):
-            # The rest of the body is not waited for, nor another request.
+        if isinstance(error, RequestTimeout | RequestTooLarge | ShuttingDown) or error.code == BAD_FRAMING:
+            # The rest of the body is not waited for, nor another request: nobody can tell where one would begin.
             headers.append((b"connection", b"close"))
         if self._engine.show_route and self._attempts is not None:
             headers += answer_headers.route(None, len(self._attempts.log), with_account=False)

@@ -25,6 +25,8 @@ _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-a
 _JSON_LIKE = (b"application/json", b"text/json")
 _ENCODINGS = {b"gzip": "gzip", b"x-gzip": "gzip", b"zstd": "zstd"}
 _BAD_ENCODING = "invalid_encoding"
+BAD_FRAMING = "invalid_framing"
+"""Code of a request whose end two readers could find in two places: nothing behind it can be trusted either."""
 _UNENCODED = frozenset({b"", b"identity"})
 
 
@@ -68,7 +70,7 @@ def judge_head(scope: Scope, limits: InboundLimits) -> int | None:
         return None
     is_chunked = any(name == b"transfer-encoding" for name, _ in headers)
     if len(lengths) > 1 or is_chunked or not (lengths[0].isdigit() and len(lengths[0]) <= 19):
-        raise MalformedRequest("The request's framing is ambiguous. Send one Content-Length.", code="invalid_framing")
+        raise MalformedRequest("The request's framing is ambiguous. Send one Content-Length.", code=BAD_FRAMING)
     declared = int(lengths[0])
     if declared > limits.max_body_bytes:
         raise _too_large(limits)
@@ -138,7 +140,7 @@ async def read_body(receive: Receive, limits: InboundLimits, declared: int | Non
         if more and waited > limits.upload_grace_s and len(body) < waited * limits.upload_min_bytes_s:
             raise RequestTimeout("The body came too slowly. Send it again on a faster connection.")
     if declared is not None and len(body) > declared:
-        raise MalformedRequest("The body is longer than its Content-Length.", code="invalid_framing")
+        raise MalformedRequest("The body is longer than its Content-Length.", code=BAD_FRAMING)
     return bytes(body) if encoding is None else await _unpack(body, encoding, limits)
 
 

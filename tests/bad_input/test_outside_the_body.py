@@ -108,6 +108,7 @@ async def test_B55_body_longer_than_it_declares_is_refused(way: Way) -> None:
         body = bench.body(stream=False)
         answer = await bench.ask(stream=False, body=[body, b" "], headers={"content-length": str(len(body))})
         assert_refused(bench, answer, 400, "invalid_framing")
+        assert answer.header("connection") == "close"
 
 
 FRAMINGS = {
@@ -133,6 +134,7 @@ async def test_framing_that_could_be_read_in_two_ways_is_refused(way: Way, frami
         headers = [*head_of(way), *((name.encode(), value.format(size=size).encode()) for name, value in framing)]
         answer = await bench.ask(stream=False, scope_extra={"headers": headers})
         assert_refused(bench, answer, 400, "invalid_framing")
+        assert answer.header("connection") == "close"
 
 
 def head_of(way: Way, *, is_json: bool = True) -> list[tuple[bytes, bytes]]:
