@@ -58,11 +58,11 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     Raises:
         MalformedRequest: A header that would be forwarded has a value that cannot be.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
-        if name in READ and value not in found.setdefault(name, []):
-            found[name].append(value)
+        if name in READ:
+            found.setdefault(name, {})[value] = None
     joined = {name: ", ".join(values) for name, values in found.items()}
     if bad := sorted(name for name, value in joined.items() if name in FORWARDED and not _is_plain(value)):
         raise MalformedRequest(
