@@ -136,7 +136,8 @@ class Bench:
         face = self.way.face
         headers = {"content-type": "application/json", **face.headers, **more.pop("headers", {})}
         chosen = self.body(stream=stream, padding=padding) if body is ... else body
-        return Exchange(app or self.gateway, "POST", face.path, headers=headers, body=chosen, **more)
+        path = more.pop("path", face.path)
+        return Exchange(app or self.gateway, "POST", path, headers=headers, body=chosen, **more)
 
     async def ask(self, *, stream: bool, **more: Any) -> Answer:
         """Make a whole request."""
