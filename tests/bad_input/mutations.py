@@ -225,8 +225,9 @@ _MUTATIONS = (_drop, _replace, _duplicate, _retype, _rename, _graft)
 
 
 @st.composite
-def _mutants(draw: DrawFn, face: str, model: str) -> bytes:
-    tree = tree_of({"model": model, **RICH[face], "stream": draw(st.booleans())})
+def mutated(draw: DrawFn, value: Any) -> bytes:
+    """Return a document that was changed in one to three places."""
+    tree = tree_of(value)
     for _ in range(draw(st.integers(1, 3))):
         all_places = list(places(tree))
         if all_places:
@@ -234,19 +235,26 @@ def _mutants(draw: DrawFn, face: str, model: str) -> bytes:
     return text_of(tree).encode()
 
 
+@st.composite
+def any_pieces(draw: DrawFn, pieces: list[bytes]) -> list[bytes]:
+    """Return pieces of which one may be missing, doubled or moved; never none."""
+    changed = list(pieces)
+    piece = changed.pop(draw(st.integers(0, len(changed) - 1)))
+    for _ in range(draw(st.integers(0, 2))):
+        changed.insert(draw(st.integers(0, len(changed))), piece)
+    return changed
+
+
 def mutants(face: str, model: str) -> SearchStrategy[bytes]:
-    """Return requests of a face that were changed in one to three places."""
-    return _mutants(face, model)
+    """Return requests of a face that were changed in one to three places, streamed or not."""
+    asked = {"model": model, **RICH[face]}
+    return mutated({**asked, "stream": False}) | mutated({**asked, "stream": True})
 
 
 @st.composite
-def _torn(draw: DrawFn, face: str, model: str) -> bytes:
+def torn(draw: DrawFn, face: str, model: str) -> bytes:
+    """Return a request of a face of which some bytes were lost, or others came between."""
     whole = json.dumps({"model": model, **RICH[face]}).encode()
     start = draw(st.integers(0, len(whole)))
     end = start + draw(st.sampled_from([0, 1, 2, 3, 50, len(whole)]))
     return whole[:start] + draw(st.binary(max_size=4)) + whole[end:]
-
-
-def torn(face: str, model: str) -> SearchStrategy[bytes]:
-    """Return requests of a face of which some bytes were lost, or others came between."""
-    return _torn(face, model)

@@ -43,7 +43,7 @@ from ...profiles import Profile
 from . import wire
 from .blocks import decode_citation
 from .errors import decode_in_band, read_in_band
-from .response import message_extras, read_answer_block, usage_fields
+from .response import KNOWN_FIELDS, message_extras, read_answer_block, usage_fields
 from .usage import decode_finish, decode_text, decode_tier, decode_usage
 
 _EVENT: Final = msgspec.json.Decoder(wire.StreamEvent)
@@ -54,6 +54,9 @@ _SHALLOW_BYTES: Final = 128
 """An event of so few bytes cannot be nested too deep."""
 
 _FINISH_FIELDS: Final = frozenset({"stop_reason", "stop_sequence", "stop_details"})
+_OF_THE_EVENT: Final = frozenset({"type", "delta", "usage"})
+_MISPLACED: Final = KNOWN_FIELDS | _OF_THE_EVENT
+"""What neither stands beside a delta nor in it: written out again, it would take the place of what does."""
 _DONE: Final = b"[DONE]"
 """OpenAI's end of a stream, which some proxies add."""
 
@@ -271,9 +274,13 @@ class StreamDecoder:
 
     def _message_delta(self, event: wire.MessageDelta, data: bytes) -> None:
         fields = decode_answer(_OBJECT, data)
-        extras = {name: value for name, value in fields.items() if name not in ("type", "delta", "usage")}
-        extras.update({name: value for name, value in event.delta.items() if name not in _FINISH_FIELDS})
-        if extras := wire.carried(extras):
+        beside = {name: value for name, value in fields.items() if name not in _OF_THE_EVENT}
+        within = {name: value for name, value in event.delta.items() if name not in _FINISH_FIELDS}
+        told = {**beside, **within}
+        for name in sorted(told.keys() & _MISPLACED):
+            self._ignore(f"{name} of a message in its message_delta")
+            del told[name]
+        if extras := wire.carried(told):
             self._events.append(ExtrasDelta(level="response", fields=extras))
         self._add_usage(event.usage or {})
         if self._finish is None or decode_text(self._finish.get("stop_reason")) is None:

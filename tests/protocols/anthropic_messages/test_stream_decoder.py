@@ -237,6 +237,17 @@ def test_fields_of_the_message_are_carried() -> None:
     assert set(extras) == {"container", "context_management"}
 
 
+@pytest.mark.parametrize("name", ["type", "usage", "id", "content", "delta"])
+def test_fields_that_stand_elsewhere_are_not_taken_from_a_delta(name: str) -> None:
+    """Written out again, they would take the place of the event's own: a ``type`` within made it another event."""
+    last = finish()
+    last["delta"][name] = {"a": 1}
+    events, failure = decode(stream(START, last, STOP))
+    assert failure is None
+    assert not any(isinstance(event, ExtrasDelta) for event in events)
+    assert [event.action for event in events if isinstance(event, Notice)] == ["ignored"]
+
+
 @pytest.mark.parametrize(
     "event",
     [
