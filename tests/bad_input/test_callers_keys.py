@@ -1,4 +1,4 @@
-"""B35, B70 to B72, B77, B86 to B88: who may come in, and with which models. Whatever goes wrong here, nobody does."""
+"""B31, B35, B70 to B72, B77, B78, B86 to B88: who may come in, with which models. If anything is wrong, nobody."""
 
 import json
 import logging
@@ -239,6 +239,31 @@ async def test_B71_key_of_a_caller_never_reaches_an_upstream(way: Way) -> None:
         (made,) = bench.scripted.calls
         assert not any(WEB.encode() in value for _, value in made.request.headers)
         assert WEB.encode() not in made.request.body
+
+
+@pytest.mark.parametrize("kind", ["full-width", "cyrillic", "decomposed", "trailing-joiner"])
+@both_faces
+async def test_B31_key_that_only_looks_like_one_is_none(way: Way, kind: str) -> None:
+    looks = {
+        "full-width": WEB.replace("k", "\uff4b"),
+        "cyrillic": WEB.replace("e", "\u0435"),
+        "decomposed": WEB + "\u0301",
+        "trailing-joiner": WEB + "\u200d",
+    }
+    name, value = own(way, looks[kind])
+    async with guarded(way, answers=0) as bench:
+        answer = await ask(bench, (name, value.encode()))
+        assert_refused(bench, answer, 401, "invalid_api_key")
+
+
+@both_faces
+async def test_B78_credential_that_connection_names_counts_as_before(way: Way) -> None:
+    async with guarded(way) as bench:
+        answer = await ask(bench, own(way, WEB), ("connection", "authorization, x-api-key"))
+        assert (answer.status, bench.record.caller) == (200, "web")
+    async with guarded(way, answers=0) as bench:
+        answer = await ask(bench, ("connection", own(way, WEB)[0]))
+        assert_refused(bench, answer, 401, "missing_api_key")
 
 
 # --- B35: models of a caller ------------------------------------------------------------------------------------------

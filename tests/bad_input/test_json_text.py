@@ -89,7 +89,12 @@ async def test_B1_place_of_the_mistake_is_a_byte_offset_and_nothing_else(way: Wa
         assert message == f"The JSON document cannot be parsed (byte {len(body) - len(ECHO)})."
 
 
-OVERFLOWS: dict[str, bytes] = {"B11": b"1e400", "B11-minus": b"-1e400", "B12-digits": b"9" * 400}
+OVERFLOWS: dict[str, bytes] = {
+    "B11": b"1e400",
+    "B11-minus": b"-1e400",
+    "B12-digits": b"9" * 400,
+    "B12-more-digits": b"9" * 5_000,
+}
 
 
 @pytest.mark.parametrize("text", OVERFLOWS.values(), ids=OVERFLOWS.keys())
@@ -172,6 +177,17 @@ async def test_B13_of_two_streams_the_last_counts_on_both_sides(way: Way) -> Non
         assert answer.header("content-type") == "application/json"
         (call,) = bench.scripted.calls
         assert call.request.body.count(b'"stream":true') == 0
+
+
+@every_translation
+async def test_B13_of_two_fields_within_a_message_the_last_is_sent_and_no_other(way: Way) -> None:
+    double = b'[{"role":"user","content":"first","cont\\u0065nt":"last"}]'
+    async with Bench(way, answering(way.upstream.whole())) as bench:
+        answer = await send(bench, text_of({**fields_of(way), "messages": double}))
+        assert answer.status == 200
+        (call,) = bench.scripted.calls
+        assert call.json()["messages"] == [{"role": "user", "content": "last"}]
+        assert b"first" not in call.request.body
 
 
 def nested(depth: int) -> bytes:

@@ -403,6 +403,21 @@ async def test_B27_options_of_a_stream_without_one_are_not_sent(way: Way) -> Non
 
 # --- look-alikes and numbers -----------------------------------------------------------------------------------------
 
+
+@both_faces
+async def test_B19_developer_is_a_role_of_chat_alone(way: Way) -> None:
+    talk = [{"role": "developer", "content": "Be kind."}, {"role": "user", "content": "x"}]
+    if way.face.name == "chat":
+        async with Bench(WAYS["chat>claude"], answering(WAYS["chat>claude"].upstream.whole())) as bench:
+            answer = await send(bench, with_fields(bench.way, messages=talk))
+            (call,) = bench.scripted.calls
+            assert (answer.status, "Be kind." in json.dumps(call.json()["system"])) == (200, True)
+        return
+    async with Bench(WAYS["claude>chat"]) as bench:
+        answer = await send(bench, with_fields(bench.way, messages=talk))
+        assert_refused(bench, answer, 400, "invalid_value", "messages[0].role")
+
+
 LOOK_ALIKES = {
     "B31-cyrillic": "g\u0440t-test",
     "B31-fullwidth": "\uff47pt-test",
@@ -412,12 +427,13 @@ LOOK_ALIKES = {
 
 
 @pytest.mark.parametrize("model", LOOK_ALIKES.values(), ids=LOOK_ALIKES.keys())
-async def test_model_that_only_looks_like_one_is_unknown(model: str) -> None:
-    async with Bench(WAYS["chat>chat"], answering(WAYS["chat>chat"].upstream.whole())) as bench:
-        answer = await send(bench, with_fields(bench.way, model="gpt-test"))
+@pytest.mark.parametrize("way", [WAYS["chat>chat"], WAYS["claude>chat"]], ids=["chat", "claude"])
+async def test_model_that_only_looks_like_one_is_unknown(way: Way, model: str) -> None:
+    async with Bench(way, answering(way.upstream.whole())) as bench:
+        answer = await send(bench, with_fields(way, model="gpt-test"))
         assert answer.status == 200
-    async with Bench(WAYS["chat>chat"]) as bench:
-        answer = await send(bench, with_fields(bench.way, model=model))
+    async with Bench(way) as bench:
+        answer = await send(bench, with_fields(way, model=model))
         assert_refused(bench, answer, 404, "model_not_found")
 
 

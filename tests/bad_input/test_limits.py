@@ -1,4 +1,4 @@
-"""B22, B24, B26: how much a request may hold. One less than a limit and the limit itself are served, one more is not.
+"""B20, B22, B24, B26: how much a request may hold. A limit and one less are served, one more is not.
 
 The limits bind what is decoded. A relay passes on what its vendor may take, within the size of the body.
 """
@@ -143,3 +143,41 @@ async def test_limits_of_what_is_decoded_do_not_bind_a_relay(way: Way, bound: Bo
 
 def test_B22_B24_B26_limits_of_the_configuration_are_those_of_the_decoders() -> None:
     assert make_gateway(upstream("chat"))._engine.limits == DEFAULT_LIMITS == RequestLimits()
+
+
+TOO_MUCH: dict[str, tuple[Fill, int, dict[str, str]]] = {
+    "B22-10000-tools": (tools, 10_000, same("tools")),
+    "B24-100000-messages": (messages, 100_000, same("messages")),
+    "B24-10000-parts": (parts, 10_000, same("messages[0].content")),
+    "B26-10000-stops": (stop, 10_000, {"chat": "stop", "claude": "stop_sequences"}),
+}
+
+
+@pytest.mark.parametrize("row", TOO_MUCH.values(), ids=TOO_MUCH.keys())
+@every_translation
+async def test_request_that_is_far_too_much_is_refused_without_any_setting(
+    way: Way, row: tuple[Fill, int, dict[str, str]]
+) -> None:
+    fill, count, params = row
+    async with Bench(way) as bench:
+        answer = await ask(bench, fill(way.face.name, count))
+        code = answer.header("x-ds2api-error") or ""
+        assert code in ("invalid_value", "array_above_max_length")
+        assert_refused(bench, answer, 400, code, params[way.face.name])
+
+
+OUT_OF_RANGE = {
+    "B20-top-p": {"top_p": 2},
+    "B20-temperature": {"temperature": -3},
+    "B20-max-tokens": {"max_tokens": 10**9},
+}
+
+
+@pytest.mark.parametrize("fields", OUT_OF_RANGE.values(), ids=OUT_OF_RANGE.keys())
+@both_faces
+async def test_number_that_is_only_out_of_range_is_the_vendors_to_judge(way: Way, fields: dict[str, Any]) -> None:
+    async with Bench(way, answering(way.upstream.error(400, "range"), status=400), profile={"exact": False}) as bench:
+        answer = await ask(bench, fields)
+        assert (answer.status, bench.record.code) == (400, "upstream_refused")
+        (call,) = bench.scripted.calls
+        assert set(fields.values()) <= {value for value in call.json().values() if isinstance(value, int | float)}

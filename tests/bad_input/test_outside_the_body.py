@@ -1,4 +1,4 @@
-"""B51, B53 to B59, B64, B66, B78, B79, B85: what a caller may put into a head, and what of it steers nothing."""
+"""B5, B51, B53 to B59, B64, B66, B78, B79, B85: what a caller may put into a head, and what of it steers nothing."""
 
 import json
 import logging
@@ -194,6 +194,17 @@ async def test_B59_page_that_sends_a_credential_needs_a_preflight_too(way: Way, 
         assert answer.status == 200
 
 
+@both_faces
+async def test_B5_charset_changes_nothing_json_is_utf_8(way: Way) -> None:
+    headers = {"content-type": "application/json; charset=utf-16"}
+    async with Bench(way, answering(way.upstream.whole())) as bench:
+        answer = await bench.ask(stream=False, headers=headers)
+        assert answer.status == 200
+    async with Bench(way) as bench:
+        body = bench.body(stream=False).decode().encode("utf-16")
+        assert_refused(bench, await bench.ask(stream=False, headers=headers, body=body), 400, "invalid_json")
+
+
 # --- B64: browsers ----------------------------------------------------------------------------------------------------
 
 
@@ -312,9 +323,10 @@ async def test_B85_query_that_means_nothing_is_not_forwarded(way: Way, query: st
 
 
 @both_faces
-async def test_B85_parameter_that_means_something_may_stand_once(way: Way) -> None:
+@pytest.mark.parametrize("query", ["limit=1&limit=2", "api-version=1&api-version=1", "alt=sse&a=b&%61lt=json"])
+async def test_B85_parameter_that_means_something_may_stand_once(way: Way, query: str) -> None:
     async with Bench(way) as bench:
-        answer = await bench.ask(stream=False, query="limit=1&limit=2")
+        answer = await bench.ask(stream=False, query=query)
         assert_refused(bench, answer, 400, "duplicate_parameter")
 
 

@@ -1,4 +1,4 @@
-"""B62, B63, B65, B76, B80 to B84: methods and paths that nearly mean a route; what is the host's stays the host's."""
+"""B62, B63, B65, B67, B76, B80 to B84: methods and paths that nearly mean a route; the host's stays the host's."""
 
 from typing import Any
 
@@ -83,6 +83,35 @@ async def test_B62_list_of_models_takes_no_post(way: Way) -> None:
     answer = await call(app, "POST", "/ai/v1/models", headers=way.face.headers, json={})
     assert_refusal(way.face.name, answer, 405, "method_not_allowed")
     assert answer.header("allow") == "GET, HEAD"
+
+
+# --- B67: what is no request ------------------------------------------------------------------------------------------
+
+
+async def test_B67_host_of_asgi_2_behind_its_adapter_gets_what_is_its_own() -> None:
+    """Every scope is passed on as it is, so that whoever adapts the host to ASGI 3 has it as before."""
+    seen: list[str] = []
+
+    class Old:
+        def __init__(self, scope: Any) -> None:
+            seen.append(scope["type"])
+
+        async def __call__(self, receive: Any, send: Any) -> None:
+            seen.append(scope_path)
+
+    async def adapted(scope: Any, receive: Any, send: Any) -> None:
+        await Old(scope)(receive, send)
+
+    scope_path = "/page"
+    app = DS2APIMiddleware(adapted, gateway=make_gateway(upstream("chat")))
+    for kind in ("http", "websocket", "lifespan", "of.tomorrow"):
+        await app({"type": kind, "path": scope_path}, never_asked, never_asked)
+    assert seen == [text for kind in ("http", "websocket", "lifespan", "of.tomorrow") for text in (kind, scope_path)]
+
+
+async def never_asked(*_: Any) -> Any:
+    """Be a channel that nobody uses."""
+    raise AssertionError("nobody reads or answers what is the host's")
 
 
 # --- B76: Host --------------------------------------------------------------------------------------------------------
