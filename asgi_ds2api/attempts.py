@@ -313,7 +313,7 @@ class Attempts:
             try:
                 error = await judge(response, side.codec, self._means.wall_now())
                 if error is None:
-                    await self._answer(transcoder, lease, response)
+                    await self._answer(transcoder, lease, response, is_stream=is_stream(response, side.codec))
                     return
             finally:
                 with anyio.CancelScope(shield=True):
@@ -343,14 +343,16 @@ class Attempts:
 
     # --- a success ----------------------------------------------------------------------------------------------------
 
-    async def _answer(self, transcoder: Transcoder, lease: Lease, response: UpstreamResponse) -> None:
+    async def _answer(
+        self, transcoder: Transcoder, lease: Lease, response: UpstreamResponse, *, is_stream: bool
+    ) -> None:
         """Pass the answer on.
 
         Raises:
             UpstreamError: ``may_be_billed`` unless the upstream said itself, before the commit, that it failed.
         """
         try:
-            if not is_stream(response):
+            if not is_stream:
                 body = await read_whole(response, self._timing.max_event_bytes)
                 if self._envelope.stream:
                     await self._send_as_stream(lease, response, transcoder.whole_as_stream(body))

@@ -4,7 +4,7 @@ A codec is a module, not an object: mypy checks each against `Codec`. It is pure
 out; no clock, no randomness, no sockets. The pairs of DESIGN.md, section 4, stand here in the same order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -14,7 +14,8 @@ from .canonical import Event, Finish, Model, Notices, Opaque, ProtocolName, Requ
 from .errors import GatewayError, Refused, UpstreamError
 from .profiles import Profile
 
-Operation = Literal["generate", "count_tokens", "list_models", "get_model"]
+Operation = Literal["generate", "count_tokens", "list_models", "get_model", "tell"]
+"""``tell``: what is said is always the same (a version), and stands in the route."""
 
 RESERVED_FIELDS = frozenset(
     {
@@ -70,6 +71,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """From the prefix on. ``{model}`` at the end takes the rest, slashes included."""
     operation: Operation
+    answer: bytes = b""
+    """Of ``tell``: what is said to everybody, without credentials: JSON, or plain text."""
+
+
+def no_time() -> float:
+    """Return 0: nobody measures."""
+    return 0.0
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,10 +96,19 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: the caller can carry signatures (it asked for reasoning, or sent details back)."""
     legacy_functions: bool = False
     """Chat: the caller speaks ``functions`` and ``function_call``."""
+    plain_prompt: bool = False
+    """Ollama: a prompt was sent, and a text is wanted, not a message."""
+    other_names: tuple[str, ...] = ()
+    """Ollama: what else the model may be called (``llama3:latest`` is ``llama3``); looked up where ``model`` is
+    unknown."""
+    finish: Finish | None = None
+    """Ollama: nothing is asked, and this is why the empty answer ends; no upstream is needed for it."""
     request_id: str = ""
     """Ours; for bodies that carry one. Set by the gateway."""
     created: int = 0
     """Seconds since 1970 when the request came; for bodies that carry it. Set by the gateway."""
+    elapsed_s: Callable[[], float] = no_time
+    """Tells how many seconds ago the request came; for bodies that carry durations. Set by the gateway."""
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +232,7 @@ class Codec(Protocol):
 
     @property
     def STREAM_CONTENT_TYPE(self) -> bytes:
-        """Content type of a streamed answer."""
+        """Content type of a streamed answer: of its face, and of its upstreams, whose streams are known by it."""
         ...
 
     def claims(self, call: HTTPCall) -> bool:

@@ -95,10 +95,14 @@ class Forbidden(RequestError):
 
 
 class UnknownModel(RequestError):
-    """No upstream serves a model of this name."""
+    """No upstream serves a model of this name. ``asked`` is the name, for faces whose clients look for it."""
 
     status = 404
     code = "model_not_found"
+
+    def __init__(self, message: str, *, asked: str = "") -> None:
+        super().__init__(message)
+        self.asked = asked
 
 
 class UnknownRoute(RequestError):

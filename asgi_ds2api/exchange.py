@@ -7,7 +7,7 @@ upstream, whichever await that happens in.
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import parse_qsl
 
 import anyio
@@ -16,7 +16,7 @@ import msgspec
 from . import answer_headers
 from .attempts import Attempts, Means, UpstreamSide
 from .auth import Authenticator, Caller, check_model
-from .canonical import Model, Request, TokenCount
+from .canonical import Choice, Finish, Model, Notices, Request, Response, TokenCount, Usage
 from .codec import Envelope, HTTPCall, RequestLimits
 from .errors import (
     GatewayError,
@@ -190,6 +190,9 @@ class Exchange:
             return
         match = self._engine.routes.match(self._call, raw_path)
         self._face, self._operation = match.codec, match.operation
+        if match.operation == "tell":
+            await self._send_told(match.answer)
+            return
         if self._engine.is_draining:
             raise ShuttingDown("This server is shutting down. Try again.", retry_after_s=1)
         declared = judge_head(self._scope, self._engine.inbound)
@@ -199,7 +202,8 @@ class Exchange:
             case "list_models":
                 await self._send_json(match.codec.encode_models(self._visible_models(), self._call.query))
             case "get_model":
-                await self._send_json(match.codec.encode_model(self._visible_model(match.model)))
+                name = match.model or (await self._peeked(match, declared)).model
+                await self._send_json(match.codec.encode_model(self._visible_model(name)))
             case "generate" | "count_tokens":
                 await self._ask_model(match, declared)
 
@@ -223,21 +227,47 @@ class Exchange:
             return []
         return answer_headers.cors(dict(self._scope["headers"]).get(b"origin"), self._engine.cors_origins)
 
-    async def _ask_model(self, match: Match, declared: int | None) -> None:
+    async def _send_told(self, answer: bytes) -> None:
+        """Say what is said to everybody."""
+        content_type = b"application/json" if answer.startswith(b"{") else b"text/plain; charset=utf-8"
+        await self._reply.whole(200, [(b"content-type", content_type), *self._base_headers()], answer)
+
+    async def _peeked(self, match: Match, declared: int | None) -> Envelope:
+        """Read the body, and return what routing needs of it."""
         encoding = judge_content_type(self._scope)
         body = await read_body(self._receive, self._engine.inbound, declared, encoding)
         self._call = msgspec.structs.replace(self._call, body=body)
         peeked = await off_loop(len(body), lambda: self._peek(match))
         self._envelope = msgspec.structs.replace(
-            peeked, model=match.model or peeked.model, request_id=self._request_id, created=int(self._engine.wall_now())
+            peeked,
+            model=match.model or peeked.model,
+            request_id=self._request_id,
+            created=int(self._engine.wall_now()),
+            elapsed_s=self._elapsed_s,
         )
-        targets = self._targets(self._envelope.model)
+        return self._envelope
+
+    def _elapsed_s(self) -> float:
+        return anyio.current_time() - self._started
+
+    async def _ask_model(self, match: Match, declared: int | None) -> None:
+        envelope = await self._peeked(match, declared)
+        targets = self._targets(envelope.model)
         if self._cut_reason is not None:
             raise self._cut_reason
+        if envelope.finish is not None:
+            await self._send_json(self._answer_to_nothing(envelope, envelope.finish))
+            return
         if match.operation == "count_tokens" and not self._can_count(targets[0]):
             await self._send_json(match.codec.encode_token_count(self._estimate()))
             return
-        await self._run_attempts(self._envelope, targets)
+        await self._run_attempts(envelope, targets)
+
+    def _answer_to_nothing(self, envelope: Envelope, finish: Finish) -> bytes:
+        """Return the answer where nothing was asked: no upstream is needed for it."""
+        choice = Choice(blocks=(), finish=finish)
+        empty = Response(source=self._face.NAME, id="", model=envelope.model, choices=(choice,), usage=Usage())
+        return self._face.encode_response(empty, envelope, Notices())
 
     def _peek(self, match: Match) -> Envelope:
         check_document(self._call.body, self._engine.max_depth)
@@ -245,19 +275,35 @@ class Exchange:
 
     def _targets(self, model: str) -> tuple[Target, ...]:
         """Return who serves a model, if this caller may use it: one check for every route."""
-        targets = self._engine.models.resolve(model)
+        targets, known_as = self._resolve(model)
         if self._caller is not None:
-            check_model(self._caller, model)
+            check_model(self._caller, known_as)
         return targets
+
+    def _resolve(self, model: str) -> tuple[tuple[Target, ...], str]:
+        """Return who serves a model, and the name that it is known by: where its own is unknown, another of its names.
+
+        Raises:
+            UnknownModel: None of its names is known.
+        """
+        others = () if self._envelope is None or self._envelope.model != model else self._envelope.other_names
+        try:
+            return self._engine.models.resolve(model), model
+        except UnknownModel:
+            for name in others:
+                with suppress(UnknownModel):
+                    return self._engine.models.resolve(name), name
+            raise
 
     def _visible_models(self) -> list[Model]:
         return [model for model in self._engine.models.names() if self._may_see(model.id)]
 
     def _visible_model(self, name: str) -> Model:
         if not self._may_see(name):
-            raise UnknownModel("The model does not exist or you do not have access to it.")
-        targets = self._targets(name)
-        return Model(id=name, owner=targets[0].upstream)
+            raise UnknownModel("The model does not exist or you do not have access to it.", asked=name)
+        first = self._targets(name)[0]
+        facts = self._engine.upstreams[first.upstream].profile.facts(first.model)
+        return Model(id=name, owner=first.upstream, context_tokens=facts.context_tokens)
 
     def _may_see(self, name: str) -> bool:
         try:

@@ -1,7 +1,7 @@
 """Where one record of a stream ends and the next begins: bytes in, frames out, and back.
 
 This file knows nothing of HTTP, JSON or any vendor. Every format offers the same pair: a decoder with the shape of
-`FrameDecoder`, and functions that write one frame. So far there is one format, server-sent events.
+`FrameDecoder`, and functions that write one frame. There are two: server-sent events, and lines of JSON (NDJSON).
 
 Server-sent events follow the WHATWG HTML standard, section 9.2 "Server-sent events" (read 2026-11-20):
 
@@ -13,6 +13,9 @@ Deliberate divergences:
 
 1. ``id`` and ``retry`` are not passed on: they ask for a reconnection, and an answer of a model has none.
 2. An event that is longer than ``max_event_bytes`` ends the stream; a browser would buffer it until memory runs out.
+
+Lines of JSON end in LF, as https://github.com/ndjson/ndjson-spec has it; a CR before it is white space. What stands
+between two documents is white space as well: empty lines are none, and the last line needs no end.
 """
 
 import re
@@ -25,6 +28,10 @@ from .errors import Malformed
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """Fits the largest event that vendors send (a whole image in base64), and bounds the memory of one stream."""
+
+
+NDJSON: Final = b"application/x-ndjson"
+"""Content type of lines of JSON."""
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
@@ -183,6 +190,99 @@ class SSEDecoder:
         return []
 
 
+class LineSplitter:
+    """Cuts a stream of lines after its last whole line, and does not look inside; the twin of `FrameSplitter`.
+
+    Law: ``b"".join(blocks) + tail`` is the input.
+
+    Args:
+        max_event_bytes: Longest line that is accepted, its end included.
+    """
+
+    __slots__ = ("_max_event_bytes", "_tail", "failure")
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._tail = bytearray()  # holds no line end
+        self.failure: Malformed | None = None
+        """A line was too long. The blocks before it have been returned; no more will come."""
+
+    @property
+    def has_tail(self) -> bool:
+        """A line has begun that has not ended."""
+        return bool(self._tail.strip())
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the block of whole lines that these bytes complete; ``b""`` means that more bytes are needed."""
+        if self.failure is not None:
+            return b""
+        end = data.rfind(b"\n") + 1
+        block = b""
+        if end:
+            block = bytes(self._tail) + data[:end] if self._tail else data[:end]
+            self._tail.clear()
+        self._tail += data[end:]
+        return self._within_limit(block)
+
+    def close(self) -> bytes:
+        """Say that the stream ended; return the tail, which may be a whole document without a line end."""
+        return bytes(self._tail)
+
+    def _within_limit(self, block: bytes) -> bytes:
+        """Return the block up to its first line that is too long; set `failure` if there is one, or the tail is."""
+        end = len(block)
+        if end > self._max_event_bytes:
+            end = 0
+            for line in split_lines(block):
+                if len(line) > self._max_event_bytes:
+                    break
+                end += len(line)
+        if end < len(block) or len(self._tail) > self._max_event_bytes:
+            self.failure = Malformed("The upstream sent an event that is too large.", code="event_too_large")
+            self._tail = bytearray()
+        return block[:end]
+
+
+class NDJSONDecoder:
+    """Bytes of a stream of lines -> frames; has the shape of `FrameDecoder`.
+
+    Args:
+        max_event_bytes: Longest line that is accepted.
+    """
+
+    __slots__ = ("_splitter",)
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._splitter = LineSplitter(max_event_bytes)
+
+    @property
+    def failure(self) -> Malformed | None:
+        """A line was too long (code ``event_too_large``)."""
+        return self._splitter.failure
+
+    @property
+    def has_tail(self) -> bool:
+        """A line has begun that has not ended."""
+        return self._splitter.has_tail
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Return the lines that these bytes complete, in order, without empty ones."""
+        block = self._splitter.feed(data)
+        return [Frame(b"", line) for part in block.split(b"\n") if (line := part.strip())] if block else []
+
+    def close(self) -> list[Frame]:
+        """Say that the stream ended: the last line may have no end. Whether it is whole, its reader can tell."""
+        line = self._splitter.close().strip()
+        return [Frame(b"", line)] if line else []
+
+
+def split_lines(block: bytes) -> list[bytes]:
+    """Cut a block into its lines, each with its end; joined, they are the block."""
+    *lines, rest = block.split(b"\n")
+    found = [line + b"\n" for line in lines]
+    return [*found, rest] if rest else found
+
+
 def split_frames(block: bytes) -> list[bytes]:
     """Cut a block into its frames, each with its blank line; joined, they are the block."""
     if b"\r" not in block:
@@ -228,6 +328,21 @@ def data_frame(payload: bytes) -> bytes:
     assert b"\n" not in payload, "a payload is one line"
     assert b"\r" not in payload, "a payload is one line"
     return b"data: " + payload + b"\n\n"
+
+
+def json_line(payload: bytes) -> bytes:
+    """Write a line of JSON.
+
+    Args:
+        payload: JSON in one line, as msgspec writes it.
+    """
+    assert b"\n" not in payload, "a payload is one line"
+    return payload + b"\n"
+
+
+def frame_mark(content_type: bytes) -> bytes:
+    """Return what stands once in every frame of a stream of this type: how a relay counts without reading."""
+    return b"\n" if content_type.startswith(NDJSON) else b"data:"
 
 
 def event_frame(name: bytes, payload: bytes) -> bytes:

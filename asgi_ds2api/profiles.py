@@ -6,6 +6,7 @@ profile; nobody asks for a vendor's name. What an operator writes inline in the 
 Sources: the vendors' documentation as collected on 2026-11-22; model facts of Anthropic from its migration guides.
 """
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
@@ -36,6 +37,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: ``prompt_cache_breakpoint`` is accepted."""
     web_search: bool = False
     """Chat: the model searches the web by itself (``web_search_options``)."""
+    context_tokens: int = 0
+    """What fits into its window; 0 where nobody knows."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +189,14 @@ PROFILES: dict[str, Profile] = {
         json_object=False,
         models=CLAUDE_MODELS,
     ),
+    "ollama": Profile(
+        vendor="ollama",
+        exact=True,
+        stop_max=8_191,
+        custom_tools=False,
+        choices=False,
+        image_urls=False,
+    ),
     "azure": Profile(
         vendor="azure",
         auth_header="api-key",
@@ -207,7 +218,11 @@ PROFILES: dict[str, Profile] = {
 """Dialects by the name that the configuration uses."""
 
 
-DEFAULT_PROFILE: dict[str, str] = {"openai_chat": "openai", "anthropic_messages": "anthropic"}
+DEFAULT_PROFILE: dict[str, str] = {
+    "openai_chat": "openai",
+    "anthropic_messages": "anthropic",
+    "ollama_chat": "ollama",
+}
 """Protocol -> the dialect of an upstream that names none: the protocol to the letter."""
 
 
@@ -218,10 +233,16 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     profile: str
     """A row of `PROFILES`."""
-    env: str
-    """Environment variable that usually holds its key; ``_2``, ``_3``, ... hold more."""
+    env: str | None
+    """Environment variable that usually holds its key; ``_2``, ``_3``, ... hold more. None: a server of one's own, that
+    wants no key."""
     models: tuple[str, ...] = ()
     """Globs of bare model names that it serves when found in the environment."""
+
+
+def key_variables(presets: Mapping[str, Preset]) -> dict[str, str]:
+    """Return name of a vendor -> the variable that holds its key, of those that want one."""
+    return {name: preset.env for name, preset in presets.items() if preset.env is not None}
 
 
 PRESETS: dict[str, Preset] = {
@@ -238,6 +259,10 @@ PRESETS: dict[str, Preset] = {
         profile="anthropic",
         env="ANTHROPIC_API_KEY",
         models=("claude-*",),
+    ),
+    "ollama": Preset(protocol="ollama_chat", base_url="http://127.0.0.1:11434", profile="ollama", env=None),
+    "ollama-cloud": Preset(
+        protocol="ollama_chat", base_url="https://ollama.com", profile="ollama", env="OLLAMA_API_KEY"
     ),
 }
 """Vendors that ``preset = "..."`` names."""

@@ -29,6 +29,8 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     codec: Codec
     operation: Operation
     model: str = ""
+    answer: bytes = b""
+    """Of ``tell``: what is said there."""
 
 
 class RouteTable:
@@ -78,7 +80,7 @@ class RouteTable:
             allow = sorted({route.method for _, route in found} | {"HEAD" for _, r in found if r.method == "GET"})
             raise MethodNotAllowed(f"This path takes {' and '.join(allow)} only.", allow=allow)
         codec, route = next((pair for pair in fitting if len(fitting) > 1 and pair[0].claims(call)), fitting[0])
-        return Match(codec=codec, operation=route.operation, model=model)
+        return Match(codec=codec, operation=route.operation, model=model, answer=route.answer)
 
     def methods(self, path: str) -> tuple[str, ...]:
         """Return the methods that a path takes, none for an unknown one."""
@@ -158,7 +160,7 @@ class ModelTable:
         """
         check_model_name(asked)
         if asked.rpartition("/")[2] in _WAYS_UP:
-            raise UnknownModel(_NO_MODEL)
+            raise UnknownModel(_NO_MODEL, asked=asked)
         if alias := self._exact.get(asked):
             return self._targets(alias.targets, asked)
         upstream, slash, model = asked.partition("/")
@@ -167,7 +169,7 @@ class ModelTable:
         for pattern, targets in self._patterns:
             if fnmatchcase(asked, pattern):
                 return self._targets(targets, asked)
-        raise UnknownModel(_NO_MODEL)
+        raise UnknownModel(_NO_MODEL, asked=asked)
 
     def names(self) -> list[Model]:
         """Return the names without a wildcard, in file order, each once."""

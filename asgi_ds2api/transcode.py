@@ -28,11 +28,13 @@ from .canonical import (
     Text,
     TextDelta,
     Usage,
+    placed,
 )
 from .canonical import Reasoning as ReasoningBlock
 from .codec import AnswerFacts, Codec, Envelope, HTTPCall
 from .errors import GatewayError, Malformed, Refused, Unsupported, UpstreamError
 from .fold import fold, merge_usage, unfold
+from .framing import frame_mark
 from .profiles import Profile
 from .shims import Shim
 
@@ -168,6 +170,7 @@ class Relay:
         self._tap = codec.StreamTap(side.profile, side.max_event_bytes)
         self._gathering = Gathering(side)
         self._facts: AnswerFacts | None = None
+        self._mark = frame_mark(codec.STREAM_CONTENT_TYPE)
         self._events = 0
 
     @property
@@ -203,7 +206,7 @@ class Relay:
     def feed(self, data: bytes) -> bytes:
         """See `Transcoder`."""
         out = self._tap.feed(data)
-        self._events += out.count(b"data:")
+        self._events += out.count(self._mark)
         return out
 
     def close(self) -> bytes:
@@ -346,9 +349,14 @@ class Translate:
         return self._encode_whole(self._gathering.response())
 
     def _encode(self) -> HTTPCall:
-        notices = Notices()
-        call = self._side.codec.encode_request(self._request, self._side.profile, notices)
-        self.notices.extend(notice for notice in notices if notice not in self.notices)
+        notices, places = Notices(), self._request.places
+        try:
+            call = self._side.codec.encode_request(self._request, self._side.profile, notices)
+        except Unsupported as error:
+            error.param = error.param and placed(error.param, places)
+            raise
+        told = [msgspec.structs.replace(notice, path=placed(notice.path, places)) for notice in notices]
+        self.notices.extend(notice for notice in told if notice not in self.notices)
         if self._on_unsupported == "reject":
             reject_losses(self.notices)
         self._bytes_sent = len(call.body)

@@ -46,7 +46,7 @@ from .events import (
     Start,
     TextDelta,
 )
-from .notices import Extras, Notice, Notices, ProtocolName, Severity, Value
+from .notices import Extras, Notice, Notices, ProtocolName, Severity, Value, placed
 from .request import (
     CacheControl,
     CustomTool,
@@ -122,4 +122,5 @@ __all__ = [
     "Usage",
     "Value",
     "VendorTool",
+    "placed",
 ]

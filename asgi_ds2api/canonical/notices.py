@@ -1,6 +1,7 @@
 """The base of all values, and how one says that something did not go through as it came."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -48,6 +49,24 @@ class Notice(Value, frozen=True, kw_only=True, tag="notice", tag_field="event"):
         A sender may have made up the names in it, so whatever a header or a log line cannot hold becomes ``?``.
         """
         return _UNSAFE.sub("?", _INDEX.sub("[]", self.path))
+
+
+_HEAD = re.compile(r"[^.\[]*")
+
+
+def placed(path: str, places: Mapping[str, str]) -> str:
+    """Return a path of a setting in the sender's terms.
+
+    Args:
+        path: As an encoder has it, whose names are Chat's.
+        places: `Request.places`.
+    """
+    if not places:
+        return path
+    match = _HEAD.match(path)
+    assert match is not None, "it matches anything"
+    head = match[0]
+    return places.get(head, head) + path[len(head) :]
 
 
 class Notices(list[Notice]):

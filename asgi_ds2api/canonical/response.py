@@ -101,6 +101,8 @@ class Model(Value, frozen=True, kw_only=True):
     """Name of the upstream that serves it first."""
     created: int = 0
     """Seconds since 1970; 0 where nobody knows."""
+    context_tokens: int = 0
+    """What fits into its window; 0 where nobody knows."""
 
 
 class TokenCount(Value, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..profiles import PRESETS
+from ..profiles import PRESETS, key_variables
 from .reading import nearest
 from .settling import Advice
 
@@ -33,7 +33,7 @@ LISTS: Final = frozenset({"prefix", "cors_origins"})
 """Keys whose variable holds several values, with commas."""
 
 ADVICE: Final = Advice(
-    upstream=f"set one of {', '.join(preset.env for preset in PRESETS.values())}, or write {CONFIG_FILE}",
+    upstream=f"set one of {', '.join(key_variables(PRESETS).values())}, or write {CONFIG_FILE}",
     caller=f"""set a key of your own for who may use it:
         export {CALLER_VARIABLE}="$(openssl rand -hex 32)"
     or let everybody in, at your expense:
@@ -57,10 +57,11 @@ def mapping_of(environ: Mapping[str, str]) -> tuple[dict[str, object], dict[str,
     mapping: dict[str, object] = {key: _setting(environ, name, key, places) for name, key in SETTINGS.items()}
     mapping["secret"] = _sources(environ, SECRET_VARIABLE, "secret", places) or None
     upstreams: list[dict[str, object]] = []
-    for vendor, preset in PRESETS.items():
-        keys = _sources(environ, preset.env, f"upstreams[{len(upstreams)}].keys", places)
+    for vendor, variable in key_variables(PRESETS).items():
+        keys = _sources(environ, variable, f"upstreams[{len(upstreams)}].keys", places)
         if keys:
-            upstreams.append({"name": vendor, "preset": vendor, "keys": keys, "models": list(preset.models)})
+            models = list(PRESETS[vendor].models) or None
+            upstreams.append({"name": vendor, "preset": vendor, "keys": keys, "models": models})
     mapping["upstreams"] = upstreams
     callers = _sources(environ, CALLER_VARIABLE, "callers", places, key=".key")
     mapping["callers"] = [

@@ -71,7 +71,8 @@ def _check_upstream(upstream: UpstreamTable, reading: Reading, at: str) -> None:
     if upstream.keys and upstream.accounts:
         reading.conflict(f"{at}.keys", "stands beside accounts", "write all keys in one of the two")
     preset = _preset(upstream)
-    if preset is not None and upstream.base_url is None and not upstream.keys and not upstream.accounts:
+    wants_key = preset is not None and preset.env is not None and upstream.base_url is None
+    if preset is not None and wants_key and not upstream.keys and not upstream.accounts:
         reading.conflict(f"{at}.keys", "is missing", f'this vendor wants a key: keys = ["env:{preset.env}"]')
     _check_unique(reading, ((f"{at}.accounts[{i}].label", a.label) for i, a in enumerate(upstream.accounts)), "label")
     keys = [(f"{at}.keys[{i}]", key) for i, key in enumerate(upstream.keys)]

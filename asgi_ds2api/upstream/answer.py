@@ -29,9 +29,10 @@ PAUSE_S = 5.0
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 
 
-def is_stream(response: UpstreamResponse) -> bool:
-    """Tell whether an answer is a stream of events."""
-    return _media_type(_as_mapping(response.headers)) == "text/event-stream"
+def is_stream(response: UpstreamResponse, codec: Codec) -> bool:
+    """Tell whether an answer is a stream, as the upstream's protocol has them."""
+    usual = codec.STREAM_CONTENT_TYPE.partition(b";")[0].decode()
+    return _media_type(_as_mapping(response.headers)) == usual
 
 
 async def judge(response: UpstreamResponse, codec: Codec, wall_now_s: float) -> UpstreamError | None:

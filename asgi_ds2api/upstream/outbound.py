@@ -19,7 +19,7 @@ from .contract import Limits, UpstreamRequest
 USER_AGENT = b"asgi-ds2api"
 _FIXED: tuple[tuple[bytes, bytes], ...] = (
     (b"user-agent", USER_AGENT),
-    (b"accept", b"application/json, text/event-stream"),
+    (b"accept", b"application/json, text/event-stream, application/x-ndjson"),
     (b"accept-encoding", b"identity"),
 )
 

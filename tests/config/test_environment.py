@@ -10,7 +10,7 @@ from asgi_ds2api.config import Config
 from asgi_ds2api.config.environment import SETTINGS
 from asgi_ds2api.config.tables import ConfigTable
 from asgi_ds2api.errors import ConfigError
-from asgi_ds2api.profiles import PRESETS
+from asgi_ds2api.profiles import PRESETS, key_variables
 from asgi_ds2api.secret import KeyDigest, Secret
 
 from .samples import CALLER_KEY, toml
@@ -151,7 +151,7 @@ def test_every_plain_key_of_the_configuration_has_its_variable() -> None:
         (
             {"OPENAI_API_KEY": None},
             "environment: no upstream is configured; "
-            f"set one of {', '.join(preset.env for preset in PRESETS.values())}, or write ds2api.toml",
+            f"set one of {', '.join(key_variables(PRESETS).values())}, or write ds2api.toml",
         ),
     ],
 )  # fmt: skip

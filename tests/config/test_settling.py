@@ -33,6 +33,11 @@ def test_preset_gives_protocol_address_and_dialect(name: str) -> None:
     )
 
 
+def test_a_preset_of_a_server_of_ones_own_wants_no_key() -> None:
+    made = load(upstreams=[{"name": "x", "preset": "ollama"}]).upstreams[0]
+    assert [(account.label, account.key) for account in made.accounts] == [("keyless", None)]
+
+
 def test_key_that_is_given_wins_over_the_preset() -> None:
     made = load_upstream(preset="anthropic", protocol=None, base_url="https://proxy.example/claude", profile="lenient")
     assert (made.protocol, made.base_url, made.profile) == (

@@ -15,7 +15,7 @@ from msgspec import inspect
 
 from asgi_ds2api.config.environment import CALLER_VARIABLE, LISTS, SECRET_VARIABLE, SETTINGS
 from asgi_ds2api.config.tables import ONE_OR_LIST, ConfigTable, ProfileChoice
-from asgi_ds2api.profiles import PRESETS, PROFILES, Profile
+from asgi_ds2api.profiles import PRESETS, PROFILES, Preset, Profile, key_variables
 
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
@@ -296,7 +296,7 @@ def _variables() -> str:
         "",
         "| variable | what it says |",
         "|---|---|",
-        *(f"| `{preset.env}` | a key of the preset `{name}` |" for name, preset in PRESETS.items()),
+        *(f"| `{variable}` | a key of the preset `{name}` |" for name, variable in key_variables(PRESETS).items()),
         f"| `{CALLER_VARIABLE}` | the key of a caller |",
         f"| `{SECRET_VARIABLE}` | `secret` |",
         *(f"| `{name}` | `{key}`{', with commas' if key in LISTS else ''} |" for name, key in SETTINGS.items()),
@@ -307,10 +307,14 @@ def _variables() -> str:
 def _presets() -> str:
     lines = ["| preset | protocol | base_url | profile | variable |", "|---|---|---|---|---|"]
     lines += [
-        f"| `{name}` | `{preset.protocol}` | `{preset.base_url}` | `{preset.profile}` | `{preset.env}` |"
+        f"| `{name}` | `{preset.protocol}` | `{preset.base_url}` | `{preset.profile}` | {_variable(preset)} |"
         for name, preset in PRESETS.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _variable(preset: Preset) -> str:
+    return "none: it wants no key" if preset.env is None else f"`{preset.env}`"
 
 
 def _profiles() -> str:

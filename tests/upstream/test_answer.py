@@ -7,7 +7,7 @@ import pytest
 
 from asgi_ds2api.codec import Codec
 from asgi_ds2api.errors import Interrupted, Malformed, Timeout, UpstreamError
-from asgi_ds2api.protocols import openai_chat
+from asgi_ds2api.protocols import ollama_chat, openai_chat
 from asgi_ds2api.upstream.answer import ERROR_BODY_S, MAX_ERROR_BYTES, is_stream, judge, read_whole
 from asgi_ds2api.upstream.contract import Limits, UpstreamRequest, UpstreamResponse
 from tests.support.http_bytes import HeaderPairs
@@ -45,19 +45,26 @@ async def judged(status: int, headers: HeaderPairs = (), *pieces: Piece) -> tupl
 
 
 @pytest.mark.parametrize(
-    ("content_type", "expected"),
+    ("codec", "content_type", "expected"),
     [
-        ("text/event-stream", True),
-        ("Text/Event-Stream; charset=utf-8", True),
-        ("application/json", False),
-        ("text/event-streams", False),
-        (None, False),
+        (openai_chat, "text/event-stream", True),
+        (openai_chat, "Text/Event-Stream; charset=utf-8", True),
+        (openai_chat, "application/json", False),
+        (openai_chat, "text/event-streams", False),
+        (openai_chat, "application/x-ndjson", False),
+        (openai_chat, None, False),
+        (ollama_chat, "application/x-ndjson", True),
+        (ollama_chat, "Application/X-NDJSON; charset=utf-8", True),
+        (ollama_chat, "application/json", False),
+        (ollama_chat, "text/event-stream", False),
     ],
 )
 @run_virtual
-async def test_stream_is_told_by_its_content_type(content_type: str | None, expected: bool) -> None:
+async def test_stream_is_told_by_the_content_type_of_its_protocol(
+    codec: Codec, content_type: str | None, expected: bool
+) -> None:
     response = await opened(200, {} if content_type is None else {"Content-Type": content_type})
-    assert is_stream(response) is expected
+    assert is_stream(response, codec) is expected
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 206, 299], ids=lambda status: f"F44-{status}")

@@ -130,7 +130,8 @@ def leave_out_foreign(request: Request, target: Target, notices: Notices) -> Req
         if name in request.required_extras:
             raise Unsupported("Anthropic has nothing that could stand in for this.", param=name)
         if name != _WEB_SEARCH:
-            notices.lost(name, "Anthropic has no such field")
+            report = notices.hint if name in request.idle_extras else notices.lost
+            report(name, "Anthropic has no such field")
     return msgspec.structs.replace(
         request,
         cache=CacheControl(mark=_fit_mark(request.cache.mark)),

@@ -417,7 +417,8 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
         elif name in request.required_extras:
             raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
         else:
-            report = notices.hint if name in _HINTS or name.startswith("metadata.") else notices.lost
+            is_idle = name in _HINTS or name in request.idle_extras or name.startswith("metadata.")
+            report = notices.hint if is_idle else notices.lost
             report(name, "the upstream has no such field")
 
 

@@ -1,0 +1,115 @@
+"""What routing reads of a request, and the same request for another model."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from ...canonical import Finish
+from ...codec import RESERVED_FIELDS, Envelope, HTTPCall, Operation, Route
+from ...errors import MalformedRequest
+from ...headers import forwarded_headers
+from ...json_guard import decode_json, decode_object, encode_object
+from ...profiles import Profile
+from . import wire
+from .operations import LATEST, VERSION
+
+_BASES: Final = ("", "/ollama")
+"""Where the face lives: its SDK joins ``/api/...`` to whatever host it is given."""
+RUNNING: Final = b"Ollama is running"
+"""What clients look for before they ask anything. Under the bare prefix stands the gateway's own greeting."""
+
+ROUTES: Final[Sequence[Route]] = (
+    *(Route(method="POST", path=f"{base}{wire.CHAT_PATH}", operation="generate") for base in _BASES),
+    *(Route(method="POST", path=f"{base}{wire.GENERATE_PATH}", operation="generate") for base in _BASES),
+    *(Route(method="GET", path=f"{base}/api/tags", operation="list_models") for base in _BASES),
+    *(Route(method="POST", path=f"{base}/api/show", operation="get_model") for base in _BASES),
+    *(Route(method="GET", path=f"{base}/api/ps", operation="tell", answer=b'{"models":[]}') for base in _BASES),
+    *(Route(method="GET", path=f"{base}/api/version", operation="tell", answer=VERSION) for base in _BASES),
+    *(Route(method="GET", path=path, operation="tell", answer=RUNNING) for path in ("/ollama", "/ollama/")),
+)
+
+SESSION_HEADERS: Final = ("x-session-affinity", "x-session-id")
+"""Where clients say which conversation a request belongs to."""
+
+
+class _Peek(msgspec.Struct):
+    """What routing, and the form of the answer, need of a request."""
+
+    model: str | None = None
+    name: str | None = None
+    """What ``/api/show`` called the model once."""
+    images: wire.JsonField = UNSET
+    keep_alive: wire.JsonField = UNSET
+    messages: wire.JsonField = UNSET
+    prompt: wire.JsonField = UNSET
+    stream: bool | None = None
+    suffix: wire.JsonField = UNSET
+
+
+_PEEK: Final = msgspec.json.Decoder(_Peek)
+_EMPTY: Final = frozenset({b'""', b"[]"})
+_NEVER: Final = frozenset({b"0", b'"0"', b'"0s"', b'"0m"', b'"0h"'})
+"""Of ``keep_alive``: the model shall go."""
+
+
+def claims(call: HTTPCall) -> bool:
+    """Tell whether a call is meant for this face: its paths are its own."""
+    return call.path.startswith(("/api/", "/ollama"))
+
+
+def peek(call: HTTPCall, operation: Operation) -> Envelope:
+    """Read what routing needs, without building the message tree.
+
+    Raises:
+        MalformedRequest: Not JSON, or a field of the envelope is missing or of the wrong type.
+    """
+    head = decode_json(_PEEK, call.body)
+    model = head.model or head.name
+    if not model:
+        raise wire.missing("model")
+    is_prompt = is_generate(call)
+    return Envelope(
+        operation=operation,
+        model=model,
+        other_names=(model.removesuffix(LATEST),) if model.endswith(LATEST) else (f"{model}{LATEST}",),
+        stream=head.stream is not False and operation == "generate",
+        session=next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None),
+        plain_prompt=is_prompt,
+        finish=_nothing_asked(head, is_prompt=is_prompt) if operation == "generate" else None,
+    )
+
+
+def is_generate(call: HTTPCall) -> bool:
+    """Tell whether a call sends a prompt in place of messages."""
+    return call.path.endswith(wire.GENERATE_PATH)
+
+
+def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation) -> HTTPCall:
+    """Return the same request for another model; all other values stay byte for byte.
+
+    Raises:
+        MalformedRequest: A field that would steer the gateway.
+    """
+    fields = decode_object(call.body)
+    if reserved := sorted(RESERVED_FIELDS & fields.keys()):
+        raise MalformedRequest("This field is reserved. Leave it out.", code="reserved_field", param=reserved[0])
+    fields["model"] = Raw(msgspec.json.encode(model))
+    return HTTPCall(
+        method="POST",
+        path=wire.GENERATE_PATH if is_generate(call) else profile.path or wire.CHAT_PATH,
+        body=encode_object(fields),
+        headers=forwarded_headers(call.headers),
+        query=profile.query,
+    )
+
+
+def _nothing_asked(head: _Peek, *, is_prompt: bool) -> Finish | None:
+    """Return how the empty answer ends where a model shall be loaded, or let go; None: something is asked."""
+    asked = (head.prompt, head.images, head.suffix) if is_prompt else (head.messages,)
+    if any((value := wire.present(field)) is not None and bytes(value) not in _EMPTY for field in asked):
+        return None
+    keep_alive = wire.present(head.keep_alive)
+    is_going = keep_alive is not None and bytes(keep_alive) in _NEVER
+    return Finish(reason="other", raw="unload" if is_going else "load")

@@ -1,0 +1,314 @@
+"""A whole answer, both ways: a message, or, to a prompt, a text.
+
+What an upstream sends is read tolerantly. A message has no order between its parts, so blocks come as models mostly
+mean them: thinking, text, calls. Some servers answer with lines of a stream under the type of a whole answer; they are
+added up.
+
+Encoded again for this protocol, an answer is JSON-equal to what came, but for this (`normal` in the tests):
+
+* fields that are null or empty; ``content`` is always there, and so are the figures, none of them zero where they are
+  times;
+* the model's name, which is the asked one; ``created_at``, which has whole seconds;
+* calls have an id and are numbered;
+* an answer to a prompt has no calls, and one to a talk has no ``context``.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from ...canonical import (
+    Block,
+    Choice,
+    Extras,
+    Finish,
+    Media,
+    Notices,
+    Opaque,
+    Reasoning,
+    Refusal,
+    Response,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from ...codec import AnswerFacts, Envelope
+from ...errors import Malformed
+from ...json_guard import decode_answer
+from ...profiles import Profile
+from . import wire
+from .answer import (
+    MESSAGE,
+    TOP,
+    arguments_object,
+    call_of,
+    fields_of,
+    is_true,
+    items_of,
+    logprobs_of,
+    message_of,
+    rest_of,
+    text_of,
+)
+from .errors import decode_in_band
+from .operations import rfc3339, seconds_of
+from .usage import decode_finish, decode_usage, encode_finish, encode_usage, estimated
+from .wire import JsonObject, put_extras
+
+# --- wire -> ours -----------------------------------------------------------------------------------------------------
+
+_BODY: Final = msgspec.json.Decoder(dict[str, Raw])
+
+
+def decode_response(body: bytes, profile: Profile) -> Response:
+    """Read an upstream's whole answer.
+
+    Raises:
+        UpstreamError: Malformed, or an error inside a 200.
+    """
+    fields = _checked(_whole(body))
+    message = message_of(fields)
+    created = text_of(fields.get("created_at"))
+    blocks = _decode_blocks(message, created)
+    has_calls = any(isinstance(block, ToolCall) for block in blocks)
+    choice = Choice(
+        blocks=tuple(blocks),
+        finish=decode_finish(fields, has_calls=has_calls),
+        logprobs=logprobs_of(fields),
+        message_extras=rest_of(message, MESSAGE),
+    )
+    return Response(
+        source=wire.NAME,
+        id="",
+        model=text_of(fields.get("model")),
+        choices=(choice,),
+        created=seconds_of(created),
+        usage=decode_usage(fields),
+        extras=rest_of(fields, TOP),
+    )
+
+
+def tap_response(body: bytes) -> AnswerFacts:
+    """Judge a whole answer that will be relayed as it is.
+
+    Raises:
+        UpstreamError: Malformed, empty, or an error inside a 200.
+    """
+    fields = _checked(_whole(body))
+    has_calls = bool(items_of(message_of(fields).get("tool_calls")))
+    return AnswerFacts(
+        model=text_of(fields.get("model")) or None,
+        usage=decode_usage(fields),
+        finish=decode_finish(fields, has_calls=has_calls),
+    )
+
+
+def _whole(body: bytes) -> bytes:
+    """Return the one document of a body; of lines of a stream, the document that they add up to."""
+    lines = body.split(b"\n")
+    if len(lines) < 2 or not lines[0].rstrip().endswith(b"}") or not any(line.strip() for line in lines[1:]):
+        return body
+    pieces = [fields_of(decode_answer(_RAW, line.strip())) for line in lines if line.strip()]
+    return msgspec.json.encode(_joined(pieces))
+
+
+_RAW: Final[msgspec.json.Decoder[Raw]] = msgspec.json.Decoder(Raw)
+
+
+def _joined(pieces: Sequence[dict[str, Raw]]) -> JsonObject:
+    """Return the answer that lines of a stream tell: texts are added, calls are collected, the rest is assigned."""
+    if failed := next((piece for piece in pieces if "error" in piece), None):
+        return dict(failed)
+    said = {"content": "", "thinking": ""}
+    calls: list[Raw] = []
+    logprobs: list[Raw] = []
+    rest: Extras = {}
+    for piece in pieces:
+        message = message_of(piece)
+        said = {name: text + text_of(message.get(name)) for name, text in said.items()}
+        calls += items_of(message.get("tool_calls"))
+        logprobs += items_of(piece.get("logprobs"))
+        rest |= rest_of(message, MESSAGE)
+    whole: JsonObject = {name: value for piece in pieces for name, value in piece.items() if name not in _SAID}
+    message_fields: JsonObject = {"role": "assistant", **said, "tool_calls": calls, **rest}
+    return {**whole, "created_at": pieces[0].get("created_at"), "message": message_fields, "logprobs": logprobs}
+
+
+_SAID: Final = frozenset({"message", "response", "thinking", "logprobs", "created_at"})
+
+
+def _checked(body: bytes) -> dict[str, Raw]:
+    """Return the fields of an answer that are not null.
+
+    Raises:
+        UpstreamError: It is none.
+    """
+    fields = {name: value for name, value in decode_answer(_BODY, body).items() if bytes(value) != wire.NULL}
+    if "error" in fields or not ("message" in fields or "response" in fields):
+        failure = decode_in_band(body)
+        raise failure or Malformed("The upstream sent an answer without a message.", code="empty_response")
+    if not is_true(fields.get("done")):
+        raise Malformed("The upstream sent an answer that is not done.", code="incomplete_stream")
+    return fields
+
+
+def _decode_blocks(message: dict[str, Raw], salt: str) -> list[Block]:
+    blocks: list[Block] = []
+    if thinking := text_of(message.get("thinking")):
+        blocks.append(Reasoning(text=thinking, at="message.thinking"))
+    if content := text_of(message.get("content")):
+        blocks.append(Text(text=content, at="message.content"))
+    for position, raw in enumerate(items_of(message.get("tool_calls"))):
+        call = call_of(raw, salt, position)
+        at = f"message.tool_calls[{position}]"
+        blocks.append(call or Opaque(protocol=wire.NAME, type="tool_call", raw=raw, at=at))
+    return blocks
+
+
+# --- ours -> wire -----------------------------------------------------------------------------------------------------
+
+DECLINED: Final = "The model declined to answer."
+
+
+def encode_response(response: Response, envelope: Envelope, notices: Notices) -> bytes:
+    """Write a whole answer for the caller."""
+    writer = AnswerWriter(envelope, notices, is_own=response.source == wire.NAME)
+    choice = response.choices[0]
+    for number in range(1, len(response.choices)):
+        writer.lose(f"choices[{number}]", "one answer is told here")
+    writer.own(choice.extras, "choices[0]")
+    usage = response.usage or estimated(sum(len(b.text) for b in choice.blocks if isinstance(b, Text | Reasoning)))
+    said = writer.said(choice.blocks)
+    if not any(said.values()):
+        said["content"] = writer.declined(choice.finish)
+    message = put_extras(said, writer.own(choice.message_extras, "message"))
+    body = {**writer.head(response.created), **writer.message(message), "done": True}
+    if choice.logprobs is not None and choice.logprobs.content:
+        body["logprobs"] = choice.logprobs.content
+    body |= writer.end(choice.finish, usage, first_s=0.0)
+    return msgspec.json.encode(put_extras(body, writer.own(response.extras, "")))
+
+
+class AnswerWriter:
+    """Writes the parts of an answer, whole or streamed.
+
+    Args:
+        envelope: What the caller asked.
+        notices: Where losses are reported, each path once.
+        is_own: The answer came from this protocol.
+    """
+
+    def __init__(self, envelope: Envelope, notices: Notices, *, is_own: bool) -> None:
+        self.is_own = is_own
+        self._envelope = envelope
+        self._notices = notices
+        self._reported: set[str] = set()
+
+    def head(self, created: int | None) -> JsonObject:
+        """Return what every object begins with."""
+        return {"model": self._envelope.model, "created_at": rfc3339(created or self._envelope.created)}
+
+    def message(self, said: JsonObject) -> JsonObject:
+        """Return what is said where this caller looks for it: a prompt is answered with a text."""
+        if not self._envelope.plain_prompt:
+            return {"message": {"role": "assistant", **said}}
+        if said.pop("tool_calls", None):
+            self.lose("tool_calls", "a prompt is answered with a text")
+        return {"response": said.pop("content", ""), **said}
+
+    def said(self, blocks: Sequence[Block]) -> JsonObject:
+        """Return blocks as the fields of a message."""
+        texts: list[str] = []
+        thoughts: list[str] = []
+        calls: list[JsonObject] = []
+        for block in blocks:
+            match block:
+                case Text() | Refusal():
+                    texts.append(self.text(block))
+                case Reasoning():
+                    thoughts.append(block.text)
+                    self.report_proof(block)
+                case ToolCall():
+                    calls.append(self.call(block, len(calls)))
+                case Media() | Opaque() | ToolResult():
+                    self.lose(block.at or "content", "no such part of an answer is known here")
+        written: JsonObject = {"content": "".join(texts)}
+        if any(thoughts):
+            written["thinking"] = "".join(thoughts)
+        if calls:
+            written["tool_calls"] = calls
+        return written
+
+    def text(self, block: Text | Refusal) -> str:
+        """Return a text; report what hangs on it."""
+        if isinstance(block, Text):
+            for citation in block.citations:
+                self.lose(citation.at or "citations", "an answer cites nothing here")
+        elif block.text:
+            self._notices.changed(block.at or "refusal", "said as text")
+        self.leave(block.extras, block.at)
+        return block.text
+
+    def call(self, call: ToolCall, position: int) -> JsonObject:
+        """Return a whole call."""
+        arguments, is_changed = arguments_object(call.arguments)
+        if is_changed:
+            self._notices.changed(f"{call.at or 'tool_calls'}.arguments", "arguments are an object here", "coerced")
+        function: JsonObject = {"index": position, "name": call.name, "arguments": arguments}
+        return put_extras({"id": call.id, "function": function}, self.own(call.extras, call.at or "tool_calls"))
+
+    def report_proof(self, block: Reasoning) -> None:
+        """Report what a caller is not told who cannot carry signatures."""
+        at = block.at or "content"
+        if block.redacted is not None:
+            self.hint(at, "reasoning that is not shown has no place here")
+        elif block.signature:
+            self.hint(f"{at}.signature", "signatures have no place here")
+        if block.is_summary:
+            self.hint(f"{at}.type", "a summary is shown as thinking")
+        self.leave(block.extras, at)
+
+    def end(self, finish: Finish, usage: Usage, *, first_s: float) -> JsonObject:
+        """Return what the last object says: why it ended, and the figures."""
+        if finish.reason in ("content_filter", "refusal", "pause", "compaction", "other") and not self.is_own:
+            self._notices.changed("stop_reason", "no such end is known here", action="coerced")
+        if finish.stop_sequence is not None:
+            self.hint("stop_sequence", "the text that matched is not told here")
+        if finish.details is not None:
+            self.hint("stop_details", "an end has no details here")
+        self.own({} if self.is_own else usage.extras, "usage")
+        figures = encode_usage(usage, is_own=self.is_own, first_s=first_s, total_s=self._envelope.elapsed_s())
+        return {"done_reason": encode_finish(finish, is_own=self.is_own), **figures}
+
+    def declined(self, finish: Finish) -> str:
+        """Return what is said for an answer in which there is nothing to read; empty: it is no refusal."""
+        is_refusal = finish.reason in ("refusal", "content_filter")
+        return finish.explanation or DECLINED if is_refusal else ""
+
+    def leave(self, extras: Extras, at: str) -> None:
+        """Report fields of a text, which has no fields here."""
+        for name in extras:
+            self.hint(f"{at or 'content'}.{name}", "a text has no fields here")
+
+    def own(self, extras: Extras, at: str) -> Extras:
+        """Return the extras if they are this protocol's own; else report each and return none."""
+        if not extras or self.is_own:
+            return extras
+        for name in extras:
+            self.hint(f"{at}.{name}".removeprefix("."), "answers have no such field here")
+        return {}
+
+    def hint(self, path: str, reason: str) -> None:
+        """Report once what has no effect."""
+        if path not in self._reported:
+            self._reported.add(path)
+            self._notices.hint(path, reason)
+
+    def lose(self, path: str, reason: str) -> None:
+        """Report once what is not told to the caller."""
+        if path not in self._reported:
+            self._reported.add(path)
+            self._notices.lost(path, reason)
