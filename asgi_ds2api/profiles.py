@@ -119,7 +119,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 _EFFORTS = ("low", "medium", "high", "max")
 _EFFORTS_X = ("low", "medium", "high", "xhigh", "max")
-_BUDGET_ONLY = ModelFacts(sampling="one", thinking=("enabled", "disabled"), max_output_tokens=64_000)
+_BUDGET_ONLY = ModelFacts(
+    sampling="one", thinking=("enabled", "disabled"), max_output_tokens=64_000, context_tokens=200_000
+)
 _ALWAYS_ADAPTIVE = ModelFacts(
     sampling="none",
     thinking=("adaptive",),
@@ -129,6 +131,7 @@ _ALWAYS_ADAPTIVE = ModelFacts(
     prefill=False,
     system_midway=True,
     max_output_tokens=128_000,
+    context_tokens=200_000,
 )
 _ADAPTIVE_OR_OFF = ModelFacts(
     sampling="none",
@@ -138,6 +141,7 @@ _ADAPTIVE_OR_OFF = ModelFacts(
     prefill=False,
     system_midway=True,
     max_output_tokens=128_000,
+    context_tokens=200_000,
 )
 
 CLAUDE_MODELS: tuple[tuple[str, ModelFacts], ...] = (
@@ -159,13 +163,17 @@ CLAUDE_MODELS: tuple[tuple[str, ModelFacts], ...] = (
             efforts=_EFFORTS,
             prefill=False,
             max_output_tokens=128_000,
+            context_tokens=200_000,
         ),
     ),
     ("*opus-4-5*", msgspec.structs.replace(_BUDGET_ONLY, efforts=("low", "medium", "high"))),
     ("*-4-5*", _BUDGET_ONLY),
     ("*-4-*", msgspec.structs.replace(_BUDGET_ONLY, structured_outputs=False, max_output_tokens=32_000)),
-    ("*-3-7-*", ModelFacts(thinking=("enabled", "disabled"), structured_outputs=False, max_output_tokens=64_000)),
-    ("*claude-3*", ModelFacts(thinking=("disabled",), structured_outputs=False, max_output_tokens=4_096)),
+    ("*-3-7-*", msgspec.structs.replace(_BUDGET_ONLY, sampling="any", structured_outputs=False)),
+    (
+        "*claude-3*",
+        ModelFacts(thinking=("disabled",), structured_outputs=False, max_output_tokens=4_096, context_tokens=200_000),
+    ),
 )
 """First match counts, so the newer and narrower pattern stands above."""
 

@@ -10,9 +10,17 @@ import msgspec
 from tests.support.asgi_driver import Answer, call
 from tests.support.gateways import Records, make_gateway, upstream
 from tests.support.http_bytes import sse_body
-from tests.support.scripted_client import Answering, Piece, Script, ScriptedUpstream, answering, streaming
+from tests.support.scripted_client import (
+    Answering,
+    Piece,
+    Script,
+    ScriptedUpstream,
+    answering,
+    streaming,
+    streaming_lines,
+)
 
-PATHS = {"chat": "/v1/chat/completions", "claude": "/v1/messages"}
+PATHS = {"chat": "/v1/chat/completions", "claude": "/v1/messages", "ollama": "/api/chat"}
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
 
 
@@ -38,6 +46,11 @@ class Asked:
     def notices(self) -> dict[str, str]:
         """Path of each Notice -> its severity."""
         return {notice.path: notice.severity for notice in self.records[-1].notices}
+
+    @property
+    def lines(self) -> list[Any]:
+        """The lines of a streamed answer of Ollama's."""
+        return [json.loads(line) for line in self.answer.text.split("\n") if line.strip()]
 
     @property
     def events(self) -> list[Any]:
@@ -159,6 +172,30 @@ def tool_block(id_: str, name: str, *pieces: str) -> tuple[dict[str, Any], list[
     """Return a streamed tool call."""
     start = {"type": "tool_use", "id": id_, "name": name, "input": {}}
     return start, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+
+
+def ollama_answer(message: Mapping[str, Any] | None = None, **fields: Any) -> Answering:
+    """Return a whole answer of Ollama's."""
+    return answering(ollama_end({"content": "Hello", **(message or {})}, **fields))
+
+
+def ollama_line(message: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """Return a line of a stream of Ollama's."""
+    whole = {"role": "assistant", "content": "", **(message or {})}
+    return {"model": "up", "created_at": "2026-11-22T10:00:00.1Z", "message": whole, "done": False, **fields}
+
+
+def ollama_end(message: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """Return the last line of a stream of Ollama's."""
+    told = {"total_duration": 300, "load_duration": 10, "prompt_eval_count": 3, "prompt_eval_duration": 100,
+            "eval_count": 2, "eval_duration": 190}  # fmt: skip
+    return ollama_line(message, done=True, **{"done_reason": "stop", **told, **fields})
+
+
+def ollama_stream(*lines: Mapping[str, Any], split: int = 0) -> Answering:
+    """Return a stream of Ollama's; ``split`` cuts it into reads of so many bytes."""
+    data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+    return streaming_lines(*_cut(data, split))
 
 
 def gemini_answer(parts: Sequence[Mapping[str, Any]], finish: str = "STOP", usage: Any = None) -> Answering:

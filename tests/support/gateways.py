@@ -20,7 +20,12 @@ from .scripted_client import ScriptedClients, ScriptedUpstream
 from .waiting import WAIT_S
 
 CALLER_KEY = "caller-key-of-the-tests-0001"
-PROTOCOLS = {"chat": "openai_chat", "claude": "anthropic_messages", "gemini": "gemini_generate"}
+PROTOCOLS = {
+    "chat": "openai_chat",
+    "claude": "anthropic_messages",
+    "gemini": "gemini_generate",
+    "ollama": "ollama_chat",
+}
 MODELS = {"chat": ["gpt-test"], "claude": ["claude-test"]}
 
 
@@ -47,7 +52,7 @@ class Records(list[Record]):
 def upstream(
     name: str, *, url: str = "http://127.0.0.1:9", accounts: int = 1, profile: Any = None, **fields: Any
 ) -> dict[str, Any]:
-    """Return the configuration of an upstream; ``name`` is one of ``chat`` and ``claude``, or ``protocol`` is given."""
+    """Return the configuration of an upstream; ``name`` is a key of `PROTOCOLS`, or ``protocol`` is given."""
     table: dict[str, Any] = {
         "name": name,
         "protocol": PROTOCOLS.get(name),

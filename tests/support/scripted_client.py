@@ -70,6 +70,11 @@ def streaming(*pieces: Piece, headers: Mapping[str, str] | None = None) -> Answe
     return Answering(200, {"content-type": "text/event-stream"} | dict(headers or {}), pieces)
 
 
+def streaming_lines(*pieces: Piece) -> Answering:
+    """Return a stream of lines of JSON, each piece of bytes a read."""
+    return Answering(200, {"content-type": "application/x-ndjson"}, pieces)
+
+
 @dataclass
 class Call:
     """One call of ``open``, and the answer that it gave."""
