@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import anthropic
+import ollama
 import openai
 
 from tests.support.gateways import make_gateway, upstream
@@ -13,24 +14,27 @@ from tests.support.oracle import recorded_outcome
 from tests.support.outcome import Outcome
 from tests.support.recorded import Protocol, Recording
 from tests.support.replay import ReplayServer, model_of
-from tests.support.sdk_outcome import ask_anthropic, ask_openai
+from tests.support.sdk_outcome import ask_anthropic, ask_ollama, ask_openai
 from tests.support.serving import serve
 from tests.support.waiting import WAIT_S
 
-Face = Literal["openai", "anthropic"]
+Face = Literal["openai", "anthropic", "ollama"]
 """Whose SDK asks."""
+FACES: Final[tuple[Face, ...]] = get_args(Face)
 
 DIALECTS: Final[dict[str, tuple[str, Any]]] = {
     "openai": ("openai_chat", "openai"),
     "lenient": ("openai_chat", "lenient"),
     "anthropic": ("anthropic_messages", "anthropic"),
     "resembling": ("anthropic_messages", {"base": "anthropic", "exact": False}),
+    "ollama": ("ollama_chat", "ollama"),
+    "ollama-like": ("ollama_chat", {"base": "ollama", "exact": False}),
 }
-"""Upstreams: two vendors to the letter, which are relayed within their protocol, and two that are always translated."""
+"""Upstreams of each protocol: to the letter, which is relayed within it, and one that is always translated."""
 
-OWN_FACE: Final[dict[Protocol, Face]] = {"chat": "openai", "anthropic": "anthropic"}
-TRANSLATED: Final[dict[Protocol, str]] = {"chat": "lenient", "anthropic": "resembling"}
-VENDORS: Final = {"api.openai.com": "openai", "api.anthropic.com": "anthropic"}
+OWN_FACE: Final[dict[Protocol, Face]] = {"chat": "openai", "anthropic": "anthropic", "ollama": "ollama"}
+TRANSLATED: Final[dict[Protocol, str]] = {"chat": "lenient", "anthropic": "resembling", "ollama": "ollama-like"}
+VENDORS: Final = {"api.openai.com": "openai", "api.anthropic.com": "anthropic", "127.0.0.1:11434": "ollama"}
 """Hosts of those who made the protocols."""
 RECORDED_VERSION: Final = {"anthropic-version": "2023-06-01"}
 """What the recorded questions were asked under; the SDK's own refuses some of them."""
@@ -72,7 +76,9 @@ def _ways(record: Recording) -> Iterator[Way]:
     if vendor is not None:
         yield Way(record, own, vendor)
     yield Way(record, own, translated)
-    yield Way(record, "anthropic" if own == "openai" else "openai", vendor or translated)
+    for face in FACES:
+        if face != own:
+            yield Way(record, face, vendor or translated)
 
 
 def _fails(record: Recording) -> bool:
@@ -89,13 +95,28 @@ def question(way: Way) -> dict[str, Any]:
     return asked
 
 
+def as_told(face: Face, outcome: Outcome) -> Outcome:
+    """Return an outcome as a face can say it: Ollama has no word for a filter, and does not count what is cached."""
+    if face != "ollama" or outcome.is_error:
+        return outcome
+    text = outcome.text or (DECLINED if outcome.finish == "filter" and not (outcome.reasoning or outcome.tools) else "")
+    finish = "stop" if outcome.finish == "filter" else outcome.finish
+    return replace(outcome, text=text, finish=finish, cached_tokens=0, reasoning_tokens=0)
+
+
+DECLINED: Final = "The model declined to answer."
+"""What a caller of Ollama's reads where a model says nothing, and why it does not."""
+
+
 def differences(expected: Outcome, got: Outcome) -> dict[str, tuple[object, object]]:
     """Return the fields that differ. Usage that no vendor told is estimated, and is not compared."""
     if expected.is_error or got.is_error:
         is_beyond = not expected.text.startswith(got.text)
         return {"is_error": (expected, got)} if is_beyond or not (got.is_error and expected.is_error) else {}
     if expected.input_tokens is None:
-        got = replace(got, input_tokens=None, output_tokens=None)
+        got = replace(got, input_tokens=None)
+    if expected.output_tokens is None:
+        got = replace(got, output_tokens=None)
     pairs = {field.name: (getattr(expected, field.name), getattr(got, field.name)) for field in fields(Outcome)}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -109,12 +130,15 @@ class Stage:
     replay: ReplayServer
     openai: openai.AsyncOpenAI
     anthropic: anthropic.AsyncAnthropic
+    ollama: ollama.AsyncClient
 
     async def told(self, way: Way, cut_bytes: int) -> Outcome:
         """Return what the SDK made of the answer, whose stream came in pieces of this size."""
         model = model_of(way.record, prefix=f"{way.upstream}/", cut_bytes=cut_bytes)
         if way.face == "openai":
             return await ask_openai(self.openai, model, stream=way.record.is_stream, body=question(way))
+        if way.face == "ollama":
+            return await ask_ollama(self.ollama, model, stream=way.record.is_stream, body=question(way))
         return await ask_anthropic(self.anthropic, model, stream=way.record.is_stream, body=question(way))
 
 
@@ -130,8 +154,9 @@ async def open_stage(recordings: Sequence[Recording]) -> AsyncIterator[Stage]:
                 anthropic.AsyncAnthropic(
                     base_url=served.url, api_key="any", max_retries=0, timeout=WAIT_S, default_headers=RECORDED_VERSION
                 ) as messages,
+                ollama.AsyncClient(f"{served.url}/ollama", timeout=WAIT_S) as lines,
             ):
-                yield Stage(served.url, replay, chat, messages)
+                yield Stage(served.url, replay, chat, messages, lines)
 
 
 def _upstreams(ways: Iterable[Way]) -> dict[str, str]:

@@ -9,19 +9,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import anthropic
+import httpx
+import ollama
 import openai
 import pytest
 
 from tests.support.oracle import recorded_outcome
 from tests.support.recorded import Protocol, case_params, records, require_cases
 from tests.support.replay import CUTS, model_of
+from tests.support.waiting import WAIT_S
 
-from .stage import Stage, Way, differences, open_stage, ways
+from .stage import RECORDED_VERSION, Stage, Way, as_told, differences, open_stage, ways
 from .waivers import waived, waivers
 
 pytestmark = pytest.mark.anyio
+QUESTION = [{"role": "user", "content": "anything"}]
 
-PROTOCOLS: tuple[Protocol, ...] = ("chat", "anthropic")
+PROTOCOLS: tuple[Protocol, ...] = ("chat", "anthropic", "ollama")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +39,13 @@ async def chat_stage() -> AsyncIterator[Stage]:
 async def anthropic_stage() -> AsyncIterator[Stage]:
     require_cases()
     async with open_stage(records("anthropic")) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+async def ollama_stage() -> AsyncIterator[Stage]:
+    require_cases()
+    async with open_stage(records("ollama")) as stage:
         yield stage
 
 
@@ -79,13 +90,13 @@ def cut_ways() -> Iterator[CutWay]:
 @pytest.mark.parametrize("way", case_params(all_ways))
 async def test_sdk_reads_what_the_vendor_said(stage: Stage, way: Way) -> None:
     got = await stage.told(way, CUTS[int(way.record.id, 16) % len(CUTS)])
-    found = differences(recorded_outcome(way.record), got)
+    found = differences(as_told(way.face, recorded_outcome(way.record)), got)
     assert found.keys() == waived(way), found
 
 
 @pytest.mark.parametrize("way", case_params(cut_ways))
 async def test_sdk_reads_the_same_at_any_cut(stage: Stage, way: CutWay) -> None:
-    found = differences(recorded_outcome(way.record), await stage.told(way, way.cut_bytes))
+    found = differences(as_told(way.face, recorded_outcome(way.record)), await stage.told(way, way.cut_bytes))
     assert found.keys() == waived(way), found
 
 
@@ -98,6 +109,11 @@ CLASSES = {400: "BadRequestError", 404: "NotFoundError", 429: "RateLimitError", 
 async def test_sdk_raises_its_own_error_of_the_same_status(stage: Stage, way: Way) -> None:
     model, status = model_of(way.record, prefix=f"{way.upstream}-status/"), STATUS[way.record.response.status]
     ask: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "anything"}]}
+    if way.face == "ollama":
+        with pytest.raises(ollama.ResponseError) as told:
+            await stage.ollama.chat(**ask)
+        assert told.value.status_code == status
+        return
     create: Any = stage.openai.chat.completions.create if way.face == "openai" else stage.anthropic.messages.create
     with pytest.raises((openai.APIStatusError, anthropic.APIStatusError)) as caught:
         await create(**ask, max_tokens=9, stream=way.record.is_stream)
@@ -107,7 +123,14 @@ async def test_sdk_raises_its_own_error_of_the_same_status(stage: Stage, way: Wa
     assert way.record.response.headers.get("retry-after") in (None, error.response.headers.get("retry-after"))
 
 
-MODES = {"openai": "relay", "lenient": "translate", "anthropic": "relay", "resembling": "translate"}
+MODES = {
+    "openai": "relay",
+    "lenient": "translate",
+    "anthropic": "relay",
+    "resembling": "translate",
+    "ollama": "relay",
+    "ollama-like": "translate",
+}
 """Dialect -> how its own protocol's callers are served."""
 
 
@@ -115,13 +138,10 @@ MODES = {"openai": "relay", "lenient": "translate", "anthropic": "relay", "resem
     "way", case_params(lambda: {way.dialect: way for way in all_ways() if way.is_own_face}.values())
 )
 async def test_only_vendors_to_the_letter_are_relayed(stage: Stage, way: Way) -> None:
-    create: Any = (
-        stage.openai.chat.completions.with_raw_response.create
-        if way.face == "openai"
-        else stage.anthropic.messages.with_raw_response.create
-    )
-    model = model_of(way.record, prefix=f"{way.upstream}/")
-    raw = await create(model=model, messages=[{"role": "user", "content": "anything"}], max_tokens=9)
+    paths = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "ollama": "/api/chat"}
+    body = {"model": model_of(way.record, prefix=f"{way.upstream}/"), "max_tokens": 9, "messages": QUESTION}
+    async with httpx.AsyncClient(timeout=WAIT_S) as client:
+        raw = await client.post(f"{stage.url}{paths[way.face]}", json=body, headers=RECORDED_VERSION)
     assert raw.headers["x-ds2api-mode"] == MODES[way.dialect]
 
 

@@ -1,8 +1,8 @@
 """What a recorded answer says: `recorded_outcome`.
 
-Reads Chat Completions and Anthropic Messages, streamed and not, and forgives every deviation of protocol-others.md
-7.2: what is meant is the measure, not where it stands. Written against the vendors' papers, apart from the product's
-codecs, so that a mistake would have to be made twice.
+Reads Chat Completions, Anthropic Messages and Ollama's answers, streamed and not, and forgives every deviation of
+protocol-others.md 7.2: what is meant is the measure, not where it stands. Written against the vendors' papers, apart
+from the product's codecs, so that a mistake would have to be made twice.
 """
 
 import json
@@ -22,7 +22,7 @@ FAILED_FINISH: Final = frozenset({"error", "insufficient_system_resource"})
 
 
 def recorded_outcome(record: Recording) -> Outcome:
-    """Return what a recording of the protocols ``chat`` and ``anthropic`` says."""
+    """Return what a recording of the protocols ``chat``, ``anthropic`` and ``ollama`` says."""
     if record.response.status >= 400:
         return Outcome(is_error=True)
     return outcome_of(record.protocol, record.response.body, is_stream=record.is_stream)
@@ -31,7 +31,9 @@ def recorded_outcome(record: Recording) -> Outcome:
 def outcome_of(protocol: str, body: bytes, *, is_stream: bool) -> Outcome:
     """Return what the body of a 200 says."""
     reader = _READERS[protocol]()
-    if is_stream:
+    if is_stream and protocol == "ollama":
+        reader.read_stream(("", line) for line in body.decode().split("\n") if line.strip())
+    elif is_stream:
         reader.read_stream(sse_events(body.decode()))
     else:
         reader.read_whole(_parsed(body.decode()))
@@ -235,6 +237,37 @@ class _Anthropic:
         draft.reasoning_tokens = _int(_object(usage.get("output_tokens_details")).get("thinking_tokens")) or 0
 
 
+class _Ollama:
+    """Reads an answer of Ollama's, to a talk or to a prompt."""
+
+    def __init__(self) -> None:
+        self.draft = Draft()
+
+    def read_whole(self, body: JSONObject) -> None:
+        """Read an answer."""
+        self.read_stream([("", json.dumps(body))])
+
+    def read_stream(self, events: Iterable[tuple[str, str]]) -> None:
+        """Read lines up to the one that is done."""
+        self.draft.is_error = True
+        for _, data in events:
+            line = _parsed(data)
+            if line.get("error"):
+                break
+            message = _object(line.get("message")) or line
+            self.draft.text += _text(message.get("content")) + _text(message.get("response"))
+            self.draft.reasoning += _text(message.get("thinking"))
+            for call in _objects(message.get("tool_calls")):
+                function = _object(call.get("function"))
+                self.draft.calls.append(ToolCallText(name=_text(function.get("name")), seed=function.get("arguments")))
+            if line.get("done"):
+                self.draft.is_error = False
+                self.draft.finish = _finish(_text(line.get("done_reason")), self.draft)
+                self.draft.input_tokens = _int(line.get("prompt_eval_count"))
+                self.draft.output_tokens = _int(line.get("eval_count"))
+                break
+
+
 def _finish(word: str, draft: Draft) -> FinishClass:
     """Return the class of a vendor's word; where it is missing, what the answer itself shows."""
     known = OFFICIAL_FINISH.get(word) or DEVIANT_FINISH.get(word)
@@ -275,4 +308,8 @@ def _int(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-_READERS: Final[dict[str, type[_Chat] | type[_Anthropic]]] = {"chat": _Chat, "anthropic": _Anthropic}
+_READERS: Final[dict[str, type[_Chat] | type[_Anthropic] | type[_Ollama]]] = {
+    "chat": _Chat,
+    "anthropic": _Anthropic,
+    "ollama": _Ollama,
+}

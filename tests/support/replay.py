@@ -110,4 +110,6 @@ def _asked(request: ReceivedRequest) -> tuple[str, int | None]:
 def _fitting_type(record: Recording) -> str:
     if record.response.base64 is not None:
         return "application/vnd.amazon.eventstream"
+    if record.is_stream and record.protocol == "ollama":
+        return "application/x-ndjson"
     return "text/event-stream" if record.is_stream and record.response.text is not None else "application/json"

@@ -6,8 +6,10 @@ accumulators do it: strings are appended, usage is assigned.
 """
 
 from collections.abc import AsyncIterable, Mapping
+from typing import Any
 
 import anthropic
+import ollama
 import openai
 from anthropic.types import Message, MessageDeltaUsage, RawContentBlockDelta, RawMessageStreamEvent, Usage
 from openai.types import CompletionUsage
@@ -57,6 +59,44 @@ async def ask_anthropic(
     except anthropic.APIError:
         return Outcome(is_error=True)
     return await anthropic_events(events)
+
+
+async def ask_ollama(
+    client: ollama.AsyncClient, model: str, *, stream: bool, body: Mapping[str, Any] | None = None
+) -> Outcome:
+    """Ask for an answer and return what the SDK parsed, or an error where it raised. As `ask_openai`.
+
+    A body with a ``prompt`` is one of ``generate``, else it is one of ``chat``.
+    """
+    fields = {name: value for name, value in (body or {}).items() if value not in (None, "", [], {})}
+    ask: Any = client.generate if "prompt" in fields else client.chat
+    asked = fields if "prompt" in fields else _question(fields)
+    draft = Draft(is_error=True)
+    try:
+        answer = await ask(**asked, model=model, stream=stream)
+        if not stream:
+            _read_ollama(draft, answer)
+        else:
+            async for line in answer:
+                _read_ollama(draft, line)
+    except ollama.ResponseError:
+        draft.is_error, draft.finish = True, None
+    return draft.settled()
+
+
+def _read_ollama(draft: Draft, answer: ollama.ChatResponse | ollama.GenerateResponse) -> None:
+    """Read an answer, or a line of one; it is whole with the line that is done."""
+    if isinstance(answer, ollama.GenerateResponse):
+        draft.text += answer.response or ""
+        draft.reasoning += answer.thinking or ""
+    else:
+        draft.text += answer.message.content or ""
+        draft.reasoning += answer.message.thinking or ""
+        for call in answer.message.tool_calls or ():
+            draft.calls.append(ToolCallText(name=call.function.name, seed=dict(call.function.arguments)))
+    if answer.done:
+        draft.is_error, draft.finish = False, OFFICIAL_FINISH.get(answer.done_reason or "stop")
+        draft.input_tokens, draft.output_tokens = answer.prompt_eval_count, answer.eval_count
 
 
 def _question(body: Mapping[str, object] | None) -> dict[str, object]:

@@ -72,6 +72,8 @@ class StreamEncoder:
         self._blocks: dict[int, Block] = {}
         """Those that are open; a call gathers its arguments."""
         self._arguments: dict[int, list[str]] = {}
+        self._unheard: set[int] = set()
+        """Blocks of other choices than the first."""
         self._calls = 0
         self._characters = 0
         self._has_said = False
@@ -93,6 +95,20 @@ class StreamEncoder:
         """Return the whole lines for these events, perhaps none."""
         for event in events:
             match event:
+                case BlockStart() if event.choice:
+                    self._unheard.add(event.index)
+                    self._writer.lose(f"choices[{event.choice}]", "one answer is told here")
+                case (
+                    TextDelta()
+                    | ReasoningDelta()
+                    | ArgumentsDelta()
+                    | RefusalDelta()
+                    | SignatureDelta()
+                    | CitationDelta()
+                    | OpaqueDelta()
+                    | BlockStop()
+                ) if event.index in self._unheard:
+                    pass
                 case TextDelta() | RefusalDelta():
                     self._say(event.text)
                 case ReasoningDelta():
@@ -194,7 +210,7 @@ class StreamEncoder:
                 self._writer.report_proof(msgspec.structs.replace(block, signature=event.signature))
             case CitationDelta():
                 self._writer.lose(event.citation.at or "citations", "an answer cites nothing here")
-            case Logprobs():
+            case Logprobs() if event.choice == 0:
                 self._logprobs += event.content or ()
                 if event.refusal:
                     self._writer.hint("logprobs.refusal", "a refusal is a text here")
@@ -204,14 +220,10 @@ class StreamEncoder:
                 self._usage = event if self._usage is None else merge_usage(self._usage, event)
             case Finish() if event.choice == 0:
                 self._finish = event
-            case OpaqueDelta() | Finish():
-                pass  # its block, or its choice, was reported
             case _:
-                pass  # pings and notices have no line
+                pass  # pings and notices have no line, other choices were reported
 
     def _begin_block(self, event: BlockStart) -> None:
-        if event.choice:
-            self._writer.lose(f"choices[{event.choice}]", "one answer is told here")
         block = self._blocks[event.index] = event.block
         match block:
             case Text() | Refusal():
