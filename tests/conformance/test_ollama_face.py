@@ -174,7 +174,10 @@ async def test_others_C07_thinking_is_told_in_its_own_field(streamed: bool) -> N
     assert all("content" in message for message in messages)
 
 
-@pytest.mark.parametrize(("keep_alive", "reason"), [(..., "load"), ("5m", "load"), (-1, "load"), (0, "unload")])
+@pytest.mark.parametrize(
+    ("keep_alive", "reason"),
+    [(..., "load"), ("5m", "load"), (-1, "load"), (0, "unload"), (0.0, "unload"), ("0s", "unload")],
+)
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_others_C08_nothing_asked_is_answered_at_once(keep_alive: Any, reason: str, streamed: bool) -> None:
     asked = await ask("ollama", "chat", {"messages": [], "keep_alive": keep_alive, "stream": streamed})

@@ -1,5 +1,6 @@
 """What routing reads of a request, and the same request for another model."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -50,8 +51,8 @@ class _Peek(msgspec.Struct):
 
 _PEEK: Final = msgspec.json.Decoder(_Peek)
 _EMPTY: Final = frozenset({b'""', b"[]"})
-_NEVER: Final = frozenset({b"0", b'"0"', b'"0s"', b'"0m"', b'"0h"'})
-"""Of ``keep_alive``: the model shall go."""
+_NEVER: Final = re.compile(rb'"?-?0(\.0*)?(ns|us|ms|s|m|h)?"?')
+"""Of ``keep_alive``, as a number or a duration: the model shall go."""
 
 
 def claims(call: HTTPCall) -> bool:
@@ -111,5 +112,5 @@ def _nothing_asked(head: _Peek, *, is_prompt: bool) -> Finish | None:
     if any((value := wire.present(field)) is not None and bytes(value) not in _EMPTY for field in asked):
         return None
     keep_alive = wire.present(head.keep_alive)
-    is_going = keep_alive is not None and bytes(keep_alive) in _NEVER
+    is_going = keep_alive is not None and _NEVER.fullmatch(keep_alive) is not None
     return Finish(reason="other", raw="unload" if is_going else "load")
