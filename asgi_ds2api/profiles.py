@@ -15,6 +15,8 @@ from msgspec import Meta
 
 from .canonical import ProtocolName
 
+Replay = Literal["never", "content", "details", "tool_turns", "chunks"]
+
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What one model, or a family of models, accepts."""
@@ -39,6 +41,12 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: the model searches the web by itself (``web_search_options``)."""
     context_tokens: int = 0
     """What fits into its window; 0 where nobody knows."""
+    stream_only: bool = False
+    """Chat: it answers with a stream alone; callers who want a whole answer get the stream added up."""
+    reasoning_replay: Replay | None = None
+    """Chat: in place of the profile's."""
+    drop: tuple[str, ...] = ()
+    """Chat: top-level fields that it refuses, besides the profile's."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,25 +78,52 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Chat: role that system and developer messages are sent with; `keep` sends each as it came."),
     ] = "keep"
     reasoning_in: Annotated[
-        Literal["effort", "thinking", "enable_thinking", "object", "none"],
+        Literal["effort", "thinking", "enable_thinking", "object", "chat_template", "none"],
         Meta(
             description="Chat: how reasoning is asked for: by `reasoning_effort`, by `thinking` (DeepSeek), by "
-            "`enable_thinking` (Qwen), by a `reasoning` object (OpenRouter), or not at all."
+            "`enable_thinking` (Qwen), by a `reasoning` object (OpenRouter), by `chat_template_kwargs` (vLLM), or not "
+            "at all."
         ),
     ] = "effort"
+    effort_map: Annotated[
+        dict[str, str], Meta(description="Chat: words for an effort that the vendor has another one for.")
+    ] = {}
     reasoning_field: Annotated[
         Literal["reasoning_content", "reasoning"], Meta(description="Chat: name of earlier reasoning that goes back.")
     ] = "reasoning_content"
     reasoning_replay: Annotated[
-        Literal["never", "content", "details"],
-        Meta(description="Chat: whether earlier reasoning goes back, as `reasoning_content` or `reasoning_details`."),
+        Replay,
+        Meta(
+            description="Chat: whether earlier reasoning goes back: as `reasoning_content`, as `reasoning_details`, as "
+            "`reasoning_content` of messages with calls alone, where it may not be missing (DeepSeek), or as chunks of "
+            "the content (Mistral)."
+        ),
     ] = "never"
+    think_tags: Annotated[
+        bool, Meta(description="Chat: text that begins with `<think>` or `[THINK]` holds reasoning up to its end.")
+    ] = False
     reasoning_in_output_tokens: Annotated[
         bool, Meta(description="Chat: `completion_tokens` includes reasoning tokens.")
     ] = True
+    seed_field: Annotated[Literal["seed", "random_seed"], Meta(description="Chat: name of the seed.")] = "seed"
     user_field: Annotated[
         Literal["user", "safety_identifier"], Meta(description="Chat: name of the end user's id.")
     ] = "user"
+    message_names: Annotated[bool, Meta(description="Chat: messages may have a `name`.")] = True
+    tool_ids: Annotated[
+        Literal["any", "alnum9"], Meta(description="Chat: what ids of calls are made of; `alnum9` is Mistral's.")
+    ] = "any"
+    required_choice: Annotated[
+        Literal["required", "any"], Meta(description="Chat: word for a choice that must be a call.")
+    ] = "required"
+    after_tool: Annotated[
+        Literal["any", "assistant"],
+        Meta(description="Chat: who may speak behind a tool; where only an assistant may, one is put in (Mistral)."),
+    ] = "any"
+    prefix_field: Annotated[
+        Literal["prefix", "continue_final_message"] | None,
+        Meta(description="Chat: what says that a last assistant message is to be continued, if anything has to."),
+    ] = None
     text_parts: Annotated[
         bool, Meta(description="Chat: tool messages may hold several text parts; else they are joined.")
     ] = True
@@ -102,6 +137,17 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     choices: Annotated[bool, Meta(description="`n` greater than 1 is accepted.")] = True
     tool_name_max: Annotated[int, Meta(description="Longest tool name; longer ones are mapped.", ge=16)] = 64
     json_object: Annotated[bool, Meta(description="A JSON object without a schema may be asked for.")] = True
+    json_word: Annotated[
+        bool, Meta(description="Chat: a JSON object is given only where a message speaks of JSON.")
+    ] = False
+    json_with_tools: Annotated[bool, Meta(description="Structured output and tools may be asked for together.")] = True
+    images: Annotated[bool, Meta(description="Images are taken at all.")] = True
+    documents: Annotated[
+        Literal["file", "document_url"], Meta(description="Chat: how documents are sent; `document_url` is Mistral's.")
+    ] = "file"
+    audio: Annotated[
+        Literal["object", "text"], Meta(description="Chat: `input_audio` is an object, or base64 alone (Mistral).")
+    ] = "object"
     image_urls: Annotated[bool, Meta(description="Images may be given by http(s) URL.")] = True
     json_schema: Annotated[bool, Meta(description="Structured output by JSON Schema is accepted.")] = True
     drop: Annotated[tuple[str, ...], Meta(description="Top-level fields never sent: the vendor refuses them.")] = ()
@@ -183,8 +229,31 @@ OPENAI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
     ("gpt-[6-9]*", ModelFacts(cache_marks=True)),
 )
 
+_LENIENT = Profile(
+    done="optional",
+    max_tokens_field="max_tokens",
+    system_role="system",
+    reasoning_replay="content",
+    text_parts=False,
+    top_k=True,
+    custom_tools=False,
+)
+
+
+def _like_openai(vendor: str, **fields: object) -> Profile:
+    """Return the dialect of a vendor who resembles OpenAI, and differs in these fields."""
+    return msgspec.structs.replace(_LENIENT, vendor=vendor, **fields)
+
+
+_HOSTED = ("store", "prompt_cache_key", "prompt_cache_retention", "verbosity")
+"""What only OpenAI's own servers have a use for."""
+_ALWAYS_REASONING = ModelFacts(drop=("stop", "presence_penalty", "frequency_penalty", "logit_bias"))
+_STREAM_ONLY = ModelFacts(stream_only=True)
+
 PROFILES: dict[str, Profile] = {
-    "openai": Profile(vendor="openai", exact=True, user_field="safety_identifier", models=OPENAI_MODELS),
+    "openai": Profile(
+        vendor="openai", exact=True, user_field="safety_identifier", json_word=True, models=OPENAI_MODELS
+    ),
     "anthropic": Profile(
         vendor="anthropic",
         exact=True,
@@ -213,15 +282,93 @@ PROFILES: dict[str, Profile] = {
         query={"api-version": "2025-04-01-preview"},
         done="optional",
     ),
-    "lenient": Profile(
-        done="optional",
-        max_tokens_field="max_tokens",
-        system_role="system",
-        reasoning_replay="content",
-        text_parts=False,
-        top_k=True,
-        custom_tools=False,
+    "lenient": _LENIENT,
+    "deepseek": _like_openai(
+        "deepseek",
+        reasoning_in="thinking",
+        effort_map={"minimal": "low", "medium": "high", "xhigh": "max"},
+        reasoning_replay="tool_turns",
+        top_k=False,
+        choices=False,
+        images=False,
+        json_schema=False,
+        json_word=True,
+        stop_max=16,
+        drop=("seed",),
+        models=(("*-r1*", ModelFacts(reasoning_replay="never")),),
     ),
+    "mistral": _like_openai(
+        "mistral",
+        reasoning_replay="chunks",
+        think_tags=True,
+        seed_field="random_seed",
+        message_names=False,
+        tool_ids="alnum9",
+        required_choice="any",
+        after_tool="assistant",
+        prefix_field="prefix",
+        stream_usage="always",
+        documents="document_url",
+        audio="text",
+        drop=(
+            "user",
+            "safety_identifier",
+            "logit_bias",
+            "top_logprobs",
+            "min_p",
+            "modalities",
+            "stream_options",
+            "store",
+            "prompt_cache_retention",
+            "verbosity",
+        ),
+    ),
+    "groq": _like_openai(
+        "groq",
+        max_tokens_field="max_completion_tokens",
+        reasoning_field="reasoning",
+        reasoning_replay="never",
+        think_tags=True,
+        message_names=False,
+        top_k=False,
+        choices=False,
+        stream_usage="always",
+        json_with_tools=False,
+        drop=("logprobs", "logit_bias", "top_logprobs", *_HOSTED),
+    ),
+    "xai": _like_openai(
+        "xai",
+        max_tokens_field="max_completion_tokens",
+        reasoning_replay="never",
+        reasoning_in_output_tokens=False,
+        top_k=False,
+        models=(("grok-3-mini*", _ALWAYS_REASONING), ("grok-[4-9]*", _ALWAYS_REASONING)),
+    ),
+    "openrouter": _like_openai(
+        "openrouter", reasoning_in="object", reasoning_field="reasoning", reasoning_replay="details"
+    ),
+    "qwen": _like_openai(
+        "qwen",
+        reasoning_in="enable_thinking",
+        reasoning_replay="never",
+        json_word=True,
+        drop=_HOSTED,
+        models=(("qwq*", _STREAM_ONLY), ("qvq*", _STREAM_ONLY)),
+    ),
+    "vllm": _like_openai("vllm", reasoning_in="chat_template", reasoning_field="reasoning", think_tags=True),
+    "llama.cpp": _like_openai("llama.cpp", reasoning_in="chat_template", think_tags=True),
+    "lm-studio": _like_openai("lm-studio", json_object=False, think_tags=True),
+    "together": _like_openai("together", think_tags=True),
+    "fireworks": _like_openai("fireworks", think_tags=True),
+    "ollama-openai": _like_openai(
+        "ollama",
+        reasoning_field="reasoning",
+        think_tags=True,
+        choices=False,
+        image_urls=False,
+        drop=("tool_choice", "logit_bias", "user", *_HOSTED),
+    ),
+    "gemini-openai": _like_openai("gemini", top_k=False, drop=("logit_bias", *_HOSTED)),
 }
 """Dialects by the name that the configuration uses."""
 
@@ -238,7 +385,8 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """A known vendor: everything but the key."""
 
     protocol: ProtocolName
-    base_url: str
+    base_url: str | None
+    """None: it is another one for each customer, and has to be told."""
     profile: str
     """A row of `PROFILES`."""
     env: str | None
@@ -246,21 +394,22 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     wants no key."""
     models: tuple[str, ...] = ()
     """Globs of bare model names that it serves when found in the environment."""
+    is_found: bool = True
+    """Whether its key in the environment is enough to make it an upstream."""
 
 
 def key_variables(presets: Mapping[str, Preset]) -> dict[str, str]:
-    """Return name of a vendor -> the variable that holds its key, of those that want one."""
-    return {name: preset.env for name, preset in presets.items() if preset.env is not None}
+    """Return name of a vendor -> the variable that holds its key, of those that are found by it."""
+    return {name: preset.env for name, preset in presets.items() if preset.env is not None and preset.is_found}
+
+
+def _chat(profile: str, base_url: str | None, env: str | None, *models: str, is_found: bool = True) -> Preset:
+    """Return a vendor who speaks OpenAI Chat."""
+    return Preset(protocol="openai_chat", base_url=base_url, profile=profile, env=env, models=models, is_found=is_found)
 
 
 PRESETS: dict[str, Preset] = {
-    "openai": Preset(
-        protocol="openai_chat",
-        base_url="https://api.openai.com/v1",
-        profile="openai",
-        env="OPENAI_API_KEY",
-        models=("gpt-*", "o1*", "o3*", "o4*", "chatgpt-*"),
-    ),
+    "openai": _chat("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "gpt-*", "o1*", "o3*", "o4*", "chatgpt-*"),
     "anthropic": Preset(
         protocol="anthropic_messages",
         base_url="https://api.anthropic.com",
@@ -272,5 +421,34 @@ PRESETS: dict[str, Preset] = {
     "ollama-cloud": Preset(
         protocol="ollama_chat", base_url="https://ollama.com", profile="ollama", env="OLLAMA_API_KEY"
     ),
+    "azure": _chat("azure", None, "AZURE_OPENAI_API_KEY", is_found=False),
+    "deepseek": _chat("deepseek", "https://api.deepseek.com", "DEEPSEEK_API_KEY", "deepseek-*"),
+    "mistral": _chat(
+        "mistral",
+        "https://api.mistral.ai/v1",
+        "MISTRAL_API_KEY",
+        "mistral-*",
+        "ministral-*",
+        "magistral-*",
+        "codestral-*",
+        "devstral-*",
+        "pixtral-*",
+        "voxtral-*",
+    ),
+    "groq": _chat("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    "xai": _chat("xai", "https://api.x.ai/v1", "XAI_API_KEY", "grok-*"),
+    "openrouter": _chat("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "qwen": _chat(
+        "qwen", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY", "qwen*", "qwq*", "qvq*"
+    ),
+    "together": _chat("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "fireworks": _chat("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "gemini-openai": _chat(
+        "gemini-openai", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY", is_found=False
+    ),
+    "vllm": _chat("vllm", "http://127.0.0.1:8000/v1", None),
+    "llama.cpp": _chat("llama.cpp", "http://127.0.0.1:8080/v1", None),
+    "lm-studio": _chat("lm-studio", "http://127.0.0.1:1234/v1", None),
+    "ollama-openai": _chat("ollama-openai", "http://127.0.0.1:11434/v1", None),
 }
 """Vendors that ``preset = "..."`` names."""

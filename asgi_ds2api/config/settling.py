@@ -68,9 +68,11 @@ def _check_upstream(upstream: UpstreamTable, reading: Reading, at: str) -> None:
     if upstream.preset is None and (upstream.protocol is None or upstream.base_url is None):
         missing = "base_url" if upstream.protocol else "protocol" if upstream.base_url else "preset"
         reading.conflict(f"{at}.{missing}", "is missing", "an upstream has a preset, or a protocol and a base_url")
+    preset = _preset(upstream)
+    if preset is not None and preset.base_url is None and upstream.base_url is None:
+        reading.conflict(f"{at}.base_url", "is missing", "this vendor has another one for each customer")
     if upstream.keys and upstream.accounts:
         reading.conflict(f"{at}.keys", "stands beside accounts", "write all keys in one of the two")
-    preset = _preset(upstream)
     wants_key = preset is not None and preset.env is not None and upstream.base_url is None
     if preset is not None and wants_key and not upstream.keys and not upstream.accounts:
         reading.conflict(f"{at}.keys", "is missing", f'this vendor wants a key: keys = ["env:{preset.env}"]')

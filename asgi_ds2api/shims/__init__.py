@@ -12,6 +12,7 @@ from .custom_tools import CustomTools
 from .json_mode import JsonMode
 from .reasoning_seal import ReasoningSeal
 from .stop_matcher import StopMatcher
+from .think_tags import ThinkTags
 from .tool_names import ToolNames
 
 __all__ = ["Shim", "choose"]
@@ -35,7 +36,9 @@ def choose(request: Request, protocol: str, profile: Profile, keyring: Keyring, 
     if ToolNames.is_needed(request, profile):
         shims.append(ToolNames(profile.tool_name_max))
     if JsonMode.is_needed(request, profile):
-        shims.append(JsonMode())
+        shims.append(JsonMode(profile))
+    if profile.think_tags:
+        shims.append(ThinkTags())
     if StopMatcher.is_needed(request, profile):
         shims.append(StopMatcher(profile.stop_max))
     return shims

@@ -1,5 +1,8 @@
 """Lends structured output to an upstream that has no switch for it: asks in words, and unwraps the answer.
 
+Half a switch is used: where a JSON object may be asked for, a schema is asked for as one, and in words; where only a
+schema may, an object is asked for as the schema of any object. Some want to be spoken to of JSON before they give any.
+
 Models like to put JSON into a Markdown fence; a caller who asked for JSON gets it bare. Nothing else is mended: what
 is not JSON is passed on as it is, and the caller's own parser tells.
 """
@@ -7,6 +10,7 @@ is not JSON is passed on as it is, and the caller's own parser tells.
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import Raw
 
 from ..canonical import (
     BlockStart,
@@ -25,6 +29,7 @@ ASK_OBJECT = "Reply with a single JSON object and nothing else: no explanation, 
 ASK_SCHEMA = (
     "Reply with a single JSON value and nothing else: no explanation, no Markdown. It must be valid for this schema:\n"
 )
+ANY_OBJECT = Raw(b'{"type":"object"}')
 _FENCE = "```"
 _LONGEST_OPENING = len("```jsonc\n")
 
@@ -34,24 +39,28 @@ class JsonMode:
 
     is_over = False
 
-    def __init__(self) -> None:
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
         self._texts: dict[int, _Unfencer] = {}
 
     @staticmethod
     def is_needed(request: Request, profile: Profile) -> bool:
-        """Tell whether the request asks for a form that the upstream has no switch for."""
-        match request.output_format:
-            case OutputFormat(kind="json_object"):
-                return not profile.json_object
-            case OutputFormat(kind="json_schema"):
-                return not (profile.json_schema and profile.facts(request.model).structured_outputs)
-            case _:
-                return False
+        """Tell whether the request asks for a form that the upstream has no switch for, or not by itself."""
+        wanted = request.output_format
+        if wanted is None or wanted.kind == "text":
+            return False
+        if not _has_switch(request, wanted, profile):
+            return True
+        return wanted.kind == "json_object" and profile.json_word and not _speaks_of_json(request)
 
     def request(self, request: Request, notices: Notices) -> Request:
-        """Replace the switch by a sentence at the end of the leading system text."""
+        """Replace the switch by a sentence at the end of the leading system text, or by half of it."""
         wanted = request.output_format
         assert wanted is not None
+        switch = self._half_of_it(request, wanted)
+        if switch is not None and switch.kind == "json_schema":
+            notices.changed(wanted.at, "asked for by the schema of any object")
+            return msgspec.structs.replace(request, output_format=switch)
         notices.changed(wanted.at, "asked for in words: the upstream has no switch for it")
         schema = b"" if wanted.schema is None else bytes(wanted.schema)
         ask = ASK_OBJECT if wanted.kind == "json_object" else ASK_SCHEMA + schema.decode()
@@ -61,7 +70,14 @@ class JsonMode:
         )
         hint = Message(role="system", content=(Text(text=ask),), at=wanted.at)
         messages = (*request.messages[:leading], hint, *request.messages[leading:])
-        return msgspec.structs.replace(request, messages=messages, output_format=None)
+        return msgspec.structs.replace(request, messages=messages, output_format=switch)
+
+    def _half_of_it(self, request: Request, wanted: OutputFormat) -> OutputFormat | None:
+        """Return the form that is nearest to what is wanted and has a switch; None: there is none."""
+        nearest = OutputFormat(kind="json_object", at=wanted.at)
+        if wanted.kind == "json_object" and not self._profile.json_object:
+            nearest = OutputFormat(kind="json_schema", name="output", schema=ANY_OBJECT, strict=False, at=wanted.at)
+        return nearest if _has_switch(request, nearest, self._profile) else None
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:
         """Take the fence off."""
@@ -80,6 +96,19 @@ class JsonMode:
                 case _:
                     out.append(event)
         return out
+
+
+def _has_switch(request: Request, wanted: OutputFormat, profile: Profile) -> bool:
+    if request.tools and not profile.json_with_tools:
+        return False
+    if wanted.kind == "json_object":
+        return profile.json_object
+    return profile.json_schema and profile.facts(request.model).structured_outputs
+
+
+def _speaks_of_json(request: Request) -> bool:
+    texts = (block.text for message in request.messages for block in message.content if isinstance(block, Text))
+    return any("json" in text.lower() for text in texts)
 
 
 class _Unfencer:

@@ -17,6 +17,7 @@ from ..canonical import (
     Request,
     Text,
     TextDelta,
+    placed,
 )
 from ..profiles import Profile
 
@@ -46,7 +47,7 @@ class StopMatcher:
     def request(self, request: Request, notices: Notices) -> Request:
         """Send as many as fit; watch for the rest."""
         self._watched = request.stop[self._sent_max :]
-        field = FIELD.get(request.source, "stop")
+        field = FIELD.get(request.source) or placed("stop", request.places)
         for position in range(self._sent_max, len(request.stop)):
             notices.changed(f"{field}[{position}]", "matched by the gateway: the upstream takes fewer stop sequences")
         return msgspec.structs.replace(request, stop=request.stop[: self._sent_max])

@@ -21,7 +21,7 @@ from .samples import ENVIRON, load, load_upstream, problems, sample, upstream, u
 # --- upstreams --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.base_url is not None])
 def test_preset_gives_protocol_address_and_dialect(name: str) -> None:
     made = load(upstreams=[{"name": "x", "preset": name, "keys": ["env:UPSTREAM_A"]}]).upstreams[0]
     preset = PRESETS[name]
@@ -31,6 +31,13 @@ def test_preset_gives_protocol_address_and_dialect(name: str) -> None:
         PROFILES[preset.profile],
         (),
     )
+
+
+def test_a_vendor_with_an_address_for_each_customer_wants_to_be_told_it() -> None:
+    line = "upstreams[0].base_url: is missing; this vendor has another one for each customer"
+    assert upstream_problems(preset="azure", protocol=None, base_url=None, keys=["env:UPSTREAM_A"]) == [line]
+    made = load_upstream(preset="azure", protocol=None, base_url="https://x.openai.azure.com", keys=["env:UPSTREAM_A"])
+    assert (made.base_url, made.profile) == ("https://x.openai.azure.com", PROFILES["azure"])
 
 
 def test_a_preset_of_a_server_of_ones_own_wants_no_key() -> None:

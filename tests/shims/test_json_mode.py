@@ -37,7 +37,7 @@ def asking(wanted: OutputFormat | None) -> Request:
 
 
 def unfenced(*pieces: str) -> str:
-    shim = JsonMode()
+    shim = JsonMode(Profile())
     deltas: list[Event] = [TextDelta(index=0, text=piece) for piece in pieces]
     events = [BlockStart(index=0, block=Text(text="")), *deltas, BlockStop(index=0)]
     out = [event for sent in events for event in shim.events([sent])]
@@ -68,7 +68,7 @@ def test_is_needed_where_the_switch_is_missing(wanted: OutputFormat | None, prof
 )
 def test_the_switch_becomes_a_sentence_after_the_leading_system_text(wanted: OutputFormat, text: str) -> None:
     notices = Notices()
-    sent = JsonMode().request(asking(wanted), notices)
+    sent = JsonMode(Profile(json_object=False, json_schema=False)).request(asking(wanted), notices)
     assert [message.role for message in sent.messages] == ["system", "system", "user"]
     assert sent.messages[1].content == (Text(text=text),)
     assert sent.output_format is None

@@ -307,10 +307,14 @@ def _variables() -> str:
 def _presets() -> str:
     lines = ["| preset | protocol | base_url | profile | variable |", "|---|---|---|---|---|"]
     lines += [
-        f"| `{name}` | `{preset.protocol}` | `{preset.base_url}` | `{preset.profile}` | {_variable(preset)} |"
+        f"| `{name}` | `{preset.protocol}` | {_address(preset)} | `{preset.profile}` | {_variable(preset)} |"
         for name, preset in PRESETS.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _address(preset: Preset) -> str:
+    return "yours" if preset.base_url is None else f"`{preset.base_url}`"
 
 
 def _variable(preset: Preset) -> str:

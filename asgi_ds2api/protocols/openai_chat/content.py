@@ -273,7 +273,7 @@ class PartWriter:
                 return self._file(block)
 
     def _file(self, block: Media) -> list[JsonObject | Raw]:
-        written = encode_media(block, is_own=self.is_own, takes_image_urls=self.profile.image_urls)
+        written = encode_media(block, is_own=self.is_own, profile=self.profile)
         marked = self.marked(written, block.cache, block.at)
         part: list[JsonObject | Raw] = [put_extras(marked, self.own(block.extras, block.at))]
         if block.context is None:

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias, assert_never
 
 from ...canonical import Base64Source, BlocksSource, FileSource, Media, MediaSource, TextSource, UrlSource
 from ...errors import MalformedRequest, Unsupported
+from ...profiles import Profile
 from . import wire
 from .wire import JsonObject
 
@@ -113,13 +114,13 @@ def _no_base64(param: str) -> MalformedRequest:
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
 
-def encode_media(block: Media, *, is_own: bool, takes_image_urls: bool) -> JsonObject:
+def encode_media(block: Media, *, is_own: bool, profile: Profile) -> JsonObject:
     """Return media as a content part, without mark and extras.
 
     Args:
         block: Its source is no text and no blocks: those are said as parts of their own.
         is_own: It came from this protocol, so what the upstream takes is the caller's to know.
-        takes_image_urls: The upstream fetches images.
+        profile: The upstream's.
 
     Raises:
         Unsupported: There is no such part.
@@ -131,13 +132,13 @@ def encode_media(block: Media, *, is_own: bool, takes_image_urls: bool) -> JsonO
                 raise _refused(block, "Files live at the vendor that they were uploaded to. Send the content.")
             return {"type": "file", "file": _named({"file_id": source.file_id}, block)}
         case UrlSource() if block.kind == "image":
-            if not takes_image_urls:
+            if not profile.image_urls:
                 raise _refused(block, "The upstream fetches nothing. Send the content itself.")
-            return _image(block, source.url)
+            return _image(block, source.url, profile)
         case UrlSource():
-            return _encode_link(block, source.url, is_own=is_own)
+            return _encode_link(block, source.url, is_own=is_own or _is_linked_document(block, profile))
         case Base64Source():
-            return _encode_data(block, source, is_own=is_own)
+            return _encode_data(block, source, profile, is_own=is_own)
         case TextSource() | BlocksSource():
             raise AssertionError("text is said as text")
         case _:
@@ -159,14 +160,22 @@ def _encode_link(block: Media, url: str, *, is_own: bool) -> JsonObject:
     return {"type": field, field: url, **name}
 
 
-def _encode_data(block: Media, source: Base64Source, *, is_own: bool) -> JsonObject:
+def _is_linked_document(block: Media, profile: Profile) -> bool:
+    return block.kind == "document" and profile.documents == "document_url"
+
+
+def _encode_data(block: Media, source: Base64Source, profile: Profile, *, is_own: bool) -> JsonObject:
     kind = block.kind
     if kind == "image" or (kind in ("document", "file") and source.media_type.startswith("image/")):
-        return _image(block, url_of(source))
+        return _image(block, url_of(source), profile)
+    if _is_linked_document(block, profile):
+        return _encode_link(block, url_of(source), is_own=True)
     if kind == "audio":
         format_ = _AUDIO_FORMATS.get(source.media_type)
         if format_ is None and not is_own:
             raise _refused(block, "The upstream takes recordings as WAV or MP3.")
+        if profile.audio == "text":
+            return {"type": "input_audio", "input_audio": source.data}
         audio = {"data": source.data, "format": format_ or source.media_type.partition("/")[2]}
         return {"type": "input_audio", "input_audio": audio}
     if kind == "video":
@@ -179,7 +188,9 @@ def _encode_data(block: Media, source: Base64Source, *, is_own: bool) -> JsonObj
     return {"type": "file", "file": _named(file, block)}
 
 
-def _image(block: Media, url: str) -> JsonObject:
+def _image(block: Media, url: str, profile: Profile) -> JsonObject:
+    if not profile.images:
+        raise _refused(block, "The upstream takes no images.")
     image: JsonObject = {"url": url}
     if block.detail is not None:
         image["detail"] = block.detail

@@ -28,7 +28,7 @@ from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from . import wire
 from .content import AUDIO, BEHIND_A_CALL, Content, PartWriter, decode_content, read_content
-from .reasoning import encode_replay, richest
+from .reasoning import THOUGHT, encode_replay, richest
 from .wire import JsonObject, Shape, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -273,13 +273,26 @@ def _encode_assistant(message: Message, writer: PartWriter) -> list[JsonObject]:
     if content or (said and writer.is_own):
         written["content"] = content
     if thought:
-        written.update(encode_replay(thought, writer.profile, writer.notices, is_own=writer.is_own))
+        _think(thought, written, writer, has_calls=bool(calls))
     if calls:
         written["tool_calls"] = calls
+        if writer.profile.reasoning_replay == "tool_turns":
+            written.setdefault(writer.profile.reasoning_field, "")
     if len(written) == 2 and written["content"] is None and not writer.is_own:
         writer.notices.hint(message.at or "messages", "the message is empty")
         return []
     return [_finished(written, message, writer)]
+
+
+def _think(thought: Sequence[Reasoning], written: JsonObject, writer: PartWriter, *, has_calls: bool) -> None:
+    """Put earlier reasoning into an assistant's message, beside its content or before it."""
+    fields = encode_replay(thought, writer.profile, writer.notices, is_own=writer.is_own, has_calls=has_calls)
+    chunks, content = fields.pop(THOUGHT, None), written["content"]
+    written.update(fields)
+    if isinstance(chunks, list):
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) and content else content or []
+        assert isinstance(parts, list)
+        written["content"] = [*chunks, *parts]
 
 
 def _placed(block: Block, written: JsonObject, writer: PartWriter) -> list[Block]:

@@ -115,14 +115,26 @@ def encode_detail(block: Reasoning, position: int | None, *, is_own: bool) -> Js
     return written
 
 
-def encode_replay(blocks: Sequence[Reasoning], profile: Profile, notices: Notices, *, is_own: bool) -> JsonObject:
-    """Return the fields of an assistant's message that carry its earlier reasoning; what stays here is reported."""
+def encode_replay(
+    blocks: Sequence[Reasoning], profile: Profile, notices: Notices, *, is_own: bool, has_calls: bool
+) -> JsonObject:  # fmt: skip
+    """Return the fields of an assistant's message that carry its earlier reasoning; what stays here is reported.
+
+    Args:
+        blocks: What the model thought.
+        profile: The upstream's.
+        notices: Where losses are reported.
+        is_own: It came from this protocol.
+        has_calls: The message calls tools.
+    """
     mode = profile.reasoning_replay
     kept = [block for block in blocks if _may_return(block, profile, notices)]
     if mode == "details":
         places = [None if is_own else position for position in range(len(kept))]
         details = [encode_detail(block, place, is_own=is_own) for block, place in zip(kept, places, strict=True)]
         return {"reasoning_details": details} if details else {}
+    if mode == "chunks":
+        return {THOUGHT: [_chunk(block) for block in kept if block.text]} if any(b.text for b in kept) else {}
     for block in kept:
         if mode == "never":
             notices.hint(block.at or "content", "the upstream does not take earlier reasoning back")
@@ -133,7 +145,21 @@ def encode_replay(blocks: Sequence[Reasoning], profile: Profile, notices: Notice
             for name in names:
                 notices.hint(f"{block.at}.{name}", "the upstream takes earlier reasoning as text")
     told = [block.text for block in kept if block.redacted is None]
-    return {profile.reasoning_field: "".join(told)} if told and mode == "content" else {}
+    is_told = mode == "content" or (mode == "tool_turns" and has_calls)
+    if mode == "tool_turns" and not has_calls:
+        for block in kept:
+            notices.hint(block.at or "content", "the upstream takes earlier reasoning back beside calls alone")
+    return {profile.reasoning_field: "".join(told)} if told and is_told else {}
+
+
+THOUGHT: Final = "thought"
+"""Under which `encode_replay` returns chunks, which belong before the text of the content."""
+
+
+def _chunk(block: Reasoning) -> JsonObject:
+    """Return reasoning as Mistral has it: a part of the content."""
+    chunk: JsonObject = {"type": "thinking", "thinking": [{"type": "text", "text": block.text}]}
+    return chunk if block.signature is None else {**chunk, "signature": block.signature}
 
 
 def _may_return(block: Reasoning, profile: Profile, notices: Notices) -> bool:
@@ -266,15 +292,15 @@ def encode_control(
         return {}  # it thinks as much as it likes, which is what it does anyway
     match profile.reasoning_in:
         case "effort":
-            return _told({_EFFORT: _effort(effort, budget, at, facts, notices)})
+            return _told({_EFFORT: _effort(effort, budget, at, profile, facts, notices)})
         case "thinking":
             is_on = effort != "none"
-            word = _effort(effort, budget, at, facts, notices) if is_on and (effort or budget) else None
+            word = _effort(effort, budget, at, profile, facts, notices) if is_on and (effort or budget) else None
             return {"thinking": {"type": "enabled" if is_on else "disabled"}, **_told({_EFFORT: word})}
-        case "enable_thinking":
+        case "enable_thinking" | "chat_template":
             if effort not in (None, "none"):
                 notices.changed(at, "thinking is on or off here", action="coerced")
-            return _told({_ENABLE: effort != "none", _BUDGET: budget})
+            return _switch(profile.reasoning_in, is_on=effort != "none", budget=budget)
         case "object":
             if effort == "none":
                 return {"reasoning": {"enabled": False}}
@@ -286,6 +312,12 @@ def encode_control(
             return {}
 
 
+def _switch(spelling: str, *, is_on: bool, budget: int | None) -> JsonObject:
+    if spelling == "chat_template":
+        return {"chat_template_kwargs": {_ENABLE: is_on}}
+    return _told({_ENABLE: is_on, _BUDGET: budget})
+
+
 def _asked_effort(control: ReasoningControl, at: str, notices: Notices) -> str | None:
     """Return the effort that is asked for: none where there is no thinking."""
     if control.mode != "disabled":
@@ -295,12 +327,17 @@ def _asked_effort(control: ReasoningControl, at: str, notices: Notices) -> str |
     return "none"
 
 
-def _effort(effort: str | None, budget: int | None, at: str, facts: ModelFacts, notices: Notices) -> str | None:
+def _effort(
+    effort: str | None, budget: int | None, at: str, profile: Profile, facts: ModelFacts, notices: Notices
+) -> str | None:  # fmt: skip
     """Return the word for an effort, or for a budget of tokens."""
     if budget is not None and effort != "none":
         notices.changed(f"{at}.budget_tokens", "the upstream takes an effort in place of a budget")
     if effort is None and budget is not None:
         effort = next((word for limit, word in _EFFORT_BELOW if budget < limit), "xhigh")
+    if effort in profile.effort_map:
+        notices.changed(at, "the nearest effort that the vendor has", action="coerced")
+        effort = profile.effort_map[effort]
     if effort is None or not facts.efforts:
         return effort
     fitted = next((word for word in _NEAREST.get(effort, (effort,)) if word in facts.efforts), None)

@@ -21,6 +21,9 @@ _OBJECTION: Final = re.compile(
 _QUOTED: Final = re.compile(r"['\"`](?P<name>[a-z_]{1,40})['\"`]")
 _THOUGHT_MISSING: Final = re.compile(r"reasoning_content.{0,80}must be passed back", re.IGNORECASE)
 
+_CALL_FAILED: Final = re.compile(r"tool_use_failed|failed to call a function", re.IGNORECASE)
+"""Groq's words for a call that its own model wrote wrong."""
+
 _SAMPLING: Final = (
     "frequency_penalty",
     "logit_bias",
@@ -43,6 +46,9 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
         error: Names the parameter in its ``param`` or in its words.
         notices: What is taken out is reported here.
     """
+    if _CALL_FAILED.search(error.message) and request.sampling.temperature != 0:
+        notices.changed("temperature", "the model wrote a call that cannot be read: asked again", action="coerced")
+        return replace(request, sampling=replace(request.sampling, temperature=0))
     if error.kind != "invalid_request" or request.source == wire.NAME:
         return None  # a client of this protocol knows what its vendor says, and reacts
     if _THOUGHT_MISSING.search(error.message) and (request.reasoning is None or request.reasoning.mode != "disabled"):

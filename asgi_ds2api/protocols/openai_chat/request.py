@@ -46,6 +46,7 @@ from ...profiles import ModelFacts, Profile
 from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .content import PartWriter
+from .dialect import fit_turns
 from .messages import decode_messages, encode_messages, keep_latest_marks, read_messages
 from .pairing import pair_results
 from .reasoning import decode_control, encode_control, encode_own_control
@@ -223,16 +224,18 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     """
     is_own = request.source == wire.NAME
     facts = profile.facts(request.model)
+    if facts.reasoning_replay is not None:
+        profile = msgspec.structs.replace(profile, reasoning_replay=facts.reasoning_replay)
     writer = PartWriter(is_own=is_own, profile=profile, takes_marks=facts.cache_marks, notices=notices)
     messages = list(request.messages)
-    if not is_own:
+    if not is_own or profile.after_tool != "any":
         messages = pair_results(messages, notices)
-        if facts.cache_marks:
-            messages = keep_latest_marks(messages, MAX_MARKS, notices)
+    if not is_own and facts.cache_marks:
+        messages = keep_latest_marks(messages, MAX_MARKS, notices)
     tools, search = _offered(request, facts, notices)
     body: JsonObject = {
         "model": request.model,
-        "messages": encode_messages(messages, writer),
+        "messages": fit_turns(encode_messages(messages, writer), profile, notices),
         **search,
         **_sampling_fields(request, profile, notices),
         **_limit_fields(request, profile),
@@ -248,13 +251,15 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     choice = request.tool_choice
     if choice is not None and (tools or (is_own and choice.mode == "none")):
         body["tool_choice"] = encode_choice(choice, tools, writer)
+        if body["tool_choice"] == "required":
+            body["tool_choice"] = profile.required_choice
     elif choice is not None:
         report = notices.lost if choice.mode in ("required", "named") else notices.hint
         report(choice.at or "tool_choice", "there are no tools to choose from")
-    _add_stream(body, request, profile)
+    _add_stream(body, request, profile, is_stream=request.stream or facts.stream_only)
     _add_extras(body, request, notices)
     body.update(vendor_fields(request, profile.vendor, PROTECTED, notices))
-    for name in profile.drop:
+    for name in (*profile.drop, *facts.drop):
         if body.pop(name, None) is not None:
             notices.lost(name, "the upstream refuses this field")
     return HTTPCall(
@@ -302,7 +307,7 @@ def _sampling_fields(request: Request, profile: Profile, notices: Notices) -> Js
         "logit_bias": sampling.logit_bias,
         "logprobs": sampling.logprobs,
         "presence_penalty": sampling.presence_penalty,
-        "seed": sampling.seed,
+        profile.seed_field: sampling.seed,
         "stop": request.stop or None,
         "temperature": sampling.temperature,
         "top_logprobs": sampling.top_logprobs,
@@ -389,8 +394,8 @@ def _encode_format(wanted: OutputFormat, writer: PartWriter) -> JsonObject:
     return put_extras({"type": "json_schema", "json_schema": schema}, extras)
 
 
-def _add_stream(body: JsonObject, request: Request, profile: Profile) -> None:
-    if not request.stream:
+def _add_stream(body: JsonObject, request: Request, profile: Profile, *, is_stream: bool) -> None:
+    if not is_stream:
         return
     body["stream"] = True
     options: JsonObject = {} if profile.stream_usage == "always" else {"include_usage": True}

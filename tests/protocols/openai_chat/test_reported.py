@@ -77,7 +77,7 @@ def test_unknown_end_of_ones_own_is_named_by_its_choice(write: Any) -> None:
 
 def test_reasoning_that_goes_back_as_text_leaves_its_names_behind() -> None:
     notices = Notices()
-    written = encode_replay(THOUGHTS[:1], PROFILES["lenient"], notices, is_own=True)
+    written = encode_replay(THOUGHTS[:1], PROFILES["lenient"], notices, has_calls=False, is_own=True)
     assert (json.loads(json.dumps(written)), paths(notices)) == ({"reasoning_content": "t"}, ["r0.id", "r0.signature"])
 
 
