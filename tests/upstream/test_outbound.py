@@ -87,7 +87,7 @@ def test_request_says_each_thing_once_and_nothing_else(way: str) -> None:
     assert dict(request.headers) == {
         b"host": b"api.example:8443",
         b"user-agent": b"asgi-ds2api",
-        b"accept": b"application/json, text/event-stream",
+        b"accept": b"application/json, text/event-stream, application/x-ndjson",
         b"accept-encoding": b"identity",
         b"content-type": b"application/json",
         b"content-length": str(len(request.body)).encode(),

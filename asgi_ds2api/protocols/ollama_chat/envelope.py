@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
 from ...canonical import Finish
-from ...codec import RESERVED_FIELDS, Envelope, HTTPCall, Operation, Route
-from ...errors import MalformedRequest
+from ...codec import Envelope, HTTPCall, Operation, Route
 from ...headers import forwarded_headers
-from ...json_guard import decode_json, decode_object, encode_object
+from ...json_guard import decode_json
 from ...profiles import Profile
+from ..reserved import for_another_model
 from . import wire
 from .operations import LATEST, VERSION
 
@@ -93,14 +93,10 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
     Raises:
         MalformedRequest: A field that would steer the gateway.
     """
-    fields = decode_object(call.body)
-    if reserved := sorted(RESERVED_FIELDS & fields.keys()):
-        raise MalformedRequest("This field is reserved. Leave it out.", code="reserved_field", param=reserved[0])
-    fields["model"] = Raw(msgspec.json.encode(model))
     return HTTPCall(
         method="POST",
         path=wire.GENERATE_PATH if is_generate(call) else profile.path or wire.CHAT_PATH,
-        body=encode_object(fields),
+        body=for_another_model(call.body, model),
         headers=forwarded_headers(call.headers),
         query=profile.query,
     )

@@ -17,10 +17,9 @@ from typing import Final
 import msgspec
 
 from ...codec import ErrorAnswer
-from ...diagnosis import MAX_BODY_BYTES, Told, classify, read
-from ...errors import GatewayError, Overloaded, Refused, Unauthorized, UnknownModel, UpstreamError
+from ...diagnosis import Told, classify, diagnose, read
+from ...errors import GatewayError, Overloaded, UnknownModel, UpstreamError
 from ...headers import retry_headers
-from ...scrub import safe_body
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -42,23 +41,8 @@ _STATUS: Final = msgspec.json.Decoder(_Status)
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """Read an upstream's error answer, whatever its form.
-
-    Args:
-        status: 400 to 599.
-        headers: Names in lower case.
-        body: Perhaps only the beginning of it.
-    """
-    told = read(body)
-    error = classify(status, told)
-    if isinstance(error, Unauthorized):
-        error.is_origin_wide = told.is_html or (status == 403 and "cf-ray" in headers and not told.message)
-    if isinstance(error, Refused) and status in (400, 404, 413, 422) and len(body) <= MAX_BODY_BYTES:
-        error.body = None if told.is_html else safe_body(body)
-    error.upstream_status = status
-    error.retry_after = headers.get("retry-after")
-    error.retry_after_ms = headers.get("retry-after-ms")
-    return error
+    """Read an upstream's error answer, whatever its form. As `diagnose`."""
+    return diagnose(status, headers, body)
 
 
 def decode_in_band(body: bytes) -> UpstreamError | None:

@@ -30,11 +30,12 @@ from ...canonical import (
     Text,
     Tool,
 )
-from ...codec import DEFAULT_LIMITS, RESERVED_FIELDS, HTTPCall, RequestLimits
+from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...headers import forwarded_headers
-from ...json_guard import decode_json, encode_object
+from ...json_guard import decode_json, encode_object, whole
 from ...profiles import Profile
+from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .media import decode_image
 from .messages import MessageWriter, decode_messages, read_messages
@@ -116,7 +117,7 @@ def _request(
     extras |= {**more, **unknown}
     stop = (options.stop,) if isinstance(options.stop, str) else tuple(options.stop or ())
     wire.bound(len(stop), limits.max_stop, "options.stop")
-    limit = wire.whole(options.num_predict, "options.num_predict")
+    limit = whole(options.num_predict, "options.num_predict")
     if limit is not None and limit < 0:
         extras["options.num_predict"] = Raw(b"%d" % limit)
         limit = None
@@ -159,13 +160,13 @@ def _sampling(head: wire.Asking, options: wire.Options) -> Sampling:
     return Sampling(
         temperature=options.temperature,
         top_p=options.top_p,
-        top_k=wire.whole(options.top_k, "options.top_k"),
+        top_k=whole(options.top_k, "options.top_k"),
         min_p=options.min_p,
-        seed=wire.whole(options.seed, "options.seed"),
+        seed=whole(options.seed, "options.seed"),
         frequency_penalty=options.frequency_penalty,
         presence_penalty=options.presence_penalty,
         logprobs=head.logprobs,
-        top_logprobs=wire.whole(head.top_logprobs, "top_logprobs"),
+        top_logprobs=whole(head.top_logprobs, "top_logprobs"),
     )
 
 
@@ -214,8 +215,12 @@ _EFFORT_BELOW: Final = ((2_048, "low"), (12_288, "medium"), (28_000, "high"))
 """Budgets under the first number -> effort; all others are ``max``."""
 _EFFORT_PLACES: Final = {"thinking": "output_config.effort"}
 """Where an effort stands that is apart from its control, as Anthropic has it."""
+_BUDGET_PLACES: Final = {"enable_thinking": "thinking_budget", "reasoning": "reasoning.max_tokens"}
+"""Where a budget stands that is not ``budget_tokens`` of its control."""
 _LIMIT_FIELDS: Final = {"anthropic_messages": "max_tokens", "openai_chat": "max_completion_tokens"}
 """Names of the answer's limit in other protocols."""
+_USER_PLACES: Final = {"anthropic_messages": ("metadata.user_id",)}
+"""Where the id of the end user may stand."""
 _HINTS: Final = frozenset({"diagnostics", "inference_geo", "user_profile_id", "workspace_id", "billing_policy"})
 """Extras of other protocols that say nothing about the answer."""
 
@@ -331,7 +336,8 @@ def _think_fields(control: ReasoningControl | None, writer: MessageWriter) -> Js
             writer.notices.hint(_EFFORT_PLACES.get(at, at), "there is no effort where there is no thinking")
         return {"think": False}
     if budget is not None:
-        writer.notices.changed(f"{at}.budget_tokens", "the upstream takes an effort in place of a budget")
+        place = _BUDGET_PLACES.get(at, f"{at}.budget_tokens")
+        writer.notices.changed(place, "the upstream takes an effort in place of a budget")
     if effort is None and budget is not None:
         effort = next((word for limit, word in _EFFORT_BELOW if budget < limit), "max")
     if effort is None:
@@ -367,7 +373,7 @@ def _report_unsayable(request: Request, notices: Notices) -> None:
         notices.lost("verbosity", "the upstream has no such field")
     hints = {
         "metadata": request.metadata,
-        "metadata.user_id" if request.source == "anthropic_messages" else "user": request.user,
+        **dict.fromkeys(_USER_PLACES.get(request.source, ("user", "safety_identifier")), request.user),
         "service_tier": request.service_tier,
         "prompt_cache_key": request.cache.key,
         "prompt_cache_retention": request.cache.retention,
@@ -377,8 +383,6 @@ def _report_unsayable(request: Request, notices: Notices) -> None:
     for name, value in hints.items():
         if value is not None and value != {}:
             notices.hint(name, "the upstream keeps and bills nothing")
-    if request.user is not None and "user" in request.extras:
-        notices.hint("safety_identifier", "the upstream keeps and bills nothing")
     for header in request.vendor_headers:
         notices.hint(header, "headers of another vendor")
 
@@ -391,9 +395,9 @@ def _add_extras(body: JsonObject, options: JsonObject, request: Request, notices
     """
     is_own = request.source == wire.NAME
     for name, value in request.extras.items():
-        if name in RESERVED_FIELDS:
-            notices.lost(name, "the upstream's address, key and limits are the gateway's")
-        elif is_own and name.startswith(_OPTION):
+        if is_reserved(name, notices):
+            continue
+        if is_own and name.startswith(_OPTION):
             options[name.removeprefix(_OPTION)] = value
         elif is_own:
             body[name] = value
@@ -406,19 +410,13 @@ def _add_extras(body: JsonObject, options: JsonObject, request: Request, notices
 
 
 def _add_vendor_fields(body: JsonObject, request: Request, profile: Profile, notices: Notices) -> None:
-    """Merge what the caller wrote for this very vendor."""
-    for vendor, fields in request.vendor_fields.items():
-        if vendor != profile.vendor:
-            notices.hint(f"extra_body.{vendor}", "meant for another vendor")
-            continue
-        for name, value in fields.items():
-            if name in PROTECTED or name in RESERVED_FIELDS:
-                notices.lost(f"extra_body.{vendor}.{name}", "this field cannot be set here")
-            elif name == "options" and isinstance(options := body.get(name), dict):
-                given: dict[str, Raw] = decode_json(_FIELDS, value, f"extra_body.{vendor}.options")
-                options.update(given)
-            else:
-                body[name] = value
+    """Merge what the caller wrote for this very vendor: options into the options."""
+    for name, value in vendor_fields(request, profile.vendor, PROTECTED, notices):
+        if name == "options" and isinstance(options := body.get(name), dict):
+            given: dict[str, Raw] = decode_json(_FIELDS, value, f"extra_body.{profile.vendor}.options")
+            options.update(given)
+        else:
+            body[name] = value
 
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])

@@ -31,7 +31,7 @@ JsonObject: TypeAlias = dict[str, object]
 JsonField: TypeAlias = Raw | UnsetType
 """A field that is carried as it came; `present` tells whether it is there."""
 Whole: TypeAlias = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[float, Meta(ge=-(2**53), le=2**53)]
-"""A whole number; ``1.0`` is one, `whole` tells. Some settings are negative: -1 is "without end"."""
+"""A whole number; ``1.0`` is one, `json_guard.whole` tells. Some settings are negative: -1 is "without end"."""
 Real: TypeAlias = Annotated[int, Meta(ge=-(10**6), le=10**6)] | Annotated[float, Meta(ge=-1e6, le=1e6)]
 """Ranges are the vendors' to judge; this one only bounds the number. ``1`` stays ``1``."""
 
@@ -235,19 +235,6 @@ def put_extras(out: JsonObject, extras: Extras) -> JsonObject:
 def present(field: JsonField) -> Raw | None:
     """Return a field that is there and not null."""
     return None if field is UNSET or bytes(field) == NULL else field
-
-
-def whole(value: float | None, param: str) -> int | None:
-    """Return a number that has to be whole; ``1.0`` is.
-
-    Raises:
-        MalformedRequest: It has a fraction.
-    """
-    if value is None or isinstance(value, int):
-        return value
-    if not value.is_integer():
-        raise MalformedRequest(f"Invalid type for '{param}': expected an integer.", code="invalid_type", param=param)
-    return int(value)
 
 
 def missing(param: str) -> MalformedRequest:
