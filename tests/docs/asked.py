@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.conformance.asking import Asked, ask, chat_answer, claude_answer
+from tests.conformance.asking import Asked, ask, chat_answer, claude_answer, ollama_answer
 from tests.support.scripted_client import Script
 
 VERDICTS = {"hint": "H", "changed": "E", "lost": "W"}
 """Severity of a Notice -> letter in a table."""
 LOSSLESS, REFUSED = "L", "X"
-UNASKED = {"anthropic-version", "created"}
-"""Hints that come with every request of an Anthropic client, and with every answer of Chat: no row's own."""
+TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
+UNASKED = {"anthropic-version", "created", *(f"usage.{name}" for name in TIMES)}
+"""Hints that come with every request of an Anthropic client, every answer of Chat, of Ollama: no row's own."""
 
 BUDGET = "claude-sonnet-4-5"
 """Thinks by a budget, takes sampling, may be forced to call a tool."""
@@ -32,14 +33,21 @@ class Example:
     profile: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     answer: Script | None = None
+    path: str | None = None
+    """None: the usual one of its face."""
+
+
+USUAL: Mapping[str, Script] = {"claude": claude_answer(), "chat": chat_answer(), "ollama": ollama_answer()}
+"""What is answered where an example does not care."""
 
 
 async def asked_of(face: str, to: str, example: Example) -> Asked:
     """Send an example through a gateway."""
-    script = example.answer or (claude_answer() if to == "claude" else chat_answer())
+    script = example.answer or USUAL[to]
     return await ask(
-        face, to, example.body, script, model=example.model, profile=example.profile, headers=example.headers
-    )
+        face, to, example.body, script, model=example.model, profile=example.profile, headers=example.headers,
+        path=example.path,
+    )  # fmt: skip
 
 
 async def verdict(face: str, to: str, example: Example) -> str:

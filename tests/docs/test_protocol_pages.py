@@ -11,19 +11,22 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from asgi_ds2api.codec import Codec, ErrorAnswer
-from asgi_ds2api.protocols import anthropic_messages, openai_chat
+from asgi_ds2api.protocols import anthropic_messages, ollama_chat, openai_chat
 from asgi_ds2api.protocols.anthropic_messages.wire import Request as MessagesRequest
+from asgi_ds2api.protocols.ollama_chat.wire import Chat as OllamaChat
+from asgi_ds2api.protocols.ollama_chat.wire import Generate as OllamaGenerate
 from asgi_ds2api.protocols.openai_chat.wire import Request as ChatRequest
 from tests.conformance.asking import chat_answer, claude_answer
 
-from . import chat_examples, messages_examples
+from . import chat_examples, messages_examples, ollama_examples
 from .asked import Example, asked_of, verdict
 from .every_error import every_error
 from .pages import ROOT, Row, table
 
 pytestmark = pytest.mark.anyio
 
-CHAT, MESSAGES = (ROOT / "docs/protocols" / name for name in ("openai-chat.md", "anthropic-messages.md"))
+PAGES = ("openai-chat.md", "anthropic-messages.md", "ollama.md")
+CHAT, MESSAGES, OLLAMA = (ROOT / "docs/protocols" / name for name in PAGES)
 
 
 class Table(NamedTuple):
@@ -41,6 +44,9 @@ TABLES = (
     Table(CHAT, "Answer of Anthropic Messages", "chat", "claude", chat_examples.ANSWER),
     Table(MESSAGES, "Request to OpenAI Chat", "claude", "chat", messages_examples.REQUEST),
     Table(MESSAGES, "Answer of OpenAI Chat", "claude", "chat", messages_examples.ANSWER),
+    Table(OLLAMA, "Request to OpenAI Chat", "ollama", "chat", ollama_examples.REQUEST),
+    Table(OLLAMA, "Answer of OpenAI Chat", "ollama", "chat", ollama_examples.ANSWER),
+    Table(OLLAMA, "Request from OpenAI Chat", "chat", "ollama", ollama_examples.FROM_CHAT),
 )
 
 
@@ -61,10 +67,15 @@ async def test_row_says_what_becomes_of_it(found: Table, row: Row) -> None:
     assert set(row.cells[2].replace(", ", "")) == set("".join(verdicts)), verdicts
 
 
-WIRES = ((CHAT, ChatRequest, TABLES[0]), (MESSAGES, MessagesRequest, TABLES[2]))
+WIRES = (
+    (CHAT, ChatRequest, TABLES[0]),
+    (MESSAGES, MessagesRequest, TABLES[2]),
+    (OLLAMA, OllamaChat, TABLES[4]),
+    (OLLAMA, OllamaGenerate, TABLES[4]),
+)
 
 
-@pytest.mark.parametrize(("page", "shape", "found"), WIRES, ids=["chat", "messages"])
+@pytest.mark.parametrize(("page", "shape", "found"), WIRES, ids=["chat", "messages", "ollama", "ollama-prompt"])
 def test_every_field_that_is_known_stands_in_the_table(page: Any, shape: Any, found: Table) -> None:
     told = {code.partition(".")[0] for row in table(page, found.heading) for code in row.codes}
     assert set(shape.__struct_fields__) - told == {"model"}
@@ -94,12 +105,21 @@ async def test_messages_caller_is_told_why_it_ended(row: Row) -> None:
     assert asked.json["stop_reason"] == row.cells[1].strip("`")
 
 
+@pytest.mark.parametrize("row", table(OLLAMA, "Why an answer ended"), ids=lambda row: row.key)
+async def test_ollama_caller_is_told_why_it_ended(row: Row) -> None:
+    word = "new_word" if row.key == UNKNOWN else row.key
+    script = chat_answer({"tool_calls": [CALL]} if word == "tool_calls" else None, word)
+    asked = await asked_of("ollama", "chat", Example({"stream": False}, answer=script))
+    assert asked.json["done_reason"] == row.cells[1].strip("`")
+
+
 # --- paths, credentials, errors ---------------------------------------------------------------------------------------
 
-FACES: tuple[tuple[Any, Codec], ...] = ((CHAT, openai_chat), (MESSAGES, anthropic_messages))
+FACES: tuple[tuple[Any, Codec], ...] = ((CHAT, openai_chat), (MESSAGES, anthropic_messages), (OLLAMA, ollama_chat))
+every_face = pytest.mark.parametrize(("page", "codec"), FACES, ids=["chat", "messages", "ollama"])
 
 
-@pytest.mark.parametrize(("page", "codec"), FACES, ids=["chat", "messages"])
+@every_face
 def test_paths_are_those_of_the_face(page: Any, codec: Codec) -> None:
     told = {
         (row.cells[0], path.strip(" `")) for row in table(page, "Paths") for path in row.cells[1].split(",")
@@ -107,7 +127,7 @@ def test_paths_are_those_of_the_face(page: Any, codec: Codec) -> None:
     assert told == {(route.method, route.path) for route in codec.ROUTES}
 
 
-@pytest.mark.parametrize(("page", "codec"), FACES, ids=["chat", "messages"])
+@every_face
 def test_credentials_are_named_in_their_order(page: Any, codec: Codec) -> None:
     line = next(line for line in page.read_text().split("\n\n") if line.startswith("**Credentials**"))
     places = [line.index(f"`{name}`") for name in codec.CREDENTIAL_HEADERS]
@@ -134,11 +154,18 @@ def raised(answer: ErrorAnswer, page: Any) -> str:
     return type(caught.value).__name__
 
 
-@pytest.mark.parametrize(("page", "codec"), FACES, ids=["chat", "messages"])
+@pytest.mark.parametrize(("page", "codec"), FACES[:2], ids=["chat", "messages"])
 def test_errors_are_those_that_the_sdk_raises(page: Any, codec: Codec) -> None:
     told = {tuple(cell.strip("`") for cell in row.cells[:3]) for row in table(page, "Errors")}
     found = set()
     for error in every_error():
         answer = codec.encode_error(error, "req_1")
         found.add((str(answer.status), json.loads(answer.body)["error"]["type"], raised(answer, page)))
+    assert found == told
+
+
+def test_errors_of_ollama_have_the_statuses_that_are_told() -> None:
+    """Its SDK has one class for all; that it raises is tested with the codec."""
+    told = {tuple(cell.strip("`") for cell in row.cells[:2]) for row in table(OLLAMA, "Errors")}
+    found = {(str(ollama_chat.encode_error(error, "r").status), "ResponseError") for error in every_error()}
     assert found == told
