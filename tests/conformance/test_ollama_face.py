@@ -60,7 +60,7 @@ async def test_others_C01_version_is_told(path: str) -> None:
 
 @pytest.mark.parametrize("to", ["chat", "claude"])
 async def test_others_C02_streams_unless_told_otherwise(to: str) -> None:
-    scripts = {"chat": chat_stream(chunk({"content": "Hel"}), chunk({"content": "lo"}), chunk({}, "stop")),
+    scripts = {"chat": chat_stream(chunk({"content": "He"}), chunk({"content": "llo"}), chunk({}, "stop")),
                "claude": claude_stream(claude_events(TEXT_BLOCK))}  # fmt: skip
     asked = await ask("ollama", to, {}, scripts[to])
     assert asked.answer.header("content-type") == "application/x-ndjson"

@@ -33,7 +33,7 @@ def texts(face: str, asked: Any, *, streamed: bool) -> str:
 async def test_others_C02_answer_reaches_every_face(face: str, streamed: bool) -> None:
     script = ollama_answer()
     if streamed:
-        script = ollama_stream(ollama_line({"content": "Hel"}), ollama_line({"content": "lo"}), ollama_end(), split=7)
+        script = ollama_stream(ollama_line({"content": "He"}), ollama_line({"content": "llo"}), ollama_end(), split=7)
     asked = await ask(face, "ollama", {"stream": streamed}, script)
     assert texts(face, asked, streamed=streamed) == "Hello"
     request = asked.upstream.calls[0].request
@@ -189,7 +189,7 @@ async def test_choice_among_tools_is_made_by_what_is_told(choice: Any, names: li
 
 
 async def test_stream_under_the_type_of_a_whole_answer_is_added_up() -> None:
-    stream = ollama_stream(ollama_line({"content": "Hel"}), ollama_line({"content": "lo"}), ollama_end())
+    stream = ollama_stream(ollama_line({"content": "He"}), ollama_line({"content": "llo"}), ollama_end())
     lines = b"".join(piece for piece in stream.pieces if isinstance(piece, bytes))
     asked = await ask("chat", "ollama", {}, answering(lines))
     assert asked.json["choices"][0]["message"]["content"] == "Hello"

@@ -47,6 +47,9 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
     "resembling": Dialect(
         "anthropic_messages", msgspec.structs.replace(PROFILES["anthropic"], exact=False), "claude-sonnet-4-5"
     ),
+    "ollama": Dialect("ollama_chat", PROFILES["ollama"], "qwen3"),
+    "mistral": Dialect("openai_chat", PROFILES["mistral"], "mistral-small-2503"),
+    "deepseek": Dialect("openai_chat", PROFILES["deepseek"], "deepseek-chat"),
 }
 ASKED: Final[Mapping[str, dict[str, JSON]]] = {
     "openai_chat": {"model": "asked", "messages": [{"role": "user", "content": "x"}]},

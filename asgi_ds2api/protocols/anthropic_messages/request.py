@@ -185,6 +185,7 @@ def _request(head: wire.Request, parts: _Parts, call: HTTPCall, limits: RequestL
         vendor_headers=forwarded_headers(call.headers),
         vendor_fields=head.extra_body or {},
         extras=extras,
+        places=_PLACES,
         required_extras=tuple(name for name in wire.REQUIRED_EXTRAS if name in extras),
     )
 
@@ -282,6 +283,10 @@ def _decode_tier(head: wire.Request, extras: Extras) -> str | None:
 
 def _missing(param: str) -> MalformedRequest:
     return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+
+
+_PLACES: Final = {"user": "metadata.user_id", "safety_identifier": "metadata.user_id"}
+"""Where settings stand that other protocols have elsewhere."""
 
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------

@@ -311,10 +311,10 @@ def _format_fields(wanted: OutputFormat | None, writer: MessageWriter) -> JsonOb
         return {"format": "json"}
     if wanted.kind == "text":
         return {}
-    named = (("name", wanted.name), ("description", wanted.description))
+    named = (("name", wanted.name), ("description", wanted.description), ("strict", wanted.strict))
     for name, value in () if writer.is_own else named:
         if value is not None:
-            writer.notices.hint(f"{wanted.at}.json_schema.{name}", "a schema has no name here")
+            writer.notices.hint(f"{wanted.at}.json_schema.{name}", "a schema stands alone here, and is kept to")
     return {"format": "json" if wanted.schema is None else wanted.schema}
 
 

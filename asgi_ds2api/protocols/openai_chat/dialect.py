@@ -1,16 +1,20 @@
-"""What look-alikes want of a talk that is written: who may follow whom, what ids of calls are made of.
+"""What look-alikes want of a talk: who may follow whom, what ids of calls are made of.
 
-Pure functions over written messages; the profile says which of them apply. The vendor himself wants none of it.
+Pure functions over messages, canonical or written; the profile says which of them apply. The vendor himself wants none.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from ...canonical import Notices
+from msgspec.structs import replace
+
+from ...canonical import Block, Message, Notices, ProtocolName, ToolCall, ToolResult
 from ...profiles import Profile
 from .wire import JsonObject
 
+_RESULT_FIELDS: Final[Mapping[str, str]] = {"anthropic_messages": "tool_use_id"}
+"""Where a result names its call, if not in ``tool_call_id``."""
 FILLER: Final = "OK."
 """What an assistant says behind a tool's result, where nobody else may speak."""
 
@@ -32,13 +36,39 @@ def fit_turns(messages: list[JsonObject], profile: Profile, notices: Notices) ->
         for position, message in enumerate(messages):
             if message["role"] != "tool" and message.pop("name", None) is not None:
                 notices.hint(f"messages[{position}].name", "messages have no names here")
-    if profile.tool_ids == "alnum9":
-        _shorten_ids(messages)
     if profile.after_tool == "assistant":
         messages = list(_filled(messages, notices))
     if profile.prefix_field == "prefix" and messages[-1]["role"] == "assistant":
         messages[-1]["prefix"] = True
     return messages
+
+
+def shorten_ids(messages: Sequence[Message], source: ProtocolName, notices: Notices) -> list[Message]:
+    """Return messages with ids of nine letters and digits, alike in calls and results.
+
+    Args:
+        messages: No two calls have the same id.
+        source: The protocol that they came in.
+        notices: Each id that is another one now is a hint.
+    """
+    short: dict[str, str] = {}
+    field = _RESULT_FIELDS.get(source, "tool_call_id")
+
+    def legal(id_: str, at: str) -> str:
+        if id_ not in short:
+            short[id_] = short_id(id_, tuple(short.values()))
+        if short[id_] != id_:
+            notices.hint(at, "ids are nine letters and digits", action="renamed")
+        return short[id_]
+
+    def renamed(block: Block) -> Block:
+        if type(block) is ToolCall:
+            return replace(block, id=legal(block.id, f"{block.at}.id"))
+        if type(block) is ToolResult:
+            return replace(block, call_id=legal(block.call_id, f"{block.at}.{field}"))
+        return block
+
+    return [replace(message, content=tuple(map(renamed, message.content))) for message in messages]
 
 
 def short_id(id_: str, taken: Sequence[str] = ()) -> str:
@@ -65,23 +95,6 @@ def _digest(text: str) -> str:
         number, digit = divmod(number, len(_ALPHABET))
         digits.append(_ALPHABET[digit])
     return "".join(reversed(digits))
-
-
-def _shorten_ids(messages: Sequence[JsonObject]) -> None:
-    """Write legal ids into calls and results, alike in both."""
-    short: dict[str, str] = {}
-
-    def legal(holder: object, field: str) -> None:
-        if isinstance(holder, dict) and isinstance(id_ := holder.get(field), str):
-            if id_ not in short:
-                short[id_] = short_id(id_, tuple(short.values()))
-            holder[field] = short[id_]
-
-    for message in messages:
-        calls = message.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
-            legal(call, "id")
-        legal(message, "tool_call_id")
 
 
 def _filled(messages: Sequence[JsonObject], notices: Notices) -> Iterator[JsonObject]:

@@ -133,17 +133,19 @@ def encode_replay(
         places = [None if is_own else position for position in range(len(kept))]
         details = [encode_detail(block, place, is_own=is_own) for block, place in zip(kept, places, strict=True)]
         return {"reasoning_details": details} if details else {}
-    if mode == "chunks":
-        return {THOUGHT: [_chunk(block) for block in kept if block.text]} if any(b.text for b in kept) else {}
     for block in kept:
         if mode == "never":
             notices.hint(block.at or "content", "the upstream does not take earlier reasoning back")
         elif block.redacted is not None:
             notices.lost(block.at or "content", "the upstream takes earlier reasoning as text")
         else:
-            names = (*(["signature"] if block.signature is not None else ()), *block.extras)
+            has_proof = block.signature is not None and mode != "chunks"
+            names = (*(["signature"] if has_proof else ()), *block.extras)
             for name in names:
                 notices.hint(f"{block.at}.{name}", "the upstream takes earlier reasoning as text")
+    if mode == "chunks":
+        chunks = [_chunk(block) for block in kept if block.text]
+        return {THOUGHT: chunks} if chunks else {}
     told = [block.text for block in kept if block.redacted is None]
     is_told = mode == "content" or (mode == "tool_turns" and has_calls)
     if mode == "tool_turns" and not has_calls:

@@ -46,7 +46,7 @@ from ...profiles import ModelFacts, Profile
 from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .content import PartWriter
-from .dialect import fit_turns
+from .dialect import fit_turns, shorten_ids
 from .messages import decode_messages, encode_messages, keep_latest_marks, read_messages
 from .pairing import pair_results
 from .reasoning import decode_control, encode_control, encode_own_control
@@ -227,15 +227,10 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     if facts.reasoning_replay is not None:
         profile = msgspec.structs.replace(profile, reasoning_replay=facts.reasoning_replay)
     writer = PartWriter(is_own=is_own, profile=profile, takes_marks=facts.cache_marks, notices=notices)
-    messages = list(request.messages)
-    if not is_own or profile.after_tool != "any":
-        messages = pair_results(messages, notices)
-    if not is_own and facts.cache_marks:
-        messages = keep_latest_marks(messages, MAX_MARKS, notices)
     tools, search = _offered(request, facts, notices)
     body: JsonObject = {
         "model": request.model,
-        "messages": fit_turns(encode_messages(messages, writer), profile, notices),
+        "messages": fit_turns(encode_messages(_arranged(request, profile, facts, notices), writer), profile, notices),
         **search,
         **_sampling_fields(request, profile, notices),
         **_limit_fields(request, profile),
@@ -269,6 +264,18 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
         headers=request.vendor_headers if is_own else {},
         query=profile.query,
     )
+
+
+def _arranged(request: Request, profile: Profile, facts: ModelFacts, notices: Notices) -> list[Message]:
+    """Return the messages with results behind their calls, legal ids and as many cache marks as are taken."""
+    is_own, messages = request.source == wire.NAME, list(request.messages)
+    if not is_own or profile.after_tool != "any":
+        messages = pair_results(messages, notices)
+    if profile.tool_ids == "alnum9":
+        messages = shorten_ids(messages, request.source, notices)
+    if not is_own and facts.cache_marks:
+        messages = keep_latest_marks(messages, MAX_MARKS, notices)
+    return messages
 
 
 def path_of(profile: Profile, model: str) -> str:
