@@ -43,7 +43,7 @@ CASES = {
     "thought-alone": ("<think>a</think>\n", [("Reasoning", "a")]),
     "empty-thought": ("<think>\n</think>c", [("Text", "c")]),
     "later": ("c <think>a</think>", [("Text", "c <think>a</think>")]),
-    "half-a-tag": (" <thi", [("Text", " <thi")]),
+    "half-a-tag": (" <thin", [("Text", " <thin")]),
     "plain": (" c", [("Text", " c")]),
     "empty": ("", [("Text", "")]),
 }
