@@ -142,10 +142,16 @@ class Gateway:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one scope: as a whole app, or mounted."""
+        """Serve one scope: as a whole app, or mounted.
+
+        Raises:
+            ValueError: It is of a type that ASGI did not have yet. (A middleware hands such a scope to the host.)
+        """
         if scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
             return
+        if scope["type"] not in ("http", "websocket"):
+            raise ValueError(f"The gateway serves http, websocket and lifespan scopes, not {scope['type']!r}.")
         path = route_path(scope["path"], scope.get("root_path", ""))
         await self.serve(scope, receive, send, path)
 

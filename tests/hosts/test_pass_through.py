@@ -61,6 +61,11 @@ async def test_B67_B80_B82_scope_of_the_host_reaches_it_unchanged(scope: dict[st
     assert scope == before
 
 
+async def test_whole_app_names_the_scope_that_it_cannot_serve() -> None:
+    with pytest.raises(ValueError, match="'webtransport'"):
+        await make_gateway(upstream("claude"))({"type": "webtransport"}, receive, send)
+
+
 async def test_F95_F97_hosts_exception_is_passed_on_as_it_is() -> None:
     error = ValueError("Django speaks no lifespan")
     with pytest.raises(ValueError, match="Django") as caught:
