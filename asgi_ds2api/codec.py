@@ -61,6 +61,8 @@ class HTTPCall(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     """Names in lower case; only those that a codec may read or wants to be sent."""
     query: Mapping[str, str] = {}
+    model: str = ""
+    """Of a caller: the model that the path names, if it does."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +70,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     path: str
-    """From the prefix on. ``{model}`` at the end takes the rest, slashes included."""
+    """From the prefix on. ``{model}`` takes as much as it can, slashes included; any other one segment."""
     operation: Operation
 
 
@@ -191,6 +193,11 @@ class Codec(Protocol):
     @property
     def NAME(self) -> ProtocolName:
         """Its row in ``PROTOCOLS``."""
+        ...
+
+    @property
+    def FAMILY(self) -> str:
+        """Name of the vendor whose SDKs speak it: all its routes are also found under ``/FAMILY``, unshared."""
         ...
 
     @property

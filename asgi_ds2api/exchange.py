@@ -178,7 +178,10 @@ class Exchange:
 
     async def _answer(self) -> None:
         self._face = self._engine.routes.face_of(self._call)
-        self._call = msgspec.structs.replace(self._call, headers=read_headers(self._scope["headers"]))
+        query = _query(self._scope, self._engine.inbound.max_query_bytes)
+        self._call = msgspec.structs.replace(
+            self._call, headers=read_headers(self._scope["headers"]), query=dict(reversed(query))
+        )
         self._request_id = request_id_from(self._call.headers.get("x-request-id")) or self._request_id
         self._face = self._engine.routes.face_of(self._call)
         raw_path = self._scope.get("raw_path")
@@ -194,7 +197,9 @@ class Exchange:
             raise ShuttingDown("This server is shutting down. Try again.", retry_after_s=1)
         declared = judge_head(self._scope, self._engine.inbound)
         self._caller = await self._engine.authenticator.authenticate(self._scope, match.codec)
-        self._call = msgspec.structs.replace(self._call, query=_query(self._scope))
+        if len(query) != len(self._call.query):
+            raise MalformedRequest("A query parameter was sent twice. Send it once.", code="duplicate_parameter")
+        self._call = msgspec.structs.replace(self._call, model=match.model)
         match match.operation:
             case "list_models":
                 await self._send_json(match.codec.encode_models(self._visible_models(), self._call.query))
@@ -413,14 +418,11 @@ class Exchange:
         )
 
 
-def _query(scope: Scope) -> dict[str, str]:
-    """Return the query parameters that mean something here.
+def _query(scope: Scope, max_bytes: int) -> list[tuple[str, str]]:
+    """Return the query parameters that mean something here, in the order in which they came; of too long a query none.
 
-    Raises:
-        MalformedRequest: One of them is there twice.
+    A path that several faces share is told apart by them, so they are read before anything is judged.
     """
-    pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-    known = [(name, value) for name, value in pairs if name in _QUERY]
-    if len(known) != len({name for name, _ in known}):
-        raise MalformedRequest("A query parameter was sent twice. Send it once.", code="duplicate_parameter")
-    return dict(known)
+    query = scope.get("query_string", b"")
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if len(query) <= max_bytes else []
+    return [(name, value) for name, value in pairs if name in _QUERY]

@@ -19,6 +19,7 @@ from .wire import NAME
 
 COUNTS_TOKENS: Final = False
 CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+FAMILY: Final = "openai"
 REQUEST_ID_HEADER: Final = "x-request-id"
 STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
 
@@ -31,6 +32,7 @@ def encode_count_request(request: Request, profile: Profile, notices: Notices) -
 __all__ = [
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
+    "FAMILY",
     "NAME",
     "REQUEST_ID_HEADER",
     "ROUTES",

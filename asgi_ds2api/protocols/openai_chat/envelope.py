@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from ...codec import Envelope, HTTPCall, Operation, Route
 from ...headers import forwarded_headers
@@ -14,8 +14,10 @@ from ..reserved import for_another_model
 from . import wire
 from .request import path_of
 
-_FACES: Final = ("/v1/chat/completions", "/chat/completions", "/openai/v1/chat/completions")
-_LISTS: Final = ("/v1/models", "/models", "/openai/v1/models")
+_DEPLOYMENT: Final = "/deployments/{model}"
+"""Azure's SDK names the model in the path, under ``/openai``."""
+_FACES: Final = ("/v1/chat/completions", "/chat/completions", f"{_DEPLOYMENT}/chat/completions")
+_LISTS: Final = ("/v1/models", "/models")
 
 ROUTES: Final[Sequence[Route]] = (
     *(Route(method="POST", path=path, operation="generate") for path in _FACES),
@@ -36,7 +38,7 @@ class _Options(msgspec.Struct):
 class _Peek(msgspec.Struct):
     """What routing, and the form of the answer, need of a request."""
 
-    model: str
+    model: str | UnsetType = UNSET
     functions: wire.JsonField = UNSET
     include_reasoning: bool | None = None
     n: wire.Whole | None = None
@@ -64,10 +66,13 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         MalformedRequest: Not JSON, or a field of the envelope is missing or of the wrong type.
     """
     head = decode_json(_PEEK, call.body)
+    model = call.model or head.model
+    if model is UNSET:
+        raise wire.missing("model")
     header = next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None)
     return Envelope(
         operation=operation,
-        model=head.model,
+        model=model,
         stream=bool(head.stream) and operation == "generate",
         session=head.prompt_cache_key or header or head.safety_identifier or head.user,
         choices=whole(head.n, "n") or 1,

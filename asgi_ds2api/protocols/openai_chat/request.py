@@ -92,6 +92,8 @@ def _read(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -> Requ
     """Return the request of a body of any shape."""
     names = wire.Request.__struct_fields__
     fields = {name: value for name, value in fields.items() if bytes(value) != wire.NULL}
+    if call.model:  # a deployment's path names it, and the body need not
+        fields["model"] = Raw(msgspec.json.encode(call.model))
     unknown = {name: value for name, value in fields.items() if name not in names}
     flat = {name: value for name, value in fields.items() if name in names and name not in _APART}
     head = decode_json(_REQUEST, encode_object({**flat, "messages": Raw(b"[]")}))
