@@ -10,11 +10,24 @@ from typing import Literal, Protocol
 import msgspec
 from msgspec import Raw
 
-from .canonical import Event, Finish, Model, Notices, Opaque, ProtocolName, Request, Response, TokenCount, Usage
+from .canonical import (
+    Embeddings,
+    EmbeddingsRequest,
+    Event,
+    Finish,
+    Model,
+    Notices,
+    Opaque,
+    ProtocolName,
+    Request,
+    Response,
+    TokenCount,
+    Usage,
+)
 from .errors import GatewayError, Refused, UpstreamError
 from .profiles import Profile
 
-Operation = Literal["generate", "count_tokens", "list_models", "get_model"]
+Operation = Literal["generate", "count_tokens", "list_models", "get_model", "embed"]
 
 RESERVED_FIELDS = frozenset(
     {
@@ -46,6 +59,8 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_schema_bytes: int = 4 * 1024 * 1024
     """Of one JSON Schema."""
     max_stop: int = 64
+    max_inputs: int = 2_048
+    """Of one batch of embeddings: as many as OpenAI takes."""
 
 
 DEFAULT_LIMITS = RequestLimits()
@@ -90,6 +105,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: the caller can carry signatures (it asked for reasoning, or sent details back)."""
     legacy_functions: bool = False
     """Chat: the caller speaks ``functions`` and ``function_call``."""
+    vectors: Literal["float", "base64"] = "float"
+    """Embeddings: the form that is wanted."""
+    is_single: bool = False
+    """Embeddings: one vector is wanted, not a list with one."""
     request_id: str = ""
     """Ours; for bodies that carry one. Set by the gateway."""
     created: int = 0
@@ -187,6 +206,48 @@ class StreamTap(Protocol):
         ...
 
 
+class EmbeddingsCodec(Protocol):
+    """What a protocol that has embeddings offers for them: a module of its own beside the codec."""
+
+    def decode_embeddings_request(
+        self, call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS
+    ) -> EmbeddingsRequest:  # fmt: skip
+        """Read a caller's request.
+
+        Raises:
+            MalformedRequest: With ``param``, the path of what is wrong, or of what is over a limit.
+        """
+        ...
+
+    def encode_embeddings_request(self, request: EmbeddingsRequest, profile: Profile, notices: Notices) -> HTTPCall:
+        """Write a request for an upstream; ``request.model`` is already the upstream's name.
+
+        Raises:
+            Unsupported: With ``param``, the path of what nothing can stand in for (tokens of another vocabulary).
+        """
+        ...
+
+    def decode_embeddings(self, body: bytes, profile: Profile) -> Embeddings:
+        """Read an upstream's answer; that it has a vector for each input is judged by who asked.
+
+        Raises:
+            UpstreamError: Malformed, empty, or an error inside a 200.
+        """
+        ...
+
+    def tap_embeddings(self, body: bytes) -> AnswerFacts:
+        """Judge an answer that will be relayed as it is. Raises as `decode_embeddings`."""
+        ...
+
+    def encode_embeddings(self, embeddings: Embeddings, envelope: Envelope, notices: Notices) -> bytes:
+        """Write an answer for the caller.
+
+        Raises:
+            Malformed: A number is beyond what the caller's form of a vector holds.
+        """
+        ...
+
+
 class Codec(Protocol):
     """A protocol, as a client face and as an upstream."""
 
@@ -218,6 +279,11 @@ class Codec(Protocol):
     @property
     def COUNTS_TOKENS(self) -> bool:
         """Whether its upstreams count the tokens of a request."""
+        ...
+
+    @property
+    def EMBEDDINGS(self) -> EmbeddingsCodec | None:
+        """Its embeddings; None: it has none, as a face and as an upstream."""
         ...
 
     @property

@@ -16,8 +16,9 @@ import msgspec
 from . import answer_headers
 from .attempts import Attempts, Means, UpstreamSide
 from .auth import Authenticator, Caller, check_model
-from .canonical import Model, Request, TokenCount
+from .canonical import EmbeddingsRequest, Model, Request, TokenCount
 from .codec import Envelope, HTTPCall, RequestLimits
+from .embed import Embed, comparable, embeddings_of
 from .errors import (
     GatewayError,
     InternalError,
@@ -132,6 +133,7 @@ class Exchange:
         self._envelope: Envelope | None = None
         self._attempts: Attempts | None = None
         self._decoded: Request | None = None
+        self._decoded_embeddings: EmbeddingsRequest | None = None
         self._is_gone = False
         self._cut_reason: GatewayError | None = None
         self._failure: GatewayError | None = None
@@ -205,7 +207,7 @@ class Exchange:
                 await self._send_json(match.codec.encode_models(self._visible_models(), self._call.query))
             case "get_model":
                 await self._send_json(match.codec.encode_model(self._visible_model(match.model)))
-            case "generate" | "count_tokens":
+            case "generate" | "count_tokens" | "embed":
                 await self._ask_model(match, declared)
 
     async def _greet(self) -> None:
@@ -242,6 +244,8 @@ class Exchange:
         if match.operation == "count_tokens" and not self._can_count(targets[0]):
             await self._send_json(match.codec.encode_token_count(self._estimate()))
             return
+        if match.operation == "embed":
+            targets = comparable(targets, self._has_embeddings)
         await self._run_attempts(self._envelope, targets)
 
     def _peek(self, match: Match) -> Envelope:
@@ -275,6 +279,9 @@ class Exchange:
         side = self._engine.upstreams[target.upstream]
         return side.codec.COUNTS_TOKENS
 
+    def _has_embeddings(self, upstream: str) -> bool:
+        return self._engine.upstreams[upstream].codec.EMBEDDINGS is not None
+
     def _estimate(self) -> TokenCount:
         return TokenCount(input_tokens=max(1, len(self._call.body) // BYTES_PER_TOKEN), is_estimated=True)
 
@@ -283,6 +290,13 @@ class Exchange:
         if self._decoded is None:
             self._decoded = self._face.decode_request(self._call, self._engine.limits)
         return self._decoded
+
+    def _embeddings_request(self) -> EmbeddingsRequest:
+        """Decode the call, once for all attempts."""
+        if self._decoded_embeddings is None:
+            codec = embeddings_of(self._face)
+            self._decoded_embeddings = codec.decode_embeddings_request(self._call, self._engine.limits)
+        return self._decoded_embeddings
 
     # --- with the upstream --------------------------------------------------------------------------------------------
 
@@ -330,6 +344,15 @@ class Exchange:
         assert envelope is not None
         if envelope.operation == "count_tokens":
             return CountTokens(face=self._face, call=self._call, envelope=envelope, side=side, request=self._request)
+        if envelope.operation == "embed":
+            return Embed(
+                face=self._face,
+                call=self._call,
+                envelope=envelope,
+                side=side,
+                request=self._embeddings_request,
+                on_unsupported=upstream.on_unsupported,
+            )
         label = "" if self._caller is None else self._caller.label
         return choose_transcoder(
             face=self._face,

@@ -3,8 +3,9 @@
 from typing import Final
 
 from ...canonical import Notices, Request
-from ...codec import HTTPCall
+from ...codec import EmbeddingsCodec, HTTPCall
 from ...profiles import Profile
+from . import embeddings
 from .audio import join_opaque
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
@@ -19,6 +20,7 @@ from .wire import NAME
 
 COUNTS_TOKENS: Final = False
 CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
 FAMILY: Final = "openai"
 REQUEST_ID_HEADER: Final = "x-request-id"
 STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
@@ -32,6 +34,7 @@ def encode_count_request(request: Request, profile: Profile, notices: Notices) -
 __all__ = [
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
+    "EMBEDDINGS",
     "FAMILY",
     "NAME",
     "REQUEST_ID_HEADER",

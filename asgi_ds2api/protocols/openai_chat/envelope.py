@@ -12,15 +12,18 @@ from ...json_guard import decode_json, whole
 from ...profiles import Profile
 from ..reserved import for_another_model
 from . import wire
+from .embeddings import peek_embeddings
 from .request import path_of
 
 _DEPLOYMENT: Final = "/deployments/{model}"
 """Azure's SDK names the model in the path, under ``/openai``."""
 _FACES: Final = ("/v1/chat/completions", "/chat/completions", f"{_DEPLOYMENT}/chat/completions")
+_EMBEDDINGS: Final = ("/v1/embeddings", "/embeddings", f"{_DEPLOYMENT}/embeddings")
 _LISTS: Final = ("/v1/models", "/models")
 
 ROUTES: Final[Sequence[Route]] = (
     *(Route(method="POST", path=path, operation="generate") for path in _FACES),
+    *(Route(method="POST", path=path, operation="embed") for path in _EMBEDDINGS),
     *(Route(method="GET", path=path, operation="list_models") for path in _LISTS),
     *(Route(method="GET", path=f"{path}/{{model}}", operation="get_model") for path in _LISTS),
 )
@@ -65,6 +68,8 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
     Raises:
         MalformedRequest: Not JSON, or a field of the envelope is missing or of the wrong type.
     """
+    if operation == "embed":
+        return peek_embeddings(call)
     head = decode_json(_PEEK, call.body)
     model = call.model or head.model
     if model is UNSET:
@@ -90,7 +95,7 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
     """
     return HTTPCall(
         method="POST",
-        path=path_of(profile, model),
+        path=path_of(profile, model, wire.EMBEDDINGS_PATH if operation == "embed" else wire.PATH),
         body=for_another_model(call.body, model),
         headers=forwarded_headers(call.headers),
         query=profile.query,

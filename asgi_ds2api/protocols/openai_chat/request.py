@@ -268,9 +268,11 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     )
 
 
-def path_of(profile: Profile, model: str) -> str:
-    """Return the path of the main operation under ``base_url``."""
-    return (profile.path or wire.PATH).replace("{model}", quote(model, safe=""))
+def path_of(profile: Profile, model: str, path: str = wire.PATH) -> str:
+    """Return the path of an operation under ``base_url``: beside the main one, where the profile says where that is."""
+    main = profile.path or wire.PATH
+    beside = main.removesuffix(wire.PATH) + path if main.endswith(wire.PATH) else path
+    return (main if path == wire.PATH else beside).replace("{model}", quote(model, safe=""))
 
 
 def _offered(request: Request, facts: ModelFacts, notices: Notices) -> tuple[list[Tool], JsonObject]:
