@@ -27,7 +27,7 @@ from .canonical import (
 from .errors import GatewayError, Refused, UpstreamError
 from .profiles import Profile
 
-Operation = Literal["generate", "count_tokens", "list_models", "get_model", "embed"]
+Operation = Literal["generate", "count_tokens", "list_models", "get_model", "embed", "complete"]
 
 RESERVED_FIELDS = frozenset(
     {
@@ -61,6 +61,8 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_stop: int = 64
     max_inputs: int = 2_048
     """Of one batch of embeddings: as many as OpenAI takes."""
+    max_prompts: int = 128
+    """Of one call for completions; each is asked by itself."""
 
 
 DEFAULT_LIMITS = RequestLimits()
@@ -89,6 +91,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation
 
 
+class CompletionForm(msgspec.Struct, frozen=True, kw_only=True):
+    """How legacy completions are told, and which part of the answer this is if several upstream calls make it up."""
+
+    prompts: int = 1
+    prefixes: tuple[str, ...] = ()
+    """What the answers to each prompt begin with, if that was asked for."""
+    first_choice: int = 0
+    """Number of the first choice of this part in the whole answer."""
+    is_continued: bool = False
+    """Other parts follow: a stream is not ended."""
+    earlier: Usage | None = None
+    """Of the parts before."""
+
+
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """What routing needs of a request, and the form that the caller wants the answer in."""
 
@@ -109,6 +125,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Embeddings: the form that is wanted."""
     is_single: bool = False
     """Embeddings: one vector is wanted, not a list with one."""
+    completion: CompletionForm = CompletionForm()
+    """Legacy completions: how they are told."""
     request_id: str = ""
     """Ours; for bodies that carry one. Set by the gateway."""
     created: int = 0
@@ -245,6 +263,28 @@ class EmbeddingsCodec(Protocol):
         Raises:
             Malformed: A number is beyond what the caller's form of a vector holds.
         """
+        ...
+
+
+class Face(Protocol):
+    """What an answer needs of a caller's protocol; every `Codec` is one."""
+
+    @property
+    def NAME(self) -> ProtocolName:
+        """See `Codec`."""
+        ...
+
+    @property
+    def STREAM_CONTENT_TYPE(self) -> bytes:
+        """See `Codec`."""
+        ...
+
+    def encode_response(self, response: Response, envelope: Envelope, notices: Notices) -> bytes:
+        """See `Codec`."""
+        ...
+
+    def StreamEncoder(self, envelope: Envelope, notices: Notices) -> EventEncoder:
+        """See `Codec`."""
         ...
 
 

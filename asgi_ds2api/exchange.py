@@ -6,8 +6,9 @@ upstream, whichever await that happens in.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import parse_qsl
 
 import anyio
@@ -17,7 +18,7 @@ from . import answer_headers
 from .attempts import Attempts, Means, UpstreamSide
 from .auth import Authenticator, Caller, check_model
 from .canonical import EmbeddingsRequest, Model, Request, TokenCount
-from .codec import Envelope, HTTPCall, RequestLimits
+from .codec import Envelope, Face, HTTPCall, RequestLimits
 from .embed import Embed, comparable, embeddings_of
 from .errors import (
     GatewayError,
@@ -49,8 +50,10 @@ from .off_loop import off_loop
 from .reply import CLIENT_GONE_STATUS, Reply
 from .routing import Match, ModelTable, RouteTable, Target, is_smuggled
 from .seal import Keyring
+from .series import Series, conversation_of
+from .shims import Shim
 from .shims import choose as choose_shims
-from .transcode import BYTES_PER_TOKEN, CountTokens, Side, Transcoder
+from .transcode import BYTES_PER_TOKEN, CountTokens, Side, Transcoder, Translate
 from .transcode import choose as choose_transcoder
 
 _log = logging.getLogger("asgi_ds2api")
@@ -131,7 +134,7 @@ class Exchange:
         self._operation = ""
         self._caller: Caller | None = None
         self._envelope: Envelope | None = None
-        self._attempts: Attempts | None = None
+        self._attempts: Attempts | Series | None = None
         self._decoded: Request | None = None
         self._decoded_embeddings: EmbeddingsRequest | None = None
         self._is_gone = False
@@ -207,7 +210,7 @@ class Exchange:
                 await self._send_json(match.codec.encode_models(self._visible_models(), self._call.query))
             case "get_model":
                 await self._send_json(match.codec.encode_model(self._visible_model(match.model)))
-            case "generate" | "count_tokens" | "embed":
+            case "generate" | "count_tokens" | "embed" | "complete":
                 await self._ask_model(match, declared)
 
     async def _greet(self) -> None:
@@ -246,7 +249,7 @@ class Exchange:
             return
         if match.operation == "embed":
             targets = comparable(targets, self._has_embeddings)
-        await self._run_attempts(self._envelope, targets)
+        await self._run_attempts(self._begin(self._envelope, targets))
 
     def _peek(self, match: Match) -> Envelope:
         check_document(self._call.body, self._engine.max_depth)
@@ -282,6 +285,11 @@ class Exchange:
     def _has_embeddings(self, upstream: str) -> bool:
         return self._engine.upstreams[upstream].codec.EMBEDDINGS is not None
 
+    def _takes_completions(self, target: Target) -> bool:
+        """Tell whether an upstream of the caller's protocol has the endpoint of legacy completions for this model."""
+        side = self._engine.upstreams[target.upstream]
+        return side.codec.NAME == self._face.NAME and side.profile.has_completions(target.model)
+
     def _estimate(self) -> TokenCount:
         return TokenCount(input_tokens=max(1, len(self._call.body) // BYTES_PER_TOKEN), is_estimated=True)
 
@@ -300,18 +308,37 @@ class Exchange:
 
     # --- with the upstream --------------------------------------------------------------------------------------------
 
-    async def _run_attempts(self, envelope: Envelope, targets: tuple[Target, ...]) -> None:
-        engine = self._engine
-        self._attempts = attempts = Attempts(
-            engine,
-            plan=engine.pool.plan(targets),
-            face=self._face,
+    def _begin(self, envelope: Envelope, targets: tuple[Target, ...]) -> Attempts | Series:
+        """Return what answers: the attempts of one question, or of each of several prompts."""
+        if envelope.operation != "complete":
+            return self._attempts_at(targets, self._face, envelope, self._reply, self._transcoder)
+        is_relayed = self._takes_completions(targets[0])
+        targets = tuple(target for target in targets if self._takes_completions(target) == is_relayed)
+        if is_relayed or envelope.completion.prompts == 1:
+            return self._attempts_at(targets, self._face, envelope, self._reply, self._transcoder)
+
+        def attempts_at(number: int, face: Face, part: Envelope, reply: Reply) -> Attempts:
+            return self._attempts_at(targets, face, part, reply, partial(self._part_transcoder, number, face, part))
+
+        return Series(self._face, envelope, self._reply, attempts_at)
+
+    def _attempts_at(
+        self, targets: tuple[Target, ...], face: Face, envelope: Envelope, reply: Reply,
+        transcoder: Callable[[UpstreamSide, Side], Transcoder],
+    ) -> Attempts:  # fmt: skip
+        return Attempts(
+            self._engine,
+            plan=self._engine.pool.plan(targets),
+            face=face,
             envelope=envelope,
-            transcoder=self._transcoder,
+            transcoder=transcoder,
             request_bytes=len(self._call.body),
-            reply=self._reply,
+            reply=reply,
             base_headers=self._base_headers(),
         )
+
+    async def _run_attempts(self, attempts: Attempts | Series) -> None:
+        self._attempts = attempts
         problem: Exception | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._listen, group.cancel_scope)
@@ -353,16 +380,33 @@ class Exchange:
                 request=self._embeddings_request,
                 on_unsupported=upstream.on_unsupported,
             )
-        label = "" if self._caller is None else self._caller.label
         return choose_transcoder(
             face=self._face,
             call=self._call,
             envelope=envelope,
             side=side,
             request=self._request,
-            shims=lambda request: choose_shims(request, side.codec.NAME, side.profile, self._engine.keyring, label),
+            shims=lambda request: self._shims(request, side),
             on_unsupported=upstream.on_unsupported,
         )
+
+    def _part_transcoder(
+        self, number: int, face: Face, envelope: Envelope, upstream: UpstreamSide, side: Side
+    ) -> Transcoder:
+        """Return the way there and back of one of several prompts."""
+        request = conversation_of(self._request(), number)
+        return Translate(
+            face=face,
+            envelope=envelope,
+            side=side,
+            request=request,
+            shims=self._shims(request, side),
+            on_unsupported=upstream.on_unsupported,
+        )
+
+    def _shims(self, request: Request, side: Side) -> Sequence[Shim]:
+        label = "" if self._caller is None else self._caller.label
+        return choose_shims(request, side.codec.NAME, side.profile, self._engine.keyring, label)
 
     # --- the answer ---------------------------------------------------------------------------------------------------
 

@@ -83,12 +83,12 @@ class RouteTable:
         }
 
     def face_of(self, call: HTTPCall) -> Codec:
-        """Return the face that an unroutable call most likely came from, so that its SDK can read the error."""
+        """Return the face that a call most likely came from, so that its SDK can read what is wrong with it."""
         family = call.path[1:].partition("/")[0]
         near = (
-            [codec for codec in self._codecs if family == codec.FAMILY]
+            [codec for codec, _ in self._find(call.path).routes]
+            or [codec for codec in self._codecs if family == codec.FAMILY]
             or [codec for codec in self._codecs if _begins_alike(call.path, codec)]
-            or [codec for codec, _ in self._find(call.path).routes]
             or self._codecs
         )
         return next((codec for codec in near if len(near) > 1 and codec.claims(call)), near[0])

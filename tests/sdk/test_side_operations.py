@@ -1,4 +1,4 @@
-"""Embeddings by the official OpenAI SDK, against a gateway in a real server."""
+"""Embeddings and legacy completions by the official OpenAI SDK, against a gateway in a real server."""
 
 import base64
 import struct
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-from openai import OpenAI
+from openai import AzureOpenAI, OpenAI
 
 from asgi_ds2api import Gateway
-from asgi_ds2api.testing import FakeUpstream
+from asgi_ds2api.testing import FakeUpstream, Script
 from tests.support.gateways import Records
 from tests.support.serving import serve
 
@@ -84,3 +84,80 @@ def test_model_of_an_upstream_without_embeddings_is_refused_by_name(stage: Stage
         client.embeddings.create(model=stage.model, input="hello")
     assert (caught.value.code, caught.value.param) == ("unsupported_value", "model")
     assert not stage.fake.requests
+
+
+# --- legacy completions -----------------------------------------------------------------------------------------------
+
+SAID = 'You said: "Say this". I am '
+
+
+def test_openai_C2_completion_is_parsed(stage: Stage) -> None:
+    with client_of(stage) as client:
+        told = client.completions.create(model=stage.model, prompt="Say this", max_tokens=50)
+    assert (told.object, told.choices[0].index, told.choices[0].finish_reason) == ("text_completion", 0, "stop")
+    assert told.choices[0].text.startswith(SAID)
+    assert told.usage is not None
+    assert told.usage.total_tokens == told.usage.prompt_tokens + told.usage.completion_tokens
+
+
+def test_openai_C2_default_limit_is_the_vendors(stage: Stage) -> None:
+    with client_of(stage) as client:
+        client.completions.create(model=stage.model, prompt="Say this")
+    sent = stage.fake.requests[0].json
+    assert isinstance(sent, dict)
+    assert sent.get("max_completion_tokens", sent.get("max_tokens")) == 16
+
+
+def test_openai_C2_streamed_completion_equals_the_whole_one(stage: Stage) -> None:
+    with client_of(stage) as client:
+        whole = client.completions.create(model=stage.model, prompt="Say this", echo=True, max_tokens=50)
+        chunks = list(
+            client.completions.create(
+                model=stage.model,
+                prompt="Say this",
+                echo=True,
+                max_tokens=50,
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+        )
+    assert {chunk.object for chunk in chunks} == {"text_completion"}
+    pieces = [chunk.choices[0].text for chunk in chunks[:-1]]
+    assert len(pieces) > 2
+    assert "".join(pieces) == whole.choices[0].text
+    assert whole.choices[0].text.startswith("Say this" + SAID)
+    assert (chunks[-1].choices, chunks[-1].usage) == ([], whole.usage)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_openai_C2_prompts_are_answered_in_their_order(stage: Stage, stream: bool) -> None:
+    prompts = ["one", "two", "three"]
+    texts = ["", "", ""]
+    with client_of(stage) as client:
+        told = client.completions.create(model=stage.model, prompt=prompts, stream=stream, max_tokens=50)
+        for completion in told if stream else [told]:
+            for choice in completion.choices:  # type: ignore[union-attr]  # told apart by stream
+                texts[choice.index] += choice.text
+    assert [text.startswith(f'You said: "{prompt}".') for text, prompt in zip(texts, prompts, strict=True)] == [
+        True
+    ] * 3
+    assert len(stage.fake.requests) == 3
+
+
+def test_openai_C2_refusal_is_the_sdks_own_error(stage: Stage) -> None:
+    with client_of(stage) as client, pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model=stage.model, prompt="def f():", suffix="return 1")
+    assert (caught.value.code, caught.value.param) == ("unsupported_value", "suffix")
+
+
+def test_openai_C2_cut_stream_raises(stage: Stage) -> None:
+    stage.play(Script.cut(after=3))
+    with client_of(stage) as client, pytest.raises(openai.APIError):
+        list(client.completions.create(model=stage.model, prompt="x", stream=True))
+
+
+def test_others_C32_azure_sdk_asks_side_operations_of_a_deployment(vectors: Stage) -> None:
+    with AzureOpenAI(azure_endpoint=vectors.url, api_version="2024-10-21", api_key="any", max_retries=0) as client:
+        assert len(client.embeddings.create(model=vectors.model, input=["a", "b"]).data) == 2
+        told = client.completions.create(model=vectors.model, prompt="Say this", max_tokens=50)
+    assert told.choices[0].text.startswith(SAID)

@@ -1,6 +1,6 @@
 """What routing reads of a request, and the same request for another model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -12,21 +12,29 @@ from ...json_guard import decode_json, whole
 from ...profiles import Profile
 from ..reserved import for_another_model
 from . import wire
+from .completions import peek_completion
 from .embeddings import peek_embeddings
 from .request import path_of
 
 _DEPLOYMENT: Final = "/deployments/{model}"
 """Azure's SDK names the model in the path, under ``/openai``."""
 _FACES: Final = ("/v1/chat/completions", "/chat/completions", f"{_DEPLOYMENT}/chat/completions")
+_COMPLETIONS: Final = ("/v1/completions", "/completions", f"{_DEPLOYMENT}/completions")
 _EMBEDDINGS: Final = ("/v1/embeddings", "/embeddings", f"{_DEPLOYMENT}/embeddings")
 _LISTS: Final = ("/v1/models", "/models")
 
 ROUTES: Final[Sequence[Route]] = (
     *(Route(method="POST", path=path, operation="generate") for path in _FACES),
+    *(Route(method="POST", path=path, operation="complete") for path in _COMPLETIONS),
     *(Route(method="POST", path=path, operation="embed") for path in _EMBEDDINGS),
     *(Route(method="GET", path=path, operation="list_models") for path in _LISTS),
     *(Route(method="GET", path=f"{path}/{{model}}", operation="get_model") for path in _LISTS),
 )
+
+_UPSTREAM_PATHS: Final[Mapping[Operation, str]] = {
+    "complete": wire.COMPLETIONS_PATH,
+    "embed": wire.EMBEDDINGS_PATH,
+}
 
 SESSION_HEADERS: Final = ("x-session-affinity", "session_id", "session-id", "x-session-id")
 """Where clients say which conversation a request belongs to: narrower than the user's id."""
@@ -70,6 +78,8 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
     """
     if operation == "embed":
         return peek_embeddings(call)
+    if operation == "complete":
+        return peek_completion(call)
     head = decode_json(_PEEK, call.body)
     model = call.model or head.model
     if model is UNSET:
@@ -87,6 +97,11 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
     )
 
 
+def is_completion(call: HTTPCall) -> bool:
+    """Tell whether a caller's request is one for legacy completions."""
+    return call.path.endswith(wire.COMPLETIONS_PATH) and not call.path.endswith(wire.PATH)
+
+
 def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation) -> HTTPCall:
     """Return the same request for another model; all other values stay byte for byte.
 
@@ -95,7 +110,7 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
     """
     return HTTPCall(
         method="POST",
-        path=path_of(profile, model, wire.EMBEDDINGS_PATH if operation == "embed" else wire.PATH),
+        path=path_of(profile, model, _UPSTREAM_PATHS.get(operation, wire.PATH)),
         body=for_another_model(call.body, model),
         headers=forwarded_headers(call.headers),
         query=profile.query,

@@ -83,13 +83,13 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
     try:
         head = _REQUEST.decode(call.body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _read(decode_object(call.body), call, limits)
+        return read_fields(decode_object(call.body), call, limits)
     tools = decode_tools(head.tools or (), head.functions or (), limits)
     return _request(head, decode_messages(head.messages, limits), tools, {}, call, limits)
 
 
-def _read(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -> Request:
-    """Return the request of a body of any shape."""
+def read_fields(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -> Request:
+    """Return the request of a body of any shape; raises as `decode_request`."""
     names = wire.Request.__struct_fields__
     fields = {name: value for name, value in fields.items() if bytes(value) != wire.NULL}
     if call.model:  # a deployment's path names it, and the body need not
