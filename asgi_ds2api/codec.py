@@ -87,7 +87,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     path: str
-    """From the prefix on. ``{model}`` takes as much as it can, slashes included; any other one segment."""
+    """From the prefix on. ``{model}`` takes as much as it can, slashes included; any other parameter one segment.
+    ``{v1|v1beta}`` stands for either word."""
     operation: Operation
 
 

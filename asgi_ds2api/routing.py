@@ -17,6 +17,7 @@ from .errors import MalformedRequest, MethodNotAllowed, UnknownModel, UnknownRou
 
 _SMUGGLED = re.compile(rb"%(?:2f|5c|00|2e)", re.IGNORECASE)
 _PARAMETER = re.compile(r"\{\w+\}")
+_CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 MAX_MODEL_BYTES = 512
 _WAYS_UP = frozenset({".", ".."})
 """No model is called that, and no quoting keeps them from being a way up where the name stands in a URL."""
@@ -70,7 +71,7 @@ class RouteTable:
         self._exact: dict[str, list[tuple[Codec, Route]]] = {}
         patterns: dict[str, dict[str, _Pattern]] = {}
         for codec in self._codecs:
-            for route in (*codec.ROUTES, *(_in_family(route, codec.FAMILY) for route in codec.ROUTES)):
+            for route in _spelled(codec):
                 fixed, parameter, rest = route.path.partition("{")
                 if not parameter:
                     self._exact.setdefault(fixed, []).append((codec, route))
@@ -131,8 +132,19 @@ class RouteTable:
         return _Found()
 
 
-def _in_family(route: Route, family: str) -> Route:
-    return msgspec.structs.replace(route, path=f"/{family}{route.path}")
+def _spelled(codec: Codec) -> list[Route]:
+    """Return the routes of a codec, each choice of words made, and then all of them under its family."""
+    paths = [(route, path) for route in codec.ROUTES for path in _choices(route.path)]
+    spelled = [(route, prefix + path) for prefix in ("", f"/{codec.FAMILY}") for route, path in paths]
+    return [msgspec.structs.replace(route, path=path) for route, path in spelled]
+
+
+def _choices(path: str) -> list[str]:
+    match = _CHOICE.search(path)
+    if match is None:
+        return [path]
+    made = (path[: match.start()] + word + path[match.end() :] for word in match[1].split("|"))
+    return [spelled for one in made for spelled in _choices(one)]
 
 
 def _begins_alike(path: str, codec: Codec) -> bool:

@@ -55,6 +55,7 @@ GOOGLE = face(
     Route(method="POST", path="/v1/models/{model}:generate:twice", operation="count_tokens"),
     Route(method="POST", path="/v1/projects/{project}/models/{model}:generate", operation="generate"),
     Route(method="POST", path="/deployments/{model}/chat", operation="generate"),
+    Route(method="POST", path="/{v8|v9}/{a|b}/{model}:say", operation="generate"),
 )
 
 
@@ -67,6 +68,8 @@ GOOGLE = face(
         ("/v1/projects/p/models/m:generate", "generate", "m"),
         ("/v1/projects/p/models/a/b:generate", "generate", "a/b"),
         ("/deployments/org/m:free/chat", "generate", "org/m:free"),
+        ("/v8/b/m:say", "generate", "m"),
+        ("/google/v9/a/m/n:say", "generate", "m/n"),
         ("/deployments/a/chat/chat", "generate", "a/chat"),
     ],
 )
@@ -77,7 +80,8 @@ def test_parameter_may_have_literals_behind_it(path: str, operation: str, model:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/models/:generate", "/deployments//chat", "/deployments/chat", "/deployments/m/chat/", "/deployments/m",
+    ["/v7/a/m:say", "/v8|v9/a/m:say", "/v1/models/:generate",
+     "/deployments//chat", "/deployments/chat", "/deployments/m/chat/", "/deployments/m",
      "/v1/projects//models/m:generate", "/v1/projects/a/b/models/m:generate", "/v1/projects/p/models/:generate"],
 )  # fmt: skip
 def test_B80_path_around_a_parameter_is_matched_as_it_is(path: str) -> None:
