@@ -15,7 +15,7 @@ import msgspec
 
 from . import answer_headers
 from .canonical import Notice, Notices
-from .codec import AnswerFacts, Codec, Envelope, HTTPCall
+from .codec import AnswerFacts, Codec, Envelope, Face, HTTPCall
 from .errors import (
     CapacityError,
     GatewayError,
@@ -124,7 +124,7 @@ class Attempts:
         means: Means,
         *,
         plan: Plan,
-        face: Codec,
+        face: Face,
         envelope: Envelope,
         transcoder: Callable[[UpstreamSide, Side], Transcoder],
         request_bytes: int,

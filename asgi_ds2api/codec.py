@@ -10,11 +10,24 @@ from typing import Literal, Protocol
 import msgspec
 from msgspec import Raw
 
-from .canonical import Event, Finish, Model, Notices, Opaque, ProtocolName, Request, Response, TokenCount, Usage
+from .canonical import (
+    Embeddings,
+    EmbeddingsRequest,
+    Event,
+    Finish,
+    Model,
+    Notices,
+    Opaque,
+    ProtocolName,
+    Request,
+    Response,
+    TokenCount,
+    Usage,
+)
 from .errors import GatewayError, Refused, UpstreamError
 from .profiles import Profile
 
-Operation = Literal["generate", "count_tokens", "list_models", "get_model", "tell"]
+Operation = Literal["generate", "count_tokens", "list_models", "get_model", "embed", "complete", "tell"]
 """``tell``: what is said is always the same (a version), and stands in the route."""
 
 RESERVED_FIELDS = frozenset(
@@ -47,6 +60,10 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_schema_bytes: int = 4 * 1024 * 1024
     """Of one JSON Schema."""
     max_stop: int = 64
+    max_inputs: int = 2_048
+    """Of one batch of embeddings: as many as OpenAI takes."""
+    max_prompts: int = 128
+    """Of one call for completions; each is asked by itself."""
 
 
 DEFAULT_LIMITS = RequestLimits()
@@ -62,6 +79,8 @@ class HTTPCall(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     """Names in lower case; only those that a codec may read or wants to be sent."""
     query: Mapping[str, str] = {}
+    model: str = ""
+    """Of a caller: the model that the path names, if it does."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +88,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     path: str
-    """From the prefix on. ``{model}`` at the end takes the rest, slashes included."""
+    """From the prefix on. ``{model}`` takes as much as it can, slashes included; any other parameter one segment.
+    ``{v1|v1beta}`` stands for either word."""
     operation: Operation
     answer: bytes = b""
     """Of ``tell``: what is said to everybody, without credentials: JSON, or plain text."""
@@ -78,6 +98,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 def no_time() -> float:
     """Return 0: nobody measures."""
     return 0.0
+
+
+class CompletionForm(msgspec.Struct, frozen=True, kw_only=True):
+    """How legacy completions are told, and which part of the answer this is if several upstream calls make it up."""
+
+    prompts: int = 1
+    prefixes: tuple[str, ...] = ()
+    """What the answers to each prompt begin with, if that was asked for."""
+    first_choice: int = 0
+    """Number of the first choice of this part in the whole answer."""
+    is_continued: bool = False
+    """Other parts follow: a stream is not ended."""
+    earlier: Usage | None = None
+    """Of the parts before."""
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +137,12 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     unknown."""
     finish: Finish | None = None
     """Ollama: nothing is asked, and this is why the empty answer ends; no upstream is needed for it."""
+    vectors: Literal["float", "base64"] = "float"
+    """Embeddings: the form that is wanted."""
+    is_single: bool = False
+    """Embeddings: one vector is wanted, not a list with one."""
+    completion: CompletionForm = CompletionForm()
+    """Legacy completions: how they are told."""
     request_id: str = ""
     """Ours; for bodies that carry one. Set by the gateway."""
     created: int = 0
@@ -202,12 +242,81 @@ class StreamTap(Protocol):
         ...
 
 
+class EmbeddingsCodec(Protocol):
+    """What a protocol that has embeddings offers for them: a module of its own beside the codec."""
+
+    def decode_embeddings_request(
+        self, call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS
+    ) -> EmbeddingsRequest:  # fmt: skip
+        """Read a caller's request.
+
+        Raises:
+            MalformedRequest: With ``param``, the path of what is wrong, or of what is over a limit.
+        """
+        ...
+
+    def encode_embeddings_request(self, request: EmbeddingsRequest, profile: Profile, notices: Notices) -> HTTPCall:
+        """Write a request for an upstream; ``request.model`` is already the upstream's name.
+
+        Raises:
+            Unsupported: With ``param``, the path of what nothing can stand in for (tokens of another vocabulary).
+        """
+        ...
+
+    def decode_embeddings(self, body: bytes, profile: Profile) -> Embeddings:
+        """Read an upstream's answer; that it has a vector for each input is judged by who asked.
+
+        Raises:
+            UpstreamError: Malformed, empty, or an error inside a 200.
+        """
+        ...
+
+    def tap_embeddings(self, body: bytes) -> AnswerFacts:
+        """Judge an answer that will be relayed as it is. Raises as `decode_embeddings`."""
+        ...
+
+    def encode_embeddings(self, embeddings: Embeddings, envelope: Envelope, notices: Notices) -> bytes:
+        """Write an answer for the caller.
+
+        Raises:
+            Malformed: A number is beyond what the caller's form of a vector holds.
+        """
+        ...
+
+
+class Face(Protocol):
+    """What an answer needs of a caller's protocol; every `Codec` is one."""
+
+    @property
+    def NAME(self) -> ProtocolName:
+        """See `Codec`."""
+        ...
+
+    @property
+    def STREAM_CONTENT_TYPE(self) -> bytes:
+        """See `Codec`."""
+        ...
+
+    def encode_response(self, response: Response, envelope: Envelope, notices: Notices) -> bytes:
+        """See `Codec`."""
+        ...
+
+    def StreamEncoder(self, envelope: Envelope, notices: Notices) -> EventEncoder:
+        """See `Codec`."""
+        ...
+
+
 class Codec(Protocol):
     """A protocol, as a client face and as an upstream."""
 
     @property
     def NAME(self) -> ProtocolName:
         """Its row in ``PROTOCOLS``."""
+        ...
+
+    @property
+    def FAMILY(self) -> str:
+        """Name of the vendor whose SDKs speak it: all its routes are also found under ``/FAMILY``, unshared."""
         ...
 
     @property
@@ -228,6 +337,11 @@ class Codec(Protocol):
     @property
     def COUNTS_TOKENS(self) -> bool:
         """Whether its upstreams count the tokens of a request."""
+        ...
+
+    @property
+    def EMBEDDINGS(self) -> EmbeddingsCodec | None:
+        """Its embeddings; None: it has none, as a face and as an upstream."""
         ...
 
     @property

@@ -6,35 +6,33 @@ upstream, whichever await that happens in.
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qsl
 
 import anyio
 import msgspec
 
 from . import answer_headers
-from .attempts import Attempts, Means, UpstreamSide
-from .auth import Authenticator, Caller, check_model
-from .canonical import Choice, Finish, Model, Notices, Request, Response, TokenCount, Usage
-from .codec import Envelope, HTTPCall, RequestLimits
+from .attempts import Attempts
+from .auth import Caller
+from .catalog import Catalog
+from .codec import Envelope, HTTPCall
+from .engine import Engine
 from .errors import (
     GatewayError,
     InternalError,
     MalformedRequest,
     MethodNotAllowed,
-    RequestError,
     RequestTimeout,
     RequestTooLarge,
     ShuttingDown,
-    UnknownModel,
     UnknownRoute,
 )
 from .headers import read_headers, request_id_from
 from .inbound import (
     BAD_FRAMING,
     ClientGone,
-    InboundLimits,
     Receive,
     Scope,
     Send,
@@ -43,14 +41,12 @@ from .inbound import (
     read_body,
 )
 from .json_guard import check_document
-from .observe import Observatory, Record, Result, stack_of
+from .observe import Record, Result, stack_of
 from .off_loop import off_loop
+from .question import Question
 from .reply import CLIENT_GONE_STATUS, Reply
-from .routing import Match, ModelTable, RouteTable, Target, is_smuggled
-from .seal import Keyring
-from .shims import choose as choose_shims
-from .transcode import BYTES_PER_TOKEN, CountTokens, Side, Transcoder
-from .transcode import choose as choose_transcoder
+from .routing import Match, is_smuggled
+from .series import Series
 
 _log = logging.getLogger("asgi_ds2api")
 
@@ -58,53 +54,6 @@ LAST_WORDS_S = 1.0
 """What a request that the server cancels may still take to say so to its caller."""
 LIVENESS_PATHS = frozenset({"", "/"})
 _QUERY = frozenset({"limit", "after_id", "before_id", "api-version", "alt", "beta"})
-
-
-class ActiveSet:
-    """The requests that are being answered."""
-
-    def __init__(self) -> None:
-        self._members: set[Exchange] = set()
-        self._emptied: anyio.Event | None = None
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def __iter__(self) -> Iterator["Exchange"]:
-        return iter(tuple(self._members))
-
-    def add(self, exchange: "Exchange") -> None:
-        """Note that a request began."""
-        self._members.add(exchange)
-
-    def discard(self, exchange: "Exchange") -> None:
-        """Note that a request ended."""
-        self._members.discard(exchange)
-        if not self._members and self._emptied is not None:
-            self._emptied.set()
-
-    async def wait_empty(self) -> None:
-        """Return when no request is left."""
-        if self._members:
-            self._emptied = anyio.Event()
-            await self._emptied.wait()
-
-
-class Engine(Means, kw_only=True):
-    """What every exchange needs; made once by the Gateway, replaced as a whole on reload."""
-
-    routes: RouteTable
-    models: ModelTable
-    authenticator: Authenticator
-    keyring: Keyring
-    observatory: Observatory
-    inbound: InboundLimits
-    max_depth: int
-    limits: RequestLimits
-    cors_origins: frozenset[str]
-    new_id: Callable[[], str]
-    active: ActiveSet
-    is_draining: bool = False
 
 
 class Exchange:
@@ -130,8 +79,7 @@ class Exchange:
         self._operation = ""
         self._caller: Caller | None = None
         self._envelope: Envelope | None = None
-        self._attempts: Attempts | None = None
-        self._decoded: Request | None = None
+        self._attempts: Attempts | Series | None = None
         self._is_gone = False
         self._cut_reason: GatewayError | None = None
         self._failure: GatewayError | None = None
@@ -178,7 +126,10 @@ class Exchange:
 
     async def _answer(self) -> None:
         self._face = self._engine.routes.face_of(self._call)
-        self._call = msgspec.structs.replace(self._call, headers=read_headers(self._scope["headers"]))
+        query = _query(self._scope, self._engine.inbound.max_query_bytes)
+        self._call = msgspec.structs.replace(
+            self._call, headers=read_headers(self._scope["headers"]), query=dict(reversed(query))
+        )
         self._request_id = request_id_from(self._call.headers.get("x-request-id")) or self._request_id
         self._face = self._engine.routes.face_of(self._call)
         raw_path = self._scope.get("raw_path")
@@ -197,14 +148,15 @@ class Exchange:
             raise ShuttingDown("This server is shutting down. Try again.", retry_after_s=1)
         declared = judge_head(self._scope, self._engine.inbound)
         self._caller = await self._engine.authenticator.authenticate(self._scope, match.codec)
-        self._call = msgspec.structs.replace(self._call, query=_query(self._scope))
+        if len(query) != len(self._call.query):
+            raise MalformedRequest("A query parameter was sent twice. Send it once.", code="duplicate_parameter")
+        self._call = msgspec.structs.replace(self._call, model=match.model)
         match match.operation:
             case "list_models":
-                await self._send_json(match.codec.encode_models(self._visible_models(), self._call.query))
+                await self._send_json(match.codec.encode_models(self._catalog().models(), self._call.query))
             case "get_model":
-                name = match.model or (await self._peeked(match, declared)).model
-                await self._send_json(match.codec.encode_model(self._visible_model(name)))
-            case "generate" | "count_tokens":
+                await self._tell_model(match, declared)
+            case "generate" | "count_tokens" | "embed" | "complete":
                 await self._ask_model(match, declared)
 
     async def _greet(self) -> None:
@@ -247,98 +199,41 @@ class Exchange:
         )
         return self._envelope
 
+    async def _tell_model(self, match: Match, declared: int | None) -> None:
+        if match.model:
+            model = self._catalog().model(match.model)
+        else:
+            envelope = await self._peeked(match, declared)
+            model = self._catalog().model(envelope.model, envelope.other_names)
+        await self._send_json(match.codec.encode_model(model))
+
     def _elapsed_s(self) -> float:
         return anyio.current_time() - self._started
 
     async def _ask_model(self, match: Match, declared: int | None) -> None:
         envelope = await self._peeked(match, declared)
-        targets = self._targets(envelope.model)
+        targets = self._catalog().targets(envelope.model, envelope.other_names)
         if self._cut_reason is not None:
             raise self._cut_reason
-        if envelope.finish is not None:
-            await self._send_json(self._answer_to_nothing(envelope, envelope.finish))
+        label = "" if self._caller is None else self._caller.label
+        question = Question(self._engine, match.codec, self._call, envelope, label)
+        answer = question.answer_by_ourselves(targets)
+        if answer is not None:
+            await self._send_json(answer)
             return
-        if match.operation == "count_tokens" and not self._can_count(targets[0]):
-            await self._send_json(match.codec.encode_token_count(self._estimate()))
-            return
-        await self._run_attempts(envelope, targets)
-
-    def _answer_to_nothing(self, envelope: Envelope, finish: Finish) -> bytes:
-        """Return the answer where nothing was asked: no upstream is needed for it."""
-        choice = Choice(blocks=(), finish=finish)
-        empty = Response(source=self._face.NAME, id="", model=envelope.model, choices=(choice,), usage=Usage())
-        return self._face.encode_response(empty, envelope, Notices())
+        await self._run_attempts(question.begin(targets, self._reply, self._base_headers()))
 
     def _peek(self, match: Match) -> Envelope:
         check_document(self._call.body, self._engine.max_depth)
         return match.codec.peek(self._call, match.operation)
 
-    def _targets(self, model: str) -> tuple[Target, ...]:
-        """Return who serves a model, if this caller may use it: one check for every route."""
-        targets, known_as = self._resolve(model)
-        if self._caller is not None:
-            check_model(self._caller, known_as)
-        return targets
-
-    def _resolve(self, model: str) -> tuple[tuple[Target, ...], str]:
-        """Return who serves a model, and the name that it is known by: where its own is unknown, another of its names.
-
-        Raises:
-            UnknownModel: None of its names is known.
-        """
-        others = () if self._envelope is None or self._envelope.model != model else self._envelope.other_names
-        try:
-            return self._engine.models.resolve(model), model
-        except UnknownModel:
-            for name in others:
-                with suppress(UnknownModel):
-                    return self._engine.models.resolve(name), name
-            raise
-
-    def _visible_models(self) -> list[Model]:
-        return [model for model in self._engine.models.names() if self._may_see(model.id)]
-
-    def _visible_model(self, name: str) -> Model:
-        if not self._may_see(name):
-            raise UnknownModel("The model does not exist or you do not have access to it.", asked=name)
-        first = self._targets(name)[0]
-        facts = self._engine.upstreams[first.upstream].profile.facts(first.model)
-        return Model(id=name, owner=first.upstream, context_tokens=facts.context_tokens)
-
-    def _may_see(self, name: str) -> bool:
-        try:
-            self._targets(name)
-        except RequestError:
-            return False
-        return True
-
-    def _can_count(self, target: Target) -> bool:
-        side = self._engine.upstreams[target.upstream]
-        return side.codec.COUNTS_TOKENS
-
-    def _estimate(self) -> TokenCount:
-        return TokenCount(input_tokens=max(1, len(self._call.body) // BYTES_PER_TOKEN), is_estimated=True)
-
-    def _request(self) -> Request:
-        """Decode the call, once for all attempts."""
-        if self._decoded is None:
-            self._decoded = self._face.decode_request(self._call, self._engine.limits)
-        return self._decoded
+    def _catalog(self) -> Catalog:
+        return Catalog(self._engine.models, self._engine.upstreams, self._caller)
 
     # --- with the upstream --------------------------------------------------------------------------------------------
 
-    async def _run_attempts(self, envelope: Envelope, targets: tuple[Target, ...]) -> None:
-        engine = self._engine
-        self._attempts = attempts = Attempts(
-            engine,
-            plan=engine.pool.plan(targets),
-            face=self._face,
-            envelope=envelope,
-            transcoder=self._transcoder,
-            request_bytes=len(self._call.body),
-            reply=self._reply,
-            base_headers=self._base_headers(),
-        )
+    async def _run_attempts(self, attempts: Attempts | Series) -> None:
+        self._attempts = attempts
         problem: Exception | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._listen, group.cancel_scope)
@@ -365,22 +260,6 @@ class Exchange:
         if not self._reply.is_ended:
             self._is_gone = True
             scope.cancel()
-
-    def _transcoder(self, upstream: UpstreamSide, side: Side) -> Transcoder:
-        envelope = self._envelope
-        assert envelope is not None
-        if envelope.operation == "count_tokens":
-            return CountTokens(face=self._face, call=self._call, envelope=envelope, side=side, request=self._request)
-        label = "" if self._caller is None else self._caller.label
-        return choose_transcoder(
-            face=self._face,
-            call=self._call,
-            envelope=envelope,
-            side=side,
-            request=self._request,
-            shims=lambda request: choose_shims(request, side.codec.NAME, side.profile, self._engine.keyring, label),
-            on_unsupported=upstream.on_unsupported,
-        )
 
     # --- the answer ---------------------------------------------------------------------------------------------------
 
@@ -459,14 +338,11 @@ class Exchange:
         )
 
 
-def _query(scope: Scope) -> dict[str, str]:
-    """Return the query parameters that mean something here.
+def _query(scope: Scope, max_bytes: int) -> list[tuple[str, str]]:
+    """Return the query parameters that mean something here, in the order in which they came; of too long a query none.
 
-    Raises:
-        MalformedRequest: One of them is there twice.
+    A path that several faces share is told apart by them, so they are read before anything is judged.
     """
-    pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-    known = [(name, value) for name, value in pairs if name in _QUERY]
-    if len(known) != len({name for name, _ in known}):
-        raise MalformedRequest("A query parameter was sent twice. Send it once.", code="duplicate_parameter")
-    return dict(known)
+    query = scope.get("query_string", b"")
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if len(query) <= max_bytes else []
+    return [(name, value) for name, value in pairs if name in _QUERY]

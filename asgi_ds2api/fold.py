@@ -192,6 +192,16 @@ def merge_usage(earlier: Usage | None, later: Usage) -> Usage:
     return replace(earlier, **{**told, "extras": {**earlier.extras, **later.extras}})
 
 
+def add_usage(earlier: Usage | None, later: Usage) -> Usage:
+    """Return the figures of two answers together; counters without a canonical name are those of the later one."""
+    if earlier is None:
+        return later
+    counts = [field for field in Usage.__struct_fields__ if field not in ("is_estimated", "extras")]
+    told = {field: [n for usage in (earlier, later) if (n := getattr(usage, field)) is not None] for field in counts}
+    sums = {field: sum(numbers) for field, numbers in told.items() if numbers}
+    return Usage(**sums, is_estimated=earlier.is_estimated or later.is_estimated, extras=later.extras)
+
+
 _KIND_OF_DELTA: Final[Mapping[type[Event], type[Block]]] = {
     TextDelta: Text,
     CitationDelta: Text,

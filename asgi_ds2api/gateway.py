@@ -27,8 +27,9 @@ from .attempts import Clients, Timing, UpstreamSide
 from .auth import Authenticator, Authorize, Caller
 from .codec import RequestLimits
 from .config import Config, UpstreamConfig
+from .engine import ActiveSet, Engine
 from .errors import ShuttingDown
-from .exchange import LAST_WORDS_S, ActiveSet, Engine, Exchange
+from .exchange import LAST_WORDS_S, Exchange
 from .inbound import InboundLimits
 from .observe import Observatory, Observer
 from .pool.model import Account, Origin

@@ -150,10 +150,21 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     ] = "object"
     image_urls: Annotated[bool, Meta(description="Images may be given by http(s) URL.")] = True
     json_schema: Annotated[bool, Meta(description="Structured output by JSON Schema is accepted.")] = True
+    completions: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Chat: names (with `*`) of models that are served at `/completions`: requests for legacy "
+            "completions are relayed there; those for other models are asked by a conversation."
+        ),
+    ] = ()
     drop: Annotated[tuple[str, ...], Meta(description="Top-level fields never sent: the vendor refuses them.")] = ()
     version: Annotated[str | None, Meta(description="Anthropic: value of `anthropic-version`; None: by need.")] = None
     models: tuple[tuple[str, ModelFacts], ...] = ()
     """Glob of model names -> facts; the first match counts."""
+
+    def has_completions(self, model: str) -> bool:
+        """Tell whether a model is served at the endpoint of legacy completions."""
+        return any(fnmatchcase(model, pattern) for pattern in self.completions)
 
     def facts(self, model: str) -> ModelFacts:
         """Return what is known of a model; of an unknown one, that everything is accepted."""
@@ -252,7 +263,12 @@ _STREAM_ONLY = ModelFacts(stream_only=True)
 
 PROFILES: dict[str, Profile] = {
     "openai": Profile(
-        vendor="openai", exact=True, user_field="safety_identifier", json_word=True, models=OPENAI_MODELS
+        vendor="openai",
+        exact=True,
+        user_field="safety_identifier",
+        json_word=True,
+        completions=("gpt-3.5-turbo-instruct*", "davinci-*", "babbage-*"),
+        models=OPENAI_MODELS,
     ),
     "anthropic": Profile(
         vendor="anthropic",

@@ -16,7 +16,8 @@ from .codec import Codec, HTTPCall, Operation, Route
 from .errors import MalformedRequest, MethodNotAllowed, UnknownModel, UnknownRoute
 
 _SMUGGLED = re.compile(rb"%(?:2f|5c|00|2e)", re.IGNORECASE)
-_PARAMETER = "{model}"
+_PARAMETER = re.compile(r"\{\w+\}")
+_CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 MAX_MODEL_BYTES = 512
 _WAYS_UP = frozenset({".", ".."})
 """No model is called that, and no quoting keeps them from being a way up where the name stands in a URL."""
@@ -33,8 +34,33 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     """Of ``tell``: what is said there."""
 
 
+class _Found(msgspec.Struct, frozen=True):
+    """The routes of a path, and which part of it is the model's name."""
+
+    routes: tuple[tuple[Codec, Route], ...] = ()
+    model: str = ""
+    tail: str = ""
+    """What stands behind the model."""
+
+
+class _Pattern(msgspec.Struct, frozen=True):
+    """The routes of a path with parameters."""
+
+    rest: re.Pattern[str]
+    """Of what stands from the first parameter on."""
+    routes: list[tuple[Codec, Route]]
+
+    @property
+    def literals(self) -> int:
+        """How much of it is fixed: of two that fit, the more exact one counts."""
+        return len(_PARAMETER.sub("", self.routes[0][1].path))
+
+
 class RouteTable:
-    """The paths of all faces.
+    """The paths of all faces: each as its codec tells it, and once more under the name of the codec's family.
+
+    A path is looked up as a whole, and then by its fixed beginning, the longest first: in time that does not depend on
+    how many routes there are.
 
     Args:
         codecs: In order of precedence: where a path is shared and nobody claims a call, the first one has it.
@@ -45,20 +71,30 @@ class RouteTable:
         self.fallback = self._codecs[0]
         """The face of a call of which nothing is known."""
         self._exact: dict[str, list[tuple[Codec, Route]]] = {}
-        self._greedy: dict[str, list[tuple[Codec, Route]]] = {}
+        patterns: dict[str, dict[str, _Pattern]] = {}
         for codec in self._codecs:
-            for route in codec.ROUTES:
-                fixed, parameter, _ = route.path.partition(_PARAMETER)
-                table = self._greedy if parameter else self._exact
-                table.setdefault(fixed, []).append((codec, route))
+            for route in _spelled(codec):
+                fixed, parameter, rest = route.path.partition("{")
+                if not parameter:
+                    self._exact.setdefault(fixed, []).append((codec, route))
+                    continue
+                alike = patterns.setdefault(fixed, {})
+                pattern = alike.setdefault(rest, _Pattern(_compile(parameter + rest), []))
+                pattern.routes.append((codec, route))
+        self._patterns = {
+            fixed: sorted(alike.values(), key=lambda pattern: -pattern.literals) for fixed, alike in patterns.items()
+        }
 
     def face_of(self, call: HTTPCall) -> Codec:
-        """Return the face that an unroutable call most likely came from, so that its SDK can read the error."""
-        for codec in self._codecs:
-            own = (route for route in codec.ROUTES if route.operation == "generate")
-            if any(call.path.startswith(route.path) for route in own):
-                return codec
-        return next((codec for codec in self._codecs if codec.claims(call)), self.fallback)
+        """Return the face that a call most likely came from, so that its SDK can read what is wrong with it."""
+        family = call.path[1:].partition("/")[0]
+        near = (
+            [codec for codec, _ in self._find(call.path).routes]
+            or [codec for codec in self._codecs if family == codec.FAMILY]
+            or [codec for codec in self._codecs if _begins_alike(call.path, codec)]
+            or self._codecs
+        )
+        return next((codec for codec in near if len(near) > 1 and codec.claims(call)), near[0])
 
     def match(self, call: HTTPCall, raw_path: bytes | None) -> Match:
         """Find the operation of a call.
@@ -71,38 +107,76 @@ class RouteTable:
             UnknownRoute: No face has this path.
             MethodNotAllowed: One has, for other methods.
         """
-        found, model = self._find(call.path)
-        if not found or is_smuggled(raw_path, model):
+        found = self._find(call.path)
+        if not found.routes or is_smuggled(raw_path, found.model, found.tail):
             raise UnknownRoute("There is no such path here. See the list of faces in the gateway's documentation.")
         method = "GET" if call.method == "HEAD" else call.method
-        fitting = [(codec, route) for codec, route in found if route.method == method]
+        fitting = [(codec, route) for codec, route in found.routes if route.method == method]
         if not fitting:
-            allow = sorted({route.method for _, route in found} | {"HEAD" for _, r in found if r.method == "GET"})
+            methods = {route.method for _, route in found.routes}
+            allow = sorted(methods | ({"HEAD"} if "GET" in methods else set()))
             raise MethodNotAllowed(f"This path takes {' and '.join(allow)} only.", allow=allow)
         codec, route = next((pair for pair in fitting if len(fitting) > 1 and pair[0].claims(call)), fitting[0])
-        return Match(codec=codec, operation=route.operation, model=model, answer=route.answer)
+        return Match(codec=codec, operation=route.operation, model=found.model, answer=route.answer)
 
     def methods(self, path: str) -> tuple[str, ...]:
         """Return the methods that a path takes, none for an unknown one."""
-        return tuple(sorted({route.method for _, route in self._find(path)[0]}))
+        return tuple(sorted({route.method for _, route in self._find(path).routes}))
 
-    def _find(self, path: str) -> tuple[list[tuple[Codec, Route]], str]:
-        if found := self._exact.get(path):
-            return found, ""
+    def _find(self, path: str) -> _Found:
+        if routes := self._exact.get(path):
+            return _Found(tuple(routes))
         end = len(path)
         while (end := path.rfind("/", 0, end)) > 0:
-            found, model = self._greedy.get(path[: end + 1]), path[end + 1 :]
-            if found and model:
-                return found, model
-        return [], ""
+            for pattern in self._patterns.get(path[: end + 1], ()):
+                if match := pattern.rest.fullmatch(path, end + 1):
+                    return _Found(tuple(pattern.routes), match["model"], path[match.end("model") :])
+        return _Found()
 
 
-def is_smuggled(raw_path: bytes | None, model: str = "") -> bool:
-    """Tell whether a fixed part of the path, if the server tells how it was typed, holds an escaped separator."""
+def _spelled(codec: Codec) -> list[Route]:
+    """Return the routes of a codec, each choice of words made, and then all of them under its family."""
+    paths = [(route, path) for route in codec.ROUTES for path in _choices(route.path)]
+    spelled = [(route, prefix + path) for prefix in ("", f"/{codec.FAMILY}") for route, path in paths]
+    return [msgspec.structs.replace(route, path=path) for route, path in spelled]
+
+
+def _choices(path: str) -> list[str]:
+    match = _CHOICE.search(path)
+    if match is None:
+        return [path]
+    made = (path[: match.start()] + word + path[match.end() :] for word in match[1].split("|"))
+    return [spelled for one in made for spelled in _choices(one)]
+
+
+def _begins_alike(path: str, codec: Codec) -> bool:
+    """Tell whether a path begins as one that asks this face's models, so that only its end is wrong."""
+    generate = (route.path for route in codec.ROUTES if route.operation == "generate")
+    return any("{" not in own and path.startswith(own) for own in generate)
+
+
+def _compile(template: str) -> re.Pattern[str]:
+    """Return the pattern of a path: ``{model}`` takes as much as it can, slashes included, others one segment."""
+    pieces = _PARAMETER.split(template)
+    parameters = [r"(?P<model>.+)" if name == "{model}" else "[^/]+" for name in _PARAMETER.findall(template)]
+    pattern = "".join(re.escape(piece) + name for piece, name in zip(pieces, [*parameters, ""], strict=True))
+    return re.compile(pattern, re.DOTALL)
+
+
+def is_smuggled(raw_path: bytes | None, model: str = "", tail: str = "") -> bool:
+    """Tell whether a fixed part of the path, if the server tells how it was typed, holds an escaped separator.
+
+    Args:
+        raw_path: As it was sent.
+        model: The part that may hold one.
+        tail: What stands behind it.
+    """
     if not raw_path:
         return False
-    tail_bytes = len(model.encode(errors="replace"))  # what a server made of bytes that are no UTF-8 may not encode
-    return any(len(unquote_to_bytes(raw_path[hit.end() :])) >= tail_bytes for hit in _SMUGGLED.finditer(raw_path))
+    end = len(tail.encode(errors="replace"))
+    start = end + len(model.encode(errors="replace"))  # what a server made of bytes that are no UTF-8 may not encode
+    hits = (len(unquote_to_bytes(raw_path[hit.end() :])) for hit in _SMUGGLED.finditer(raw_path))
+    return any(not end <= behind < start for behind in hits)
 
 
 def route_path(scope_path: str, root_path: str) -> str:

@@ -31,7 +31,7 @@ from .canonical import (
     placed,
 )
 from .canonical import Reasoning as ReasoningBlock
-from .codec import AnswerFacts, Codec, Envelope, HTTPCall
+from .codec import AnswerFacts, Codec, Envelope, Face, HTTPCall, Operation
 from .errors import GatewayError, Malformed, Refused, Unsupported, UpstreamError
 from .fold import fold, merge_usage, unfold
 from .framing import frame_mark
@@ -147,13 +147,18 @@ def choose(
         shims: Chooses what this upstream must be lent.
         on_unsupported: What to do about losses.
     """
-    is_same = face.NAME == side.codec.NAME and side.profile.exact
-    if is_same and seal.PREFIX.encode() not in call.body:
+    is_same = face.NAME == side.codec.NAME and takes_as_it_came(side.profile, side.model, envelope.operation)
+    if is_same and (envelope.operation == "complete" or seal.PREFIX.encode() not in call.body):  # prompts have no seals
         return Relay(codec=face, call=call, envelope=envelope, side=side)
     decoded = request()
     return Translate(
         face=face, envelope=envelope, side=side, request=decoded, shims=shims(decoded), on_unsupported=on_unsupported
     )
+
+
+def takes_as_it_came(profile: Profile, model: str, operation: Operation) -> bool:
+    """Tell whether an upstream of the caller's protocol is sent a request as it came."""
+    return profile.has_completions(model) if operation == "complete" else profile.exact
 
 
 class Relay:
@@ -272,7 +277,7 @@ class Translate:
     mode: Literal["relay", "translate"] = "translate"
 
     def __init__(
-        self, *, face: Codec, envelope: Envelope, side: Side, request: Request, shims: Sequence[Shim],
+        self, *, face: Face, envelope: Envelope, side: Side, request: Request, shims: Sequence[Shim],
         on_unsupported: OnUnsupported,
     ) -> None:  # fmt: skip
         self.notices = Notices()

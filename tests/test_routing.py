@@ -13,7 +13,7 @@ from asgi_ds2api.routing import Alias, ModelTable, RouteTable, Target, after_pre
 
 
 def face(name: str, claims: bool, *routes: Route) -> Any:
-    return SimpleNamespace(NAME=name, ROUTES=routes, claims=lambda call: claims)
+    return SimpleNamespace(NAME=name, FAMILY=name, ROUTES=routes, claims=lambda call: claims)
 
 
 FIRST = face(
@@ -45,6 +45,86 @@ def test_path_finds_its_face_and_operation() -> None:
 def test_last_parameter_takes_the_rest(model: str) -> None:
     found = match(f"/v1/models/{model}", "GET")
     assert (found.operation, found.model) == ("get_model", model)
+
+
+GOOGLE = face(
+    "google",
+    False,
+    Route(method="GET", path="/v1/models/{model}", operation="get_model"),
+    Route(method="POST", path="/v1/models/{model}:generate", operation="generate"),
+    Route(method="POST", path="/v1/models/{model}:generate:twice", operation="count_tokens"),
+    Route(method="POST", path="/v1/projects/{project}/models/{model}:generate", operation="generate"),
+    Route(method="POST", path="/deployments/{model}/chat", operation="generate"),
+    Route(method="POST", path="/{v8|v9}/{a|b}/{model}:say", operation="generate"),
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "operation", "model"),
+    [
+        ("/v1/models/gemini:generate", "generate", "gemini"),
+        ("/v1/models/tuned/a:b:generate", "generate", "tuned/a:b"),
+        ("/v1/models/gemini:generate:twice", "count_tokens", "gemini"),
+        ("/v1/projects/p/models/m:generate", "generate", "m"),
+        ("/v1/projects/p/models/a/b:generate", "generate", "a/b"),
+        ("/deployments/org/m:free/chat", "generate", "org/m:free"),
+        ("/v8/b/m:say", "generate", "m"),
+        ("/google/v9/a/m/n:say", "generate", "m/n"),
+        ("/deployments/a/chat/chat", "generate", "a/chat"),
+    ],
+)
+def test_parameter_may_have_literals_behind_it(path: str, operation: str, model: str) -> None:
+    found = match(path, faces=(FIRST, GOOGLE))
+    assert (found.codec, found.operation, found.model) == (GOOGLE, operation, model)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v7/a/m:say", "/v8|v9/a/m:say", "/v1/models/:generate",
+     "/deployments//chat", "/deployments/chat", "/deployments/m/chat/", "/deployments/m",
+     "/v1/projects//models/m:generate", "/v1/projects/a/b/models/m:generate", "/v1/projects/p/models/:generate"],
+)  # fmt: skip
+def test_B80_path_around_a_parameter_is_matched_as_it_is(path: str) -> None:
+    with pytest.raises((UnknownRoute, MethodNotAllowed)):
+        match(path, faces=(GOOGLE,))
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_known"),
+    [(b"/ai/deployments/a%2Fb/chat", True), (b"/deployments/a%2fb%2Fc/chat", True), (b"/deployments/a/b%2Fchat", False),
+     (b"/deployments%2Fa/b/chat", False), (b"/%2e/deployments/a/b/chat", False), (b"/deployments/a/b/chat%00", False)],
+)  # fmt: skip
+def test_B81_separator_may_be_escaped_in_the_model_alone(raw: bytes, is_known: bool) -> None:
+    path = "/deployments/a/b/c/chat" if raw.count(b"%2") == 2 and is_known else "/deployments/a/b/chat"
+    if is_known:
+        assert match(path, "POST", raw, faces=(GOOGLE,)).operation == "generate"
+    else:
+        with pytest.raises(UnknownRoute):
+            match(path, "POST", raw, faces=(GOOGLE,))
+
+
+@pytest.mark.parametrize(("family", "codec"), [("first", FIRST), ("second", SECOND), ("claiming", CLAIMING)])
+def test_every_route_is_found_under_the_name_of_its_family_and_is_not_shared_there(family: str, codec: Any) -> None:
+    faces = (FIRST, SECOND, CLAIMING)
+    for route in codec.ROUTES:
+        found = match(f"/{family}{route.path.replace('{model}', 'a/b')}", route.method, faces=faces)
+        assert (found.codec, found.operation) == (codec, route.operation)
+
+
+def test_family_has_its_own_routes_only() -> None:
+    with pytest.raises(UnknownRoute):
+        match("/second/v1/chat")
+
+
+@pytest.mark.parametrize(
+    ("path", "codec"),
+    [("/second/nowhere", SECOND), ("/v1/messages/nowhere", SECOND), ("/v1/models", FIRST), ("/nowhere", FIRST),
+     ("/v1/models/m:generate", GOOGLE), ("/secondary", FIRST), ("", FIRST)],
+)  # fmt: skip
+def test_face_of_an_unroutable_path_is_the_nearest(path: str, codec: Any) -> None:
+    quiet = face("quiet", False, *FIRST.ROUTES)
+    expected = quiet if codec is FIRST else codec
+    assert RouteTable((quiet, SECOND, GOOGLE)).face_of(HTTPCall(method="POST", path=path)) is expected
 
 
 def test_shared_path_belongs_to_who_claims_the_call() -> None:

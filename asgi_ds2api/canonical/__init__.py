@@ -30,6 +30,7 @@ from .blocks import (
     ToolResult,
     UrlSource,
 )
+from .embeddings import EmbeddingInput, Embeddings, EmbeddingsRequest, Vector
 from .events import (
     ArgumentsDelta,
     BlockStart,
@@ -78,6 +79,9 @@ __all__ = [
     "CustomTool",
     "Delta",
     "Effort",
+    "EmbeddingInput",
+    "Embeddings",
+    "EmbeddingsRequest",
     "Event",
     "Extras",
     "ExtrasDelta",
@@ -121,6 +125,7 @@ __all__ = [
     "UrlSource",
     "Usage",
     "Value",
+    "Vector",
     "VendorTool",
     "placed",
 ]

@@ -127,6 +127,8 @@ class Request(Value, frozen=True, kw_only=True):
     """The protocol that it was decoded from; ``extras`` of all values are in its terms."""
     model: str
     messages: tuple[Message, ...]
+    alternatives: tuple[tuple[Message, ...], ...] = ()
+    """Other conversations that the same is asked of. No encoder sees any: each is asked by itself."""
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None

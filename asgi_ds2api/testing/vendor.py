@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from . import chat, messages
+from . import chat, embeddings, messages
 from .answer import Answer, Error, Face, Fault, Frame
 from .http1 import BadRequest, Request
 from .script import Script, Step, verbatim
@@ -19,6 +19,7 @@ _METHODS = {
     "/": "GET",
     "/v1/models": "GET",
     "/v1/chat/completions": "POST",
+    "/v1/embeddings": "POST",
     "/v1/messages": "POST",
     "/v1/messages/count_tokens": "POST",
 }
@@ -81,7 +82,16 @@ class Vendor:
             return face.model(path.removeprefix(_MODEL_PREFIX), serial)
         if path == "/v1/messages/count_tokens":
             return messages.count_tokens(_decoded(request.body), request.headers, serial)
+        if path == "/v1/embeddings":
+            return self._embedded(request)
         return self._said(request, face, serial)
+
+    def _embedded(self, request: Request) -> Answer:
+        body = _decoded(request.body)
+        answer = embeddings.embed(body)
+        self._check_model(str(body.get("model")) if isinstance(body, dict) else "")
+        self._check_rate(self.account(request))
+        return answer
 
     def _said(self, request: Request, face: Face, serial: int) -> Answer:
         """Answer a request for a message: by the script, else by the fake's own lights."""

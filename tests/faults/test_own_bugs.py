@@ -37,7 +37,7 @@ OUTSIDE = frozenset(
 """Nobody stands around these: the server answers 500 by itself."""
 MUTE = frozenset({"Reply.end", "Reply._pass"})
 """The voice itself: the server cuts the connection."""
-FACELESS = frozenset({"ActiveSet.add", "Exchange._answer", "RouteTable.face_of"})
+FACELESS = frozenset({"ActiveSet.add", "Exchange._answer", "RouteTable.face_of", "RouteTable._find"})
 """Until the face is known, an error is told in the words of the first one."""
 LEASES = frozenset({"Attempts._attempt", "Pool.release", "Pool._give_back"})
 """What counts leases, or stands between one and the ``finally`` that gives it back."""

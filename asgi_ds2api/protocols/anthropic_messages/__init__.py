@@ -20,6 +20,8 @@ from .stream_tap import StreamTap
 from .wire import NAME
 
 CREDENTIAL_HEADERS: Final[Sequence[str]] = ("x-api-key", "authorization")
+EMBEDDINGS: Final = None
+FAMILY: Final = "anthropic"
 REQUEST_ID_HEADER: Final = "request-id"
 COUNTS_TOKENS: Final = True
 STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
@@ -27,6 +29,8 @@ STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
 __all__ = [
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
+    "EMBEDDINGS",
+    "FAMILY",
     "NAME",
     "REQUEST_ID_HEADER",
     "ROUTES",

@@ -14,8 +14,8 @@ from ..reserved import for_another_model
 from . import wire
 from .request import path_of
 
-_FACES: Final = ("/v1/messages", "/messages", "/anthropic/v1/messages")
-_LISTS: Final = ("/v1/models", "/anthropic/v1/models")
+_FACES: Final = ("/v1/messages", "/messages")
+_LISTS: Final = ("/v1/models",)
 
 ROUTES: Final[Sequence[Route]] = (
     *(Route(method="POST", path=path, operation="generate") for path in _FACES),

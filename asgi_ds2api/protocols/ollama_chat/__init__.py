@@ -21,6 +21,8 @@ from .stream_tap import StreamTap
 from .wire import NAME
 
 COUNTS_TOKENS: Final = False
+EMBEDDINGS: Final = None
+FAMILY: Final = "ollama"
 CREDENTIAL_HEADERS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 REQUEST_ID_HEADER: Final = "x-request-id"
 STREAM_CONTENT_TYPE: Final = NDJSON
@@ -39,6 +41,8 @@ def join_opaque(block: Opaque, deltas: Sequence[Raw]) -> Opaque:
 __all__ = [
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
+    "EMBEDDINGS",
+    "FAMILY",
     "NAME",
     "REQUEST_ID_HEADER",
     "ROUTES",

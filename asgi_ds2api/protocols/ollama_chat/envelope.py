@@ -16,20 +16,19 @@ from ..reserved import for_another_model
 from . import wire
 from .operations import LATEST, VERSION
 
-_BASES: Final = ("", "/ollama")
-"""Where the face lives: its SDK joins ``/api/...`` to whatever host it is given."""
 RUNNING: Final = b"Ollama is running"
 """What clients look for before they ask anything. Under the bare prefix stands the gateway's own greeting."""
 
 ROUTES: Final[Sequence[Route]] = (
-    *(Route(method="POST", path=f"{base}{wire.CHAT_PATH}", operation="generate") for base in _BASES),
-    *(Route(method="POST", path=f"{base}{wire.GENERATE_PATH}", operation="generate") for base in _BASES),
-    *(Route(method="GET", path=f"{base}/api/tags", operation="list_models") for base in _BASES),
-    *(Route(method="POST", path=f"{base}/api/show", operation="get_model") for base in _BASES),
-    *(Route(method="GET", path=f"{base}/api/ps", operation="tell", answer=b'{"models":[]}') for base in _BASES),
-    *(Route(method="GET", path=f"{base}/api/version", operation="tell", answer=VERSION) for base in _BASES),
-    *(Route(method="GET", path=path, operation="tell", answer=RUNNING) for path in ("/ollama", "/ollama/")),
+    Route(method="POST", path=wire.CHAT_PATH, operation="generate"),
+    Route(method="POST", path=wire.GENERATE_PATH, operation="generate"),
+    Route(method="GET", path="/api/tags", operation="list_models"),
+    Route(method="POST", path="/api/show", operation="get_model"),
+    Route(method="GET", path="/api/ps", operation="tell", answer=b'{"models":[]}'),
+    Route(method="GET", path="/api/version", operation="tell", answer=VERSION),
+    *(Route(method="GET", path=path, operation="tell", answer=RUNNING) for path in ("", "/")),
 )
+"""The last ones are found under the name of the family alone."""
 
 SESSION_HEADERS: Final = ("x-session-affinity", "x-session-id")
 """Where clients say which conversation a request belongs to."""

@@ -1,26 +1,55 @@
-"""OpenAI Chat Completions, as a client face and as an upstream. The module is the codec (`codec.Codec`)."""
+"""OpenAI Chat Completions, as a client face and as an upstream. The module is the codec (`codec.Codec`).
+
+Beside the main operation the face has embeddings, and legacy completions, which are asked by a conversation.
+"""
 
 from typing import Final
 
-from ...canonical import Notices, Request
-from ...codec import HTTPCall
+from ...canonical import Notices, Request, Response
+from ...codec import DEFAULT_LIMITS, EmbeddingsCodec, Envelope, EventEncoder, HTTPCall, RequestLimits
 from ...profiles import Profile
+from . import embeddings
 from .audio import join_opaque
-from .envelope import ROUTES, claims, peek, retarget
+from .completion_stream import CompletionEncoder
+from .completions import decode_completion, encode_completion
+from .envelope import ROUTES, claims, is_completion, peek, retarget
 from .errors import decode_error, encode_error
 from .operations import decode_token_count, encode_model, encode_models, encode_token_count
 from .repair import repair
-from .request import decode_request, encode_request
-from .response import decode_response, encode_response, tap_response
+from .request import decode_request as decode_chat_request
+from .request import encode_request
+from .response import decode_response, tap_response
+from .response import encode_response as encode_chat_response
 from .stream_decoder import StreamDecoder
-from .stream_encoder import StreamEncoder
+from .stream_encoder import StreamEncoder as ChatEncoder
 from .stream_tap import StreamTap
 from .wire import NAME
 
 COUNTS_TOKENS: Final = False
 CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
+FAMILY: Final = "openai"
 REQUEST_ID_HEADER: Final = "x-request-id"
 STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
+
+
+def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Request:
+    """Read a caller's request: for an answer, or for completions as the conversation that stands for them."""
+    decode = decode_completion if is_completion(call) else decode_chat_request
+    return decode(call, limits)
+
+
+def encode_response(response: Response, envelope: Envelope, notices: Notices) -> bytes:
+    """Write a whole answer for the caller."""
+    encode = encode_completion if envelope.operation == "complete" else encode_chat_response
+    return encode(response, envelope, notices)
+
+
+def StreamEncoder(envelope: Envelope, notices: Notices) -> EventEncoder:
+    """Return a fresh encoder for one answer."""
+    if envelope.operation == "complete":
+        return CompletionEncoder(envelope, notices)
+    return ChatEncoder(envelope, notices)
 
 
 def encode_count_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall | None:
@@ -31,6 +60,8 @@ def encode_count_request(request: Request, profile: Profile, notices: Notices) -
 __all__ = [
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
+    "EMBEDDINGS",
+    "FAMILY",
     "NAME",
     "REQUEST_ID_HEADER",
     "ROUTES",

@@ -21,6 +21,7 @@ from ...canonical import (
     Text,
     UrlSource,
 )
+from ...json_guard import encode_object
 from . import wire
 from .media import DATA_URL
 
@@ -40,6 +41,15 @@ def fields_of(raw: Raw | bytes | None) -> dict[str, Raw]:
     if raw is None or not bytes(raw).startswith(b"{"):
         return {}
     return {name: value for name, value in _FIELDS.decode(raw).items() if bytes(value) != wire.NULL}
+
+
+def choice_of(raw: Raw) -> dict[str, Raw]:
+    """Return the fields of a choice; one of a legacy completion as Chat would say it."""
+    fields = fields_of(raw)
+    if "text" not in fields or "message" in fields or "delta" in fields:
+        return fields
+    text = fields.pop("text")
+    return {**fields, "message": Raw(encode_object({"content": text}))}
 
 
 def items_of(raw: Raw | None) -> list[Raw]:

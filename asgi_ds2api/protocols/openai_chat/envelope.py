@@ -1,10 +1,10 @@
 """What routing reads of a request, and the same request for another model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from ...codec import Envelope, HTTPCall, Operation, Route
 from ...headers import forwarded_headers
@@ -12,16 +12,29 @@ from ...json_guard import decode_json, whole
 from ...profiles import Profile
 from ..reserved import for_another_model
 from . import wire
+from .completions import peek_completion
+from .embeddings import peek_embeddings
 from .request import path_of
 
-_FACES: Final = ("/v1/chat/completions", "/chat/completions", "/openai/v1/chat/completions")
-_LISTS: Final = ("/v1/models", "/models", "/openai/v1/models")
+_DEPLOYMENT: Final = "/deployments/{model}"
+"""Azure's SDK names the model in the path, under ``/openai``."""
+_FACES: Final = ("/v1/chat/completions", "/chat/completions", f"{_DEPLOYMENT}/chat/completions")
+_COMPLETIONS: Final = ("/v1/completions", "/completions", f"{_DEPLOYMENT}/completions")
+_EMBEDDINGS: Final = ("/v1/embeddings", "/embeddings", f"{_DEPLOYMENT}/embeddings")
+_LISTS: Final = ("/v1/models", "/models")
 
 ROUTES: Final[Sequence[Route]] = (
     *(Route(method="POST", path=path, operation="generate") for path in _FACES),
+    *(Route(method="POST", path=path, operation="complete") for path in _COMPLETIONS),
+    *(Route(method="POST", path=path, operation="embed") for path in _EMBEDDINGS),
     *(Route(method="GET", path=path, operation="list_models") for path in _LISTS),
     *(Route(method="GET", path=f"{path}/{{model}}", operation="get_model") for path in _LISTS),
 )
+
+_UPSTREAM_PATHS: Final[Mapping[Operation, str]] = {
+    "complete": wire.COMPLETIONS_PATH,
+    "embed": wire.EMBEDDINGS_PATH,
+}
 
 SESSION_HEADERS: Final = ("x-session-affinity", "session_id", "session-id", "x-session-id")
 """Where clients say which conversation a request belongs to: narrower than the user's id."""
@@ -36,7 +49,7 @@ class _Options(msgspec.Struct):
 class _Peek(msgspec.Struct):
     """What routing, and the form of the answer, need of a request."""
 
-    model: str
+    model: str | UnsetType = UNSET
     functions: wire.JsonField = UNSET
     include_reasoning: bool | None = None
     n: wire.Whole | None = None
@@ -63,11 +76,18 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
     Raises:
         MalformedRequest: Not JSON, or a field of the envelope is missing or of the wrong type.
     """
+    if operation == "embed":
+        return peek_embeddings(call)
+    if operation == "complete":
+        return peek_completion(call)
     head = decode_json(_PEEK, call.body)
+    model = call.model or head.model
+    if model is UNSET:
+        raise wire.missing("model")
     header = next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None)
     return Envelope(
         operation=operation,
-        model=head.model,
+        model=model,
         stream=bool(head.stream) and operation == "generate",
         session=head.prompt_cache_key or header or head.safety_identifier or head.user,
         choices=whole(head.n, "n") or 1,
@@ -75,6 +95,11 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         include_reasoning_details=_wants_details(head, call.body),
         legacy_functions=wire.present(head.functions) is not None and wire.present(head.tools) is None,
     )
+
+
+def is_completion(call: HTTPCall) -> bool:
+    """Tell whether a caller's request is one for legacy completions."""
+    return call.path.endswith(wire.COMPLETIONS_PATH) and not call.path.endswith(wire.PATH)
 
 
 def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation) -> HTTPCall:
@@ -85,7 +110,7 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
     """
     return HTTPCall(
         method="POST",
-        path=path_of(profile, model),
+        path=path_of(profile, model, _UPSTREAM_PATHS.get(operation, wire.PATH)),
         body=for_another_model(call.body, model),
         headers=forwarded_headers(call.headers),
         query=profile.query,

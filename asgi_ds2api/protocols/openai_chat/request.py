@@ -84,15 +84,17 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
     try:
         head = _REQUEST.decode(call.body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _read(decode_object(call.body), call, limits)
+        return read_fields(decode_object(call.body), call, limits)
     tools = decode_tools(head.tools or (), head.functions or (), limits)
     return _request(head, decode_messages(head.messages, limits), tools, {}, call, limits)
 
 
-def _read(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -> Request:
-    """Return the request of a body of any shape."""
+def read_fields(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -> Request:
+    """Return the request of a body of any shape; raises as `decode_request`."""
     names = wire.Request.__struct_fields__
     fields = {name: value for name, value in fields.items() if bytes(value) != wire.NULL}
+    if call.model:  # a deployment's path names it, and the body need not
+        fields["model"] = Raw(msgspec.json.encode(call.model))
     unknown = {name: value for name, value in fields.items() if name not in names}
     flat = {name: value for name, value in fields.items() if name in names and name not in _APART}
     head = decode_json(_REQUEST, encode_object({**flat, "messages": Raw(b"[]")}))
@@ -278,9 +280,11 @@ def _arranged(request: Request, profile: Profile, facts: ModelFacts, notices: No
     return messages
 
 
-def path_of(profile: Profile, model: str) -> str:
-    """Return the path of the main operation under ``base_url``."""
-    return (profile.path or wire.PATH).replace("{model}", quote(model, safe=""))
+def path_of(profile: Profile, model: str, path: str = wire.PATH) -> str:
+    """Return the path of an operation under ``base_url``: beside the main one, where the profile says where that is."""
+    main = profile.path or wire.PATH
+    beside = main.removesuffix(wire.PATH) + path if main.endswith(wire.PATH) else path
+    return (main if path == wire.PATH else beside).replace("{model}", quote(model, safe=""))
 
 
 def _offered(request: Request, facts: ModelFacts, notices: Notices) -> tuple[list[Tool], JsonObject]:

@@ -47,6 +47,7 @@ from . import wire
 from .answer import (
     REASONING_FIELDS,
     arguments_of,
+    choice_of,
     citations_of,
     content_pieces,
     fields_of,
@@ -62,7 +63,7 @@ from .content import AUDIO, BEHIND_A_CALL
 from .errors import decode_in_band
 from .media import url_of
 from .reasoning import decode_thought, encode_detail
-from .usage import decode_finish, decode_usage, encode_finish, encode_usage, finish_failure
+from .usage import decode_finish, decode_usage, encode_finish, encode_usage, estimated, finish_failure
 from .wire import JsonObject, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -92,7 +93,7 @@ def decode_response(body: bytes, profile: Profile) -> Response:
     """
     fields = _checked(body)
     id_ = text_of(fields.get("id")) or ""
-    choices = [fields_of(raw) for raw in items_of(fields.get("choices"))]
+    choices = [choice_of(raw) for raw in items_of(fields.get("choices"))]
     numbers = [number_of(choice.get("index")) for choice in choices]
     order = sorted(range(len(choices)), key=lambda position: (numbers[position] or 0, position))
     return Response(
@@ -247,14 +248,12 @@ def _decode_calls(message: Mapping[str, Raw], at: str, answer_id: str) -> list[T
 
 _SHOWN: Final = ("content", "refusal", "tool_calls", "function_call", "audio", "images")
 DECLINED: Final = "The model declined to answer."
-BYTES_PER_TOKEN: Final = 4
-"""For an answer whose usage nobody told."""
 
 
 def encode_response(response: Response, envelope: Envelope, notices: Notices) -> bytes:
     """Write a whole answer for the caller."""
     writer = AnswerWriter(envelope, notices, is_own=response.source == wire.NAME)
-    usage = response.usage or estimated(sum(map(_characters, response.choices)))
+    usage = response.usage or estimated(sum(map(characters_of, response.choices)))
     writer.report_usage(usage)
     body: JsonObject = {
         "id": answer_id(response.id, envelope),
@@ -274,12 +273,8 @@ def answer_id(upstream_id: str, envelope: Envelope) -> str:
     return upstream_id or f"chatcmpl-{envelope.request_id.removeprefix('req_')}"
 
 
-def estimated(characters: int) -> Usage:
-    """Return figures for an answer whose usage nobody told."""
-    return Usage(input_total=0, output_total=max(1, characters // BYTES_PER_TOKEN), is_estimated=True)
-
-
-def _characters(choice: Choice) -> int:
+def characters_of(choice: Choice) -> int:
+    """Return the length of what was said, for an estimate."""
     return sum(len(block.text) for block in choice.blocks if isinstance(block, Text | Reasoning))
 
 

@@ -49,6 +49,7 @@ from ...profiles import Profile
 from . import wire
 from .answer import (
     arguments_of,
+    choice_of,
     citations_of,
     content_pieces,
     fields_of,
@@ -214,7 +215,7 @@ class StreamDecoder:
         choices = items_of(fields.get("choices"))
         self._read_top(fields, has_choices=bool(choices))
         for position, raw in enumerate(choices):
-            self._read_choice(fields_of(raw), position)
+            self._read_choice(choice_of(raw), position)
         self._usage = usage_of(fields, self._profile) or self._usage
 
     def _read_top(self, fields: Mapping[str, Raw], *, has_choices: bool) -> None:

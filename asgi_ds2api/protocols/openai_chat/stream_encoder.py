@@ -51,8 +51,8 @@ from ...framing import comment_frame, data_frame
 from . import wire
 from .content import AUDIO, BEHIND_A_CALL
 from .errors import encode_error_body
-from .response import AnswerWriter, answer_id, encode_logprobs, estimated
-from .usage import encode_usage
+from .response import AnswerWriter, answer_id, encode_logprobs
+from .usage import encode_usage, estimated
 from .wire import JsonObject, put_extras
 
 HEARTBEAT: Final = comment_frame(b"keepalive")

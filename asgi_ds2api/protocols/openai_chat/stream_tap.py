@@ -95,4 +95,5 @@ class StreamTap(FrameTap):
             if word and self._finish is None:
                 self._finish = decode_finish(word, has_calls=self._has_calls)
             says = any(bytes(value) not in EMPTY for name, value in delta.items() if name != "role")
+            says = says or bool(text_of(choice.get("text")))  # of a legacy completion
             self.is_meaningful = self.is_meaningful or says or bool(word)

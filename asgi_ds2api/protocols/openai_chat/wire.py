@@ -23,6 +23,8 @@ from ...json_guard import decode_json, encode_object
 
 NAME: Final[ProtocolName] = "openai_chat"
 PATH: Final = "/chat/completions"
+COMPLETIONS_PATH: Final = "/completions"
+EMBEDDINGS_PATH: Final = "/embeddings"
 
 JsonObject: TypeAlias = dict[str, object]
 """What is written: msgspec writes ``Raw`` inside of it as it is."""

@@ -197,8 +197,6 @@ class TestEnvelope:
         assert posts == {
             "/v1/messages": "generate",
             "/messages": "generate",
-            "/anthropic/v1/messages": "generate",
             "/v1/messages/count_tokens": "count_tokens",
             "/messages/count_tokens": "count_tokens",
-            "/anthropic/v1/messages/count_tokens": "count_tokens",
         }

@@ -123,6 +123,8 @@ def test_a_shared_path_is_left_to_others() -> None:
 
 def test_every_face_has_its_routes() -> None:
     found = {(route.method, route.path, route.operation) for route in codec.ROUTES}
-    faces = {("POST", f"{base}/chat/completions", "generate") for base in ("", "/v1", "/openai/v1")}
-    lists = {("GET", f"{base}/models", "list_models") for base in ("", "/v1", "/openai/v1")}
+    asked = {"chat/completions": "generate", "completions": "complete", "embeddings": "embed"}
+    bases = ("", "/v1", "/deployments/{model}")
+    faces = {("POST", f"{base}/{path}", operation) for base in bases for path, operation in asked.items()}
+    lists = {("GET", f"{base}/models", "list_models") for base in ("", "/v1")}
     assert found == faces | lists | {("GET", f"{path}/{{model}}", "get_model") for _, path, _ in lists}

@@ -1,0 +1,154 @@
+"""A caller's question to a model: read once for all attempts, and carried to whoever answers, and back."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from .attempts import Attempts, UpstreamSide
+from .canonical import Choice, EmbeddingsRequest, Finish, Notices, Request, Response, TokenCount, Usage
+from .codec import Codec, Envelope, Face, HTTPCall
+from .embed import Embed, comparable, embeddings_of
+from .engine import Engine
+from .reply import Headers, Reply
+from .routing import Target
+from .series import Series, conversation_of
+from .shims import Shim
+from .shims import choose as choose_shims
+from .transcode import BYTES_PER_TOKEN, CountTokens, Side, Transcoder, Translate
+from .transcode import choose as choose_transcoder
+
+
+class Question:
+    """One call that a model is to answer.
+
+    Args:
+        engine: Shared by all requests.
+        face: The caller's protocol.
+        call: With its body.
+        envelope: What was peeked of it.
+        label: Of the caller; empty: nobody is told from anybody.
+    """
+
+    def __init__(self, engine: Engine, face: Codec, call: HTTPCall, envelope: Envelope, label: str) -> None:
+        self._engine = engine
+        self._face = face
+        self._call = call
+        self._envelope = envelope
+        self._label = label
+        self._decoded: Request | None = None
+        self._decoded_embeddings: EmbeddingsRequest | None = None
+
+    def answer_by_ourselves(self, targets: Sequence[Target]) -> bytes | None:
+        """Return the answer that no upstream is needed for; None: one is."""
+        if self._envelope.finish is not None:
+            return self._answer_to_nothing(self._envelope.finish)
+        if self._envelope.operation == "count_tokens" and not self._can_count(targets[0]):
+            return self._face.encode_token_count(self._estimate())
+        return None
+
+    def begin(self, targets: tuple[Target, ...], reply: Reply, base_headers: Headers) -> Attempts | Series:
+        """Return what answers: the attempts of one question, or of each of several prompts."""
+
+        def attempts_at(
+            targets: Sequence[Target], face: Face, envelope: Envelope, reply: Reply,
+            transcoder: Callable[[UpstreamSide, Side], Transcoder],
+        ) -> Attempts:  # fmt: skip
+            return Attempts(
+                self._engine,
+                plan=self._engine.pool.plan(targets),
+                face=face,
+                envelope=envelope,
+                transcoder=transcoder,
+                request_bytes=len(self._call.body),
+                reply=reply,
+                base_headers=base_headers,
+            )
+
+        envelope = self._envelope
+        if envelope.operation == "embed":
+            targets = comparable(targets, self._has_embeddings)
+        if envelope.operation != "complete":
+            return attempts_at(targets, self._face, envelope, reply, self._transcoder)
+        is_relayed = self._takes_completions(targets[0])
+        targets = tuple(target for target in targets if self._takes_completions(target) == is_relayed)
+        if is_relayed or envelope.completion.prompts == 1:
+            return attempts_at(targets, self._face, envelope, reply, self._transcoder)
+
+        def part_at(number: int, face: Face, part: Envelope, reply: Reply) -> Attempts:
+            return attempts_at(targets, face, part, reply, partial(self._part_transcoder, number, face, part))
+
+        return Series(self._face, envelope, reply, part_at)
+
+    # --- what is known of it ------------------------------------------------------------------------------------------
+
+    def _answer_to_nothing(self, finish: Finish) -> bytes:
+        """Return the answer where nothing was asked."""
+        choice = Choice(blocks=(), finish=finish)
+        empty = Response(source=self._face.NAME, id="", model=self._envelope.model, choices=(choice,), usage=Usage())
+        return self._face.encode_response(empty, self._envelope, Notices())
+
+    def _estimate(self) -> TokenCount:
+        return TokenCount(input_tokens=max(1, len(self._call.body) // BYTES_PER_TOKEN), is_estimated=True)
+
+    def _can_count(self, target: Target) -> bool:
+        return self._engine.upstreams[target.upstream].codec.COUNTS_TOKENS
+
+    def _has_embeddings(self, upstream: str) -> bool:
+        return self._engine.upstreams[upstream].codec.EMBEDDINGS is not None
+
+    def _takes_completions(self, target: Target) -> bool:
+        """Tell whether an upstream of the caller's protocol has the endpoint of legacy completions for this model."""
+        side = self._engine.upstreams[target.upstream]
+        return side.codec.NAME == self._face.NAME and side.profile.has_completions(target.model)
+
+    def _request(self) -> Request:
+        if self._decoded is None:
+            self._decoded = self._face.decode_request(self._call, self._engine.limits)
+        return self._decoded
+
+    def _embeddings_request(self) -> EmbeddingsRequest:
+        if self._decoded_embeddings is None:
+            codec = embeddings_of(self._face)
+            self._decoded_embeddings = codec.decode_embeddings_request(self._call, self._engine.limits)
+        return self._decoded_embeddings
+
+    # --- there and back -----------------------------------------------------------------------------------------------
+
+    def _transcoder(self, upstream: UpstreamSide, side: Side) -> Transcoder:
+        face, call, envelope = self._face, self._call, self._envelope
+        if envelope.operation == "count_tokens":
+            return CountTokens(face=face, call=call, envelope=envelope, side=side, request=self._request)
+        if envelope.operation == "embed":
+            return Embed(
+                face=face,
+                call=call,
+                envelope=envelope,
+                side=side,
+                request=self._embeddings_request,
+                on_unsupported=upstream.on_unsupported,
+            )
+        return choose_transcoder(
+            face=face,
+            call=call,
+            envelope=envelope,
+            side=side,
+            request=self._request,
+            shims=lambda request: self._shims(request, side),
+            on_unsupported=upstream.on_unsupported,
+        )
+
+    def _part_transcoder(
+        self, number: int, face: Face, envelope: Envelope, upstream: UpstreamSide, side: Side
+    ) -> Transcoder:
+        """Return the way there and back of one of several prompts."""
+        request = conversation_of(self._request(), number)
+        return Translate(
+            face=face,
+            envelope=envelope,
+            side=side,
+            request=request,
+            shims=self._shims(request, side),
+            on_unsupported=upstream.on_unsupported,
+        )
+
+    def _shims(self, request: Request, side: Side) -> Sequence[Shim]:
+        return choose_shims(request, side.codec.NAME, side.profile, self._engine.keyring, self._label)
