@@ -88,6 +88,14 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: the caller can carry signatures (it asked for reasoning, or sent details back)."""
     legacy_functions: bool = False
     """Chat: the caller speaks ``functions`` and ``function_call``."""
+    dialect: Literal["", "codex", "open_responses"] = ""
+    """Responses: whose reading of the protocol the caller has."""
+    echo: Mapping[str, Raw] = {}
+    """Responses: fields of the request that the answer repeats."""
+    namespaces: Mapping[str, str] = {}
+    """Responses: name of each tool that stands in a namespace, as upstreams know it -> the namespace."""
+    thoughts: Mapping[str, str] = {}
+    """Responses: place of each piece of reasoning that the caller sent back -> its id."""
     request_id: str = ""
     """Ours; for bodies that carry one. Set by the gateway."""
     created: int = 0

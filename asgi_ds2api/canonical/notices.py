@@ -1,7 +1,7 @@
 """The base of all values, and how one says that something did not go through as it came."""
 
 import re
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -25,6 +25,26 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Severity = Literal["hint", "changed", "lost"]
+
+BOOKKEEPING: Final = frozenset(
+    {
+        "annotations",
+        "caller",
+        "client_metadata",
+        "created_by",
+        "id",
+        "index",
+        "internal_chat_message_metadata_passthrough",
+        "item.id",
+        "item.phase",
+        "item.status",
+        "parsed",
+        "parsed_arguments",
+        "phase",
+        "status",
+    }
+)
+"""Names of fields that name, date or number a part of a talk: what was said is the same without them."""
 _INDEX = re.compile(r"\[\d+\]")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[;=]")
 
@@ -60,6 +80,17 @@ class Notices(list[Notice]):
     def changed(self, path: str, reason: str, action: str = "emulated") -> None:
         """Report something that was coerced or emulated."""
         self.append(Notice(path=path, action=action, reason=reason, severity="changed"))
+
+    def unknown(self, at: str, name: str, reason: str) -> None:
+        """Report a field that the other side has no place for: lost, or a hint if it only names a part.
+
+        Args:
+            at: Path of what the field belongs to; may be empty.
+            name: Of the field.
+            reason: Why it has no place.
+        """
+        report = self.hint if name in BOOKKEEPING else self.lost
+        report(f"{at}.{name}" if at else name, reason)
 
     def lost(self, path: str, reason: str, action: str = "dropped") -> None:
         """Report something that was left out and may matter."""
