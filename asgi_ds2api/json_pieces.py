@@ -1,8 +1,8 @@
 """JSON in pieces, both ways of reading it: strictly what callers send, tolerantly what upstreams send.
 
 A caller's object of known shape is decoded in one pass; what is not of a known shape is read again by its `Shape`,
-which keeps the unknown fields and names every mistake by its path. Of an upstream's object, what is of another type than it
-should be is not there; nothing raises, as JSON that cannot be read at all was refused before.
+which keeps the unknown fields and names every mistake by its path. Of an upstream's object, what is of another type
+than it should be is not there; nothing raises, as JSON that cannot be read at all was refused before.
 
 This file knows JSON and no protocol. ``None`` and null say no more than absence.
 """

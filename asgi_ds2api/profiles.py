@@ -174,6 +174,15 @@ OPENAI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
 
 PROFILES: dict[str, Profile] = {
     "openai": Profile(vendor="openai", exact=True, user_field="safety_identifier", models=OPENAI_MODELS),
+    "openai-responses": Profile(
+        vendor="openai",
+        exact=True,
+        user_field="safety_identifier",
+        stop_max=0,
+        choices=False,
+        tool_name_max=128,
+        models=OPENAI_MODELS,
+    ),
     "anthropic": Profile(
         vendor="anthropic",
         exact=True,
@@ -207,7 +216,11 @@ PROFILES: dict[str, Profile] = {
 """Dialects by the name that the configuration uses."""
 
 
-DEFAULT_PROFILE: dict[str, str] = {"openai_chat": "openai", "anthropic_messages": "anthropic"}
+DEFAULT_PROFILE: dict[str, str] = {
+    "openai_chat": "openai",
+    "openai_responses": "openai-responses",
+    "anthropic_messages": "anthropic",
+}
 """Protocol -> the dialect of an upstream that names none: the protocol to the letter."""
 
 
@@ -221,7 +234,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     env: str
     """Environment variable that usually holds its key; ``_2``, ``_3``, ... hold more."""
     models: tuple[str, ...] = ()
-    """Globs of bare model names that it serves when found in the environment."""
+    """Globs of bare model names that it serves when found in the environment; none: it is asked for by name alone."""
 
 
 PRESETS: dict[str, Preset] = {
@@ -231,6 +244,12 @@ PRESETS: dict[str, Preset] = {
         profile="openai",
         env="OPENAI_API_KEY",
         models=("gpt-*", "o1*", "o3*", "o4*", "chatgpt-*"),
+    ),
+    "openai-responses": Preset(
+        protocol="openai_responses",
+        base_url="https://api.openai.com/v1",
+        profile="openai-responses",
+        env="OPENAI_API_KEY",
     ),
     "anthropic": Preset(
         protocol="anthropic_messages",

@@ -28,12 +28,11 @@ Severity = Literal["hint", "changed", "lost"]
 
 BOOKKEEPING: Final = frozenset(
     {
-        "annotations",
         "caller",
         "client_metadata",
+        "completed_at",
         "created_by",
         "id",
-        "index",
         "internal_chat_message_metadata_passthrough",
         "item.id",
         "item.phase",
@@ -42,6 +41,7 @@ BOOKKEEPING: Final = frozenset(
         "parsed_arguments",
         "phase",
         "status",
+        "type",
     }
 )
 """Names of fields that name, date or number a part of a talk: what was said is the same without them."""

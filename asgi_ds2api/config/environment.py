@@ -33,7 +33,7 @@ LISTS: Final = frozenset({"prefix", "cors_origins"})
 """Keys whose variable holds several values, with commas."""
 
 ADVICE: Final = Advice(
-    upstream=f"set one of {', '.join(preset.env for preset in PRESETS.values())}, or write {CONFIG_FILE}",
+    upstream=f"set one of {', '.join(preset.env for preset in PRESETS.values() if preset.models)}, or write {CONFIG_FILE}",
     caller=f"""set a key of your own for who may use it:
         export {CALLER_VARIABLE}="$(openssl rand -hex 32)"
     or let everybody in, at your expense:
@@ -59,7 +59,7 @@ def mapping_of(environ: Mapping[str, str]) -> tuple[dict[str, object], dict[str,
     upstreams: list[dict[str, object]] = []
     for vendor, preset in PRESETS.items():
         keys = _sources(environ, preset.env, f"upstreams[{len(upstreams)}].keys", places)
-        if keys:
+        if keys and preset.models:
             upstreams.append({"name": vendor, "preset": vendor, "keys": keys, "models": list(preset.models)})
     mapping["upstreams"] = upstreams
     callers = _sources(environ, CALLER_VARIABLE, "callers", places, key=".key")

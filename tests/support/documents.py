@@ -296,7 +296,7 @@ def _variables() -> str:
         "",
         "| variable | what it says |",
         "|---|---|",
-        *(f"| `{preset.env}` | a key of the preset `{name}` |" for name, preset in PRESETS.items()),
+        *(f"| `{preset.env}` | a key of the preset `{name}` |" for name, preset in PRESETS.items() if preset.models),
         f"| `{CALLER_VARIABLE}` | the key of a caller |",
         f"| `{SECRET_VARIABLE}` | `secret` |",
         *(f"| `{name}` | `{key}`{', with commas' if key in LISTS else ''} |" for name, key in SETTINGS.items()),

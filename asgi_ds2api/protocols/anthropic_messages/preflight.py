@@ -77,6 +77,9 @@ _FIELDS: Final[Mapping[str, str]] = {
 _SCHEMA_FIELDS: Final = {"openai_chat": "function.parameters", "openai_responses": "parameters"}
 """Where the schema stands in a tool, by protocol."""
 
+_VERBOSITY: Final = {"openai_responses": "text.verbosity"}
+"""Where verbosity stands, by protocol, if not by itself."""
+
 _FORMAT_FIELDS: Final = {"openai_chat": ".json_schema"}
 """Where name and schema stand in the form of an answer, by protocol."""
 
@@ -109,7 +112,7 @@ def report_unsayable(request: Request, notices: Notices) -> None:
     for path in (path for path in request.metadata if path != "user_id" or request.user is not None):
         notices.hint(f"metadata.{path}", "Anthropic keeps no metadata")
     if request.verbosity is not None:
-        notices.lost("verbosity", "Anthropic has no such field")
+        notices.lost(_VERBOSITY.get(request.source, "verbosity"), "Anthropic has no such field")
     told = {"store": request.state.store, "cache_key": request.cache.key, "cache_retention": request.cache.retention}
     for path in (_FIELDS.get(name, name) for name, value in told.items() if value is not None):
         notices.hint(path, "Anthropic has no such field")
