@@ -298,16 +298,13 @@ def _conversation(messages: Sequence[Message], request: Request, writer: PartWri
     Raises:
         Unsupported: Nothing is left to say.
     """
-    fields: JsonObject = {}
-    first = messages[0] if messages else None
-    if first is not None and first.role == "system" and _is_plain(first):
-        fields["instructions"] = "".join(block.text for block in first.content if isinstance(block, Text))
-        messages = messages[1:]
-    only = messages[0] if len(messages) == 1 else None
-    if only is not None and only.role == "user" and _is_plain(only):
-        text = "".join(block.text for block in only.content if isinstance(block, Text))
-        return {**fields, "input": text}
     items = encode_items(messages, writer)
+    fields: JsonObject = {}
+    if items and (text := _plain_text(items[0], "system")):
+        fields["instructions"] = text
+        items = items[1:]
+    if len(items) == 1 and (text := _plain_text(items[0], "user")):
+        return {**fields, "input": text}
     if not items and not writer.is_own and not fields:
         raise Unsupported("Nothing of the conversation is left for this upstream.", param="messages")
     if items or (request.state.previous_id is None and not request.required_extras):
@@ -315,12 +312,12 @@ def _conversation(messages: Sequence[Message], request: Request, writer: PartWri
     return fields
 
 
-def _is_plain(message: Message) -> bool:
-    """Tell whether a message is one text and nothing more."""
-    only = message.content[0] if len(message.content) == 1 else None
-    if type(only) is not Text or only.cache or only.extras or only.citations:
-        return False
-    return bool(only.text) and not message.extras and message.name is None
+def _plain_text(item: JsonObject | Raw, role: str) -> str | None:
+    """Return the text of an item that is nothing but a text of this role; None: it is more, or empty."""
+    if isinstance(item, Raw) or item.keys() != {"type", "role", "content"} or item["role"] != role:
+        return None
+    text = item["content"]
+    return text if isinstance(text, str) and text else None
 
 
 def _sampling_fields(request: Request, notices: Notices) -> JsonObject:
