@@ -110,6 +110,7 @@ _OWN_CODES: Final[Mapping[str, str | None]] = {
     "internal_error": None,
     "invalid_framing": None,
     "invalid_json": None,
+    "item_not_found": None,
     "method_not_allowed": "method_not_supported",
     "missing_api_key": None,
     "no_capacity": "server_is_overloaded",

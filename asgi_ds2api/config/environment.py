@@ -33,7 +33,7 @@ LISTS: Final = frozenset({"prefix", "cors_origins"})
 """Keys whose variable holds several values, with commas."""
 
 ADVICE: Final = Advice(
-    upstream=f"set one of {', '.join(preset.env for preset in PRESETS.values() if preset.models)}, or write {CONFIG_FILE}",
+    upstream=f"set one of {', '.join(row.env for row in PRESETS.values() if row.models)}, or write {CONFIG_FILE}",
     caller=f"""set a key of your own for who may use it:
         export {CALLER_VARIABLE}="$(openssl rand -hex 32)"
     or let everybody in, at your expense:

@@ -143,7 +143,14 @@ def leave_out_foreign(request: Request, target: Target, notices: Notices) -> Req
 
 
 def search_web(request: Request, target: Target, notices: Notices) -> Request:
-    """Turn OpenAI's web search into Anthropic's."""
+    """Turn OpenAI's web search into Anthropic's.
+
+    Raises:
+        Unsupported: The upstream is not Anthropic's own, or the options cannot be read.
+    """
+    if target.profile.vendor == wire.VENDOR:
+        tools = tuple([_own_search(tool, notices) for tool in request.tools])
+        request = msgspec.structs.replace(request, tools=tools)
     raw = request.extras.get(_WEB_SEARCH)
     if raw is None:
         return request
@@ -166,6 +173,26 @@ def search_web(request: Request, target: Target, notices: Notices) -> Request:
         at=_WEB_SEARCH,
     )
     return msgspec.structs.replace(request, tools=(*request.tools, search))
+
+
+def _own_search(tool: Tool, notices: Notices) -> Tool:
+    """Return Anthropic's search of the web in place of that of the Responses protocol; any other tool as it is."""
+    if not (isinstance(tool, VendorTool) and tool.protocol == _RESPONSES and tool.type.startswith("web_search")):
+        return tool
+    notices.changed(tool.at, "sent as Anthropic's own web search")
+    try:
+        asked = msgspec.json.decode(tool.raw, type=_SearchTool)
+    except msgspec.MsgspecError:
+        raise Unsupported("The options of the web search cannot be read.", param=tool.at) from None
+    own: dict[str, object] = {"type": _SEARCH_TOOL, "name": "web_search"}
+    if asked.filters is not None and asked.filters.allowed_domains:
+        own["allowed_domains"] = asked.filters.allowed_domains
+    if asked.user_location:
+        own["user_location"] = {**asked.user_location, "type": "approximate"}
+    return VendorTool(
+        protocol=wire.NAME, type=_SEARCH_TOOL, name="web_search", raw=Raw(msgspec.json.encode(own)), runs_at="provider",
+        at=tool.at,
+    )  # fmt: skip
 
 
 def arrange_messages(request: Request, target: Target, notices: Notices) -> Request:
@@ -310,12 +337,22 @@ STEPS: Final[Sequence[Step]] = (
 
 _WEB_SEARCH: Final = "web_search_options"
 _SEARCH_TOOL: Final = "web_search_20260318"
+_RESPONSES: Final = "openai_responses"
 
 T = TypeVar("T")
 
 
 class _Place(msgspec.Struct):
     approximate: dict[str, str] = {}
+
+
+class _Filters(msgspec.Struct):
+    allowed_domains: list[str] | None = None
+
+
+class _SearchTool(msgspec.Struct):
+    filters: _Filters | None = None
+    user_location: dict[str, str | None] | None = None
 
 
 class _WebSearch(msgspec.Struct):

@@ -1,7 +1,8 @@
 """The items of a request, both ways: what was said, called, answered and thought, one after the other.
 
-An item becomes one message; neighbours that the assistant said in one turn stay apart, so that each keeps its id and its
-state. Written back, each block that is an item of its own is one again, and what stands together in a message is joined.
+An item becomes one message; neighbours that the assistant said in one turn stay apart, so that each keeps its id and
+its state. Written back, each block that is an item of its own is one again, and what stands together in a message is
+joined.
 """
 
 import re

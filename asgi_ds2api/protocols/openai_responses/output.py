@@ -141,8 +141,10 @@ class AnswerWriter:
 
     def part(self, block: Block) -> JsonObject | Raw | None:
         """Return a part of a message; None: it says nothing."""
-        if not self.is_own and is_silent(block):
-            return None
+        return None if not self.is_own and is_silent(block) else self.shown_part(block)
+
+    def shown_part(self, block: Block) -> JsonObject | Raw:
+        """Return a part of a message, also if it says nothing (yet)."""
         match block:
             case Text():
                 annotations = self.annotations(block.citations, len(block.text))
@@ -154,7 +156,7 @@ class AnswerWriter:
             case Opaque():
                 return block.raw
             case _:
-                return None
+                raise AssertionError("no part of a message")
 
     def _named(self, part: JsonObject, block: Text | Refusal) -> JsonObject:
         extras = {name: value for name, value in block.extras.items() if not name.startswith(ITEM)}

@@ -5,12 +5,12 @@ Items are read one by one (``items``), so that everything unknown is kept and ev
 Encoded again for this protocol, a request is JSON-equal to what came, but for this (`normal` in the tests):
 
 * fields that are null, ``stream: false``, and lists and objects that are empty are left out;
-* an item without a type is a ``message``; content that is one plain text part is written as a string, but beside an id;
-  a question that is all of the input is a string; texts that an assistant said are ``output_text`` with annotations;
+* an item without a type is a ``message``; content that is one plain text part is written as a string, but beside an
+  id; a question that is all of the input is a string; an assistant's texts are ``output_text`` with annotations;
 * a plain system message that begins the input moves into ``instructions``;
-* tools of ``additional_tools`` are told among the others, those of a namespace together; what a ``configuration_update``
-  says stands in place of what the request said;
-* parts of a summary, and of reasoning, are one; ``generate_summary`` alone is kept as it is;
+* tools of ``additional_tools`` are told among the others, those of a namespace together; what a
+  ``configuration_update`` says stands in place of what the request said;
+* parts of a summary, and of reasoning, are one;
 * arguments that are empty are ``{}``; files are data URLs; ``stop`` is a list;
 * ``safety_identifier`` stands before ``user``; fields that clients keep for themselves, ids that a gateway made, fields
   that steer gateways, and ``extra_body`` itself are not sent.
@@ -208,6 +208,7 @@ _HINTS: Final = frozenset(
 _LIMIT_FIELDS: Final = {"openai_chat": "max_completion_tokens"}
 """Names of the answer's limit in other protocols, where it is not ``max_tokens``."""
 _WEB_SEARCH: Final = "web_search"
+_SEARCH_OPTIONS: Final = "web_search_options"
 
 
 def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall:
@@ -282,14 +283,45 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
 
 def _offered(request: Request, notices: Notices) -> list[Tool]:
     """Return the tools; a search of the web that another vendor defines is this one's own."""
+    is_own = request.source == wire.NAME
     tools: list[Tool] = []
     for tool in request.tools:
         if isinstance(tool, VendorTool) and tool.protocol != wire.NAME and tool.type.startswith(_WEB_SEARCH):
-            notices.changed(tool.at or "tools", "sent as the vendor's own web search")
-            raw = Raw(msgspec.json.encode({"type": _WEB_SEARCH}))
-            tool = VendorTool(protocol=wire.NAME, type=_WEB_SEARCH, name=None, raw=raw, runs_at="provider", at=tool.at)
-        tools.append(tool)
+            asked = msgspec.json.decode(tool.raw, type=_Search)
+            filters = {"filters": {"allowed_domains": asked.allowed_domains}} if asked.allowed_domains else {}
+            tools.append(_own_search({**filters, **_place(asked.user_location)}, tool.at or "tools", notices))
+        else:
+            tools.append(tool)
+    if not is_own and (options := request.extras.get(_SEARCH_OPTIONS)) is not None:
+        wanted = msgspec.json.decode(options, type=_SearchOptions)
+        place = wanted.user_location or {}
+        size = {} if wanted.search_context_size is None else {"search_context_size": wanted.search_context_size}
+        tools.append(_own_search({**size, **_place(place.get("approximate"))}, _SEARCH_OPTIONS, notices))
     return tools
+
+
+class _Search(msgspec.Struct):
+    """Of Anthropic."""
+
+    allowed_domains: list[str] | None = None
+    user_location: dict[str, object] | None = None
+
+
+class _SearchOptions(msgspec.Struct):
+    """Of Chat."""
+
+    user_location: dict[str, object] | None = None
+    search_context_size: str | None = None
+
+
+def _own_search(fields: Mapping[str, object], at: str, notices: Notices) -> VendorTool:
+    notices.changed(at, "sent as the vendor's own web search")
+    raw = Raw(msgspec.json.encode({"type": _WEB_SEARCH, **fields}))
+    return VendorTool(protocol=wire.NAME, type=_WEB_SEARCH, name=None, raw=raw, runs_at="provider", at=at)
+
+
+def _place(location: object) -> JsonObject:
+    return {"user_location": {**location, "type": "approximate"}} if isinstance(location, dict) and location else {}
 
 
 def _conversation(messages: Sequence[Message], request: Request, writer: PartWriter) -> JsonObject:
@@ -432,7 +464,7 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
                 body[name] = value
         elif name in request.required_extras:
             raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
-        else:
+        elif name != _SEARCH_OPTIONS:
             report = notices.hint if name in _HINTS or name.startswith("metadata.") else notices.lost
             report(name, "the upstream has no such field")
     if options and request.stream:

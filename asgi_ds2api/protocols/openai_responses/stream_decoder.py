@@ -1,7 +1,7 @@
 """A streamed answer, read: events of this protocol -> canonical events.
 
-* An item begins with ``output_item.added`` and is known by its ``output_index``; a part of a message is a block, and so is
-  every other item. Of reasoning it is not known whether a summary or the thoughts come until the first of them does.
+* An item begins with ``output_item.added`` and is known by its ``output_index``; a part of a message is a block, and
+  so is every other item. Of reasoning it is not known whether a summary or the thoughts come until one of them does.
 * What the end of an item, or of the answer, says beyond its deltas is told then: some servers send no deltas at all.
   What cannot be told any more, as the deltas said otherwise, is left as it was said.
 * The terminal event has the usage, and whatever has no canonical name and was not known at the beginning.
@@ -15,9 +15,6 @@ import msgspec
 from msgspec import Raw
 
 from ...canonical import (
-    ArgumentsDelta,
-    Block,
-    CitationDelta,
     Event,
     Extras,
     ExtrasDelta,
@@ -25,9 +22,7 @@ from ...canonical import (
     Opaque,
     OpaqueDelta,
     Reasoning,
-    ReasoningDelta,
     Refusal,
-    RefusalDelta,
     SignatureDelta,
     Start,
     Text,
@@ -36,14 +31,12 @@ from ...canonical import (
     Usage,
 )
 from ...errors import Interrupted, Malformed, UpstreamError
-from ...fold import BlockTracker
 from ...framing import SSEDecoder
 from ...json_guard import decode_answer
 from ...json_pieces import NULL, fields_of, items_of, number_of, text_of
 from ...openai_errors import decode_in_band
 from ...profiles import Profile
 from . import wire
-from .content import decode_citation
 from .hosted import DONE, decode_item
 from .reasoning import BETWEEN_PARTS, thoughts
 from .response import (
@@ -55,6 +48,7 @@ from .response import (
     thought_extras,
     top_extras,
 )
+from .stream_parts import Item, Part, Teller
 from .usage import decode_finish, decode_usage, finish_failure
 
 SENTINEL: Final = b"[DONE]"
@@ -78,42 +72,6 @@ class _Usual(msgspec.Struct, gc=False):
 _USUAL: Final = msgspec.json.Decoder(_Usual)
 
 
-class _Part:
-    """A block that has begun, and what was told of it."""
-
-    __slots__ = ("block", "cited", "index", "is_open", "parts", "pieces", "probable")
-
-    def __init__(self, index: int, block: Block) -> None:
-        self.index = index
-        self.block = block
-        self.is_open = True
-        self.pieces: list[str] = []
-        self.cited = self.probable = 0
-        """How many citations and probabilities were told."""
-        self.parts = 0
-        """Number of the part of reasoning that is told."""
-
-    def is_text(self) -> bool:
-        """Tell whether more of a text may follow."""
-        return self.is_open and isinstance(self.block, Text)
-
-
-class _Item:
-    """An item, from its beginning on."""
-
-    __slots__ = ("extras", "fields", "is_done", "kind", "number", "parts")
-
-    def __init__(self, number: int, kind: str, fields: dict[str, Raw]) -> None:
-        self.number = number
-        self.kind = kind
-        self.fields = fields
-        self.extras: Extras = {}
-        """What the first block of the item keeps of it."""
-        self.is_done = False
-        self.parts: dict[int, _Part] = {}
-        """By ``content_index``; of an item that is one block, by 0; of reasoning the summary by 0, the thoughts by 1."""
-
-
 class StreamDecoder:
     """Bytes of an upstream's stream -> events. See `codec.EventDecoder`.
 
@@ -130,10 +88,9 @@ class StreamDecoder:
         self._has_calls = False
         self._extras: Extras = {}
         self._tier: str | None = None
-        self._items: dict[int, _Item] = {}
-        self._blocks = BlockTracker()
-        self._events: list[Event] = []
-        self._readers: Mapping[str, Callable[[Mapping[str, Raw], _Item], None]] = {
+        self._items: dict[int, Item] = {}
+        self._tell = Teller()
+        self._readers: Mapping[str, Callable[[Mapping[str, Raw], Item], None]] = {
             "response.content_part.added": self._begin_part,
             "response.content_part.done": self._end_part,
             "response.output_text.delta": self._add_text,
@@ -166,7 +123,7 @@ class StreamDecoder:
                 self.failure = self._frames.failure
         except UpstreamError as failure:
             self.failure = failure
-        return self._taken()
+        return self._tell.taken()
 
     def close(self) -> list[Event]:
         """Say that the HTTP message ended. Sets `failure` unless the stream is complete."""
@@ -176,11 +133,7 @@ class StreamDecoder:
             self.failure = Interrupted("The upstream broke its answer off before its end.", code="incomplete_stream")
         else:
             self.failure = Malformed("The upstream sent no answer.", code="empty_response")
-        return self._taken()
-
-    def _taken(self) -> list[Event]:
-        events, self._events = self._events, []
-        return events
+        return self._tell.taken()
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -199,7 +152,7 @@ class StreamDecoder:
         if part is None or not part.is_text():
             return False
         part.pieces.append(event.delta)
-        self._events.append(TextDelta(index=part.index, text=event.delta))
+        self._tell.events.append(TextDelta(index=part.index, text=event.delta))
         return True
 
     def _read(self, data: bytes) -> None:
@@ -218,12 +171,12 @@ class StreamDecoder:
         elif (item := self._items.get(_number(fields, "output_index"))) is not None:
             self._read_of_item(kind, fields, item, data)
 
-    def _read_of_item(self, kind: str, fields: Mapping[str, Raw], item: _Item, data: bytes) -> None:
+    def _read_of_item(self, kind: str, fields: Mapping[str, Raw], item: Item, data: bytes) -> None:
         reader = self._readers.get(kind)
         part = item.parts.get(0)
         if part is not None and isinstance(part.block, Opaque) and item.kind != "message":
             if part.is_open:
-                self._events.append(OpaqueDelta(index=part.index, protocol=wire.NAME, raw=Raw(data)))
+                self._tell.events.append(OpaqueDelta(index=part.index, protocol=wire.NAME, raw=Raw(data)))
         elif reader is not None and not item.is_done:
             reader(fields, item)
 
@@ -240,7 +193,7 @@ class StreamDecoder:
             self._has_begun = True
             self._extras = top_extras(fields)
             self._tier = text_of(fields.get("service_tier"))
-            self._events.append(
+            self._tell.events.append(
                 Start(
                     source=wire.NAME,
                     id=text_of(fields.get("id")) or "",
@@ -260,15 +213,15 @@ class StreamDecoder:
             raise failure or Interrupted("The upstream gave up in the middle of its answer.")
         for position, raw in enumerate(items_of(fields.get("output"))):
             self._complete_item(self._number_of(raw, position), raw)
-        self._events += self._blocks.stop_all()
+        self._tell.events += self._tell.blocks.stop_all()
         news = {name: value for name, value in top_extras(fields).items() if self._extras.get(name) != value}
         tier = text_of(fields.get("service_tier"))
         if tier is not None and tier != self._tier:
             news["service_tier"] = fields["service_tier"]
         if news:
-            self._events.append(ExtrasDelta(level="response", fields=news))
-        self._events.append(decode_usage(fields.get("usage")) or Usage())
-        self._events.append(decode_finish(fields, has_calls=self._has_calls))
+            self._tell.events.append(ExtrasDelta(level="response", fields=news))
+        self._tell.events.append(decode_usage(fields.get("usage")) or Usage())
+        self._tell.events.append(decode_finish(fields, has_calls=self._has_calls))
         self.is_complete = True
 
     # --- items --------------------------------------------------------------------------------------------------------
@@ -282,17 +235,17 @@ class StreamDecoder:
         raw = fields.get("item", Raw(b"{}"))
         shown = fields_of(raw)
         kind = text_of(shown.get("type")) or "unknown"
-        item = self._items[number] = _Item(number, kind, shown)
+        item = self._items[number] = Item(number, kind, shown)
         at = f"output[{number}]"
         if kind == "message":
             item.extras = message_extras(shown)
         elif kind in CALLS and text_of(shown.get("name")):
             self._has_calls = True
-            self._open(item, 0, decode_call(shown, at))
+            self._tell.open(item, 0, decode_call(shown, at))
         elif kind == "reasoning":
             item.extras = thought_extras(shown)
         elif kind not in CALLS:
-            self._open(item, 0, decode_item(raw, kind, at))
+            self._tell.open(item, 0, decode_item(raw, kind, at))
 
     def _end_item(self, fields: Mapping[str, Raw]) -> None:
         number = _number(fields, "output_index")
@@ -324,185 +277,136 @@ class StreamDecoder:
         elif item.kind == "reasoning":
             self._complete_reasoning(item, done)
         elif (block := item.parts.get(0)) is not None and isinstance(block.block, ToolCall):
-            self._complete(block, text_of(done.get("input" if block.block.kind == "custom" else "arguments")))
+            self._tell.complete(block, text_of(done.get("input" if block.block.kind == "custom" else "arguments")))
         elif block is not None and block.is_open:
             event = msgspec.json.encode({"type": DONE, "output_index": number, "item": raw})
-            self._events.append(OpaqueDelta(index=block.index, protocol=wire.NAME, raw=Raw(event)))
+            self._tell.events.append(OpaqueDelta(index=block.index, protocol=wire.NAME, raw=Raw(event)))
         item.is_done = True
         for block in item.parts.values():
-            self._close(block)
-
-    def _open(self, item: _Item, position: int, block: Block) -> _Part:
-        start = self._blocks.start(block)
-        self._events.append(start)
-        part = item.parts[position] = _Part(start.index, block)
-        return part
-
-    def _close(self, part: _Part) -> None:
-        if part.is_open:
-            part.is_open = False
-            self._events.append(self._blocks.stop(part.index))
+            self._tell.close(block)
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
-    def _begin_part(self, fields: Mapping[str, Raw], item: _Item) -> None:
+    def _begin_part(self, fields: Mapping[str, Raw], item: Item) -> None:
         position = max(_number(fields, "content_index"), 0)
         if item.kind == "message" and position not in item.parts:
             raw = fields.get("part", Raw(b"{}"))
             self._begin_block(item, position, raw)
 
-    def _begin_block(self, item: _Item, position: int, raw: Raw) -> _Part:
+    def _begin_block(self, item: Item, position: int, raw: Raw) -> Part:
         """Begin a part of a message; what it says already is told in deltas."""
         shown = fields_of(raw)
         extras, item.extras = item.extras, {}
         block = decode_part(raw, shown, extras, f"output[{item.number}].content[{position}]")
         match block:
             case Text():
-                part = self._open(item, position, msgspec.structs.replace(block, text="", citations=()))
-                self._complete(part, block.text)
+                part = self._tell.open(item, position, msgspec.structs.replace(block, text="", citations=()))
+                self._tell.complete(part, block.text)
             case Refusal():
-                part = self._open(item, position, msgspec.structs.replace(block, text=""))
-                self._complete(part, block.text)
+                part = self._tell.open(item, position, msgspec.structs.replace(block, text=""))
+                self._tell.complete(part, block.text)
             case _:
-                part = self._open(item, position, block)
+                part = self._tell.open(item, position, block)
         return part
 
-    def _part(self, fields: Mapping[str, Raw], item: _Item, kind: bytes) -> _Part:
+    def _part(self, fields: Mapping[str, Raw], item: Item, kind: bytes) -> Part:
         """Return the part that an event is about, which begins now if nobody said so before."""
         position = max(_number(fields, "content_index"), 0)
         found = item.parts.get(position)
         return self._begin_block(item, position, Raw(b'{"type":"%b"}' % kind)) if found is None else found
 
-    def _end_part(self, fields: Mapping[str, Raw], item: _Item) -> None:
+    def _end_part(self, fields: Mapping[str, Raw], item: Item) -> None:
         if item.kind == "message" and "part" in fields:
             self._complete_part(item, max(_number(fields, "content_index"), 0), fields["part"])
 
-    def _complete_part(self, item: _Item, position: int, raw: Raw) -> None:
+    def _complete_part(self, item: Item, position: int, raw: Raw) -> None:
         """Tell what a part that is done says beyond its deltas."""
         part = item.parts.get(position)
         if part is None:
             part = self._begin_block(item, position, raw)
         shown = fields_of(raw)
         if isinstance(part.block, Text):
-            self._add_logprobs(part, items_of(shown.get("logprobs")))
-            self._complete(part, text_of(shown.get("text")))
-            self._add_citations(part, items_of(shown.get("annotations")))
+            self._tell.add_logprobs(part, items_of(shown.get("logprobs")))
+            self._tell.complete(part, text_of(shown.get("text")))
+            self._tell.add_citations(part, items_of(shown.get("annotations")))
         elif isinstance(part.block, Refusal):
-            self._complete(part, text_of(shown.get("refusal")))
+            self._tell.complete(part, text_of(shown.get("refusal")))
 
-    def _add_text(self, fields: Mapping[str, Raw], item: _Item) -> None:
+    def _add_text(self, fields: Mapping[str, Raw], item: Item) -> None:
         part = self._part(fields, item, b"output_text")
         delta = text_of(fields.get("delta"))
         if probable := tuple(items_of(fields.get("logprobs"))):
             part.probable += len(probable)
-            self._events.append(Logprobs(content=probable))
-        self._add(part, delta)
+            self._tell.events.append(Logprobs(content=probable))
+        self._tell.add(part, delta)
 
-    def _complete_text(self, fields: Mapping[str, Raw], item: _Item) -> None:
+    def _complete_text(self, fields: Mapping[str, Raw], item: Item) -> None:
         part = self._part(fields, item, b"output_text")
-        self._add_logprobs(part, items_of(fields.get("logprobs")))
-        self._complete(part, text_of(fields.get("text")))
+        self._tell.add_logprobs(part, items_of(fields.get("logprobs")))
+        self._tell.complete(part, text_of(fields.get("text")))
 
-    def _add_logprobs(self, part: _Part, known: list[Raw]) -> None:
-        """Tell the probabilities of a whole text that its deltas did not have."""
-        if len(known) > part.probable:
-            self._events.append(Logprobs(content=tuple(known[part.probable :])))
-            part.probable = len(known)
-
-    def _add_late_logprobs(self, item: _Item, done: Mapping[str, Raw]) -> None:
+    def _add_late_logprobs(self, item: Item, done: Mapping[str, Raw]) -> None:
         for position, raw in enumerate(items_of(done.get("content")) if item.kind == "message" else ()):
             if (part := item.parts.get(position)) is not None:
-                self._add_logprobs(part, items_of(fields_of(raw).get("logprobs")))
+                self._tell.add_logprobs(part, items_of(fields_of(raw).get("logprobs")))
 
-    def _add_citation(self, fields: Mapping[str, Raw], item: _Item) -> None:
+    def _add_citation(self, fields: Mapping[str, Raw], item: Item) -> None:
         part = self._part(fields, item, b"output_text")
         if "annotation" in fields:
-            self._cite(part, fields["annotation"])
+            self._tell.cite(part, fields["annotation"])
 
-    def _add_citations(self, part: _Part, known: list[Raw]) -> None:
-        for raw in known[part.cited :]:
-            self._cite(part, raw)
-
-    def _cite(self, part: _Part, raw: Raw) -> None:
-        if part.is_open and isinstance(part.block, Text):
-            citation = decode_citation(raw, f"{part.block.at}.annotations[{part.cited}]")
-            part.cited += 1
-            self._events.append(CitationDelta(index=part.index, citation=citation))
-
-    def _add_refusal(self, fields: Mapping[str, Raw], item: _Item) -> None:
+    def _add_refusal(self, fields: Mapping[str, Raw], item: Item) -> None:
         part = self._part(fields, item, b"refusal")
-        self._add(part, text_of(fields.get("delta")))
+        self._tell.add(part, text_of(fields.get("delta")))
 
-    def _complete_refusal(self, fields: Mapping[str, Raw], item: _Item) -> None:
-        self._complete(self._part(fields, item, b"refusal"), text_of(fields.get("refusal")))
+    def _complete_refusal(self, fields: Mapping[str, Raw], item: Item) -> None:
+        self._tell.complete(self._part(fields, item, b"refusal"), text_of(fields.get("refusal")))
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
-    def _add_arguments(self, fields: Mapping[str, Raw], item: _Item) -> None:
+    def _add_arguments(self, fields: Mapping[str, Raw], item: Item) -> None:
         if (part := item.parts.get(0)) is not None and isinstance(part.block, ToolCall):
-            self._add(part, text_of(fields.get("delta")))
+            self._tell.add(part, text_of(fields.get("delta")))
 
-    def _complete_arguments(self, fields: Mapping[str, Raw], item: _Item) -> None:
+    def _complete_arguments(self, fields: Mapping[str, Raw], item: Item) -> None:
         if (part := item.parts.get(0)) is not None and isinstance(part.block, ToolCall):
-            self._complete(part, text_of(fields.get("input" if part.block.kind == "custom" else "arguments")))
+            self._tell.complete(part, text_of(fields.get("input" if part.block.kind == "custom" else "arguments")))
 
     # --- thoughts -----------------------------------------------------------------------------------------------------
 
-    def _add_summary(self, fields: Mapping[str, Raw], item: _Item) -> None:
+    def _add_summary(self, fields: Mapping[str, Raw], item: Item) -> None:
         self._think(item, 0, max(_number(fields, "summary_index"), 0), text_of(fields.get("delta")) or "")
 
-    def _add_thought(self, fields: Mapping[str, Raw], item: _Item) -> None:
+    def _add_thought(self, fields: Mapping[str, Raw], item: Item) -> None:
         self._think(item, 1, max(_number(fields, "content_index"), 0), text_of(fields.get("delta")) or "")
 
-    def _think(self, item: _Item, which: int, number: int, delta: str) -> None:
+    def _think(self, item: Item, which: int, number: int, delta: str) -> None:
         if not delta or item.kind != "reasoning":
             return
         part = item.parts.get(which) or self._begin_thought(item, which)
         if number > part.parts:
             delta = BETWEEN_PARTS + delta
             part.parts = number
-        self._add(part, delta)
+        self._tell.add(part, delta)
 
-    def _begin_thought(self, item: _Item, which: int) -> _Part:
+    def _begin_thought(self, item: Item, which: int) -> Part:
         if which == 1 and (summary := item.parts.get(0)) is not None:
-            self._close(summary)
+            self._tell.close(summary)
         extras, item.extras = item.extras, {}
         block = Reasoning(text="", is_summary=which == 0, extras=extras, at=f"output[{item.number}]")
-        return self._open(item, which, block)
+        return self._tell.open(item, which, block)
 
-    def _complete_reasoning(self, item: _Item, done: Mapping[str, Raw]) -> None:
+    def _complete_reasoning(self, item: Item, done: Mapping[str, Raw]) -> None:
         signature = text_of(done.get("encrypted_content"))
         blocks = thoughts(items_of(done.get("summary")), items_of(done.get("content")), None, {}, "")
         for block in blocks:
             which = 0 if block.is_summary else 1
             if block.text or not item.parts:
                 part = item.parts.get(which) or self._begin_thought(item, which)
-                self._complete(part, block.text)
+                self._tell.complete(part, block.text)
         last = item.parts[max(item.parts)]
         if signature and last.is_open:
-            self._events.append(SignatureDelta(index=last.index, signature=signature))
-
-    def _complete(self, part: _Part, whole: str | None) -> None:
-        """Tell what a block says beyond what was told of it; nothing, if that was another thing."""
-        said = "".join(part.pieces)
-        if whole is not None and whole.startswith(said):
-            self._add(part, whole[len(said) :])
-
-    def _add(self, part: _Part, more: str | None) -> None:
-        if not more or not part.is_open:
-            return
-        part.pieces.append(more)
-        match part.block:
-            case Text():
-                self._events.append(TextDelta(index=part.index, text=more))
-            case Refusal():
-                self._events.append(RefusalDelta(index=part.index, text=more))
-            case ToolCall():
-                self._events.append(ArgumentsDelta(index=part.index, arguments=more))
-            case Reasoning():
-                self._events.append(ReasoningDelta(index=part.index, text=more))
-            case _:
-                pass
+            self._tell.events.append(SignatureDelta(index=last.index, signature=signature))
 
 
 def _failure(fields: Mapping[str, Raw]) -> UpstreamError:

@@ -276,7 +276,7 @@ def encode_tools(tools: Sequence[Tool], writer: PartWriter) -> list[JsonObject |
 
 def _vendors_own(tool: VendorTool) -> Raw:
     if tool.protocol != wire.NAME:
-        raise Unsupported("Only the vendor that defined this tool runs it.", param=tool.at or None)
+        raise Unsupported("Only the vendor that defined this tool runs it.", param=tool.at and f"{tool.at}.type")
     return tool.raw
 
 
