@@ -37,7 +37,7 @@ from .pool.pool import Pool
 from .profiles import Profile
 from .pulse import Pulse
 from .reply import Reply
-from .transcode import OnUnsupported, Side, Transcoder
+from .transcode import OnUnsupported, Side, Transcoder, quiet_heartbeat
 from .upstream.answer import is_stream, judge, read_until, read_whole
 from .upstream.contract import Limits, Upstream, UpstreamResponse
 from .upstream.outbound import build
@@ -202,7 +202,7 @@ class Attempts:
         timing = self._timing
         await Pulse(
             self._reply,
-            self._face.StreamEncoder(self._envelope, Notices()) if self._envelope.stream else None,
+            self.heartbeat if self._envelope.stream else None,
             lambda: self._stream_headers(None),
             commit_after_s=timing.commit_after_s,
             heartbeat_s=timing.heartbeat_s,
@@ -210,6 +210,12 @@ class Attempts:
             cut=self.cut,
             leave=self._leave,
         ).run()
+
+    def heartbeat(self) -> bytes:
+        """Return bytes that keep the caller's stream busy."""
+        if self._current is None:
+            return quiet_heartbeat(self._face, self._envelope)
+        return self._current.heartbeat()
 
     def _leave(self) -> None:
         self._is_caller_gone = True

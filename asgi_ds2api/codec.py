@@ -72,6 +72,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation
 
 
+class Heard(msgspec.Struct):
+    """What heartbeats told a caller whose client counts events, not bytes; changes while the request lives."""
+
+    events: int = 0
+    """How many events went out, whoever wrote them."""
+
+
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """What routing needs of a request, and the form that the caller wants the answer in."""
 
@@ -90,6 +97,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: the caller speaks ``functions`` and ``function_call``."""
     dialect: Literal["", "codex", "open_responses"] = ""
     """Responses: whose reading of the protocol the caller has."""
+    heard: Heard | None = None
+    """Responses: the caller wants heartbeats that are events; what it has heard is shared by all attempts."""
     echo: Mapping[str, Raw] = {}
     """Responses: fields of the request that the answer repeats."""
     namespaces: Mapping[str, str] = {}

@@ -109,6 +109,10 @@ class Transcoder(Protocol):
         """Return an error as the last frame of the caller's stream."""
         ...
 
+    def heartbeat(self) -> bytes:
+        """Return bytes of the caller's stream that keep a silent connection busy."""
+        ...
+
     def whole(self, body: bytes) -> bytes:
         """Turn a whole answer into a whole answer.
 
@@ -213,6 +217,10 @@ class Relay:
     def error(self, error: GatewayError) -> bytes:
         """See `Transcoder`."""
         return self._codec.StreamEncoder(self._envelope, self.notices).error(error)
+
+    def heartbeat(self) -> bytes:
+        """See `Transcoder`. What is relayed counts its own events, so that none is put in between."""
+        return quiet_heartbeat(self._codec, self._envelope)
 
     def whole(self, body: bytes) -> bytes:
         """See `Transcoder`."""
@@ -329,6 +337,10 @@ class Translate:
         """See `Transcoder`."""
         return self._encoder.error(error)
 
+    def heartbeat(self) -> bytes:
+        """See `Transcoder`."""
+        return self._encoder.heartbeat()
+
     def whole(self, body: bytes) -> bytes:
         """See `Transcoder`."""
         return self._encode_whole(self._side.codec.decode_response(body, self._side.profile))
@@ -444,6 +456,11 @@ class Gathering:
         if not self._decoder.is_complete:
             raise Malformed("The upstream's answer is not a complete stream.")
         return fold(self._events, self._join_opaque)
+
+
+def quiet_heartbeat(face: Codec, envelope: Envelope) -> bytes:
+    """Return bytes that keep a stream busy and tell nothing."""
+    return face.StreamEncoder(msgspec.structs.replace(envelope, heard=None), Notices()).heartbeat()
 
 
 def reject_losses(notices: Sequence[Notice]) -> None:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, Raw
 
-from ...codec import RESERVED_FIELDS, Envelope, HTTPCall, Operation, Route
+from ...codec import RESERVED_FIELDS, Envelope, Heard, HTTPCall, Operation, Route
 from ...errors import MalformedRequest
 from ...headers import forwarded_headers
 from ...json_guard import decode_json, decode_object, encode_object
@@ -59,12 +59,14 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
     header = next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None)
     fields = decode_object(call.body)
     tools, items = present(head.tools), present(head.input)
+    dialect = _dialect(call.headers)
     return Envelope(
         operation=operation,
         model=head.model,
         stream=bool(head.stream) and operation == "generate",
         session=head.prompt_cache_key or header or head.safety_identifier or head.user,
-        dialect=_dialect(call.headers),
+        dialect=dialect,
+        heard=Heard() if dialect == "codex" else None,
         echo={name: value for name, value in fields.items() if name in ECHO and bytes(value) != _NULL},
         namespaces=_namespaces(tools, items) if b'"namespace"' in call.body else {},
         thoughts=_thoughts(items) if b'"reasoning"' in call.body else {},

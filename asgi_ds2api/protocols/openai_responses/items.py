@@ -27,7 +27,19 @@ from ...canonical import (
 from ...codec import RequestLimits
 from ...errors import MalformedRequest
 from ...json_guard import decode_json
-from ...json_pieces import NULL, JsonField, JsonObject, Shape, bound, missing, present, put_extras, set_fields
+from ...json_pieces import (
+    NULL,
+    JsonField,
+    JsonObject,
+    Shape,
+    bound,
+    fields_of,
+    missing,
+    present,
+    put_extras,
+    set_fields,
+    text_of,
+)
 from . import wire
 from .content import PartWriter, read_content
 from .hosted import decode_item, is_of_caller
@@ -165,7 +177,8 @@ def check_outputs(messages: Sequence[Message]) -> None:
         MalformedRequest: There is one.
     """
     blocks = [block for message in messages for block in message.content]
-    called = {block.id for block in blocks if isinstance(block, ToolCall)}
+    called: set[str | None] = {block.id for block in blocks if isinstance(block, ToolCall)}
+    called |= {text_of(fields_of(block.raw).get("call_id")) for block in blocks if isinstance(block, Opaque)}
     for block in blocks:
         if isinstance(block, ToolResult) and block.call_id not in called:
             raise MalformedRequest(

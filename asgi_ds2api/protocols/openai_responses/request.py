@@ -48,7 +48,7 @@ from .content import PartWriter
 from .items import Input, check_outputs, encode_items, read_input
 from .pairing import pair_results
 from .reasoning import decode_control, encode_control
-from .tools import check_names, check_schema, decode_choice, encode_choice, encode_tools, read_tools
+from .tools import check_names, check_schema, decode_choice, encode_choice, encode_tools, read_tools, with_additional
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -84,8 +84,9 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
         raise missing("input")
     if not is_elsewhere and not found.is_referring:
         check_outputs(messages)
-    tools = [*read_tools(head.tools or (), "tools", limits), *found.tools]
+    tools = read_tools(head.tools or (), "tools", limits)
     check_names(tools, limits)
+    tools = with_additional(tools, found.tools, limits)
     head.reasoning = found.update.get("reasoning", head.reasoning)
     head.text = found.update.get("text", head.text)
     return _request(head, messages, tools, unknown, call, limits)

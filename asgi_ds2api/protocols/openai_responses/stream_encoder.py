@@ -2,7 +2,8 @@
 
 The SDK's accumulator raises on an event out of order, so that here:
 
-* ``response.created`` comes first, with no output; the id of the answer is the same in all that follows.
+* ``response.created`` comes first, with no output; the id of the answer is the same in all that follows. For clients
+  whose patience counts events (Codex), heartbeats are events too, and the answer begins with the first of either.
 * One item is open at a time, whatever comes interleaved; an item begins when all that identifies it is known. Text
   gives way to a call and goes on in another message.
 * An item ends when the next one begins, or with the answer: only then is it known whether it is whole.
@@ -82,6 +83,8 @@ class StreamEncoder:
         self._notices = notices
         writer = AnswerWriter(envelope, notices, is_own=False, answer_id="")
         self._items = ItemStream(writer, is_renamed=envelope.dialect == "open_responses")
+        self._items.opening = self._tell_beginning
+        self._heard = envelope.heard
         self._start: Start | None = None
         self._late_extras: Extras = {}
         self._usage: Usage | None = None
@@ -100,11 +103,11 @@ class StreamEncoder:
                 items.say(event.text)  # type: ignore[union-attr]  # a delta of text
             else:
                 self._take(event)
-        return items.taken()
+        return self._taken()
 
     def close(self) -> bytes:
         """Return what ends the stream with success. Only after the decoder was complete."""
-        self._begin()
+        self._items.open_once()
         items, writer = self._items, self._items.writer
         for block in list(self._blocks.values()):
             self._route(BlockStop(index=block.index))
@@ -115,22 +118,33 @@ class StreamEncoder:
         answer = self._answer(self._finish, self._usage or estimated(items.characters))
         kind = "response.incomplete" if answer["status"] == "incomplete" else "response.completed"
         items.event(kind, {"response": answer})
-        return items.taken() + DONE
+        return self._taken() + DONE
 
     def error(self, error: GatewayError) -> bytes:
         """Return the in-band form of an error. Nothing may follow it."""
-        self._begin()
+        self._items.open_once()
         what = told(error)
         if self._envelope.dialect == "open_responses":
             self._items.event("error", {"error": what})
         failed = {"code": failed_code(error), "message": what["message"]}
         answer = {**self._answer(None, None), "status": "failed", "error": failed}
         self._items.event("response.failed", {"response": answer})
-        return self._items.taken()
+        return self._taken()
 
     def heartbeat(self) -> bytes:
-        """Return bytes that keep the connection busy and that every SDK ignores."""
-        return HEARTBEAT
+        """Return bytes that keep the connection busy: a comment, or an event for clients that count events alone."""
+        if self._heard is None:
+            return HEARTBEAT
+        if self._items.opening is not None:
+            self._items.open_once()
+        else:
+            self._items.event("response.in_progress", {"response": self._in_progress()})
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        if self._heard is not None and self._items.opening is None:
+            self._heard.events = self._items.number
+        return self._items.taken()
 
     # --- the answer ---------------------------------------------------------------------------------------------------
 
@@ -139,10 +153,11 @@ class StreamEncoder:
             case Start():
                 self._start = self._start or event
                 is_own = event.source == wire.NAME
-                self._items.writer = AnswerWriter(self._envelope, self._notices, is_own=is_own, answer_id=event.id)
-                self._begin()
+                id_ = event.id if self._heard is None else ""
+                self._items.writer = AnswerWriter(self._envelope, self._notices, is_own=is_own, answer_id=id_)
+                if self._heard is None:
+                    self._items.open_once()
             case BlockStart():
-                self._begin()
                 self._begin_block(event)
             case ExtrasDelta():
                 self._add_extras(event)
@@ -168,13 +183,17 @@ class StreamEncoder:
             case _:
                 pass  # pings and notices have no event
 
-    def _begin(self) -> None:
-        """Tell that the answer has begun, once."""
-        if self._items.number:
+    def _tell_beginning(self) -> None:
+        """Tell that the answer has begun, unless a heartbeat has."""
+        if self._heard is not None and self._heard.events:
+            self._items.number = self._heard.events
             return
-        answer = self._answer(None, None)
+        answer = self._in_progress()
         self._items.event("response.created", {"response": answer})
         self._items.event("response.in_progress", {"response": answer})
+
+    def _in_progress(self) -> JsonObject:
+        return {**self._answer(None, None), "output": []}
 
     def _answer(self, finish: Finish | None, usage: Usage | None) -> JsonObject:
         start = self._start or Start(source=wire.NAME, id="", model="")

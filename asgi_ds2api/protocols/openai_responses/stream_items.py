@@ -68,6 +68,8 @@ class ItemStream:
         self.writer = writer
         self.number = 0
         """Of the next event."""
+        self.opening: Callable[[], None] | None = None
+        """Writes what comes before the first event; None: it is written."""
         self.output: list[JsonObject | Raw] = []
         """Items that are done."""
         self.probable: list[Raw] = []
@@ -98,9 +100,16 @@ class ItemStream:
 
     def event(self, kind: str, fields: JsonObject) -> None:
         """Write an event."""
+        self.open_once()
         payload = {"type": kind, "sequence_number": self.number, **fields}
         self.number += 1
         self._out.append(event_frame(kind.encode(), _encode(payload)))
+
+    def open_once(self) -> None:
+        """Write what comes before the first event."""
+        opening, self.opening = self.opening, None
+        if opening is not None:
+            opening()
 
     def put_late_logprobs(self) -> None:
         """Put probabilities that came behind their text into the last one."""

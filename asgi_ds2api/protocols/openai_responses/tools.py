@@ -92,6 +92,16 @@ def check_names(tools: Sequence[Tool], limits: RequestLimits) -> None:
             seen.add(tool.name)
 
 
+def with_additional(tools: Sequence[Tool], additional: Sequence[Tool], limits: RequestLimits) -> list[Tool]:
+    """Return tools with those that came later; of two with one name the later counts, where the earlier stood."""
+    later = {tool.name or tool.at: tool for tool in additional}
+    known = {tool.name for tool in tools}
+    both = [later.get(tool.name or "", tool) for tool in tools]
+    both += [tool for tool in later.values() if tool.name is None or tool.name not in known]
+    bound(len(both), limits.max_tools, "tools")
+    return both
+
+
 def decode_choice(raw: Raw | None, tools: Sequence[Tool]) -> ToolChoice | None:
     """Return the choice among tools; None: nothing is said.
 
