@@ -37,7 +37,7 @@ from .pool.pool import Pool
 from .profiles import Profile
 from .pulse import Pulse
 from .reply import Reply
-from .transcode import OnUnsupported, Side, Transcoder, quiet_heartbeat
+from .transcode import OnUnsupported, Side, Transcoder
 from .upstream.answer import is_stream, judge, read_until, read_whole
 from .upstream.contract import Limits, Upstream, UpstreamResponse
 from .upstream.outbound import build
@@ -213,9 +213,9 @@ class Attempts:
 
     def heartbeat(self) -> bytes:
         """Return bytes that keep the caller's stream busy."""
-        if self._current is None:
-            return quiet_heartbeat(self._face, self._envelope)
-        return self._current.heartbeat()
+        if self._current is not None:
+            return self._current.heartbeat()
+        return self._face.StreamEncoder(msgspec.structs.replace(self._envelope, heard=None), Notices()).heartbeat()
 
     def _leave(self) -> None:
         self._is_caller_gone = True

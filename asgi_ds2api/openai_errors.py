@@ -111,6 +111,7 @@ _OWN_CODES: Final[Mapping[str, str | None]] = {
     "invalid_framing": None,
     "invalid_json": None,
     "item_not_found": None,
+    "unmatched_output": None,
     "method_not_allowed": "method_not_supported",
     "missing_api_key": None,
     "no_capacity": "server_is_overloaded",

@@ -220,7 +220,8 @@ class Relay:
 
     def heartbeat(self) -> bytes:
         """See `Transcoder`. What is relayed counts its own events, so that none is put in between."""
-        return quiet_heartbeat(self._codec, self._envelope)
+        quiet = msgspec.structs.replace(self._envelope, heard=None)
+        return self._codec.StreamEncoder(quiet, self.notices).heartbeat()
 
     def whole(self, body: bytes) -> bytes:
         """See `Transcoder`."""
@@ -456,11 +457,6 @@ class Gathering:
         if not self._decoder.is_complete:
             raise Malformed("The upstream's answer is not a complete stream.")
         return fold(self._events, self._join_opaque)
-
-
-def quiet_heartbeat(face: Codec, envelope: Envelope) -> bytes:
-    """Return bytes that keep a stream busy and tell nothing."""
-    return face.StreamEncoder(msgspec.structs.replace(envelope, heard=None), Notices()).heartbeat()
 
 
 def reject_losses(notices: Sequence[Notice]) -> None:

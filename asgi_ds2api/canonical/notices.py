@@ -28,7 +28,6 @@ Severity = Literal["hint", "changed", "lost"]
 
 BOOKKEEPING: Final = frozenset(
     {
-        "caller",
         "client_metadata",
         "completed_at",
         "created_by",

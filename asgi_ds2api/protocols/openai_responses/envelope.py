@@ -6,12 +6,12 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, Raw
 
-from ...codec import RESERVED_FIELDS, Envelope, Heard, HTTPCall, Operation, Route
-from ...errors import MalformedRequest
+from ...codec import Envelope, Heard, HTTPCall, Operation, Route
 from ...headers import forwarded_headers
-from ...json_guard import decode_json, decode_object, encode_object
+from ...json_guard import decode_json, decode_object
 from ...json_pieces import JsonField, fields_of, items_of, present, text_of
 from ...profiles import Profile
+from ..reserved import for_another_model
 from . import wire
 from .request import path_of
 from .response import ECHO
@@ -79,14 +79,10 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
     Raises:
         MalformedRequest: A field that would steer the gateway.
     """
-    fields = decode_object(call.body)
-    if reserved := sorted(RESERVED_FIELDS & fields.keys()):
-        raise MalformedRequest("This field is reserved. Leave it out.", code="reserved_field", param=reserved[0])
-    fields["model"] = Raw(msgspec.json.encode(model))
     return HTTPCall(
         method="POST",
         path=path_of(profile, model, wire.COUNT_PATH if operation == "count_tokens" else wire.PATH),
-        body=encode_object(fields),
+        body=for_another_model(call.body, model),
         headers=forwarded_headers(call.headers),
         query=profile.query,
     )

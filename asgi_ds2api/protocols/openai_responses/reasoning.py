@@ -133,6 +133,8 @@ _NEAREST: Final[Mapping[str, Sequence[str]]] = {
     "max": ("max", "xhigh", "high"),
 }
 """Efforts to try in turn."""
+_BUDGETS: Final = {"enable_thinking": "thinking_budget", "reasoning": "reasoning.max_tokens"}
+"""Places of budgets in Chat, by that of the control."""
 _SUMMARIES: Final[Mapping[str, str]] = {"summarized": "auto"}
 
 
@@ -161,7 +163,7 @@ def _effort(control: ReasoningControl, at: str, facts: ModelFacts, notices: Noti
             notices.hint(at, "there is no effort where there is no thinking")
         effort = "none"
     elif budget is not None and effort != "none":
-        notices.changed(f"{at}.budget_tokens", "the upstream takes an effort in place of a budget")
+        notices.changed(_BUDGETS.get(at, f"{at}.budget_tokens"), "the upstream takes an effort in place of a budget")
         effort = effort or next((word for limit, word in _EFFORT_BELOW if budget < limit), "xhigh")
     if effort is None or not facts.efforts:
         return effort

@@ -37,12 +37,13 @@ from ...canonical import (
     Tool,
     VendorTool,
 )
-from ...codec import DEFAULT_LIMITS, RESERVED_FIELDS, HTTPCall, RequestLimits
+from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import Unsupported
 from ...headers import forwarded_headers
-from ...json_guard import decode_json, decode_object, encode_object
-from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put_extras, set_fields, whole
+from ...json_guard import decode_json, decode_object, encode_object, whole
+from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put_extras, set_fields
 from ...profiles import Profile
+from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .content import PartWriter
 from .items import Input, check_outputs, encode_items, read_input
@@ -275,7 +276,7 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
     if request.stream:
         body["stream"] = True
     _add_extras(body, request, notices)
-    _add_vendor_fields(body, request, profile, notices)
+    body.update(vendor_fields(request, profile.vendor, PROTECTED, notices))
     for name in profile.drop:
         if body.pop(name, None) is not None:
             notices.lost(name, "the upstream refuses this field")
@@ -454,8 +455,8 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
     is_own = request.source == wire.NAME
     options: JsonObject = {}
     for name, value in request.extras.items():
-        if name in RESERVED_FIELDS:
-            notices.lost(name, "the upstream's address, key and limits are the gateway's")
+        if is_reserved(name, notices):
+            pass
         elif is_own and name in wire.PRIVATE:
             notices.hint(name, "of the client's own: servers know no such field")
         elif is_own and name.startswith(_OPTION):
@@ -470,19 +471,6 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
             report(name, "the upstream has no such field")
     if options and request.stream:
         body["stream_options"] = options
-
-
-def _add_vendor_fields(body: JsonObject, request: Request, profile: Profile, notices: Notices) -> None:
-    """Merge what the caller wrote for this very vendor."""
-    for vendor, fields in request.vendor_fields.items():
-        if vendor != profile.vendor:
-            notices.hint(f"extra_body.{vendor}", "meant for another vendor")
-            continue
-        for name, value in fields.items():
-            if name in PROTECTED or name in RESERVED_FIELDS:
-                notices.lost(f"extra_body.{vendor}.{name}", "this field cannot be set here")
-            else:
-                body[name] = value
 
 
 def _said(fields: Mapping[str, object]) -> JsonObject:
