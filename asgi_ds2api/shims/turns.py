@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..canonical import Block, CustomTool, Event, FunctionTool, Message, Notices, Opaque, Request, Tool, ToolCall
-from ..errors import MalformedRequest
+from ..errors import MalformedRequest, UnknownItem
 
 SOURCE = "openai_responses"
 _NAMESPACE = "namespace"
@@ -31,7 +31,8 @@ class Turns:
         """Join the items of a turn, and give tools their full names.
 
         Raises:
-            MalformedRequest: It refers to what nobody kept.
+            MalformedRequest: It goes on from an answer that nobody kept.
+            UnknownItem: It names an item that nobody kept.
         """
         if request.state.previous_id is not None:
             raise MalformedRequest(
@@ -61,12 +62,7 @@ class Turns:
 def _known(block: Block, notices: Notices) -> Block:
     match block:
         case Opaque(type=kind) if kind == _REFERENCE and block.protocol == SOURCE:
-            raise MalformedRequest(
-                "Item not found: items are not kept here. Send the item itself.",
-                code="item_not_found",
-                param="input",
-                status=404,
-            )
+            raise UnknownItem("Item not found: items are not kept here. Send the item itself.", param="input")
         case ToolCall() if _NAMESPACE in block.extras:
             notices.hint(f"{block.at}.{_NAMESPACE}", "said in the full name", action="renamed")
             extras = {name: value for name, value in block.extras.items() if name != _NAMESPACE}

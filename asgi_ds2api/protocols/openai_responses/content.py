@@ -110,6 +110,8 @@ def _mark(part: wire.TextPart | wire.ImagePart | wire.FilePart | wire.AudioPart,
         return None
     place = f"{at}.prompt_cache_breakpoint"
     found, extras = _BREAKPOINT.read(raw, place)
+    if found.mode not in (None, "explicit"):
+        extras = {**extras, "mode": Raw(msgspec.json.encode(found.mode))}
     return CacheMark(ttl=found.ttl, extras=extras, at=place)
 
 
