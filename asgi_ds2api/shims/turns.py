@@ -8,6 +8,7 @@ a request is refused in the words that its clients look for.
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import Raw
 
 from ..canonical import Block, CustomTool, Event, FunctionTool, Message, Notices, Opaque, Request, Tool, ToolCall
 from ..errors import MalformedRequest, UnknownItem
@@ -15,6 +16,8 @@ from ..errors import MalformedRequest, UnknownItem
 SOURCE = "openai_responses"
 _NAMESPACE = "namespace"
 _REFERENCE = "item_reference"
+_IDLE = frozenset({"client_metadata", "include", "stream_options.include_obfuscation", "truncation"})
+"""Fields that are a client's own, or without effect: what can be told of an answer is told, and nothing is padded."""
 
 
 class Turns:
@@ -51,12 +54,21 @@ class Turns:
                 messages[-1] = msgspec.structs.replace(earlier, content=(*earlier.content, *content), extras={})
             else:
                 messages.append(msgspec.structs.replace(message, content=content))
+        extras = {name: raw for name, raw in request.extras.items() if not _is_idle(name, raw, notices)}
         tools = tuple([_with_full_name(tool, notices) for tool in request.tools])
-        return msgspec.structs.replace(request, messages=tuple(messages), tools=tools)
+        return msgspec.structs.replace(request, messages=tuple(messages), tools=tools, extras=extras)
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:
         """Return the events: the face itself knows what stands in a namespace."""
         return events
+
+
+def _is_idle(name: str, raw: Raw, notices: Notices) -> bool:
+    """Tell whether a field asks for no more than what happens anyway, and report it if so."""
+    if name not in _IDLE or (name == "truncation" and bytes(raw) != b'"disabled"'):
+        return False
+    notices.hint(name, "it asks for no more than what happens anyway")
+    return True
 
 
 def _known(block: Block, notices: Notices) -> Block:
