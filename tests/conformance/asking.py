@@ -218,7 +218,7 @@ def response_events(*items: Mapping[str, Any], end: Mapping[str, Any] | None = N
             delta = {"delta": item["arguments"]}
             events.append({"type": "response.function_call_arguments.delta", **place, **delta})
         events.append({"type": "response.output_item.done", "output_index": number, "item": item})
-    whole = response(list(items), **(end or {}))
+    whole = {**response(list(items)), **(end or {})}
     events.append({"type": f"response.{whole['status']}", "response": whole})
     return [{**event, "sequence_number": number} for number, event in enumerate(events)]
 

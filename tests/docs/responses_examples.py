@@ -42,7 +42,8 @@ def _loop(*items: Any, **fields: Any) -> Example:
     return _items(*items, **{"tools": [_FUNCTION], **fields})
 
 
-_SAID: dict[str, Any] = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "b", "annotations": []}]}
+_PART = {"type": "output_text", "text": "b", "annotations": []}
+_SAID: dict[str, Any] = {"type": "message", "role": "assistant", "content": [_PART]}
 _NAMED = {"id": "msg_1", "status": "completed", "phase": "commentary"}
 _GRAMMAR = {"type": "grammar", "syntax": "lark", "definition": "start: x"}
 _PICTURE = {"type": "input_image", "image_url": "data:image/png;base64,aGk="}
