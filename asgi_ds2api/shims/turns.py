@@ -1,8 +1,9 @@
 """Makes turns of the items of a Responses request, for upstreams that know turns alone.
 
 What a model thought, said and called in one turn are items of their own there; here they are one message. Tools of a
-namespace go by their full names. What an item only names, and what the answer should go on from, is kept nowhere: such
-a request is refused in the words that its clients look for.
+namespace go by their full names. A ciphertext that was not opened on its way here is another vendor's. What an item
+only names, and what the answer should go on from, is kept nowhere: such a request is refused in the words that its
+clients look for.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,19 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
-from ..canonical import Block, CustomTool, Event, FunctionTool, Message, Notices, Opaque, Request, Tool, ToolCall
+from ..canonical import (
+    Block,
+    CustomTool,
+    Event,
+    FunctionTool,
+    Message,
+    Notices,
+    Opaque,
+    Reasoning,
+    Request,
+    Tool,
+    ToolCall,
+)
 from ..errors import MalformedRequest, UnknownItem
 
 SOURCE = "openai_responses"
@@ -75,6 +88,9 @@ def _known(block: Block, notices: Notices) -> Block:
     match block:
         case Opaque(type=kind) if kind == _REFERENCE and block.protocol == SOURCE:
             raise UnknownItem("Item not found: items are not kept here. Send the item itself.", param="input")
+        case Reasoning(signature=str(), origin=None):
+            notices.hint(f"{block.at}.encrypted_content", "reasoning belongs to the vendor that issued it")
+            return msgspec.structs.replace(block, signature=None)
         case ToolCall() if _NAMESPACE in block.extras:
             notices.hint(f"{block.at}.{_NAMESPACE}", "said in the full name", action="renamed")
             extras = {name: value for name, value in block.extras.items() if name != _NAMESPACE}

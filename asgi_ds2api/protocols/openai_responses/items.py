@@ -65,6 +65,7 @@ _CUSTOM: Final = Shape(wire.CustomToolCall)
 _OUTPUT: Final = Shape(wire.CallOutput)
 _TOOLS: Final = Shape(wire.AdditionalTools)
 _UPDATE: Final = Shape(wire.ConfigurationUpdate)
+ADDITIONAL_TOOLS: Final = "additional_tools"
 CUSTOM_OUTPUT: Final = "custom_tool_call_output"
 
 
@@ -118,6 +119,7 @@ def _read_item(raw: Raw, at: str, found: Input, limits: RequestLimits) -> None:
         case "additional_tools":
             told, _ = _TOOLS.read(raw, at)
             found.tools += read_tools(told.tools, f"{at}.tools", limits)
+            found.messages.append(Message(role="user", content=(decode_item(raw, kind.type, at),), at=at))
         case "configuration_update":
             update, _ = _UPDATE.read(raw, at)
             found.update |= set_fields(update, "reasoning", "text")
@@ -227,12 +229,17 @@ class _ItemWriter:
                     self._alone(self._result(block))
                 case Reasoning():
                     self._thought(block, earlier)
+                case Opaque(protocol=wire.NAME, type=kind) if kind == ADDITIONAL_TOOLS:
+                    self._writer.notices.hint(block.at, "its tools stand among the others", action="moved")
                 case Opaque(protocol=wire.NAME) if block.at == self._message.at and len(self._message.content) == 1:
                     self._alone(without_made_id(block.raw))
                 case _:
                     self._joined.append(block)
             earlier = block
         self._flush(is_last=True)
+        if not self._is_said:  # nothing bears what belongs to the message
+            self._report_name()
+            self._writer.own(self._message.extras, self._message.at)
         return self._written
 
     def _thought(self, block: Reasoning, earlier: Block | None) -> None:
@@ -259,13 +266,16 @@ class _ItemWriter:
         if not content and not writer.is_own:
             return
         item: JsonObject = {"role": "user" if message.role == "tool" else message.role, "content": content}
-        if message.name is not None:
-            writer.notices.hint(f"{message.at}.name", "who speaks has no name here")
+        self._report_name()
         extras = {} if self._is_said else own_item(message.extras, message.at, writer)
         self._is_said = True
         if "id" in extras and isinstance(content, str) and is_assistant:
             item["content"] = [{"type": "output_text", "text": content, "annotations": []}]
         self._written.append(put_extras({"type": "message", **item}, extras))
+
+    def _report_name(self) -> None:
+        if self._message.name is not None:
+            self._writer.notices.hint(f"{self._message.at}.name", "who speaks has no name here")
 
     def _result(self, result: ToolResult) -> JsonObject:
         writer = self._writer

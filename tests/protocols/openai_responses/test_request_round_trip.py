@@ -45,7 +45,9 @@ def recorded() -> list[Recording]:
 def test_recorded_requests_come_back_as_they_were(record: Recording) -> None:
     body = record.request.body
     assert body is not None
-    assert round_trip(body) == (normal_request(body), set())
+    written, severities = round_trip(body)
+    assert written == normal_request(body)
+    assert severities <= {"hint"}  # tools that move
 
 
 def responses_clients() -> list[ClientRequest]:
