@@ -202,7 +202,7 @@ class Attempts:
         timing = self._timing
         await Pulse(
             self._reply,
-            self._face.StreamEncoder(self._envelope, Notices()) if self._envelope.stream else None,
+            self.heartbeat if self._envelope.stream else None,
             lambda: self._stream_headers(None),
             commit_after_s=timing.commit_after_s,
             heartbeat_s=timing.heartbeat_s,
@@ -210,6 +210,12 @@ class Attempts:
             cut=self.cut,
             leave=self._leave,
         ).run()
+
+    def heartbeat(self) -> bytes:
+        """Return bytes that keep the caller's stream busy."""
+        if self._current is not None:
+            return self._current.heartbeat()
+        return self._face.StreamEncoder(msgspec.structs.replace(self._envelope, heard=None), Notices()).heartbeat()
 
     def _leave(self) -> None:
         self._is_caller_gone = True

@@ -114,6 +114,13 @@ class CompletionForm(msgspec.Struct, frozen=True, kw_only=True):
     """Of the parts before."""
 
 
+class Heard(msgspec.Struct):
+    """What heartbeats told a caller whose client counts events, not bytes; changes while the request lives."""
+
+    events: int = 0
+    """How many events went out, whoever wrote them."""
+
+
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """What routing needs of a request, and the form that the caller wants the answer in."""
 
@@ -130,6 +137,16 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: the caller can carry signatures (it asked for reasoning, or sent details back)."""
     legacy_functions: bool = False
     """Chat: the caller speaks ``functions`` and ``function_call``."""
+    dialect: Literal["", "codex", "open_responses"] = ""
+    """Responses: whose reading of the protocol the caller has."""
+    heard: Heard | None = None
+    """Responses: the caller wants heartbeats that are events; what it has heard is shared by all attempts."""
+    echo: Mapping[str, Raw] = {}
+    """Responses: fields of the request that the answer repeats."""
+    namespaces: Mapping[str, str] = {}
+    """Responses: name of each tool that stands in a namespace, as upstreams know it -> the namespace."""
+    thoughts: Mapping[str, str] = {}
+    """Responses: place of each piece of reasoning that the caller sent back -> its id."""
     plain_prompt: bool = False
     """Ollama: a prompt was sent, and a text is wanted, not a message."""
     other_names: tuple[str, ...] = ()

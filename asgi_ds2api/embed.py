@@ -8,11 +8,11 @@ from typing import Literal
 
 import msgspec
 
-from .canonical import EmbeddingsRequest, Usage
+from .canonical import EmbeddingsRequest, Usage, reject_losses
 from .codec import AnswerFacts, Codec, EmbeddingsCodec, Envelope, HTTPCall
 from .errors import Malformed, Unsupported
 from .routing import Target
-from .transcode import BYTES_PER_TOKEN, OnUnsupported, Relay, Side, reject_losses
+from .transcode import BYTES_PER_TOKEN, OnUnsupported, Relay, Side
 
 
 class Embed(Relay):

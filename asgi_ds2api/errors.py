@@ -105,6 +105,13 @@ class UnknownModel(RequestError):
         self.asked = asked
 
 
+class UnknownItem(RequestError):
+    """A part of a talk is only named, and is kept nowhere."""
+
+    status = 404
+    code = "item_not_found"
+
+
 class UnknownRoute(RequestError):
     """The path is under our prefix and no operation lives there."""
 

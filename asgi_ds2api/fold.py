@@ -165,6 +165,7 @@ def unfold(response: Response) -> list[Event]:
             created=response.created,
             service_tier=response.service_tier,
             extras=response.extras,
+            echo=response.echo,
         )
     ]
     tracker = BlockTracker()
@@ -377,6 +378,7 @@ class _Answer:
             usage=self._usage,
             service_tier=start.service_tier,
             extras=self._extras,
+            echo=start.echo,
         )
 
     def _choice(self, number: int) -> _ChoiceDraft:

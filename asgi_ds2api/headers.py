@@ -41,6 +41,7 @@ READ: Final = FORWARDED | {
     "x-claude-code-session-id",
     "x-client-request-id",
     "x-goog-api-client",
+    "x-openresponses",
     "x-request-id",
     "x-session-affinity",
     "x-session-id",

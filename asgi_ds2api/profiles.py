@@ -270,6 +270,16 @@ PROFILES: dict[str, Profile] = {
         completions=("gpt-3.5-turbo-instruct*", "davinci-*", "babbage-*"),
         models=OPENAI_MODELS,
     ),
+    "openai-responses": Profile(
+        vendor="openai",
+        exact=True,
+        user_field="safety_identifier",
+        stop_max=0,
+        choices=False,
+        tool_name_max=128,
+        json_word=True,
+        models=OPENAI_MODELS,
+    ),
     "anthropic": Profile(
         vendor="anthropic",
         exact=True,
@@ -391,6 +401,7 @@ PROFILES: dict[str, Profile] = {
 
 DEFAULT_PROFILE: dict[str, str] = {
     "openai_chat": "openai",
+    "openai_responses": "openai-responses",
     "anthropic_messages": "anthropic",
     "ollama_chat": "ollama",
 }
@@ -426,6 +437,13 @@ def _chat(profile: str, base_url: str | None, env: str | None, *models: str, is_
 
 PRESETS: dict[str, Preset] = {
     "openai": _chat("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "gpt-*", "o1*", "o3*", "o4*", "chatgpt-*"),
+    "openai-responses": Preset(
+        protocol="openai_responses",
+        base_url="https://api.openai.com/v1",
+        profile="openai-responses",
+        env="OPENAI_API_KEY",
+        is_found=False,
+    ),
     "anthropic": Preset(
         protocol="anthropic_messages",
         base_url="https://api.anthropic.com",

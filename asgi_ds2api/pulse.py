@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from .codec import EventEncoder
 from .errors import GatewayError, Timeout
 from .inbound import ClientGone
 from .reply import Reply
@@ -23,7 +22,7 @@ class Pulse:
 
     Args:
         reply: The answer.
-        voice: Speaks to the caller of a stream; None: a whole answer, in which nothing can be said meanwhile.
+        voice: Returns the bytes of a heartbeat; None: a whole answer, in which nothing can be said meanwhile.
         headers: Of a stream that begins with a heartbeat.
         commit_after_s: Silence after which the status and the first heartbeat go out.
         heartbeat_s: Silence after which another one does.
@@ -35,7 +34,7 @@ class Pulse:
     def __init__(
         self,
         reply: Reply,
-        voice: EventEncoder | None,
+        voice: Callable[[], bytes] | None,
         headers: Callable[[], Sequence[tuple[bytes, bytes]]],
         *,
         commit_after_s: float,
@@ -73,13 +72,13 @@ class Pulse:
             return math.inf
         return reply.last_sent_at + self._heartbeat_s if reply.is_started else self._born + self._commit_after_s
 
-    async def _beat(self, voice: EventEncoder) -> bool:
+    async def _beat(self, voice: Callable[[], bytes]) -> bool:
         """Send a heartbeat, and what must come before it; return whether the server took it in time."""
         with anyio.move_on_after(self._send_s):
             try:
                 if not self._reply.is_started:
                     await self._reply.start(200, self._headers())
-                await self._reply.write(voice.heartbeat())
+                await self._reply.write(voice())
             except ClientGone:
                 self._leave()
             return True

@@ -29,6 +29,7 @@ from .canonical import (
     TextDelta,
     Usage,
     placed,
+    reject_losses,
 )
 from .canonical import Reasoning as ReasoningBlock
 from .codec import AnswerFacts, Codec, Envelope, Face, HTTPCall, Operation
@@ -109,6 +110,10 @@ class Transcoder(Protocol):
 
     def error(self, error: GatewayError) -> bytes:
         """Return an error as the last frame of the caller's stream."""
+        ...
+
+    def heartbeat(self) -> bytes:
+        """Return bytes of the caller's stream that keep a silent connection busy."""
         ...
 
     def whole(self, body: bytes) -> bytes:
@@ -221,6 +226,11 @@ class Relay:
     def error(self, error: GatewayError) -> bytes:
         """See `Transcoder`."""
         return self._codec.StreamEncoder(self._envelope, self.notices).error(error)
+
+    def heartbeat(self) -> bytes:
+        """See `Transcoder`. What is relayed counts its own events, so that none is put in between."""
+        quiet = msgspec.structs.replace(self._envelope, heard=None)
+        return self._codec.StreamEncoder(quiet, self.notices).heartbeat()
 
     def whole(self, body: bytes) -> bytes:
         """See `Transcoder`."""
@@ -336,6 +346,10 @@ class Translate:
     def error(self, error: GatewayError) -> bytes:
         """See `Transcoder`."""
         return self._encoder.error(error)
+
+    def heartbeat(self) -> bytes:
+        """See `Transcoder`."""
+        return self._encoder.heartbeat()
 
     def whole(self, body: bytes) -> bytes:
         """See `Transcoder`."""
@@ -457,21 +471,6 @@ class Gathering:
         if not self._decoder.is_complete:
             raise Malformed("The upstream's answer is not a complete stream.")
         return fold(self._events, self._join_opaque)
-
-
-def reject_losses(notices: Sequence[Notice]) -> None:
-    """Refuse a request of which a part would be lost.
-
-    Raises:
-        Unsupported: With the path of the first loss.
-    """
-    for notice in notices:
-        if notice.severity == "lost":
-            raise Unsupported(
-                f"The upstream that serves this model has nothing for this: {notice.reason}. Leave it out, ask for "
-                'another model, or set on_unsupported = "notice".',
-                param=notice.path,
-            )
 
 
 def facts_so_far(told: AnswerFacts, transcoder: Transcoder, input_bytes: int, output_tokens: int) -> AnswerFacts:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from asgi_ds2api.codec import HTTPCall, Route
 from asgi_ds2api.errors import MalformedRequest, MethodNotAllowed, UnknownModel, UnknownRoute
+from asgi_ds2api.protocols import PROTOCOLS
 from asgi_ds2api.routing import Alias, ModelTable, RouteTable, Target, after_prefix, route_path
 
 
@@ -125,6 +126,16 @@ def test_face_of_an_unroutable_path_is_the_nearest(path: str, codec: Any) -> Non
     quiet = face("quiet", False, *FIRST.ROUTES)
     expected = quiet if codec is FIRST else codec
     assert RouteTable((quiet, SECOND, GOOGLE)).face_of(HTTPCall(method="POST", path=path)) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/openai/v1/responses", "openai_responses"), ("/openai/v1/responses/r_1/cancel", "openai_responses"),
+     ("/v1/responses/r_1", "openai_responses"), ("/openai/v1/chat/nowhere", "openai_chat"), ("/openai", "openai_chat"),
+     ("/anthropic/v1/responses", "anthropic_messages")],
+)  # fmt: skip
+def test_faces_of_one_family_are_told_apart_where_a_path_is_unroutable(path: str, name: str) -> None:
+    assert name == RouteTable(PROTOCOLS.values()).face_of(HTTPCall(method="DELETE", path=path)).NAME
 
 
 def test_shared_path_belongs_to_who_claims_the_call() -> None:

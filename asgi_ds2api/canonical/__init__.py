@@ -47,7 +47,7 @@ from .events import (
     Start,
     TextDelta,
 )
-from .notices import Extras, Notice, Notices, ProtocolName, Severity, Value, placed
+from .notices import Extras, Notice, Notices, ProtocolName, Severity, Value, placed, reject_losses
 from .request import (
     CacheControl,
     CustomTool,
@@ -128,4 +128,5 @@ __all__ = [
     "Vector",
     "VendorTool",
     "placed",
+    "reject_losses",
 ]

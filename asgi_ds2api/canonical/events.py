@@ -18,6 +18,8 @@ class Start(Value, frozen=True, kw_only=True, tag="start", tag_field="event"):
     created: int | None = None
     service_tier: str | None = None
     extras: Extras = {}
+    echo: Extras = {}
+    """As ``Response.echo``."""
 
 
 class BlockStart(Value, frozen=True, kw_only=True, tag="block_start", tag_field="event"):

@@ -1,11 +1,13 @@
 """The base of all values, and how one says that something did not go through as it came."""
 
 import re
-from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw
+
+from ..errors import Unsupported
 
 Extras: TypeAlias = dict[str, Raw]
 """Fields that have no canonical name: the source protocol's field name -> JSON as it came."""
@@ -26,6 +28,25 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Severity = Literal["hint", "changed", "lost"]
+
+BOOKKEEPING: Final = frozenset(
+    {
+        "client_metadata",
+        "completed_at",
+        "created_by",
+        "id",
+        "internal_chat_message_metadata_passthrough",
+        "item.id",
+        "item.phase",
+        "item.status",
+        "parsed",
+        "parsed_arguments",
+        "phase",
+        "status",
+        "type",
+    }
+)
+"""Names of fields that name, date or number a part of a talk: what was said is the same without them."""
 _INDEX = re.compile(r"\[\d+\]")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[;=]")
 
@@ -80,6 +101,32 @@ class Notices(list[Notice]):
         """Report something that was coerced or emulated."""
         self.append(Notice(path=path, action=action, reason=reason, severity="changed"))
 
+    def unknown(self, at: str, name: str, reason: str) -> None:
+        """Report a field that the other side has no place for: lost, or a hint if it only names a part.
+
+        Args:
+            at: Path of what the field belongs to; may be empty.
+            name: Of the field.
+            reason: Why it has no place.
+        """
+        report = self.hint if name in BOOKKEEPING else self.lost
+        report(f"{at}.{name}" if at else name, reason)
+
     def lost(self, path: str, reason: str, action: str = "dropped") -> None:
         """Report something that was left out and may matter."""
         self.append(Notice(path=path, action=action, reason=reason, severity="lost"))
+
+
+def reject_losses(notices: Sequence[Notice]) -> None:
+    """Refuse a request of which a part would be lost.
+
+    Raises:
+        Unsupported: With the path of the first loss.
+    """
+    for notice in notices:
+        if notice.severity == "lost":
+            raise Unsupported(
+                f"The upstream that serves this model has nothing for this: {notice.reason}. Leave it out, ask for "
+                'another model, or set on_unsupported = "notice".',
+                param=notice.path,
+            )

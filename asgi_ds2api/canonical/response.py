@@ -91,6 +91,8 @@ class Response(Value, frozen=True, kw_only=True):
     usage: Usage | None = None
     service_tier: str | None = None
     extras: Extras = {}
+    echo: Extras = {}
+    """What the answer repeats of the request; its own protocol shows it again, to others it is nothing new."""
 
 
 class Model(Value, frozen=True, kw_only=True):

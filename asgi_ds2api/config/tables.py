@@ -26,7 +26,7 @@ AuthMode = Literal["callers", "host", "none"]
 OnUnsupported = Literal["notice", "reject", "drop"]
 Strategy = Literal["round_robin", "weighted"]
 Transport = Literal["auto", "httpx"]
-UpstreamProtocol = Literal["openai_chat", "anthropic_messages", "ollama_chat"]
+UpstreamProtocol = Literal["openai_chat", "openai_responses", "anthropic_messages", "ollama_chat"]
 
 ONE_OR_LIST: Final = "x-one-or-list"
 """Says in the JSON Schema what ``one_or_list`` says to the reading."""

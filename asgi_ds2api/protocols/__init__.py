@@ -5,10 +5,11 @@ from typing import Final
 
 from ..canonical import ProtocolName
 from ..codec import Codec
-from . import anthropic_messages, ollama_chat, openai_chat
+from . import anthropic_messages, ollama_chat, openai_chat, openai_responses
 
 PROTOCOLS: Final[Mapping[ProtocolName, Codec]] = {
     "openai_chat": openai_chat,
+    "openai_responses": openai_responses,
     "anthropic_messages": anthropic_messages,
     "ollama_chat": ollama_chat,
 }

@@ -14,6 +14,7 @@ from .reasoning_seal import ReasoningSeal
 from .stop_matcher import StopMatcher
 from .think_tags import ThinkTags
 from .tool_names import ToolNames
+from .turns import Turns
 
 __all__ = ["Shim", "choose"]
 
@@ -29,6 +30,8 @@ def choose(request: Request, protocol: str, profile: Profile, keyring: Keyring, 
         caller: Label that seals are bound to.
     """
     shims: list[Shim] = [ReasoningSeal(request.source, profile, protocol, keyring, caller)]
+    if Turns.is_needed(request, protocol):
+        shims.append(Turns())
     if ClientTools.is_needed(request, protocol):
         shims.append(ClientTools())
     if CustomTools.is_needed(request, profile):

@@ -144,6 +144,9 @@ class LineTranscoder:
     def error(self, error: GatewayError) -> bytes:
         return broke(error.code)
 
+    def heartbeat(self) -> bytes:
+        return BEAT
+
     def whole(self, body: bytes) -> bytes:
         if body.startswith(b"no "):
             raise _error_of(body)

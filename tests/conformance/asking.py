@@ -20,7 +20,12 @@ from tests.support.scripted_client import (
     streaming_lines,
 )
 
-PATHS = {"chat": "/v1/chat/completions", "claude": "/v1/messages", "ollama": "/api/chat"}
+PATHS = {
+    "chat": "/v1/chat/completions",
+    "responses": "/v1/responses",
+    "claude": "/v1/messages",
+    "ollama": "/api/chat",
+}
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
 
 
@@ -81,7 +86,8 @@ async def ask(
         hooks=[records],
         **config,
     )
-    whole: dict[str, Any] = {"model": f"{to}/{model}", "messages": HELLO}
+    asked = "input" if face == "responses" else "messages"
+    whole: dict[str, Any] = {"model": f"{to}/{model}", asked: HELLO}
     if face == "claude":
         whole["max_tokens"] = 100
     whole |= body
@@ -172,6 +178,72 @@ def tool_block(id_: str, name: str, *pieces: str) -> tuple[dict[str, Any], list[
     """Return a streamed tool call."""
     start = {"type": "tool_use", "id": id_, "name": name, "input": {}}
     return start, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+
+
+def response(output: Sequence[Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """Return an answer of the Responses protocol."""
+    body = {
+        "id": "resp_up",
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "error": None,
+        "incomplete_details": None,
+        "model": "up",
+        "output": [said_item("Hello")] if output is None else output,
+        "usage": {
+            "input_tokens": 3, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 2,
+            "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 5,
+        },
+    }  # fmt: skip
+    return {**body, **fields}
+
+
+def said_item(text: str, id_: str = "msg_up", **fields: Any) -> dict[str, Any]:
+    """Return an item that says a text."""
+    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {"id": id_, "type": "message", "status": "completed", "role": "assistant", "content": [part], **fields}
+
+
+def called_item(call_id: str, name: str, arguments: str, **fields: Any) -> dict[str, Any]:
+    """Return an item that calls a function."""
+    item = {"id": f"fc_{call_id}", "type": "function_call", "status": "completed", "call_id": call_id, "name": name}
+    return {**item, "arguments": arguments, **fields}
+
+
+def response_answer(output: Sequence[Any] | None = None, **fields: Any) -> Answering:
+    """Return a whole answer of the Responses protocol."""
+    return answering(response(output, **fields))
+
+
+def response_events(*items: Mapping[str, Any], end: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Return the events of an answer of these items, each with one delta; ``end``: fields of the whole answer."""
+    begun = response([], status="in_progress", usage=None)
+    events: list[dict[str, Any]] = [{"type": "response.created", "response": begun}]
+    for number, item in enumerate(items):
+        place = {"output_index": number, "item_id": item["id"]}
+        opened = {
+            **item,
+            **({"content": []} if "content" in item else {"arguments": ""} if "arguments" in item else {}),
+        }
+        events.append({"type": "response.output_item.added", "output_index": number, "item": opened})
+        for at, part in enumerate(item.get("content", ())):
+            spot = {**place, "content_index": at}
+            events.append({"type": "response.content_part.added", **spot, "part": {**part, "text": ""}})
+            events.append({"type": "response.output_text.delta", **spot, "delta": part["text"], "logprobs": []})
+            events.append({"type": "response.content_part.done", **spot, "part": part})
+        if "arguments" in item:
+            delta = {"delta": item["arguments"]}
+            events.append({"type": "response.function_call_arguments.delta", **place, **delta})
+        events.append({"type": "response.output_item.done", "output_index": number, "item": item})
+    whole = {**response(list(items)), **(end or {})}
+    events.append({"type": f"response.{whole['status']}", "response": whole})
+    return [{**event, "sequence_number": number} for number, event in enumerate(events)]
+
+
+def response_stream(events: Sequence[Mapping[str, Any]], split: int = 0) -> Answering:
+    """Return a stream of the Responses protocol."""
+    return streaming(*_cut(sse_body(events, named=True), split))
 
 
 def ollama_answer(message: Mapping[str, Any] | None = None, **fields: Any) -> Answering:

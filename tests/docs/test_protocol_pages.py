@@ -11,22 +11,23 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from asgi_ds2api.codec import Codec, ErrorAnswer
-from asgi_ds2api.protocols import anthropic_messages, ollama_chat, openai_chat
+from asgi_ds2api.protocols import anthropic_messages, ollama_chat, openai_chat, openai_responses
 from asgi_ds2api.protocols.anthropic_messages.wire import Request as MessagesRequest
 from asgi_ds2api.protocols.ollama_chat.wire import Chat as OllamaChat
 from asgi_ds2api.protocols.ollama_chat.wire import Generate as OllamaGenerate
 from asgi_ds2api.protocols.openai_chat.wire import Request as ChatRequest
+from asgi_ds2api.protocols.openai_responses.wire import Request as ResponsesRequest
 from tests.conformance.asking import chat_answer, claude_answer
 
-from . import chat_examples, messages_examples, ollama_examples
+from . import chat_examples, messages_examples, ollama_examples, responses_examples
 from .asked import Example, asked_of, verdict
 from .every_error import every_error
 from .pages import ROOT, Row, table
 
 pytestmark = pytest.mark.anyio
 
-PAGES = ("openai-chat.md", "anthropic-messages.md", "ollama.md")
-CHAT, MESSAGES, OLLAMA = (ROOT / "docs/protocols" / name for name in PAGES)
+PAGES = ("openai-chat.md", "openai-responses.md", "anthropic-messages.md", "ollama.md")
+CHAT, RESPONSES, MESSAGES, OLLAMA = (ROOT / "docs/protocols" / name for name in PAGES)
 
 
 class Table(NamedTuple):
@@ -42,6 +43,8 @@ class Table(NamedTuple):
 TABLES = (
     Table(CHAT, "Request to Anthropic Messages", "chat", "claude", chat_examples.REQUEST),
     Table(CHAT, "Answer of Anthropic Messages", "chat", "claude", chat_examples.ANSWER),
+    Table(RESPONSES, "Request to OpenAI Chat", "responses", "chat", responses_examples.REQUEST),
+    Table(RESPONSES, "Answer of OpenAI Chat", "responses", "chat", responses_examples.ANSWER),
     Table(MESSAGES, "Request to OpenAI Chat", "claude", "chat", messages_examples.REQUEST),
     Table(MESSAGES, "Answer of OpenAI Chat", "claude", "chat", messages_examples.ANSWER),
     Table(OLLAMA, "Request to OpenAI Chat", "ollama", "chat", ollama_examples.REQUEST),
@@ -69,13 +72,16 @@ async def test_row_says_what_becomes_of_it(found: Table, row: Row) -> None:
 
 WIRES = (
     (CHAT, ChatRequest, TABLES[0]),
-    (MESSAGES, MessagesRequest, TABLES[2]),
-    (OLLAMA, OllamaChat, TABLES[4]),
-    (OLLAMA, OllamaGenerate, TABLES[4]),
+    (RESPONSES, ResponsesRequest, TABLES[2]),
+    (MESSAGES, MessagesRequest, TABLES[4]),
+    (OLLAMA, OllamaChat, TABLES[6]),
+    (OLLAMA, OllamaGenerate, TABLES[6]),
 )
 
 
-@pytest.mark.parametrize(("page", "shape", "found"), WIRES, ids=["chat", "messages", "ollama", "ollama-prompt"])
+@pytest.mark.parametrize(
+    ("page", "shape", "found"), WIRES, ids=["chat", "responses", "messages", "ollama", "ollama-prompt"]
+)
 def test_every_field_that_is_known_stands_in_the_table(page: Any, shape: Any, found: Table) -> None:
     told = {code.partition(".")[0] for row in table(page, found.heading) for code in row.codes}
     assert set(shape.__struct_fields__) - told == {"model"}
@@ -94,6 +100,16 @@ async def test_chat_caller_is_told_why_it_ended(row: Row) -> None:
     script = claude_answer([USE] if word == "tool_use" else None, stop=word)
     asked = await asked_of("chat", "claude", Example(answer=script))
     assert asked.json["choices"][0]["finish_reason"] == row.cells[1].strip("`")
+
+
+@pytest.mark.parametrize("row", table(RESPONSES, "Why an answer ended"), ids=lambda row: row.key)
+async def test_responses_caller_is_told_why_it_ended(row: Row) -> None:
+    word = "new_word" if row.key == UNKNOWN else row.key
+    has_calls = word in ("tool_calls", "function_call")
+    script = chat_answer({"tool_calls": [CALL]} if has_calls else None, word)
+    answer = (await asked_of("responses", "chat", Example(answer=script))).json
+    why = (answer["incomplete_details"] or {}).get("reason")
+    assert ": ".join(filter(None, (answer["status"], why))) == row.cells[1].strip("`")
 
 
 @pytest.mark.parametrize("row", table(MESSAGES, "Why an answer ended"), ids=lambda row: row.key)
@@ -115,8 +131,13 @@ async def test_ollama_caller_is_told_why_it_ended(row: Row) -> None:
 
 # --- paths, credentials, errors ---------------------------------------------------------------------------------------
 
-FACES: tuple[tuple[Any, Codec], ...] = ((CHAT, openai_chat), (MESSAGES, anthropic_messages), (OLLAMA, ollama_chat))
-every_face = pytest.mark.parametrize(("page", "codec"), FACES, ids=["chat", "messages", "ollama"])
+FACES: tuple[tuple[Any, Codec], ...] = (
+    (CHAT, openai_chat),
+    (RESPONSES, openai_responses),
+    (MESSAGES, anthropic_messages),
+    (OLLAMA, ollama_chat),
+)
+every_face = pytest.mark.parametrize(("page", "codec"), FACES, ids=["chat", "responses", "messages", "ollama"])
 
 
 @every_face
@@ -144,17 +165,17 @@ def raised(answer: ErrorAnswer, page: Any) -> str:
     given: dict[str, Any] = {"api_key": "k", "base_url": "http://test", "max_retries": 0}
     asked: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
     with httpx2.Client(transport=httpx2.MockTransport(respond)) as http:
-        create: Any = (
-            openai.OpenAI(**given, http_client=http).chat.completions.create
-            if page is CHAT
-            else anthropic.Anthropic(**given, http_client=http).messages.create
-        )
+        create: Any = anthropic.Anthropic(**given, http_client=http).messages.create
+        if page is CHAT:
+            create = openai.OpenAI(**given, http_client=http).chat.completions.create
+        elif page is RESPONSES:
+            create, asked = openai.OpenAI(**given, http_client=http).responses.create, {"model": "m", "input": "hi"}
         with pytest.raises((openai.APIStatusError, anthropic.APIStatusError)) as caught:
             create(**asked)
     return type(caught.value).__name__
 
 
-@pytest.mark.parametrize(("page", "codec"), FACES[:2], ids=["chat", "messages"])
+@pytest.mark.parametrize(("page", "codec"), FACES[:3], ids=["chat", "responses", "messages"])
 def test_errors_are_those_that_the_sdk_raises(page: Any, codec: Codec) -> None:
     told = {tuple(cell.strip("`") for cell in row.cells[:3]) for row in table(page, "Errors")}
     found = set()

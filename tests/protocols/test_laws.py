@@ -34,7 +34,7 @@ from asgi_ds2api.canonical import (
 from asgi_ds2api.codec import Codec, Envelope, HTTPCall
 from asgi_ds2api.errors import MalformedRequest, Unsupported
 from asgi_ds2api.fold import fold, unfold
-from asgi_ds2api.profiles import PROFILES, Profile
+from asgi_ds2api.profiles import DEFAULT_PROFILE, PROFILES, Profile
 from asgi_ds2api.protocols import PROTOCOLS
 from tests.support.strategies import requests, responses
 from tests.support.streams import streams
@@ -49,11 +49,7 @@ ENVELOPE = Envelope(
     request_id="req_1",
     created=1_700_000_000,
 )
-EXACT: dict[str, Profile] = {
-    "openai_chat": PROFILES["openai"],
-    "anthropic_messages": PROFILES["anthropic"],
-    "ollama_chat": PROFILES["ollama"],
-}
+EXACT: dict[str, Profile] = {name: PROFILES[DEFAULT_PROFILE[name]] for name in PROTOCOLS}
 """The profile of the vendor who made a protocol."""
 
 every_protocol = pytest.mark.parametrize("codec", PROTOCOLS.values(), ids=PROTOCOLS)
@@ -224,7 +220,7 @@ def _parsed(arguments: str) -> object:
         return arguments
 
 
-SOURCES: list[ProtocolName] = ["openai_chat", "anthropic_messages", "gemini_generate"]
+SOURCES: list[ProtocolName] = ["openai_chat", "openai_responses", "anthropic_messages", "gemini_generate"]
 every_source = pytest.mark.parametrize("source", SOURCES)
 
 

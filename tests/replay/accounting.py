@@ -43,6 +43,10 @@ class Dialect(NamedTuple):
 DIALECTS: Final[Mapping[str, Dialect]] = {
     "openai": Dialect("openai_chat", PROFILES["openai"], "gpt-5"),
     "lenient": Dialect("openai_chat", PROFILES["lenient"], "qwen"),
+    "openai-responses": Dialect("openai_responses", PROFILES["openai-responses"], "gpt-5"),
+    "resembling-responses": Dialect(
+        "openai_responses", msgspec.structs.replace(PROFILES["openai-responses"], exact=False), "gpt-5"
+    ),
     "anthropic": Dialect("anthropic_messages", PROFILES["anthropic"], "claude-sonnet-4-5"),
     "resembling": Dialect(
         "anthropic_messages", msgspec.structs.replace(PROFILES["anthropic"], exact=False), "claude-sonnet-4-5"

@@ -14,17 +14,20 @@ from tests.support.oracle import recorded_outcome
 from tests.support.outcome import Outcome
 from tests.support.recorded import Protocol, Recording
 from tests.support.replay import ReplayServer, model_of
+from tests.support.responses_reading import ask_responses
 from tests.support.sdk_outcome import ask_anthropic, ask_ollama, ask_openai
 from tests.support.serving import serve
 from tests.support.waiting import WAIT_S
 
-Face = Literal["openai", "anthropic", "ollama"]
-"""Whose SDK asks."""
+Face = Literal["openai", "responses", "anthropic", "ollama"]
+"""Whose SDK asks; that of OpenAI asks on two faces."""
 FACES: Final[tuple[Face, ...]] = get_args(Face)
 
 DIALECTS: Final[dict[str, tuple[str, Any]]] = {
     "openai": ("openai_chat", "openai"),
     "lenient": ("openai_chat", "lenient"),
+    "openai-responses": ("openai_responses", "openai-responses"),
+    "resembling-responses": ("openai_responses", {"base": "openai-responses", "exact": False}),
     "anthropic": ("anthropic_messages", "anthropic"),
     "resembling": ("anthropic_messages", {"base": "anthropic", "exact": False}),
     "ollama": ("ollama_chat", "ollama"),
@@ -32,10 +35,25 @@ DIALECTS: Final[dict[str, tuple[str, Any]]] = {
 }
 """Upstreams of each protocol: to the letter, which is relayed within it, and one that is always translated."""
 
-OWN_FACE: Final[dict[Protocol, Face]] = {"chat": "openai", "anthropic": "anthropic", "ollama": "ollama"}
-TRANSLATED: Final[dict[Protocol, str]] = {"chat": "lenient", "anthropic": "resembling", "ollama": "ollama-like"}
-VENDORS: Final = {"api.openai.com": "openai", "api.anthropic.com": "anthropic", "127.0.0.1:11434": "ollama"}
-"""Hosts of those who made the protocols."""
+OWN_FACE: Final[dict[Protocol, Face]] = {
+    "chat": "openai",
+    "responses": "responses",
+    "anthropic": "anthropic",
+    "ollama": "ollama",
+}
+TRANSLATED: Final[dict[Protocol, str]] = {
+    "chat": "lenient",
+    "responses": "resembling-responses",
+    "anthropic": "resembling",
+    "ollama": "ollama-like",
+}
+VENDORS: Final[dict[tuple[Protocol, str], str]] = {
+    ("chat", "api.openai.com"): "openai",
+    ("responses", "api.openai.com"): "openai-responses",
+    ("anthropic", "api.anthropic.com"): "anthropic",
+    ("ollama", "127.0.0.1:11434"): "ollama",
+}
+"""Protocols and hosts of those who made them."""
 RECORDED_VERSION: Final = {"anthropic-version": "2023-06-01"}
 """What the recorded questions were asked under; the SDK's own refuses some of them."""
 
@@ -72,7 +90,7 @@ def ways(recordings: Iterable[Recording]) -> list[Way]:
 
 def _ways(record: Recording) -> Iterator[Way]:
     own, translated = OWN_FACE[record.protocol], TRANSLATED[record.protocol]
-    vendor = VENDORS.get(record.host)
+    vendor = VENDORS.get((record.protocol, record.host))
     if vendor is not None:
         yield Way(record, own, vendor)
     yield Way(record, own, translated)
@@ -137,6 +155,8 @@ class Stage:
         model = model_of(way.record, prefix=f"{way.upstream}/", cut_bytes=cut_bytes)
         if way.face == "openai":
             return await ask_openai(self.openai, model, stream=way.record.is_stream, body=question(way))
+        if way.face == "responses":
+            return await ask_responses(self.openai, model, stream=way.record.is_stream, body=question(way))
         if way.face == "ollama":
             return await ask_ollama(self.ollama, model, stream=way.record.is_stream, body=question(way))
         return await ask_anthropic(self.anthropic, model, stream=way.record.is_stream, body=question(way))
@@ -170,5 +190,5 @@ def _upstreams(ways: Iterable[Way]) -> dict[str, str]:
 
 def _upstream(name: str, dialect: str, url: str) -> dict[str, Any]:
     protocol, profile = DIALECTS[dialect]
-    base_url = f"{url}/v1" if protocol == "openai_chat" else url
+    base_url = f"{url}/v1" if protocol.startswith("openai_") else url
     return upstream(name, protocol=protocol, base_url=base_url, profile=profile)

@@ -16,10 +16,14 @@ from tests.support.recorded import ClientRequest, case_params, clients
 
 pytestmark = pytest.mark.anyio
 
-PATHS = {"/v1/chat/completions": "chat", "/v1/messages": "claude"}
-RELAYED = {"chat": "openai", "claude": "anthropic"}
+PATHS = {"/v1/chat/completions": "chat", "/v1/responses": "responses", "/v1/messages": "claude"}
+RELAYED = {"chat": "openai", "responses": "openai-responses", "claude": "anthropic"}
 """Face -> the vendor that speaks its protocol to the letter."""
-ENDS = {"chat": "data: [DONE]\n\n", "claude": 'event: message_stop\ndata: {"type":"message_stop"}\n\n'}
+ENDS = {
+    "chat": "data: [DONE]\n\n",
+    "responses": "data: [DONE]\n\n",
+    "claude": 'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+}
 MISTRAL = {
     "js-sdks-35": "an image without its object",
     "js-sdks-36": "an image without its object",
@@ -33,8 +37,8 @@ NOT_SENT = ("content-length",)
 
 
 def asking() -> list[ClientRequest]:
-    """Return the requests that ask a model for an answer, on these two faces."""
-    return [request for request in clients() if request.path in PATHS]
+    """Return the requests that ask a model for an answer, on these faces."""
+    return [request for request in clients() if request.path in PATHS and request.method == "POST"]
 
 
 def counting() -> list[ClientRequest]:
@@ -100,7 +104,7 @@ async def test_client_is_answered_by_every_vendor(stage: Stage, request_: Client
     if body.get("stream"):
         assert answer.text.endswith(ENDS[face])
     else:
-        assert answer.json().keys() & {"choices", "content"}
+        assert answer.json().keys() & {"choices", "content", "output"}
 
 
 @pytest.mark.parametrize("request_", case_params(counting))

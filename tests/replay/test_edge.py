@@ -39,8 +39,11 @@ ODD: dict[tuple[str, Face | None], dict[str, tuple[object, object]]] = {
     },
     # Where a model declines and says nothing, callers of Chat are given something to show.
     ("vercel-ai_anthropic_anthropic-refusal-no-details.json", "openai"): {"text": ("", NO_REASON)},
+    ("vercel-ai_anthropic_anthropic-refusal-no-details.json", "responses"): {"text": ("", NO_REASON)},
     ("vercel-ai_anthropic_anthropic-refusal.json", "openai"): {"text": ("", REASON)},
+    ("vercel-ai_anthropic_anthropic-refusal.json", "responses"): {"text": ("", REASON)},
     ("vercel-ai_anthropic_anthropic-refusal.chunks.txt", "openai"): {"text": ("", REASON)},
+    ("vercel-ai_anthropic_anthropic-refusal.chunks.txt", "responses"): {"text": ("", REASON)},
     ("vercel-ai_anthropic_anthropic-refusal.json", "ollama"): {"text": (NO_REASON, REASON)},
     ("vercel-ai_anthropic_anthropic-refusal.chunks.txt", "ollama"): {"text": (NO_REASON, REASON)},
     # Arguments that broke off are no object, which is all that Ollama has for them.

@@ -26,8 +26,16 @@ from .accounting import (
     request_to,
 )
 
-RECORDED: Final[dict[ProtocolName, Protocol]] = {"openai_chat": "chat", "anthropic_messages": "anthropic"}
-PATHS: Final = {"openai_chat": "/v1/chat/completions", "anthropic_messages": "/v1/messages"}
+RECORDED: Final[dict[ProtocolName, Protocol]] = {
+    "openai_chat": "chat",
+    "openai_responses": "responses",
+    "anthropic_messages": "anthropic",
+}
+PATHS: Final = {
+    "openai_chat": "/v1/chat/completions",
+    "openai_responses": "/v1/responses",
+    "anthropic_messages": "/v1/messages",
+}
 
 
 class Way(NamedTuple):
@@ -44,6 +52,18 @@ WAYS: Final = [
     Way("anthropic_messages", "lenient"),
     Way("anthropic_messages", "resembling"),
 ]
+LOOK_ALIKES: Final = ("ollama", "mistral", "deepseek")
+"""Upstreams whose requests alone are looked at: few answers of theirs are recorded."""
+ASKED: Final = [
+    *WAYS,
+    *(Way(face, dialect) for dialect in LOOK_ALIKES for face in RECORDED),
+    Way("openai_responses", "lenient"),
+    Way("openai_responses", "anthropic"),
+    Way("openai_responses", "resembling-responses"),
+    Way("openai_chat", "openai-responses"),
+    Way("anthropic_messages", "openai-responses"),
+]
+"""Ways of requests; answers of Responses are not accounted for yet."""
 ANSWERED: Final = [way for way in WAYS if way.dialect != "openai"]
 """Recorded answers of Chat come from many vendors, few of which are OpenAI to the letter."""
 
@@ -65,13 +85,16 @@ class Looked:
         self.excepted |= found.excepted
 
 
-LOOK_ALIKES: Final = ("ollama", "mistral", "deepseek")
-"""Upstreams whose requests alone are looked at: few answers of theirs are recorded."""
-ASKED: Final = [*WAYS, *(Way(face, dialect) for dialect in LOOK_ALIKES for face in RECORDED)]
 every_way = pytest.mark.parametrize("way", ASKED, ids=lambda way: f"{way.face}-to-{way.dialect}")
 
-REQUESTS: Final = Exceptions(settled={})
-"""Of requests there are none."""
+REQUESTS: Final = Exceptions(
+    settled={
+        "text.format.schema.$schema": "names the dialect that schemas are in anyway",
+        "reasoning.summary": "a model that thinks by a budget shows it anyway",
+    }
+)
+SUPERSEDED: Final = frozenset({"838e29964fc18dec", "dd6e507ca259eefb"})
+"""Their ``additional_tools`` define a tool anew, so that the earlier one does not count."""
 ANSWERS: Final = {
     "openai_chat": Exceptions(
         settled={
@@ -118,7 +141,7 @@ ADDED: Final = frozenset(
 def asked(face: ProtocolName) -> Iterator[tuple[str, JSON]]:
     """Yield the bodies of recorded requests, and of those of real clients."""
     for record in records(RECORDED[face]):
-        if record.request.body:
+        if record.request.body and record.id not in SUPERSEDED:
             yield record.name, record.request.body
     for request in clients():
         if request.path == PATHS[face] and request.body:

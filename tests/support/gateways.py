@@ -22,6 +22,7 @@ from .waiting import WAIT_S
 CALLER_KEY = "caller-key-of-the-tests-0001"
 PROTOCOLS = {
     "chat": "openai_chat",
+    "responses": "openai_responses",
     "claude": "anthropic_messages",
     "gemini": "gemini_generate",
     "ollama": "ollama_chat",
@@ -56,7 +57,7 @@ def upstream(
     table: dict[str, Any] = {
         "name": name,
         "protocol": PROTOCOLS.get(name),
-        "base_url": f"{url}/v1" if PROTOCOLS.get(name) == "openai_chat" else url,
+        "base_url": f"{url}/v1" if PROTOCOLS.get(name, "").startswith("openai_") else url,
         "accounts": [{"label": f"a{number}", "key": Secret(f"{CANARY}-{number}")} for number in range(accounts)],
         "models": MODELS.get(name),
         **fields,

@@ -12,6 +12,7 @@ from typing import Final
 
 from .outcome import DEVIANT_FINISH, OFFICIAL_FINISH, Draft, FinishClass, Outcome, ToolCallText
 from .recorded import Recording
+from .responses_reading import ResponsesReader
 
 JSONObject = dict[str, object]
 REASONING_FIELDS: Final = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
@@ -22,7 +23,7 @@ FAILED_FINISH: Final = frozenset({"error", "insufficient_system_resource"})
 
 
 def recorded_outcome(record: Recording) -> Outcome:
-    """Return what a recording of the protocols ``chat``, ``anthropic`` and ``ollama`` says."""
+    """Return what a recording of ``chat``, ``responses``, ``anthropic`` or ``ollama`` says."""
     if record.response.status >= 400:
         return Outcome(is_error=True)
     return outcome_of(record.protocol, record.response.body, is_stream=record.is_stream)
@@ -308,8 +309,9 @@ def _int(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-_READERS: Final[dict[str, type[_Chat] | type[_Anthropic] | type[_Ollama]]] = {
+_READERS: Final[dict[str, type[_Chat] | type[_Anthropic] | type[_Ollama] | type[ResponsesReader]]] = {
     "chat": _Chat,
+    "responses": ResponsesReader,
     "anthropic": _Anthropic,
     "ollama": _Ollama,
 }

@@ -421,7 +421,7 @@ class BlockWriter:
         if not extras or self._is_native:
             return extras
         for name in extras:
-            self._notices.lost(f"{at}.{name}" if at else name, "Anthropic has no such field")
+            self._notices.unknown(at, name, "Anthropic has no such field")
         return {}
 
     def _finished(self, written: JsonObject, block: Text | ToolCall | ToolResult | Media) -> JsonObject:

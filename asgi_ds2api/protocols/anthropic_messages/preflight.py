@@ -77,6 +77,9 @@ _FIELDS: Final[Mapping[str, str]] = {
 _SCHEMA_FIELDS: Final = {"openai_chat": "function.parameters", "openai_responses": "parameters"}
 """Where the schema stands in a tool, by protocol."""
 
+_VERBOSITY: Final = {"openai_responses": "text.verbosity"}
+"""Where verbosity stands, by protocol, if not by itself."""
+
 _FORMAT_FIELDS: Final = {"openai_chat": ".json_schema"}
 """Where name and schema stand in the form of an answer, by protocol."""
 
@@ -109,7 +112,7 @@ def report_unsayable(request: Request, notices: Notices) -> None:
     for path in (path for path in request.metadata if path != "user_id" or request.user is not None):
         notices.hint(f"metadata.{path}", "Anthropic keeps no metadata")
     if request.verbosity is not None:
-        notices.lost("verbosity", "Anthropic has no such field")
+        notices.lost(_VERBOSITY.get(request.source, "verbosity"), "Anthropic has no such field")
     told = {"store": request.state.store, "cache_key": request.cache.key, "cache_retention": request.cache.retention}
     for path in (_FIELDS.get(name, name) for name, value in told.items() if value is not None):
         notices.hint(path, "Anthropic has no such field")
@@ -141,7 +144,14 @@ def leave_out_foreign(request: Request, target: Target, notices: Notices) -> Req
 
 
 def search_web(request: Request, target: Target, notices: Notices) -> Request:
-    """Turn OpenAI's web search into Anthropic's."""
+    """Turn OpenAI's web search into Anthropic's.
+
+    Raises:
+        Unsupported: The upstream is not Anthropic's own, or the options cannot be read.
+    """
+    if target.profile.vendor == wire.VENDOR:
+        tools = tuple([_own_search(tool, notices) for tool in request.tools])
+        request = msgspec.structs.replace(request, tools=tools)
     raw = request.extras.get(_WEB_SEARCH)
     if raw is None:
         return request
@@ -164,6 +174,26 @@ def search_web(request: Request, target: Target, notices: Notices) -> Request:
         at=_WEB_SEARCH,
     )
     return msgspec.structs.replace(request, tools=(*request.tools, search))
+
+
+def _own_search(tool: Tool, notices: Notices) -> Tool:
+    """Return Anthropic's search of the web in place of that of the Responses protocol; any other tool as it is."""
+    if not (isinstance(tool, VendorTool) and tool.protocol == _RESPONSES and tool.type.startswith("web_search")):
+        return tool
+    notices.changed(tool.at, "sent as Anthropic's own web search")
+    try:
+        asked = msgspec.json.decode(tool.raw, type=_SearchTool)
+    except msgspec.MsgspecError:
+        raise Unsupported("The options of the web search cannot be read.", param=tool.at) from None
+    own: dict[str, object] = {"type": _SEARCH_TOOL, "name": "web_search"}
+    if asked.filters is not None and asked.filters.allowed_domains:
+        own["allowed_domains"] = asked.filters.allowed_domains
+    if asked.user_location:
+        own["user_location"] = {**asked.user_location, "type": "approximate"}
+    return VendorTool(
+        protocol=wire.NAME, type=_SEARCH_TOOL, name="web_search", raw=Raw(msgspec.json.encode(own)), runs_at="provider",
+        at=tool.at,
+    )  # fmt: skip
 
 
 def arrange_messages(request: Request, target: Target, notices: Notices) -> Request:
@@ -308,12 +338,22 @@ STEPS: Final[Sequence[Step]] = (
 
 _WEB_SEARCH: Final = "web_search_options"
 _SEARCH_TOOL: Final = "web_search_20260318"
+_RESPONSES: Final = "openai_responses"
 
 T = TypeVar("T")
 
 
 class _Place(msgspec.Struct):
     approximate: dict[str, str] = {}
+
+
+class _Filters(msgspec.Struct):
+    allowed_domains: list[str] | None = None
+
+
+class _SearchTool(msgspec.Struct):
+    filters: _Filters | None = None
+    user_location: dict[str, str | None] | None = None
 
 
 class _WebSearch(msgspec.Struct):

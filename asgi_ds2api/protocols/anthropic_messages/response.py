@@ -247,5 +247,7 @@ class AnswerWriter:
     def report(self, at: str, extras: Extras) -> None:
         """Report fields of another vendor's answer, which have no place in ours."""
         for name in extras:
-            report = self._notices.hint if name in _UNTOLD else self._notices.lost
-            report(f"{at}.{name}".removeprefix("."), "Anthropic has no such field")
+            if name in _UNTOLD:
+                self._notices.hint(f"{at}.{name}".removeprefix("."), "Anthropic has no such field")
+            else:
+                self._notices.unknown(at, name, "Anthropic has no such field")

@@ -165,7 +165,7 @@ def encode_tool(tool: Tool, writer: BlockWriter) -> object:
         case VendorTool() if tool.protocol == wire.NAME:
             return tool.raw
         case VendorTool() | CustomTool():
-            raise Unsupported("Anthropic has no tool of this type.", param=tool.at or None)
+            raise Unsupported("Anthropic has no tool of this type.", param=tool.at and f"{tool.at}.type")
         case _:
             assert_never(tool)
 

@@ -213,12 +213,20 @@ _EFFORTS: Final[Mapping[str, bool | str]] = {
 }
 _EFFORT_BELOW: Final = ((2_048, "low"), (12_288, "medium"), (28_000, "high"))
 """Budgets under the first number -> effort; all others are ``max``."""
+_DISPLAYS: Final = {"reasoning": "reasoning.summary"}
+"""Where it stands how thinking is shown, by the place of its control."""
 _EFFORT_PLACES: Final = {"thinking": "output_config.effort"}
 """Where an effort stands that is apart from its control, as Anthropic has it."""
 _BUDGET_PLACES: Final = {"enable_thinking": "thinking_budget", "reasoning": "reasoning.max_tokens"}
 """Where a budget stands that is not ``budget_tokens`` of its control."""
-_LIMIT_FIELDS: Final = {"anthropic_messages": "max_tokens", "openai_chat": "max_completion_tokens"}
+_LIMIT_FIELDS: Final = {
+    "anthropic_messages": "max_tokens",
+    "openai_chat": "max_completion_tokens",
+    "openai_responses": "max_output_tokens",
+}
 """Names of the answer's limit in other protocols."""
+_FORMATS: Final = {"response_format": ".json_schema"}
+"""Where the schema of a form stands, if not in the form itself."""
 _USER_PLACES: Final = {"anthropic_messages": ("metadata.user_id",)}
 """Where the id of the end user may stand."""
 _HINTS: Final = frozenset({"diagnostics", "inference_geo", "user_profile_id", "workspace_id", "billing_policy"})
@@ -314,7 +322,8 @@ def _format_fields(wanted: OutputFormat | None, writer: MessageWriter) -> JsonOb
     named = (("name", wanted.name), ("description", wanted.description), ("strict", wanted.strict))
     for name, value in () if writer.is_own else named:
         if value is not None:
-            writer.notices.hint(f"{wanted.at}.json_schema.{name}", "a schema stands alone here, and is kept to")
+            place = f"{wanted.at}{_FORMATS.get(wanted.at, '')}.{name}"
+            writer.notices.hint(place, "a schema stands alone here, and is kept to")
     return {"format": "json" if wanted.schema is None else wanted.schema}
 
 
@@ -330,7 +339,7 @@ def _think_fields(control: ReasoningControl | None, writer: MessageWriter) -> Js
     if control.mode == "between_tools":
         writer.notices.lost(at, "the upstream thinks when it likes")
     if control.display is not None:
-        writer.notices.hint(f"{at}.display", "the upstream shows what it thinks")
+        writer.notices.hint(_DISPLAYS.get(at, f"{at}.display"), "the upstream shows what it thinks")
     if control.mode == "disabled":
         if effort not in (None, "none"):
             writer.notices.hint(_EFFORT_PLACES.get(at, at), "there is no effort where there is no thinking")

@@ -254,8 +254,11 @@ class AnswerWriter:
 
     def call(self, call: ToolCall, position: int) -> JsonObject:
         """Return a whole call."""
-        arguments, is_changed = arguments_object(call.arguments)
-        if is_changed:
+        text = call.arguments
+        if call.kind == "custom":  # free text, which stands in an object wherever there are functions only
+            text = msgspec.json.encode({"input": text}).decode()
+        arguments, is_changed = arguments_object(text)
+        if is_changed or call.kind == "custom":
             self._notices.changed(f"{call.at or 'tool_calls'}.arguments", "arguments are an object here", "coerced")
         function: JsonObject = {"index": position, "name": call.name, "arguments": arguments}
         return put_extras({"id": call.id, "function": function}, self.own(call.extras, call.at or "tool_calls"))

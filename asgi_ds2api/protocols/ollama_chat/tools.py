@@ -99,13 +99,14 @@ def _checked(tools: Sequence[Tool]) -> tuple[Tool, ...]:
 ASK_ANY: Final = "Answer with a call of one of your tools, and with nothing else."
 ASK_NAMED: Final = "Answer with a call of your tool, and with nothing else."
 _NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
+_RESPONSES: Final = "openai_responses"
 _INLINED: Final = "tool_search_tool"
 """Begins the types of Anthropic's tools that find tools: here all tools are told at once."""
 
 
 def offered(tools: Sequence[Tool], choice: ToolChoice | None, writer: MessageWriter) -> tuple[list[Tool], str]:
     """Return the tools that are told, and what is asked for in words; an empty text: nothing."""
-    found = [tool for tool in tools if not _is_inlined(tool, writer)]
+    found = [tool for tool in tools if not (_is_inlined(tool, writer) or _is_search(tool, writer))]
     if choice is None:
         return found, ""
     at = choice.at or "tool_choice"
@@ -137,7 +138,7 @@ def encode_tool(tool: Tool, writer: MessageWriter) -> JsonObject | Raw:
         case VendorTool() if tool.protocol == wire.NAME:
             return tool.raw
         case VendorTool():
-            raise Unsupported("Only the vendor that defined this tool runs it.", param=tool.at or None)
+            raise Unsupported("Only the vendor that defined this tool runs it.", param=tool.at and f"{tool.at}.type")
 
 
 def _told(tools: Sequence[Tool], names: Sequence[str], writer: MessageWriter) -> list[Tool]:
@@ -152,6 +153,14 @@ def _is_inlined(tool: Tool, writer: MessageWriter) -> bool:
     if not isinstance(tool, VendorTool) or tool.protocol == wire.NAME or not tool.type.startswith(_INLINED):
         return False
     writer.notices.changed(tool.at or "tools", "all tools are told at once", action="dropped")
+    return True
+
+
+def _is_search(tool: Tool, writer: MessageWriter) -> bool:
+    """Tell whether a tool is the search of the web of the Responses protocol, which Codex offers always."""
+    if not isinstance(tool, VendorTool) or tool.protocol != _RESPONSES or not tool.type.startswith("web_search"):
+        return False
+    writer.notices.lost(tool.at or "tools", "the model does not search the web")
     return True
 
 

@@ -4,16 +4,14 @@ Whole answers and chunks of a stream hold the same pieces, and so do the message
 raises; JSON that cannot be read at all was refused before.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-import msgspec
 from msgspec import Raw
 
 from ...canonical import (
     Base64Source,
     Citation,
-    Extras,
     Logprobs,
     Media,
     Opaque,
@@ -22,25 +20,16 @@ from ...canonical import (
     UrlSource,
 )
 from ...json_guard import encode_object
+from ...json_pieces import fields_of as fields_of
+from ...json_pieces import items_of as items_of
+from ...json_pieces import number_of as number_of
+from ...json_pieces import rest_of as rest_of
+from ...json_pieces import text_of as text_of
 from . import wire
 from .media import DATA_URL
 
-_ANY: Final = msgspec.json.Decoder()
-_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
-_LIST: Final = msgspec.json.Decoder(list[Raw])
-
-MAX_COUNT: Final = 2**53
-"""Of tokens; what is more is no count."""
-
 REASONING_FIELDS: Final = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
 """In order of preference: those that are there together say the same."""
-
-
-def fields_of(raw: Raw | bytes | None) -> dict[str, Raw]:
-    """Return the fields of an object that are not null; of anything else, none."""
-    if raw is None or not bytes(raw).startswith(b"{"):
-        return {}
-    return {name: value for name, value in _FIELDS.decode(raw).items() if bytes(value) != wire.NULL}
 
 
 def choice_of(raw: Raw) -> dict[str, Raw]:
@@ -50,34 +39,6 @@ def choice_of(raw: Raw) -> dict[str, Raw]:
         return fields
     text = fields.pop("text")
     return {**fields, "message": Raw(encode_object({"content": text}))}
-
-
-def items_of(raw: Raw | None) -> list[Raw]:
-    """Return the items of a list; of anything else, none."""
-    return _LIST.decode(raw) if raw is not None and bytes(raw).startswith(b"[") else []
-
-
-def text_of(raw: Raw | None) -> str | None:
-    """Return a string; None: it is something else."""
-    if raw is None or not bytes(raw).startswith(b'"'):
-        return None
-    text: str = _ANY.decode(raw)
-    return text
-
-
-def number_of(raw: Raw | None) -> int | None:
-    """Return a count, from 0 to `MAX_COUNT`; None: it is something else."""
-    if raw is None or bytes(raw)[:1] not in b"-0123456789":
-        return None
-    try:
-        return int(min(max(_ANY.decode(raw), 0), MAX_COUNT))
-    except msgspec.MsgspecError:  # beyond a float
-        return None
-
-
-def rest_of(fields: Mapping[str, Raw], known: Iterable[str]) -> Extras:
-    """Return the fields that are not known; null says no more than absence."""
-    return {name: value for name, value in fields.items() if name not in known and bytes(value) != wire.NULL}
 
 
 def arguments_of(raw: Raw | None) -> str:

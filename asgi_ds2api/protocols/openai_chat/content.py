@@ -193,7 +193,7 @@ class PartWriter:
         if not extras or self.is_own:
             return extras
         for name in extras:
-            self.notices.lost(f"{at}.{name}" if at else name, "the upstream has no such field")
+            self.notices.unknown(at, name, "the upstream has no such field")
         return {}
 
     def report_mark(self, mark: CacheMark | None, at: str) -> None:

@@ -240,6 +240,9 @@ def _keep(extras: Extras, values: Mapping[str, object]) -> None:
 _EFFORT_BELOW: Final = ((1_025, "minimal"), (2_048, "low"), (12_288, "medium"), (28_000, "high"))
 """Budgets under the first number -> effort; all others are ``xhigh``."""
 
+_DISPLAYS: Final = {"reasoning": "reasoning.summary"}
+"""Where it stands how reasoning is shown, by the place of its control."""
+
 _EFFORT_PLACES: Final = {"thinking": "output_config.effort"}
 """Where an effort stands that is apart from its control, as Anthropic has it."""
 
@@ -285,7 +288,7 @@ def encode_control(
     if control.mode == "between_tools":
         notices.lost(at, "the upstream thinks when it likes")
     if control.display is not None:
-        notices.hint(f"{at}.display", "the upstream shows its reasoning or not by itself")
+        notices.hint(_DISPLAYS.get(at, f"{at}.display"), "the upstream shows its reasoning or not by itself")
     for name in control.extras:
         notices.lost(f"{at}.{name}", "the upstream has no such field")
     effort = _asked_effort(control, at, notices)

@@ -210,6 +210,7 @@ _HINTS: Final = frozenset({"diagnostics", "inference_geo", "user_profile_id", "w
 """Extras of other protocols that say nothing about the answer."""
 _INLINED: Final = "tool_search_tool"
 """Begins the types of Anthropic's tools that find tools: here all tools are told at once."""
+_RESPONSES: Final = "openai_responses"
 _WEB_SEARCH: Final = "web_search"
 _OPTION: Final = "stream_options."
 
@@ -298,6 +299,8 @@ def _offered(request: Request, facts: ModelFacts, notices: Notices) -> tuple[lis
     for tool in request.tools:
         if not isinstance(tool, VendorTool) or tool.protocol == wire.NAME:
             tools.append(tool)
+        elif tool.protocol == _RESPONSES and tool.type.startswith("web_search") and not facts.web_search:
+            notices.lost(tool.at or "tools", "the model does not search the web")  # Codex offers it always
         elif tool.type.startswith(_INLINED):
             notices.changed(tool.at or "tools", "all tools are told at once", action="dropped")
         elif tool.type.startswith(_WEB_SEARCH) and facts.web_search:

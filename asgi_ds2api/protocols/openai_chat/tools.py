@@ -249,7 +249,7 @@ def encode_tool(tool: Tool, writer: PartWriter) -> JsonObject | Raw:
         case VendorTool() if tool.protocol == wire.NAME:
             return tool.raw
         case VendorTool():
-            raise Unsupported("Only the vendor that defined this tool runs it.", param=tool.at or None)
+            raise Unsupported("Only the vendor that defined this tool runs it.", param=tool.at and f"{tool.at}.type")
 
 
 def encode_choice(choice: ToolChoice, tools: Sequence[Tool], writer: PartWriter) -> object:

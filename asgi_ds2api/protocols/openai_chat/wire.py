@@ -11,26 +11,27 @@ What an upstream sends is read tolerantly, by ``answer``: look-alikes deviate in
 Follows the SDK's types (openai 3.57, November 2026) and the vendors' documents on their extensions.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw
 
-from ...canonical import Extras, ProtocolName
-from ...errors import MalformedRequest
-from ...json_guard import decode_json, encode_object
+from ...canonical import ProtocolName
+from ...json_pieces import NULL as NULL
+from ...json_pieces import JsonField as JsonField
+from ...json_pieces import JsonObject as JsonObject
+from ...json_pieces import Shape as Shape
+from ...json_pieces import bound as bound
+from ...json_pieces import missing as missing
+from ...json_pieces import present as present
+from ...json_pieces import put_extras as put_extras
+from ...json_pieces import set_fields as set_fields
 
 NAME: Final[ProtocolName] = "openai_chat"
 PATH: Final = "/chat/completions"
 COMPLETIONS_PATH: Final = "/completions"
 EMBEDDINGS_PATH: Final = "/embeddings"
 
-JsonObject: TypeAlias = dict[str, object]
-"""What is written: msgspec writes ``Raw`` inside of it as it is."""
-
-JsonField: TypeAlias = Raw | UnsetType
-"""A field that is carried as it came; `present` tells whether it is there."""
 Whole: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)] | Annotated[float, Meta(ge=0, le=2**53)]
 """A whole number; ``1.0`` is one, `whole` tells."""
 Real: TypeAlias = Annotated[int, Meta(ge=-(10**6), le=10**6)] | Annotated[float, Meta(ge=-1e6, le=1e6)]
@@ -334,103 +335,3 @@ EXTRAS: Final = (
 
 REQUIRED_EXTRAS: Final = ("audio", "moderation")
 """Of these, those that change what is asked: another form of the answer, a judgement of it."""
-
-NULL: Final = b"null"
-
-S_co = TypeVar("S_co", bound=msgspec.Struct, covariant=True)
-_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
-
-
-class Shape(Generic[S_co]):
-    """An object that callers send, read with what it holds besides.
-
-    Args:
-        type_: Of the object; strict.
-        inner: Its fields that are objects of a known shape, whose unknown fields are kept as well.
-    """
-
-    __slots__ = ("_decoder", "_inner", "_names")
-
-    def __init__(self, type_: type[S_co], **inner: "Shape[msgspec.Struct]") -> None:
-        self._decoder = msgspec.json.Decoder(type_)
-        self._names = frozenset(type_.__struct_fields__) | {type_.__struct_config__.tag_field or "type"}
-        self._inner: Mapping[str, Shape[msgspec.Struct]] = inner
-
-    def read(self, raw: Raw, at: str) -> tuple[S_co, Extras]:
-        """Return the object, and its unknown fields by their path in it (``function.x``).
-
-        Args:
-            raw: Its JSON.
-            at: Where it stands in the body.
-
-        Raises:
-            MalformedRequest: A known field is missing or of another type.
-        """
-        try:
-            return self._decoder.decode(raw), {}
-        except (msgspec.ValidationError, UnicodeDecodeError):
-            known, extras = self.part(raw, at)
-        return decode_json(self._decoder, encode_object(known), at), extras
-
-    def part(self, raw: Raw, at: str) -> tuple[dict[str, Raw], Extras]:
-        """Return the known fields and the unknown ones; of objects inside, the unknown ones are taken out.
-
-        Raises:
-            MalformedRequest: No object.
-        """
-        known: dict[str, Raw] = {}
-        extras: Extras = {}
-        for name, value in decode_json(_FIELDS, raw, at).items():
-            if name not in self._names:
-                if bytes(value) != NULL:
-                    extras[name] = value
-            elif name in self._inner and bytes(value).startswith(b"{"):
-                kept, unknown = self._inner[name].part(value, f"{at}.{name}")
-                known[name] = Raw(encode_object(kept))
-                extras |= {f"{name}.{path}": more for path, more in unknown.items()}
-            else:
-                known[name] = value
-        return known, extras
-
-    def decode(self, fields: Mapping[str, Raw], at: str) -> S_co:
-        """Return the object of known fields; raises as `read`."""
-        return decode_json(self._decoder, encode_object(fields), at)
-
-
-def put_extras(out: JsonObject, extras: Extras) -> JsonObject:
-    """Write unknown fields back into their places; the twin of `Shape.part`."""
-    for path, value in extras.items():
-        parent, dot, name = path.partition(".")
-        place = out.get(parent)
-        if dot and isinstance(place, dict):
-            put_extras(place, {name: value})
-        else:
-            out[path] = value
-    return out
-
-
-def present(field: JsonField) -> Raw | None:
-    """Return a field that is there and not null."""
-    return None if field is UNSET or bytes(field) == NULL else field
-
-
-def set_fields(holder: Strict, *names: str) -> Extras:
-    """Return those of a Struct's carried fields that the sender set to something."""
-    return {name: value for name in names if (value := present(getattr(holder, name))) is not None}
-
-
-def missing(param: str) -> MalformedRequest:
-    """Return the error for a field that has to be there."""
-    return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
-
-
-def bound(count: int, limit: int, param: str) -> None:
-    """Refuse more than is read here.
-
-    Raises:
-        MalformedRequest: There are more.
-    """
-    if count > limit:
-        raise MalformedRequest(
-            f"Invalid '{param}': at most {limit} are read here.", code="array_above_max_length", param=param
-        )

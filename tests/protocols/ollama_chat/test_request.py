@@ -303,13 +303,22 @@ FOREIGN_TOOL = VendorTool(protocol="openai_chat", type="x", name="x", raw=Raw(b"
     [
         ({"choices": 2}, "n"),
         ({"max_output_tokens": 0}, "max_completion_tokens"),
-        ({"tools": (FOREIGN_TOOL,)}, "tools[0]"),
+        ({"tools": (FOREIGN_TOOL,)}, "tools[0].type"),
     ],
 )  # fmt: skip
 def test_what_nothing_stands_in_for_is_refused(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(Unsupported) as caught:
         sent(foreign(**fields))
     assert caught.value.param == param
+
+
+def test_search_of_the_web_that_codex_always_offers_is_left_out() -> None:
+    search = VendorTool(
+        protocol="openai_responses", type="web_search", name=None, raw=Raw(b"{}"), runs_at="provider", at="tools[0]"
+    )
+    notices = Notices()
+    assert "tools" not in sent(foreign(tools=(search,)), notices)
+    assert [(notice.path, notice.severity) for notice in notices] == [("tools[0]", "lost")]
 
 
 def test_strictness_of_a_tool_is_lost_and_its_empty_schema_written() -> None:

@@ -37,7 +37,7 @@ def test_tool_of_the_vendors_goes_as_it_came() -> None:
 def test_tool_of_the_vendors_is_refused_elsewhere() -> None:
     with pytest.raises(Unsupported) as caught:
         anthropic_messages.encode_request(decoded(tools=[SEARCH]), PROFILES["anthropic"], Notices())
-    assert caught.value.param == "tools[0]"
+    assert caught.value.param == "tools[0].type"
 
 
 def test_tool_and_its_choice_are_functions_where_they_do_not_say() -> None:

@@ -1,0 +1,53 @@
+"""OpenAI Responses, as a client face and as an upstream. The module is the codec (`codec.Codec`)."""
+
+from typing import Final
+
+from .envelope import ROUTES, claims, peek, retarget
+from .errors import decode_error, encode_error
+from .hosted import join_opaque
+from .operations import decode_token_count, encode_model, encode_models, encode_token_count
+from .repair import repair
+from .request import decode_request, encode_count_request, encode_request
+from .response import decode_response, encode_response, tap_response
+from .stream_decoder import StreamDecoder
+from .stream_encoder import StreamEncoder
+from .stream_tap import StreamTap
+from .wire import NAME
+
+COUNTS_TOKENS: Final = True
+CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+EMBEDDINGS: Final = None
+FAMILY: Final = "openai"
+REQUEST_ID_HEADER: Final = "x-request-id"
+STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
+
+__all__ = [
+    "COUNTS_TOKENS",
+    "CREDENTIAL_HEADERS",
+    "EMBEDDINGS",
+    "FAMILY",
+    "NAME",
+    "REQUEST_ID_HEADER",
+    "ROUTES",
+    "STREAM_CONTENT_TYPE",
+    "StreamDecoder",
+    "StreamEncoder",
+    "StreamTap",
+    "claims",
+    "decode_error",
+    "decode_request",
+    "decode_response",
+    "decode_token_count",
+    "encode_count_request",
+    "encode_error",
+    "encode_model",
+    "encode_models",
+    "encode_request",
+    "encode_response",
+    "encode_token_count",
+    "join_opaque",
+    "peek",
+    "repair",
+    "retarget",
+    "tap_response",
+]

@@ -1,0 +1,64 @@
+"""What an upstream objects to, taken out, where that is known to help: one retry with less.
+
+Models differ in which parameters they take, and say so: ``Unsupported parameter: 'top_p' is not supported with this
+model.`` What is taken out is reported as lost, as if it had been known before.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from ...canonical import Notices, Request
+from ...errors import Refused
+from . import wire
+
+_OBJECTION: Final = re.compile(r"(?:unsupported|unrecognized|unknown|not support|not permitted)", re.IGNORECASE)
+_QUOTED: Final = re.compile(r"['\"`](?P<name>[a-z_.]{1,40})['\"`]")
+
+
+def repair(request: Request, error: Refused, notices: Notices) -> Request | None:
+    """Return the request without what the upstream objected to; None: nothing known helps.
+
+    Args:
+        request: As it was encoded.
+        error: Names the parameter in its ``param`` or in its words.
+        notices: What is taken out is reported here.
+    """
+    if error.kind != "invalid_request" or request.source == wire.NAME or not _OBJECTION.search(error.message):
+        return None  # a client of this protocol knows what its vendor says, and reacts
+    for name in (error.param, *(match["name"] for match in _QUOTED.finditer(error.message))):
+        remove = _REMOVERS.get(name or "")
+        if remove is None:
+            continue
+        repaired = remove(request)
+        if repaired != request:
+            notices.lost(name or "", "the model refuses this field")
+            return repaired
+    return None
+
+
+def _without_sampling(name: str) -> Callable[[Request], Request]:
+    return lambda request: replace(request, sampling=replace(request.sampling, **{name: None}))
+
+
+_REMOVERS: Final[Mapping[str, Callable[[Request], Request]]] = {
+    **{name: _without_sampling(name) for name in ("temperature", "top_logprobs", "top_p")},
+    "include": lambda request: replace(request, sampling=replace(request.sampling, logprobs=None, top_logprobs=None)),
+    "metadata": lambda request: replace(request, metadata={}),
+    "parallel_tool_calls": lambda request: replace(request, parallel_tool_calls=None),
+    "prompt_cache_key": lambda request: replace(request, cache=replace(request.cache, key=None)),
+    "prompt_cache_retention": lambda request: replace(request, cache=replace(request.cache, retention=None)),
+    "reasoning": lambda request: replace(request, reasoning=None),
+    "reasoning.effort": lambda request: replace(request, reasoning=None),
+    "reasoning.summary": lambda request: replace(
+        request, reasoning=None if request.reasoning is None else replace(request.reasoning, display="omitted")
+    ),
+    "safety_identifier": lambda request: replace(request, user=None),
+    "service_tier": lambda request: replace(request, service_tier=None),
+    "text.verbosity": lambda request: replace(request, verbosity=None),
+    "user": lambda request: replace(request, user=None),
+    "verbosity": lambda request: replace(request, verbosity=None),
+}
+"""Parameters without which an answer is still one, by the vendor's name."""

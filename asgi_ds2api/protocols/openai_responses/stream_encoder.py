@@ -1,0 +1,297 @@
+"""A streamed answer, written: canonical events -> events of this protocol, as OpenAI's SDK and Codex want them.
+
+The SDK's accumulator raises on an event out of order, so that here:
+
+* ``response.created`` comes first, with no output; the id of the answer is the same in all that follows. For clients
+  whose patience counts events (Codex), heartbeats are events too, and the answer begins with the first of either.
+* One item is open at a time, whatever comes interleaved; an item begins when all that identifies it is known. Text
+  gives way to a call and goes on in another message.
+* An item ends when the next one begins, or with the answer: only then is it known whether it is whole.
+* Numbers of events rise by one from 0. The terminal event has the whole answer, and the sentinel follows it.
+* An answer that fails says so in a terminal event of its own, without a sentinel.
+"""
+
+from bisect import insort
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from ...canonical import (
+    ArgumentsDelta,
+    Block,
+    BlockStart,
+    BlockStop,
+    CitationDelta,
+    Event,
+    Extras,
+    ExtrasDelta,
+    Finish,
+    Logprobs,
+    Notices,
+    OpaqueDelta,
+    Reasoning,
+    ReasoningDelta,
+    Refusal,
+    RefusalDelta,
+    SignatureDelta,
+    Start,
+    Text,
+    TextDelta,
+    ToolCall,
+    Usage,
+)
+from ...codec import Envelope
+from ...errors import GatewayError
+from ...fold import merge_usage
+from ...framing import comment_frame, data_frame
+from ...json_pieces import JsonObject
+from . import wire
+from .errors import failed_code, told
+from .output import AnswerWriter, estimated, finish_is_early
+from .stream_decoder import SENTINEL
+from .stream_items import ItemStream, OfBlock
+
+HEARTBEAT: Final = comment_frame(b"keepalive")
+DONE: Final = data_frame(SENTINEL)
+
+
+class _Block:
+    """A block of the answer, from its `BlockStart` to its `BlockStop`."""
+
+    __slots__ = ("block", "index", "is_waiting", "queue")
+
+    def __init__(self, start: BlockStart) -> None:
+        self.index = start.index
+        self.block, content = _split(start.block, start.index)
+        self.queue: deque[OfBlock] = deque(content)
+        """What came while another block had its turn."""
+        self.is_waiting = False
+
+
+class StreamEncoder:
+    """Events -> bytes of a caller's stream. See `codec.EventEncoder`.
+
+    Args:
+        envelope: What the caller asked.
+        notices: Where losses are reported; what the request lost stands there already.
+    """
+
+    def __init__(self, envelope: Envelope, notices: Notices) -> None:
+        self._envelope = envelope
+        self._notices = notices
+        writer = AnswerWriter(envelope, notices, is_own=False, answer_id="")
+        self._items = ItemStream(writer, is_renamed=envelope.dialect == "open_responses")
+        self._items.opening = self._tell_beginning
+        self._heard = envelope.heard
+        self._start: Start | None = None
+        self._late_extras: Extras = {}
+        self._usage: Usage | None = None
+        self._finish = Finish(reason="stop")
+        self._blocks: dict[int, _Block] = {}
+        self._current: _Block | None = None
+        self._waiting: list[_Block] = []
+
+    def encode(self, events: Sequence[Event]) -> bytes:
+        """Return the whole frames for these events, perhaps none."""
+        items = self._items
+        for event in events:
+            current = self._current
+            is_current = type(event) is TextDelta and current is not None and current.index == event.index
+            if is_current and items.prefix:
+                items.say(event.text)  # type: ignore[union-attr]  # a delta of text
+            else:
+                self._take(event)
+        return self._taken()
+
+    def close(self) -> bytes:
+        """Return what ends the stream with success. Only after the decoder was complete."""
+        self._items.open_once()
+        items, writer = self._items, self._items.writer
+        for block in list(self._blocks.values()):
+            self._route(BlockStop(index=block.index))
+        if (declined := writer.declined(self._finish, is_silent=items.is_silent)) is not None:
+            items.refuse(declined)
+        items.put_late_logprobs()
+        items.end(is_early=finish_is_early(self._finish, is_own=writer.is_own))
+        answer = self._answer(self._finish, self._usage or estimated(items.characters))
+        kind = "response.incomplete" if answer["status"] == "incomplete" else "response.completed"
+        items.event(kind, {"response": answer})
+        return self._taken() + DONE
+
+    def error(self, error: GatewayError) -> bytes:
+        """Return the in-band form of an error. Nothing may follow it."""
+        self._items.open_once()
+        what = told(error)
+        if self._envelope.dialect == "open_responses":
+            self._items.event("error", {"error": what})
+        failed = {"code": failed_code(error), "message": what["message"]}
+        answer = {**self._answer(None, None), "status": "failed", "error": failed}
+        self._items.event("response.failed", {"response": answer})
+        return self._taken()
+
+    def heartbeat(self) -> bytes:
+        """Return bytes that keep the connection busy: a comment, or an event for clients that count events alone."""
+        if self._heard is None:
+            return HEARTBEAT
+        if self._items.opening is not None:
+            self._items.open_once()
+        else:
+            self._items.event("response.in_progress", {"response": self._in_progress()})
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        if self._heard is not None and self._items.opening is None:
+            self._heard.events = self._items.number
+        return self._items.taken()
+
+    # --- the answer ---------------------------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Start():
+                self._start = self._start or event
+                is_own = event.source == wire.NAME
+                id_ = event.id if self._heard is None else ""
+                self._items.writer = AnswerWriter(self._envelope, self._notices, is_own=is_own, answer_id=id_)
+                if self._heard is None:
+                    self._items.open_once()
+            case BlockStart():
+                self._begin_block(event)
+            case ExtrasDelta():
+                self._add_extras(event)
+            case Usage():
+                self._usage = merge_usage(self._usage, event)
+            case Finish() if event.choice == 0:
+                self._finish = event
+            case Logprobs() if event.choice == 0:
+                self._add_logprobs(event)
+            case Finish() | Logprobs():
+                self._items.writer.lose(f"choices[{event.choice}]", "one answer at a time is given here")
+            case (
+                TextDelta()
+                | ReasoningDelta()
+                | RefusalDelta()
+                | ArgumentsDelta()
+                | SignatureDelta()
+                | CitationDelta()
+                | OpaqueDelta()
+                | BlockStop()
+            ):
+                self._route(event)
+            case _:
+                pass  # pings and notices have no event
+
+    def _tell_beginning(self) -> None:
+        """Tell that the answer has begun, unless a heartbeat has."""
+        if self._heard is not None and self._heard.events:
+            self._items.number = self._heard.events
+            return
+        answer = self._in_progress()
+        self._items.event("response.created", {"response": answer})
+        self._items.event("response.in_progress", {"response": answer})
+
+    def _in_progress(self) -> JsonObject:
+        return {**self._answer(None, None), "output": []}
+
+    def _answer(self, finish: Finish | None, usage: Usage | None) -> JsonObject:
+        start = self._start or Start(source=wire.NAME, id="", model="")
+        return self._items.writer.answer(
+            created=start.created,
+            service_tier=start.service_tier,
+            echo=start.echo,
+            extras={**self._items.writer.own(start.extras, ""), **self._late_extras},
+            finish=finish,
+            output=self._items.output,
+            usage=usage,
+        )
+
+    def _add_extras(self, event: ExtrasDelta) -> None:
+        at = {"response": "", "choice": "choices[0]", "message": "choices[0].message"}[event.level]
+        own = self._items.writer.own(event.fields, at)
+        if event.level == "response":
+            self._late_extras |= own
+
+    def _add_logprobs(self, event: Logprobs) -> None:
+        self._items.probable += event.content or ()
+        if event.refusal:
+            self._items.writer.lose("choices[0].logprobs.refusal", "probabilities of a refusal are not told here")
+
+    # --- blocks: whose turn it is -------------------------------------------------------------------------------------
+
+    def _begin_block(self, event: BlockStart) -> None:
+        if event.choice != 0:
+            self._items.writer.lose(f"choices[{event.choice}]", "one answer at a time is given here")
+            return
+        begun = self._blocks[event.index] = _Block(event)
+        self._wait(begun)
+        self._advance()
+
+    def _route(self, event: OfBlock) -> None:
+        """Write what belongs to the current block; let the rest wait."""
+        block = self._blocks.get(event.index)
+        if block is None:
+            return
+        if block is self._current:
+            self._write(block, event)
+            self._advance()
+        elif isinstance(event, BlockStop) and not block.is_waiting:
+            del self._blocks[block.index]  # text that gave way, and had nothing to add
+        elif self._current is None:
+            self._current = block  # text that gave way goes on
+            self._write(block, event)
+        else:
+            self._wait(block)
+            block.queue.append(event)
+
+    def _wait(self, block: _Block) -> None:
+        if not block.is_waiting:
+            block.is_waiting = True
+            insort(self._waiting, block, key=lambda waiting: waiting.index)
+
+    def _advance(self) -> None:
+        """Give the turn to the next block that waits, once the current one has stopped or gives way."""
+        while self._waiting:
+            if self._current is not None:
+                if not _gives_way(self._current.block, self._waiting[0].block):
+                    return
+                self._items.end_part()
+            block = self._waiting.pop(0)
+            self._current = block
+            block.is_waiting = False
+            if not isinstance(block.block, Text | Refusal | Reasoning):
+                self._items.open(block.block)
+            while block.queue:
+                self._write(block, block.queue.popleft())
+
+    def _write(self, block: _Block, event: OfBlock) -> None:
+        self._items.write(block.block, event)
+        if isinstance(event, BlockStop):
+            self._blocks.pop(block.index, None)
+            self._current = None
+
+
+def _gives_way(block: Block, waiting: Block) -> bool:
+    """Tell whether a block may be cut in two for the sake of the one that waits."""
+    return isinstance(block, Text | Refusal) and not isinstance(waiting, Text | Refusal)
+
+
+def _split(block: Block, index: int) -> tuple[Block, list[OfBlock]]:
+    """Return a block as it begins, and what it already holds as deltas."""
+    match block:
+        case Text():
+            cited: list[OfBlock] = [CitationDelta(index=index, citation=citation) for citation in block.citations]
+            text: list[OfBlock] = [TextDelta(index=index, text=block.text)] if block.text else []
+            return replace(block, text="", citations=()), [*text, *cited]
+        case Refusal(text=said) if said:
+            return replace(block, text=""), [RefusalDelta(index=index, text=said)]
+        case ToolCall(arguments=arguments) if arguments:
+            return replace(block, arguments=""), [ArgumentsDelta(index=index, arguments=arguments)]
+        case Reasoning():
+            content: list[OfBlock] = [ReasoningDelta(index=index, text=block.text)] if block.text else []
+            if block.signature is not None:
+                content.append(SignatureDelta(index=index, signature=block.signature))
+            return replace(block, text="", signature=None), content
+        case _:
+            return block, []
