@@ -33,7 +33,7 @@ from .canonical import (
 from .canonical import Reasoning as ReasoningBlock
 from .codec import AnswerFacts, Codec, Envelope, Face, HTTPCall, Operation
 from .errors import GatewayError, Malformed, Refused, Unsupported, UpstreamError
-from .fold import fold, merge_usage, unfold
+from .fold import fold, merge_usage, tell_input, unfold
 from .framing import frame_mark
 from .profiles import Profile
 from .shims import Shim
@@ -295,6 +295,7 @@ class Translate:
         self._finish: Finish | None = None
         self._usage: Usage | None = None
         self._model: str | None = None
+        self._has_begun = False
         self._bytes_sent = 0
         self._characters = 0
 
@@ -388,6 +389,9 @@ class Translate:
             return b""
         events = self._undo(events)
         self._watch(events)
+        if not self._has_begun and self._model is not None:
+            self._has_begun = True
+            events = tell_input(events, self._estimate())
         out = self._encoder.encode(events)
         if not is_end and not any(shim.is_over for shim in self._shims):
             return out

@@ -335,6 +335,9 @@ EXTRAS: Final = (
 REQUIRED_EXTRAS: Final = ("audio", "moderation")
 """Of these, those that change what is asked: another form of the answer, a judgement of it."""
 
+IDLE: Final = frozenset({"include_reasoning"})
+"""Of these, those that the gateway itself heeds as it writes the answer: no other upstream need know them."""
+
 NULL: Final = b"null"
 
 S_co = TypeVar("S_co", bound=msgspec.Struct, covariant=True)
