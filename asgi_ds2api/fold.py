@@ -185,6 +185,16 @@ def unfold(response: Response) -> list[Event]:
     return events
 
 
+def tell_input(events: Sequence[Event], estimate: Usage) -> list[Event]:
+    """Return the events of an answer's beginning with the input of an estimate behind their `Start`.
+
+    Clients show it while they wait; what the upstream tells takes its place. It is always there, as what a caller gets
+    may not depend on how much is read at once.
+    """
+    begin = next((place for place, event in enumerate(events, 1) if type(event) is Start), 0)
+    return [*events[:begin], Usage(input_total=estimate.input_total, is_estimated=True), *events[begin:]]
+
+
 def merge_usage(earlier: Usage | None, later: Usage) -> Usage:
     """Return the later figures, and the earlier ones where the later are not told."""
     if earlier is None:

@@ -157,6 +157,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
             "completions are relayed there; those for other models are asked by a conversation."
         ),
     ] = ()
+    open_schemas: Annotated[
+        bool, Meta(description="A schema of the answer may leave open which fields an object has.")
+    ] = True
     drop: Annotated[tuple[str, ...], Meta(description="Top-level fields never sent: the vendor refuses them.")] = ()
     version: Annotated[str | None, Meta(description="Anthropic: value of `anthropic-version`; None: by need.")] = None
     models: tuple[tuple[str, ModelFacts], ...] = ()
@@ -290,6 +293,7 @@ PROFILES: dict[str, Profile] = {
         choices=False,
         tool_name_max=128,
         json_object=False,
+        open_schemas=False,
         models=CLAUDE_MODELS,
     ),
     "ollama": Profile(

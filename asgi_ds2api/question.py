@@ -6,6 +6,7 @@ from functools import partial
 from .attempts import Attempts, UpstreamSide
 from .canonical import Choice, EmbeddingsRequest, Finish, Notices, Request, Response, TokenCount, Usage
 from .codec import Codec, Envelope, Face, HTTPCall
+from .count_tokens import CountTokens
 from .embed import Embed, comparable, embeddings_of
 from .engine import Engine
 from .reply import Headers, Reply
@@ -13,7 +14,7 @@ from .routing import Target
 from .series import Series, conversation_of
 from .shims import Shim
 from .shims import choose as choose_shims
-from .transcode import BYTES_PER_TOKEN, CountTokens, Side, Transcoder, Translate
+from .transcode import BYTES_PER_TOKEN, Side, Transcoder, Translate
 from .transcode import choose as choose_transcoder
 
 

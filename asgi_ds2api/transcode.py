@@ -34,7 +34,7 @@ from .canonical import (
 from .canonical import Reasoning as ReasoningBlock
 from .codec import AnswerFacts, Codec, Envelope, Face, HTTPCall, Operation
 from .errors import GatewayError, Malformed, Refused, Unsupported, UpstreamError
-from .fold import fold, merge_usage, unfold
+from .fold import fold, merge_usage, tell_input, unfold
 from .framing import frame_mark
 from .profiles import Profile
 from .shims import Shim
@@ -255,32 +255,6 @@ class Relay:
         return self._codec.encode_response(response, self._envelope, self.notices)
 
 
-class CountTokens(Relay):
-    """A token count: asked of an upstream in its own protocol, told in the caller's."""
-
-    def __init__(
-        self, *, face: Codec, call: HTTPCall, envelope: Envelope, side: Side, request: Callable[[], Request]
-    ) -> None:
-        super().__init__(codec=face, call=call, envelope=envelope, side=side)
-        self._decode_request = request
-
-    def request(self) -> HTTPCall:
-        """See `Transcoder`."""
-        if self._codec.NAME == self._side.codec.NAME and self._side.profile.exact:
-            return super().request()
-        request = msgspec.structs.replace(self._decode_request(), model=self._side.model)
-        call = self._side.codec.encode_count_request(request, self._side.profile, self.notices)
-        if call is None:
-            raise Unsupported("The upstream that serves this model does not count tokens.")
-        return call
-
-    def whole(self, body: bytes) -> bytes:
-        """See `Transcoder`."""
-        count = self._side.codec.decode_token_count(body)
-        self._facts = AnswerFacts(usage=Usage(input_total=count.input_tokens))
-        return body if self._codec.NAME == self._side.codec.NAME else self._codec.encode_token_count(count)
-
-
 class Translate:
     """Through canonical: decode, shims, encode, and back."""
 
@@ -305,6 +279,7 @@ class Translate:
         self._finish: Finish | None = None
         self._usage: Usage | None = None
         self._model: str | None = None
+        self._has_begun = False
         self._bytes_sent = 0
         self._characters = 0
 
@@ -402,6 +377,9 @@ class Translate:
             return b""
         events = self._undo(events)
         self._watch(events)
+        if not self._has_begun and self._model is not None:
+            self._has_begun = True
+            events = tell_input(events, self._estimate())
         out = self._encoder.encode(events)
         if not is_end and not any(shim.is_over for shim in self._shims):
             return out

@@ -1,7 +1,8 @@
 """Lends structured output to an upstream that has no switch for it: asks in words, and unwraps the answer.
 
 Half a switch is used: where a JSON object may be asked for, a schema is asked for as one, and in words; where only a
-schema may, an object is asked for as the schema of any object. Some want to be spoken to of JSON before they give any.
+schema may, an object is asked for as the schema of any object, unless a schema must name all fields: of such a schema
+nothing but ``{}`` is valid. Some want to be spoken to of JSON before they give any.
 
 Models like to put JSON into a Markdown fence; a caller who asked for JSON gets it bare. Nothing else is mended: what
 is not JSON is passed on as it is, and the caller's own parser tells.
@@ -75,7 +76,7 @@ class JsonMode:
     def _half_of_it(self, request: Request, wanted: OutputFormat) -> OutputFormat | None:
         """Return the form that is nearest to what is wanted and has a switch; None: there is none."""
         nearest = OutputFormat(kind="json_object", at=wanted.at)
-        if wanted.kind == "json_object" and not self._profile.json_object:
+        if wanted.kind == "json_object" and not self._profile.json_object and self._profile.open_schemas:
             nearest = OutputFormat(kind="json_schema", name="output", schema=ANY_OBJECT, strict=False, at=wanted.at)
         return nearest if _has_switch(request, nearest, self._profile) else None
 

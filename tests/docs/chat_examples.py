@@ -258,10 +258,10 @@ REQUEST: Examples = {
         *_field("modalities", ["text", "audio"], ["text"]),
         *_field("moderation", {"type": "x"}),
     ],
-    "prediction, prompt_cache_options, include_reasoning, any other field": [
+    "include_reasoning": _field("include_reasoning", True),
+    "prediction, prompt_cache_options, any other field": [
         *_field("prediction", {"type": "content", "content": "x"}),
         *_field("prompt_cache_options", {"x": 1}),
-        *_field("include_reasoning", True),
         *_field("foo", 1),
         *_field("api_base", "https://example.com"),
     ],

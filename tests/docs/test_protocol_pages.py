@@ -145,7 +145,8 @@ def test_paths_are_those_of_the_face(page: Any, codec: Codec) -> None:
     told = {
         (row.cells[0], path.strip(" `")) for row in table(page, "Paths") for path in row.cells[1].split(",")
     }  # fmt: skip
-    assert told == {(route.method, route.path) for route in codec.ROUTES}
+    beside_the_table = {"", "/"}  # what a family's own name answers
+    assert told == {(route.method, route.path) for route in codec.ROUTES} - {("GET", path) for path in beside_the_table}
 
 
 @every_face

@@ -1,4 +1,4 @@
-"""What the official SDKs raise on an answer that a gateway gave: the bytes are handed to them without a socket."""
+"""What the official SDKs make of an answer that a gateway gave: the bytes are handed to them without a socket."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +26,26 @@ def sdk_error(face: str, answer: Answer, *, stream: bool) -> Exception | None:
     except ValueError as error:  # an event that is no JSON: the SDKs let the decoder's error through
         return error
     return None
+
+
+def sdk_message(face: str, answer: Answer) -> dict[str, Any]:
+    """Let the stream helper of a face's SDK ("chat" or "claude") add a streamed answer up; return the whole as JSON.
+
+    Raises:
+        openai.OpenAIError, anthropic.AnthropicError: The SDK says that the stream failed.
+    """
+    with _transport(answer) as client:
+        if face == "chat":
+            with (
+                openai.OpenAI(api_key="any", base_url="http://gateway/v1", max_retries=0, http_client=client) as chat,
+                chat.chat.completions.stream(model="m", messages=MESSAGES) as completing,
+            ):
+                return completing.get_final_completion().to_dict(mode="json")
+        with (
+            anthropic.Anthropic(api_key="any", base_url="http://gateway", max_retries=0, http_client=client) as claude,
+            claude.messages.stream(model="m", messages=MESSAGES, max_tokens=9) as speaking,
+        ):
+            return speaking.get_final_message().to_dict(mode="json")
 
 
 def _read_chat(client: httpx2.Client, *, stream: bool) -> None:

@@ -233,7 +233,7 @@ def _fit_block(
         case ToolResult():
             inner = (_fit_block(part, message, source, profile, notices) for part in block.blocks)
             fitted = msgspec.structs.replace(block, blocks=tuple(part for part in inner if part is not None))
-            return adopt_mark(fitted)
+            return _hoist_marks(adopt_mark(fitted), notices)
         case ToolCall():
             if block.kind == "custom":
                 notices.changed(block.at, "free text is sent as a JSON object")
@@ -257,6 +257,17 @@ def adopt_mark(value: Marked) -> Marked:
         mark = msgspec.structs.replace(mark, at=f"{value.at}.cache_control")
     extras = {name: extra for name, extra in value.extras.items() if name != "cache_control"}
     return msgspec.structs.replace(value, cache=value.cache or mark, extras=extras)
+
+
+def _hoist_marks(result: ToolResult, notices: Notices) -> ToolResult:
+    """Return a result that has the last mark of what is in it: inside of a result Anthropic takes none."""
+    marks = [block.cache for block in result.blocks if isinstance(block, Text | Media) and block.cache is not None]
+    if not marks:
+        return result
+    for mark in marks:
+        notices.hint(mark.at or f"{result.at}.cache_control", "a mark stands at the result as a whole", action="moved")
+    blocks = [msgspec.structs.replace(b, cache=None) if isinstance(b, Text | Media) else b for b in result.blocks]
+    return msgspec.structs.replace(result, cache=result.cache or marks[-1], blocks=tuple(blocks))
 
 
 def _fit_opaque(block: Opaque, notices: Notices) -> Block | None:

@@ -144,6 +144,7 @@ def _request(
         vendor_fields=head.extra_body or {},
         extras=extras,
         required_extras=_required(extras),
+        idle_extras=tuple(name for name in extras if name in wire.IDLE),
     )
 
 

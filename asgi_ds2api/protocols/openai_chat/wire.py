@@ -335,3 +335,6 @@ EXTRAS: Final = (
 
 REQUIRED_EXTRAS: Final = ("audio", "moderation")
 """Of these, those that change what is asked: another form of the answer, a judgement of it."""
+
+IDLE: Final = frozenset({"include_reasoning"})
+"""Of these, those that the gateway itself heeds as it writes the answer: no other upstream need know them."""
