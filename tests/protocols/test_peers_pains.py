@@ -19,6 +19,7 @@ from tests.conformance.asking import (
     claude_answer,
     error,
     gemini_answer,
+    response_answer,
 )
 from tests.support.peers import (
     CHAT_TOOL,
@@ -169,11 +170,16 @@ async def test_geminis_signature_goes_round_with_a_call() -> None:
 
 
 @proves("R-12")
-@pytest.mark.xfail(strict=True, reason="needs openai_responses")
 async def test_encrypted_reasoning_stays_with_its_account() -> None:
-    item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "E"}
-    asked = await ask("chat", "responses", {"input": [item]}, chat_answer(), path="/v1/responses")
-    assert asked.sent["input"][0]["encrypted_content"] == "E"
+    item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "CIPHER"}
+    body = {"input": [*HELLO, item, *HELLO]}
+    own = await ask("responses", "responses", body, response_answer())
+    assert own.sent["input"][1]["encrypted_content"] == "CIPHER"
+    others = [
+        await ask("responses", "chat", body, chat_answer()),
+        await ask("responses", "claude", body, claude_answer()),
+    ]
+    assert not any("CIPHER" in json.dumps(asked.sent) for asked in others)
 
 
 # --- what a request asks for ------------------------------------------------------------------------------------------
@@ -319,10 +325,11 @@ async def test_odd_ids_become_legal_alike_every_time() -> None:
 
 
 @proves("R-24")
-@pytest.mark.xfail(strict=True, reason="needs openai_responses")
 async def test_ids_fit_responses() -> None:
-    asked = await ask("chat", "responses", {"messages": chat_turns(call("x" * 90))}, chat_answer())
-    assert len(asked.sent["input"][1]["call_id"]) <= 64
+    asked = await ask("chat", "responses", {"messages": chat_turns(call("x" * 90))}, response_answer())
+    ids = [item["call_id"] for item in asked.sent["input"] if "call_id" in item]
+    assert ids == [ids[0]] * 2
+    assert len(ids[0]) <= 64
 
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
@@ -403,9 +410,8 @@ async def test_an_id_of_an_answer_that_nobody_keeps_is_told() -> None:
 
 
 @proves("R-28")
-@pytest.mark.xfail(strict=True, reason="needs openai_responses")
-async def test_an_id_that_we_gave_is_known_again() -> None:
-    asked = await ask("chat", "claude", {"input": "Hi", "messages": ...}, claude_answer(), path="/v1/responses")
+async def test_an_answer_on_the_face_of_responses_has_an_id_of_its_form() -> None:
+    asked = await ask("responses", "claude", {"input": "Hi"}, claude_answer())
     assert asked.json["id"].startswith("resp_")
 
 

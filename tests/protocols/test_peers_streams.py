@@ -11,6 +11,7 @@ from tests.conformance.asking import (
     TEXT_BLOCK,
     Asked,
     ask,
+    called_item,
     chat_answer,
     chat_stream,
     chunk,
@@ -19,6 +20,9 @@ from tests.conformance.asking import (
     claude_stream,
     error,
     gemini_answer,
+    response_events,
+    response_stream,
+    said_item,
     tool_block,
 )
 from tests.support.messages_grammar import violations
@@ -102,10 +106,11 @@ async def test_one_block_is_open_at_a_time(chunks: list[Any]) -> None:
 
 
 @proves("R-6")
-@pytest.mark.xfail(strict=True, reason="needs openai_responses")
 async def test_indexes_of_responses_are_not_those_of_blocks() -> None:
-    asked = await ask("claude", "responses", {"stream": True}, chat_stream())
+    items = (said_item("A"), called_item("c1", "f", "{}"), called_item("c2", "f", "{}"))
+    asked = await ask("claude", "responses", {"stream": True}, response_stream(response_events(*items)))
     assert violations(asked.events) == []
+    assert [event["index"] for event in asked.events if event["type"] == "content_block_start"] == [0, 1, 2]
 
 
 @proves("R-7")
