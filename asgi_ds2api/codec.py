@@ -168,6 +168,21 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Tells how many seconds ago the request came; for bodies that carry durations. Set by the gateway."""
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of an answer, for the request that goes on from it."""
+
+    input: tuple[Raw, ...]
+    """Items that led to it, those of all earlier turns included."""
+    output: tuple[Raw, ...]
+    """Items of the answer."""
+    answer: Raw
+    """The whole answer, as its caller got it."""
+    turns: int = 1
+    """How many answers the talk has."""
+    account: str = ""
+    """``upstream/label`` of who keeps it as well, and knows it by the same id; empty: nobody does."""
+
+
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An error in a face's own words."""
 
