@@ -18,6 +18,8 @@ from .contract import Cooldown, Scope, Watcher, merged
 
 RETENTION_S = 86_400.0
 """How long an epoch is remembered after its cooldown: longer than any request lives."""
+FACT_OVERHEAD_BYTES = 400
+"""What a fact takes beside its value: its key, its place in the cache."""
 
 
 class _Fact(msgspec.Struct, frozen=True):
@@ -31,13 +33,26 @@ class MemoryStore:
     Args:
         now: Monotonic clock, in seconds; the same as the pool's.
         max_cooldowns: More than accounts x models. An entry takes about 500 bytes.
-        max_facts: Of all tables together; the least recently used goes first.
+        max_facts: Of all tables together, to within a thousandth; the least recently used goes first.
+        max_fact_bytes: Of the values of all facts together, each counted with what it costs to keep it.
     """
 
-    def __init__(self, now: Callable[[], float], *, max_cooldowns: int = 100_000, max_facts: int = 100_000) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float],
+        *,
+        max_cooldowns: int = 100_000,
+        max_facts: int = 100_000,
+        max_fact_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
         self._now = now
         self._cooldowns: TLRUCache[Scope, Cooldown] = TLRUCache(max_cooldowns, ttu=_end_of_cooldown, timer=now)
-        self._facts: TLRUCache[tuple[str, str], _Fact] = TLRUCache(max_facts, ttu=_end_of_fact, timer=now)
+        # One cache has one size: each fact weighs at least its share, so that neither bound is passed.
+        self._fact_share = max_fact_bytes // max_facts
+        self._max_fact_bytes = max_fact_bytes
+        self._facts: TLRUCache[tuple[str, str], _Fact] = TLRUCache(
+            max_fact_bytes, ttu=_end_of_fact, timer=now, getsizeof=self._weigh
+        )
         self._watchers: list[Watcher] = []
 
     def cooldown(self, scope: Scope) -> Cooldown | None:
@@ -74,8 +89,15 @@ class MemoryStore:
         return None if fact is None else fact.value
 
     def put(self, table: str, key: str, value: bytes, ttl_s: float) -> None:
-        """Keep a fact for ``ttl_s`` seconds, in place of any before it; 0 or less: forget it."""
-        self._facts[table, key] = _Fact(value, self._now() + ttl_s)
+        """Keep a fact for ``ttl_s`` seconds, in place of any before it; 0 or less, or too large: forget it."""
+        fact = _Fact(value, self._now() + ttl_s)
+        if self._weigh(fact) > self._max_fact_bytes:
+            self._facts.pop((table, key), None)
+        else:
+            self._facts[table, key] = fact
+
+    def _weigh(self, fact: _Fact) -> int:
+        return max(self._fact_share, len(fact.value) + FACT_OVERHEAD_BYTES)
 
 
 def _end_of_cooldown(_scope: Scope, entry: Cooldown, _now: float) -> float:

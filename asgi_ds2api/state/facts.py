@@ -1,0 +1,25 @@
+"""One table of a store's facts, for who shall know neither the store nor its clock."""
+
+import msgspec
+
+from .contract import StateStore
+
+
+class FactTable(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of one kind: how long they live and how large they may be is settled where the table is made."""
+
+    store: StateStore
+    name: str
+    ttl_s: float
+    """Seconds that a fact lives, from when it was put."""
+    max_value_bytes: int
+    """Larger ones are not kept."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return a fact; None: it is not known, or not any more."""
+        return self.store.get(self.name, key)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep a fact, in place of any before it."""
+        if len(value) <= self.max_value_bytes:
+            self.store.put(self.name, key, value, self.ttl_s)
