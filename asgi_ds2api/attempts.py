@@ -145,6 +145,8 @@ class Attempts:
         self._cut_reason: GatewayError | None = None
         self._is_caller_gone = False
         self._current: Transcoder | None = None
+        self.account = ""
+        """Id of the account that is asked, or was last."""
         self.log: list[Attempt] = []
         self.is_committed = False
         self.committed_at: float | None = None
@@ -300,6 +302,7 @@ class Attempts:
 
     def _begin(self, side: UpstreamSide, lease: Lease) -> tuple[Transcoder, HTTPCall]:
         """Return the way there and back of an attempt, and the upstream's request."""
+        self.account = lease.candidate.account.id
         self._current = transcoder = self._make_transcoder(
             side,
             Side(

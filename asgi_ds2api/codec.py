@@ -27,7 +27,7 @@ from .canonical import (
 from .errors import GatewayError, Refused, UpstreamError
 from .profiles import Profile
 
-Operation = Literal["generate", "count_tokens", "list_models", "get_model", "embed", "complete", "tell"]
+Operation = Literal["generate", "count_tokens", "list_models", "get_model", "embed", "complete", "kept", "tell"]
 """``tell``: what is said is always the same (a version), and stands in the route."""
 
 RESERVED_FIELDS = frozenset(
@@ -160,6 +160,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Embeddings: one vector is wanted, not a list with one."""
     completion: CompletionForm = CompletionForm()
     """Legacy completions: how they are told."""
+    is_kept: bool = False
+    """Responses: the answer will be kept. Set by the gateway."""
     request_id: str = ""
     """Ours; for bodies that carry one. Set by the gateway."""
     created: int = 0
@@ -274,6 +276,51 @@ class StreamTap(Protocol):
         ...
 
 
+class KeepingCodec(Protocol):
+    """What a protocol whose answers are kept offers for that: a module of its own beside the codec."""
+
+    def previous_id(self, call: HTTPCall) -> str | None:
+        """Return the id of the answer that a request goes on from; None: it begins a talk.
+
+        Raises:
+            MalformedRequest: It goes on from two things at once.
+        """
+        ...
+
+    def go_on(self, call: HTTPCall, kept: Kept) -> HTTPCall:
+        """Return a request with what it goes on from in front of its own input.
+
+        Raises:
+            MalformedRequest: The talk is longer than any that is gone on from.
+        """
+        ...
+
+    def is_to_be_kept(self, call: HTTPCall) -> bool:
+        """Tell whether the caller lets the answer be kept."""
+        ...
+
+    def final_answer(self, data: bytes) -> bytes | None:
+        """Return the whole answer that these frames of a stream end with; None: they do not end it well."""
+        ...
+
+    def keep(self, call: HTTPCall, answer: bytes, before: Kept | None) -> tuple[str, Kept] | None:
+        """Return the id of an answer, and what is kept of it; None: nothing can go on from it."""
+        ...
+
+    def id_in(self, path: str) -> str:
+        """Return the id of the answer that a path names."""
+        ...
+
+    def tell(self, call: HTTPCall, kept: Kept) -> bytes:
+        """Return what is to be told of an answer that is kept.
+
+        Raises:
+            MalformedRequest: What was asked cannot be done with it.
+            UnknownItem: It has no such part.
+        """
+        ...
+
+
 class EmbeddingsCodec(Protocol):
     """What a protocol that has embeddings offers for them: a module of its own beside the codec."""
 
@@ -369,6 +416,11 @@ class Codec(Protocol):
     @property
     def COUNTS_TOKENS(self) -> bool:
         """Whether its upstreams count the tokens of a request."""
+        ...
+
+    @property
+    def KEEPING(self) -> KeepingCodec | None:
+        """How its answers are kept, looked up and gone on from; None: they never are."""
         ...
 
     @property

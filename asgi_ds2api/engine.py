@@ -13,6 +13,7 @@ from .inbound import InboundLimits
 from .observe import Observatory
 from .routing import ModelTable, RouteTable
 from .seal import Keyring
+from .state.facts import FactTable
 
 
 class Member(Protocol):
@@ -60,6 +61,8 @@ class Engine(Means, kw_only=True):
     models: ModelTable
     authenticator: Authenticator
     keyring: Keyring
+    answers: FactTable | None
+    """Where answers are kept for their callers; None: none is."""
     observatory: Observatory
     inbound: InboundLimits
     max_depth: int

@@ -8,16 +8,18 @@ upstream, whichever await that happens in.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import parse_qsl
 
 import anyio
 import msgspec
 
 from . import answer_headers
+from .answers import Answers, Talk, tell
 from .attempts import Attempts
-from .auth import Caller
+from .auth import ANONYMOUS, Caller
 from .catalog import Catalog
-from .codec import Envelope, HTTPCall
+from .codec import Codec, Envelope, HTTPCall
 from .engine import Engine
 from .errors import (
     GatewayError,
@@ -27,6 +29,7 @@ from .errors import (
     RequestTimeout,
     RequestTooLarge,
     ShuttingDown,
+    UnknownItem,
     UnknownRoute,
 )
 from .headers import read_headers, request_id_from
@@ -53,7 +56,7 @@ _log = logging.getLogger("asgi_ds2api")
 LAST_WORDS_S = 1.0
 """What a request that the server cancels may still take to say so to its caller."""
 LIVENESS_PATHS = frozenset({"", "/"})
-_QUERY = frozenset({"limit", "after_id", "before_id", "api-version", "alt", "beta"})
+_QUERY = frozenset({"limit", "after", "after_id", "before_id", "order", "stream", "api-version", "alt", "beta"})
 
 
 class Exchange:
@@ -156,6 +159,8 @@ class Exchange:
                 await self._send_json(match.codec.encode_models(self._catalog().models(), self._call.query))
             case "get_model":
                 await self._tell_model(match, declared)
+            case "kept":
+                await self._send_json(self._tell_kept(match.codec))
             case "generate" | "count_tokens" | "embed" | "complete":
                 await self._ask_model(match, declared)
 
@@ -189,7 +194,10 @@ class Exchange:
         encoding = judge_content_type(self._scope)
         body = await read_body(self._receive, self._engine.inbound, declared, encoding)
         self._call = msgspec.structs.replace(self._call, body=body)
-        peeked = await off_loop(len(body), lambda: self._peek(match))
+        return await self._peeked_again(match)
+
+    async def _peeked_again(self, match: Match) -> Envelope:
+        peeked = await off_loop(len(self._call.body), lambda: self._peek(match))
         self._envelope = msgspec.structs.replace(
             peeked,
             model=match.model or peeked.model,
@@ -215,13 +223,55 @@ class Exchange:
         targets = self._catalog().targets(envelope.model, envelope.other_names)
         if self._cut_reason is not None:
             raise self._cut_reason
-        label = "" if self._caller is None else self._caller.label
-        question = Question(self._engine, match.codec, self._call, envelope, label)
+        talk = self._talk(match, envelope)
+        account = None if talk is None else talk.account(targets)
+        if talk is not None:
+            envelope = await self._go_on(match, envelope, talk, is_bound=account is not None)
+        question = Question(self._engine, match.codec, self._call, envelope, self._label)
         answer = question.answer_by_ourselves(targets)
         if answer is not None:
             await self._send_json(answer)
             return
-        await self._run_attempts(question.begin(targets, self._reply, self._base_headers()))
+        if talk is not None and talk.is_kept and match.operation == "generate":
+            self._reply.heard_by = partial(self._hear, talk)
+        await self._run_attempts(question.begin(targets, self._reply, self._base_headers(), account))
+
+    @property
+    def _label(self) -> str:
+        return "" if self._caller is None else self._caller.label
+
+    def _answers(self) -> Answers | None:
+        table = self._engine.answers
+        is_anybodys = self._caller is ANONYMOUS
+        return None if table is None else Answers(table, self._label, is_anybodys=is_anybodys)
+
+    def _talk(self, match: Match, envelope: Envelope) -> Talk | None:
+        """Return the talk that a request is part of; None: nothing is kept of such a one."""
+        keeping, answers = match.codec.KEEPING, self._answers()
+        if keeping is None or answers is None or match.operation not in ("generate", "count_tokens"):
+            return None
+        return Talk(answers, keeping, self._call, stream=envelope.stream)
+
+    async def _go_on(self, match: Match, envelope: Envelope, talk: Talk, *, is_bound: bool) -> Envelope:
+        """Return what routing needs of the request with all that it goes on from."""
+        call = self._call if is_bound else await off_loop(len(self._call.body), talk.call)
+        if call is not self._call:
+            self._call = call
+            envelope = msgspec.structs.replace(await self._peeked_again(match), echo=envelope.echo)
+        self._envelope = msgspec.structs.replace(envelope, is_kept=talk.is_kept)
+        return self._envelope
+
+    def _hear(self, talk: Talk, data: bytes) -> None:
+        """Let a talk hear what goes out. What a vendor's own answer is called, its account knows as well."""
+        attempts = self._attempts
+        talk.hear(data, attempts.account if isinstance(attempts, Attempts) and attempts.mode == "relay" else "")
+
+    def _tell_kept(self, codec: Codec) -> bytes:
+        keeping, answers = codec.KEEPING, self._answers()
+        assert keeping is not None, "a protocol with such a route keeps answers"
+        if answers is None:
+            raise UnknownItem("Answers are not kept here.", param="response_id")
+        return tell(answers, keeping, self._call)
 
     def _peek(self, match: Match) -> Envelope:
         check_document(self._call.body, self._engine.max_depth)

@@ -38,6 +38,7 @@ from .protocols import PROTOCOLS
 from .routing import Alias, ModelTable, RouteTable, route_path
 from .seal import Keyring
 from .state.contract import StateStore
+from .state.facts import FactTable
 from .state.memory import MemoryStore
 from .upstream.contract import Limits, Upstream
 from .upstream.httpx_client import HttpxUpstream
@@ -230,6 +231,7 @@ def build_engine(
         wall_now: Seconds since 1970.
         rng: For jitter, in [0, 1).
     """
+    store = store or MemoryStore(now, max_fact_bytes=config.limits.max_kept_bytes)
     accounts = [account for upstream in config.upstreams for account in accounts_of(upstream)]
     callers = {caller.key.digest(): Caller(label=caller.label, models=caller.models) for caller in config.callers}
     return Engine(
@@ -239,9 +241,10 @@ def build_engine(
             {upstream.name: upstream.models for upstream in config.upstreams},
         ),
         authenticator=Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s),
-        pool=Pool(accounts, store=store or MemoryStore(now), now=now, rng=rng, strategy=config.strategy),
+        pool=Pool(accounts, store=store, now=now, rng=rng, strategy=config.strategy),
         upstreams={upstream.name: _side(upstream, config) for upstream in config.upstreams},
         clients=clients,
+        answers=_answers(store, config),
         keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
         observatory=Observatory(hooks, now=now),
         inbound=_inbound(config),
@@ -255,6 +258,12 @@ def build_engine(
         wall_now=wall_now,
         active=ActiveSet(),
     )
+
+
+def _answers(store: StateStore, config: Config) -> FactTable | None:
+    """Return where answers are kept; None: nowhere."""
+    ttl_s, limit = config.timeouts.answers_s, config.limits.max_kept_answer_bytes
+    return FactTable(store=store, name="answers", ttl_s=ttl_s, max_value_bytes=limit) if ttl_s else None
 
 
 def _inbound(config: Config) -> InboundLimits:

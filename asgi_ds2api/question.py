@@ -46,8 +46,18 @@ class Question:
             return self._face.encode_token_count(self._estimate())
         return None
 
-    def begin(self, targets: tuple[Target, ...], reply: Reply, base_headers: Headers) -> Attempts | Series:
-        """Return what answers: the attempts of one question, or of each of several prompts."""
+    def begin(
+        self, targets: tuple[Target, ...], reply: Reply, base_headers: Headers, account: str | None = None
+    ) -> Attempts | Series:
+        """Return what answers: the attempts of one question, or of each of several prompts.
+
+        Args:
+            targets: Who serves the model.
+            reply: To the caller.
+            base_headers: Of every answer.
+            account: Id of the only one that may answer; None: any may.
+        """
+        allowed = None if account is None else (account,)
 
         def attempts_at(
             targets: Sequence[Target], face: Face, envelope: Envelope, reply: Reply,
@@ -55,7 +65,7 @@ class Question:
         ) -> Attempts:  # fmt: skip
             return Attempts(
                 self._engine,
-                plan=self._engine.pool.plan(targets),
+                plan=self._engine.pool.plan(targets, allowed),
                 face=face,
                 envelope=envelope,
                 transcoder=transcoder,

@@ -4,7 +4,7 @@ Exactly one start, at least one body, exactly one end, also for a caller that ha
 a middleware outside that waits for an answer would otherwise call it our mistake.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 
@@ -35,6 +35,8 @@ class Reply:
         """When the ``send`` that is under way began; None: none is."""
         self._turn = anyio.Lock(fast_acquire=True)
         """One message at a time: a heartbeat may meet a piece of the answer."""
+        self.heard_by: Callable[[bytes], None] | None = None
+        """Is told every piece that goes out; None: nobody is."""
         self._owed = b""
         """The body of a `whole` answer: its length is promised by the start."""
 
@@ -51,6 +53,7 @@ class Reply:
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body; returns when the server has taken it. After the end nothing is sent."""
+        self._tell(data)
         if self._is_head or not data:
             return
         async with self._turn:
@@ -60,6 +63,7 @@ class Reply:
 
     async def end(self, data: bytes = b"") -> None:
         """Send the last piece. A second end is none."""
+        self._tell(data)
         last = b"" if self._is_head else data
         async with self._turn:
             if not self.is_ended:
@@ -85,6 +89,10 @@ class Reply:
             await self.end(self._owed)
         except ClientGone:
             self.is_ended = True
+
+    def _tell(self, data: bytes) -> None:
+        if data and self.heard_by is not None and not self.is_ended:
+            self.heard_by(data)
 
     async def _pass(self, message: Message) -> None:
         """Hand a message to the server, in one's turn. No wait may come between what is noted of it and its sending."""

@@ -130,7 +130,7 @@ class RouteTable:
         while (end := path.rfind("/", 0, end)) > 0:
             for pattern in self._patterns.get(path[: end + 1], ()):
                 if match := pattern.rest.fullmatch(path, end + 1):
-                    return _Found(tuple(pattern.routes), match["model"], path[match.end("model") :])
+                    return _found(pattern, match)
         return _Found()
 
 
@@ -147,6 +147,13 @@ def _choices(path: str) -> list[str]:
         return [path]
     made = (path[: match.start()] + word + path[match.end() :] for word in match[1].split("|"))
     return [spelled for one in made for spelled in _choices(one)]
+
+
+def _found(pattern: _Pattern, match: re.Match[str]) -> _Found:
+    routes = tuple(pattern.routes)
+    if "model" not in match.groupdict():
+        return _Found(routes)
+    return _Found(routes, match["model"], match.string[match.end("model") :])
 
 
 def _begins_alike(path: str, codec: Codec) -> bool:

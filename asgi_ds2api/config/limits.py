@@ -42,6 +42,24 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             le=256 * MIB,
         ),
     ] = 16 * MIB
+    max_kept_bytes: Annotated[
+        int,
+        Meta(
+            description="All that is kept in memory between requests for callers; the least recently used goes first. "
+            "A `store` of the application's own has its own bounds.",
+            ge=0,
+            le=16 * 1024 * MIB,
+        ),
+    ] = 64 * MIB
+    max_kept_answer_bytes: Annotated[
+        int,
+        Meta(
+            description="An answer of OpenAI Responses with all the input that led to it; a larger one is not kept "
+            "(see `answers_s`).",
+            ge=KIB,
+            le=256 * MIB,
+        ),
+    ] = 8 * MIB
     max_attempts: Annotated[
         int, Meta(description="Upstream calls for one request, the first included.", ge=1, le=10)
     ] = 3
@@ -104,6 +122,16 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     authorize_s: Annotated[
         float, Meta(description="For one call of the application's `authorize=`; then it counts as a no.", gt=0, le=300)
     ] = 5.0
+    answers_s: Annotated[
+        float,
+        Meta(
+            description="How long answers of OpenAI Responses are kept for their caller, to be gone on from "
+            "(`previous_response_id`) and looked up, unless the request says `store: false`. Each is known to the "
+            'caller that it was given to alone; with `auth = "none"` all callers are one. 0: none is kept.',
+            ge=0,
+            le=30 * DAY_S,
+        ),
+    ] = 3_600.0
     drain_s: Annotated[
         float,
         Meta(

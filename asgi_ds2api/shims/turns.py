@@ -52,7 +52,7 @@ class Turns:
         """
         if request.state.previous_id is not None:
             raise MalformedRequest(
-                "Previous response not found: answers are not kept here. Send the whole input.",
+                "Previous response not found: it is not kept here, or not any more. Send the whole input.",
                 code="previous_response_not_found",
                 param="previous_response_id",
             )

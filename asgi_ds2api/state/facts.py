@@ -23,3 +23,7 @@ class FactTable(msgspec.Struct, frozen=True, kw_only=True):
         """Keep a fact, in place of any before it."""
         if len(value) <= self.max_value_bytes:
             self.store.put(self.name, key, value, self.ttl_s)
+
+    def forget(self, key: str) -> None:
+        """Forget a fact; one that is not known is none."""
+        self.store.put(self.name, key, b"", 0)

@@ -98,7 +98,7 @@ async def test_openai_C39_answer_repeats_what_was_asked() -> None:
     assert answer["text"] == {"format": {"type": "text"}, "verbosity": "low"}
     given = (answer["instructions"], answer["temperature"], answer["metadata"], answer["max_output_tokens"])
     assert given == ("Be brief.", 0.5, {"a": "b"}, 99)
-    assert answer["store"] is False
+    assert answer["store"] is True
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from .stream_tap import StreamTap
 from .wire import NAME
 
 CREDENTIAL_HEADERS: Final[Sequence[str]] = ("x-api-key", "authorization")
+KEEPING: Final = None
 EMBEDDINGS: Final = None
 FAMILY: Final = "anthropic"
 REQUEST_ID_HEADER: Final = "request-id"
@@ -31,6 +32,7 @@ __all__ = [
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",
     "FAMILY",
+    "KEEPING",
     "NAME",
     "REQUEST_ID_HEADER",
     "ROUTES",

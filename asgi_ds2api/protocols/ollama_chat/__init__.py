@@ -21,6 +21,7 @@ from .stream_tap import StreamTap
 from .wire import NAME
 
 COUNTS_TOKENS: Final = False
+KEEPING: Final = None
 EMBEDDINGS: Final = None
 FAMILY: Final = "ollama"
 CREDENTIAL_HEADERS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
@@ -43,6 +44,7 @@ __all__ = [
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",
     "FAMILY",
+    "KEEPING",
     "NAME",
     "REQUEST_ID_HEADER",
     "ROUTES",

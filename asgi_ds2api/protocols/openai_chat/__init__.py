@@ -27,6 +27,7 @@ from .wire import NAME
 
 COUNTS_TOKENS: Final = False
 CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+KEEPING: Final = None
 EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
 FAMILY: Final = "openai"
 REQUEST_ID_HEADER: Final = "x-request-id"
@@ -62,6 +63,7 @@ __all__ = [
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",
     "FAMILY",
+    "KEEPING",
     "NAME",
     "REQUEST_ID_HEADER",
     "ROUTES",

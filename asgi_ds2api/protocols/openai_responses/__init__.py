@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from ...codec import KeepingCodec
+from . import keeping
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
 from .hosted import join_opaque
@@ -17,6 +19,7 @@ from .wire import NAME
 COUNTS_TOKENS: Final = True
 CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
 EMBEDDINGS: Final = None
+KEEPING: Final[KeepingCodec] = keeping
 FAMILY: Final = "openai"
 REQUEST_ID_HEADER: Final = "x-request-id"
 STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
@@ -26,6 +29,7 @@ __all__ = [
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",
     "FAMILY",
+    "KEEPING",
     "NAME",
     "REQUEST_ID_HEADER",
     "ROUTES",

@@ -22,6 +22,10 @@ _FACES: Final = ("/v1/responses", "/responses")
 ROUTES: Final[Sequence[Route]] = (
     *(Route(method="POST", path=path, operation="generate") for path in _FACES),
     *(Route(method="POST", path=f"{path}/input_tokens", operation="count_tokens") for path in _FACES),
+    *(Route(method="GET", path=f"{path}/{{id}}", operation="kept") for path in _FACES),
+    *(Route(method="DELETE", path=f"{path}/{{id}}", operation="kept") for path in _FACES),
+    *(Route(method="GET", path=f"{path}/{{id}}/input_items", operation="kept") for path in _FACES),
+    *(Route(method="POST", path=f"{path}/{{id}}/cancel", operation="kept") for path in _FACES),
 )
 
 SESSION_HEADERS: Final = ("session-id", "session_id", "x-session-affinity", "x-session-id", "thread-id")

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from ...codec import HTTPCall, Kept
-from ...errors import MalformedRequest, UnknownItem
+from ...errors import MalformedRequest, UnknownItem, Unsupported
 from ...json_guard import decode_object
 from ...json_pieces import fields_of, items_of, text_of
 
@@ -44,7 +44,7 @@ def previous_id(call: HTTPCall) -> str | None:
     if previous is not None and _is_there(fields.get("conversation")):
         raise MalformedRequest(
             "Send previous_response_id or conversation, not both.",
-            code="mutually_exclusive_parameters",
+            code="invalid_value",
             param="previous_response_id",
         )
     return previous
@@ -117,8 +117,12 @@ def tell(call: HTTPCall, kept: Kept) -> bytes:
     """Return what is to be told of an answer that is kept.
 
     Raises:
-        MalformedRequest: Nothing of the kind can be done with it.
+        MalformedRequest: It is not in the background, or the page is odd.
+        UnknownItem: It has no such item.
+        Unsupported: It cannot be done here.
     """
+    if call.method == "DELETE" and kept.account:
+        raise Unsupported("The vendor keeps this answer as well: delete it there.", param="response_id")
     if call.method == "DELETE":
         return msgspec.json.encode({"id": id_in(call.path), "object": "response", "deleted": True})
     if call.path.endswith("/cancel"):
@@ -128,9 +132,7 @@ def tell(call: HTTPCall, kept: Kept) -> bytes:
     if call.path.endswith("/input_items"):
         return _page(_listed(kept.input), call.query)
     if call.query.get("stream") == "true":
-        raise MalformedRequest(
-            "A stream cannot be taken up again here. Ask without stream.", code="unsupported_parameter", param="stream"
-        )
+        raise Unsupported("A stream cannot be taken up again here. Ask without stream.", param="stream")
     return bytes(kept.answer)
 
 

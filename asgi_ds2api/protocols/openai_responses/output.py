@@ -286,7 +286,7 @@ class AnswerWriter:
     def _repeated(self) -> JsonObject:
         """Return what the caller asked, in the form in which an answer repeats it."""
         asked = self._envelope.echo
-        repeated: JsonObject = {**asked, "store": _FALSE}
+        repeated: JsonObject = {**asked, "store": self._envelope.is_kept}
         if "reasoning" in asked:
             repeated["reasoning"] = {"effort": None, "summary": None, **fields_of(asked["reasoning"])}
         if "text" in asked:

@@ -1,0 +1,118 @@
+"""Answers of Responses that go on and are looked up, by the official SDK, against a gateway in a real server."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import openai
+import pytest
+from openai import OpenAI
+
+from asgi_ds2api import Gateway
+from asgi_ds2api.secret import Secret
+from asgi_ds2api.testing import FakeUpstream
+from tests.support.serving import serve
+
+from .conftest import KEYS
+
+CALLERS = {"web": "key-of-the-caller-web-0123", "app": "key-of-the-caller-app-0123"}
+
+
+class Kept:
+    """A gateway that two callers use, and the vendor behind it."""
+
+    def __init__(self, url: str, fake: FakeUpstream) -> None:
+        self.fake = fake
+        self.web, self.app = (OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) for key in CALLERS.values())
+
+    @property
+    def messages(self) -> list[Any]:
+        """What the vendor was sent last, without instructions."""
+        body: Any = self.fake.requests[-1].json
+        return [(message["role"], message["content"]) for message in body["messages"] if message["role"] != "system"]
+
+
+@pytest.fixture
+def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
+    timeouts = getattr(request, "param", {})
+    with ExitStack() as stack:
+        fake = stack.enter_context(FakeUpstream(keys=KEYS))
+        upstream = {
+            "name": "chat",
+            "protocol": "openai_chat",
+            "base_url": f"{fake.url}/v1",
+            "accounts": [{"label": "a", "key": lambda: KEYS[0]}],
+            "models": ["*"],
+        }
+        callers = [{"label": label, "key": Secret(key)} for label, key in CALLERS.items()]
+        served = stack.enter_context(
+            serve(Gateway({"auth": "callers", "callers": callers, "upstreams": [upstream], "timeouts": timeouts}))
+        )
+        stage = Kept(served.url, fake)
+        stack.enter_context(stage.web)
+        stack.enter_context(stage.app)
+        yield stage
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_openai_C48_talk_goes_on_without_its_old_instructions(kept: Kept, streamed: bool) -> None:
+    asked: Any = {"model": "gpt-x", "input": "One", "instructions": "Old."}
+    if streamed:
+        with kept.web.responses.stream(**asked) as stream:
+            first = stream.get_final_response()
+    else:
+        first = kept.web.responses.create(**asked)
+    second = kept.web.responses.create(model="gpt-x", input="Two", previous_response_id=first.id)
+    kept.web.responses.create(model="gpt-x", input="Three", previous_response_id=second.id)
+    assert kept.messages == [
+        ("user", "One"),
+        ("assistant", first.output_text),
+        ("user", "Two"),
+        ("assistant", second.output_text),
+        ("user", "Three"),
+    ]
+    assert b"Old." not in kept.fake.requests[-1].body
+    assert (first.store, second.previous_response_id) == (True, first.id)  # type: ignore[attr-defined]  # not in the SDK's type
+
+
+def test_openai_C49_answer_is_known_to_its_own_caller_alone(kept: Kept) -> None:
+    first = kept.web.responses.create(model="gpt-x", input="One")
+    with pytest.raises(openai.BadRequestError) as caught:
+        kept.app.responses.create(model="gpt-x", input="Two", previous_response_id=first.id)
+    assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
+    with pytest.raises(openai.NotFoundError):
+        kept.app.responses.retrieve(first.id)
+    with pytest.raises(openai.NotFoundError):
+        kept.app.responses.delete(first.id)
+    assert kept.web.responses.retrieve(first.id) == first
+
+
+def test_answer_is_looked_up_and_deleted(kept: Kept) -> None:
+    first = kept.web.responses.create(model="gpt-x", input="One")
+    second = kept.web.responses.create(model="gpt-x", input="Two", previous_response_id=first.id)
+    items = kept.web.responses.input_items.list(second.id, order="asc").data
+    assert [item.type for item in items] == ["message", "message", "message"]
+    kept.web.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        kept.web.responses.retrieve(first.id)
+    assert kept.web.responses.retrieve(second.id).output_text == second.output_text
+
+
+def test_answer_that_shall_not_be_kept_is_not(kept: Kept) -> None:
+    first = kept.web.responses.create(model="gpt-x", input="One", store=False)
+    assert first.store is False  # type: ignore[attr-defined]  # not in the SDK's type
+    with pytest.raises(openai.NotFoundError):
+        kept.web.responses.retrieve(first.id)
+    with pytest.raises(openai.BadRequestError, match="not found"):
+        kept.web.responses.create(model="gpt-x", input="Two", previous_response_id=first.id)
+
+
+@pytest.mark.parametrize("kept", [{"answers_s": 0}], indirect=True)
+def test_openai_C48_gateway_that_keeps_nothing_says_so(kept: Kept) -> None:
+    first = kept.web.responses.create(model="gpt-x", input="One")
+    assert first.store is False  # type: ignore[attr-defined]  # not in the SDK's type
+    with pytest.raises(openai.NotFoundError, match="not kept"):
+        kept.web.responses.retrieve(first.id)
+    with pytest.raises(openai.BadRequestError) as caught:
+        kept.web.responses.create(model="gpt-x", input="Two", previous_response_id=first.id)
+    assert caught.value.code == "previous_response_not_found"
