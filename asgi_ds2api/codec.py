@@ -68,7 +68,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     path: str
-    """From the prefix on. ``{model}`` at the end takes the rest, slashes included."""
+    """From the prefix on. ``{model}`` takes the rest, slashes included, up to the literal behind it, if there is one;
+    ``{a|b}`` is one of these words, and any other name in braces stands for one segment."""
     operation: Operation
 
 
@@ -88,6 +89,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: the caller can carry signatures (it asked for reasoning, or sent details back)."""
     legacy_functions: bool = False
     """Chat: the caller speaks ``functions`` and ``function_call``."""
+    include_thoughts: bool = True
+    """Gemini: thoughts were asked for."""
+    stream_content_type: bytes | None = None
+    """Where the stream is not of the form that is usual for the face (Gemini: a JSON array); such an answer is always
+    translated."""
     request_id: str = ""
     """Ours; for bodies that carry one. Set by the gateway."""
     created: int = 0

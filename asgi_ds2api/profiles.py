@@ -34,6 +34,10 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     cache_marks: bool = False
     """Chat: ``prompt_cache_breakpoint`` is accepted."""
+    signs_calls: bool = False
+    """Gemini: earlier calls must carry the signature of their thoughts."""
+    media_in_results: bool = True
+    """Gemini: the result of a function may hold pictures and files."""
     web_search: bool = False
     """Chat: the model searches the web by itself (``web_search_options``)."""
 
@@ -101,6 +105,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     json_object: Annotated[bool, Meta(description="A JSON object without a schema may be asked for.")] = True
     image_urls: Annotated[bool, Meta(description="Images may be given by http(s) URL.")] = True
     json_schema: Annotated[bool, Meta(description="Structured output by JSON Schema is accepted.")] = True
+    call_ids: Annotated[bool, Meta(description="Gemini: calls and their results carry ids.")] = True
+    labels: Annotated[bool, Meta(description="Gemini: `labels` are accepted (Vertex), so metadata goes there.")] = False
+    parameters_json_schema: Annotated[
+        bool, Meta(description="Gemini: schemas may be JSON Schema; else they are lowered to the vendor's own dialect.")
+    ] = True
     drop: Annotated[tuple[str, ...], Meta(description="Top-level fields never sent: the vendor refuses them.")] = ()
     version: Annotated[str | None, Meta(description="Anthropic: value of `anthropic-version`; None: by need.")] = None
     models: tuple[tuple[str, ModelFacts], ...] = ()
@@ -172,6 +181,22 @@ OPENAI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
     ("gpt-[6-9]*", ModelFacts(cache_marks=True)),
 )
 
+_LEVELS = ModelFacts(thinking=("adaptive",), efforts=("minimal", "low", "medium", "high"), signs_calls=True)
+_BUDGETS = ModelFacts(thinking=("enabled", "disabled"), media_in_results=False)
+
+GEMINI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
+    ("*gemini-4-hydrogen*", msgspec.structs.replace(_LEVELS, efforts=("low", "medium", "high", "xhigh"))),
+    ("*gemini-4*", _LEVELS),
+    ("*gemini-3*-pro-image*", ModelFacts(signs_calls=True)),
+    ("*gemini-3*-pro*", msgspec.structs.replace(_LEVELS, efforts=("low", "medium", "high"))),
+    ("*gemini-3.[78]-flash*", msgspec.structs.replace(_LEVELS, efforts=("low", "medium", "high"))),
+    ("*gemini-3*", _LEVELS),
+    ("*gemini-2.5-pro*", msgspec.structs.replace(_BUDGETS, thinking=("enabled",))),
+    ("*gemini-2.5*", _BUDGETS),
+    ("*gemini-[12]*", ModelFacts(thinking=("enabled", "disabled"), media_in_results=False)),
+)
+"""Thinking by level from 3 on, by budget before; first match counts."""
+
 PROFILES: dict[str, Profile] = {
     "openai": Profile(vendor="openai", exact=True, user_field="safety_identifier", models=OPENAI_MODELS),
     "anthropic": Profile(
@@ -185,6 +210,26 @@ PROFILES: dict[str, Profile] = {
         tool_name_max=128,
         json_object=False,
         models=CLAUDE_MODELS,
+    ),
+    "gemini": Profile(
+        vendor="google",
+        exact=True,
+        auth_header="x-goog-api-key",
+        auth_scheme="",
+        stop_max=5,
+        custom_tools=False,
+        tool_name_max=64,
+        models=GEMINI_MODELS,
+    ),
+    "vertex": Profile(
+        vendor="vertex",
+        exact=True,
+        path="/models/{model}",
+        stop_max=5,
+        custom_tools=False,
+        tool_name_max=64,
+        labels=True,
+        models=GEMINI_MODELS,
     ),
     "azure": Profile(
         vendor="azure",
@@ -207,7 +252,11 @@ PROFILES: dict[str, Profile] = {
 """Dialects by the name that the configuration uses."""
 
 
-DEFAULT_PROFILE: dict[str, str] = {"openai_chat": "openai", "anthropic_messages": "anthropic"}
+DEFAULT_PROFILE: dict[str, str] = {
+    "openai_chat": "openai",
+    "anthropic_messages": "anthropic",
+    "gemini_generate": "gemini",
+}
 """Protocol -> the dialect of an upstream that names none: the protocol to the letter."""
 
 
@@ -238,6 +287,13 @@ PRESETS: dict[str, Preset] = {
         profile="anthropic",
         env="ANTHROPIC_API_KEY",
         models=("claude-*",),
+    ),
+    "gemini": Preset(
+        protocol="gemini_generate",
+        base_url="https://generativelanguage.googleapis.com",
+        profile="gemini",
+        env="GEMINI_API_KEY",
+        models=("gemini-*", "gemma-*"),
     ),
 }
 """Vendors that ``preset = "..."`` names."""

@@ -17,6 +17,8 @@ from .errors import MalformedRequest, MethodNotAllowed, UnknownModel, UnknownRou
 
 _SMUGGLED = re.compile(rb"%(?:2f|5c|00|2e)", re.IGNORECASE)
 _PARAMETER = "{model}"
+_CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
+_SEGMENT = re.compile(r"\{\w+\}")
 MAX_MODEL_BYTES = 512
 _WAYS_UP = frozenset({".", ".."})
 """No model is called that, and no quoting keeps them from being a way up where the name stands in a URL."""
@@ -43,19 +45,23 @@ class RouteTable:
         self.fallback = self._codecs[0]
         """The face of a call of which nothing is known."""
         self._exact: dict[str, list[tuple[Codec, Route]]] = {}
-        self._greedy: dict[str, list[tuple[Codec, Route]]] = {}
+        self._greedy: dict[str, list[_Place]] = {}
+        """What stands before the model -> what may stand behind it."""
+        self._shaped: list[tuple[re.Pattern[str], _Place]] = []
+        """The same, where segments before the model may be any."""
         for codec in self._codecs:
             for route in codec.ROUTES:
-                fixed, parameter, _ = route.path.partition(_PARAMETER)
-                table = self._greedy if parameter else self._exact
-                table.setdefault(fixed, []).append((codec, route))
+                for path in _spelled(route.path):
+                    self._add(path, codec, route)
 
     def face_of(self, call: HTTPCall) -> Codec:
         """Return the face that an unroutable call most likely came from, so that its SDK can read the error."""
         for codec in self._codecs:
-            own = (route for route in codec.ROUTES if route.operation == "generate")
+            own = (route for route in codec.ROUTES if route.operation == "generate" and _PARAMETER not in route.path)
             if any(call.path.startswith(route.path) for route in own):
                 return codec
+        if found := self._find(call.path)[0]:
+            return next((codec for codec, _ in found if codec.claims(call)), found[0][0])
         return next((codec for codec in self._codecs if codec.claims(call)), self.fallback)
 
     def match(self, call: HTTPCall, raw_path: bytes | None) -> Match:
@@ -69,8 +75,8 @@ class RouteTable:
             UnknownRoute: No face has this path.
             MethodNotAllowed: One has, for other methods.
         """
-        found, model = self._find(call.path)
-        if not found or is_smuggled(raw_path, model):
+        found, model, tail = self._find(call.path)
+        if not found or is_smuggled(raw_path, tail):
             raise UnknownRoute("There is no such path here. See the list of faces in the gateway's documentation.")
         method = "GET" if call.method == "HEAD" else call.method
         fitting = [(codec, route) for codec, route in found if route.method == method]
@@ -84,22 +90,72 @@ class RouteTable:
         """Return the methods that a path takes, none for an unknown one."""
         return tuple(sorted({route.method for _, route in self._find(path)[0]}))
 
-    def _find(self, path: str) -> tuple[list[tuple[Codec, Route]], str]:
+    def _add(self, path: str, codec: Codec, route: Route) -> None:
+        before, parameter, behind = path.partition(_PARAMETER)
+        place = _Place(behind, codec, route)
+        if not parameter:
+            self._exact.setdefault(path, []).append((codec, route))
+        elif _SEGMENT.search(before):
+            pattern = "[^/]+".join(re.escape(fixed) for fixed in _SEGMENT.split(before))
+            self._shaped.append((re.compile(pattern), place))
+        else:
+            self._greedy.setdefault(before, []).append(place)
+
+    def _find(self, path: str) -> tuple[list[tuple[Codec, Route]], str, str]:
+        """Return who has a path, the model that it names, and what of the path may hold escaped separators."""
         if found := self._exact.get(path):
-            return found, ""
+            return found, "", ""
         end = len(path)
         while (end := path.rfind("/", 0, end)) > 0:
-            found, model = self._greedy.get(path[: end + 1]), path[end + 1 :]
-            if found and model:
-                return found, model
-        return [], ""
+            tail = path[end + 1 :]
+            found, model = _with_ending(self._greedy.get(path[: end + 1], ()), tail)
+            if found:
+                return found, model, tail
+        for pattern, place in self._shaped:
+            if match := pattern.match(path):
+                tail = path[match.end() :]
+                found, model = _with_ending((place,), tail)
+                if found:
+                    return found, model, tail
+        return [], "", ""
 
 
-def is_smuggled(raw_path: bytes | None, model: str = "") -> bool:
-    """Tell whether a fixed part of the path, if the server tells how it was typed, holds an escaped separator."""
+class _Place(msgspec.Struct, frozen=True):
+    """Where a path names a model."""
+
+    behind: str
+    """What follows the name."""
+    codec: Codec
+    route: Route
+
+
+def _spelled(path: str) -> list[str]:
+    """Return a path with each choice of words made."""
+    match = _CHOICE.search(path)
+    if match is None:
+        return [path]
+    made = (path[: match.start()] + word + path[match.end() :] for word in match[1].split("|"))
+    return [spelled for one in made for spelled in _spelled(one)]
+
+
+def _with_ending(places: Iterable[_Place], tail: str) -> tuple[list[tuple[Codec, Route]], str]:
+    """Return the places whose ending is the longest that ``tail`` has, and what stands before it."""
+    fitting = [place for place in places if tail.endswith(place.behind) and len(tail) > len(place.behind)]
+    longest = max((len(place.behind) for place in fitting), default=0)
+    found = [(place.codec, place.route) for place in fitting if len(place.behind) == longest]
+    return found, tail[: len(tail) - longest]
+
+
+def is_smuggled(raw_path: bytes | None, tail: str = "") -> bool:
+    """Tell whether a fixed part of the path, if the server tells how it was typed, holds an escaped separator.
+
+    Args:
+        raw_path: The whole path as it was sent.
+        tail: What the path ends with from the model's name on.
+    """
     if not raw_path:
         return False
-    tail_bytes = len(model.encode(errors="replace"))  # what a server made of bytes that are no UTF-8 may not encode
+    tail_bytes = len(tail.encode(errors="replace"))  # what a server made of bytes that are no UTF-8 may not encode
     return any(len(unquote_to_bytes(raw_path[hit.end() :])) >= tail_bytes for hit in _SMUGGLED.finditer(raw_path))
 
 

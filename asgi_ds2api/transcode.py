@@ -145,7 +145,7 @@ def choose(
         shims: Chooses what this upstream must be lent.
         on_unsupported: What to do about losses.
     """
-    is_same = face.NAME == side.codec.NAME and side.profile.exact
+    is_same = face.NAME == side.codec.NAME and side.profile.exact and envelope.stream_content_type is None
     if is_same and seal.PREFIX.encode() not in call.body:
         return Relay(codec=face, call=call, envelope=envelope, side=side)
     decoded = request()

@@ -5,10 +5,11 @@ from typing import Final
 
 from ..canonical import ProtocolName
 from ..codec import Codec
-from . import anthropic_messages, openai_chat
+from . import anthropic_messages, gemini_generate, openai_chat
 
 PROTOCOLS: Final[Mapping[ProtocolName, Codec]] = {
     "openai_chat": openai_chat,
     "anthropic_messages": anthropic_messages,
+    "gemini_generate": gemini_generate,
 }
 """All protocols, in the order in which their faces are asked whether a shared path is theirs."""

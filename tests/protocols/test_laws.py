@@ -46,7 +46,11 @@ ENVELOPE = Envelope(
     request_id="req_1",
     created=1_700_000_000,
 )
-EXACT: dict[str, Profile] = {"openai_chat": PROFILES["openai"], "anthropic_messages": PROFILES["anthropic"]}
+EXACT: dict[str, Profile] = {
+    "openai_chat": PROFILES["openai"],
+    "anthropic_messages": PROFILES["anthropic"],
+    "gemini_generate": PROFILES["gemini"],
+}
 """The profile of the vendor who made a protocol."""
 
 every_protocol = pytest.mark.parametrize("codec", PROTOCOLS.values(), ids=PROTOCOLS)
