@@ -272,7 +272,7 @@ class Translate:
         self, *, face: Codec, envelope: Envelope, side: Side, request: Request, shims: Sequence[Shim],
         on_unsupported: OnUnsupported,
     ) -> None:  # fmt: skip
-        self.notices = Notices()
+        self.notices = Notices(request.places)
         self.is_meaningful = False
         self.is_complete = False
         self._face = face
@@ -346,8 +346,12 @@ class Translate:
         return self._encode_whole(self._gathering.response())
 
     def _encode(self) -> HTTPCall:
-        notices = Notices()
-        call = self._side.codec.encode_request(self._request, self._side.profile, notices)
+        notices = Notices(self._request.places)
+        try:
+            call = self._side.codec.encode_request(self._request, self._side.profile, notices)
+        except Unsupported as refusal:
+            refusal.param = None if refusal.param is None else notices.placed(refusal.param)
+            raise
         self.notices.extend(notice for notice in notices if notice not in self.notices)
         if self._on_unsupported == "reject":
             reject_losses(self.notices)

@@ -1,6 +1,7 @@
 """The base of all values, and how one says that something did not go through as it came."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -25,6 +26,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Severity = Literal["hint", "changed", "lost"]
+_HEAD = re.compile(r"[^.\[]+")
 _INDEX = re.compile(r"\[\d+\]")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[;=]")
 
@@ -51,16 +53,33 @@ class Notice(Value, frozen=True, kw_only=True, tag="notice", tag_field="event"):
 
 
 class Notices(list[Notice]):
-    """Collects the Notices of one encoding; what every encoder reports to."""
+    """Collects the Notices of one encoding; what every encoder reports to.
+
+    Args:
+        places: Names that encoders report settings by -> where they stood in the sender's request. Fields that know
+            their place themselves (``at``) need none.
+    """
+
+    def __init__(self, places: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._places = places or {}
+
+    def placed(self, path: str) -> str:
+        """Return a path in the sender's terms."""
+        if not self._places or path in self._places:
+            return self._places.get(path, path)
+        head = _HEAD.match(path)
+        name = head[0] if head is not None else path
+        return self._places.get(name, name) + path[len(name) :]
 
     def hint(self, path: str, reason: str, action: str = "dropped") -> None:
         """Report something without effect on the answer (a cache mark, a billing text)."""
-        self.append(Notice(path=path, action=action, reason=reason, severity="hint"))
+        self.append(Notice(path=self.placed(path), action=action, reason=reason, severity="hint"))
 
     def changed(self, path: str, reason: str, action: str = "emulated") -> None:
         """Report something that was coerced or emulated."""
-        self.append(Notice(path=path, action=action, reason=reason, severity="changed"))
+        self.append(Notice(path=self.placed(path), action=action, reason=reason, severity="changed"))
 
     def lost(self, path: str, reason: str, action: str = "dropped") -> None:
         """Report something that was left out and may matter."""
-        self.append(Notice(path=path, action=action, reason=reason, severity="lost"))
+        self.append(Notice(path=self.placed(path), action=action, reason=reason, severity="lost"))

@@ -153,5 +153,8 @@ class Request(Value, frozen=True, kw_only=True):
     """``extra_body.VENDOR``: merged into the body last, for the profile whose ``vendor`` it names."""
     extras: Extras = {}
     """Unknown or own fields of the source protocol, by their path in it (``output_config.task_budget``)."""
+    places: dict[str, str] = {}
+    """Where settings stood in the sender's body, by OpenAI's names for them, where they stood elsewhere; for `Notices`
+    and refusals."""
     required_extras: tuple[str, ...] = ()
     """Names of ``extras`` that change what is asked: a foreign encoder that cannot say them refuses (`Unsupported`)."""

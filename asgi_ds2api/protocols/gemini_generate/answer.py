@@ -206,8 +206,9 @@ class AnswerReader:
         return True
 
     def _read(self, data: bytes) -> None:
-        fields: dict[str, Raw] = decode_answer(_OBJECT, data)
-        known, others = _TOP.split(fields)
+        decode_answer(_OBJECT, data)
+        compact = msgspec.json.format(data, indent=-1)  # what is carried as it came has to fit into a line
+        known, others = _TOP.split(_OBJECT.decode(compact))
         if "error" in known:
             raise decode_in_band(data) or _unreadable("an error of an unknown form")
         if not known.keys() & {"candidates", "promptFeedback", "usageMetadata", "responseId", "modelVersion"}:
@@ -307,15 +308,12 @@ class AnswerReader:
         self._add_part(candidate, self._part(raw, at), raw)
 
     def _part(self, raw: Raw, at: str) -> Part:
-        def ids(name: str, given: str | None, is_result: bool) -> str:
-            return given or self._new_id(bytes(raw))
-
         try:
-            return decode_part(raw, at, ids)
+            return decode_part(raw, at, _AnswerIds(self, bytes(raw)))
         except MalformedRequest as exc:
             raise _unreadable(exc.message) from None
 
-    def _new_id(self, seed: bytes) -> str:
+    def new_id(self, seed: bytes) -> str:
         """Return an id for a call that has none: the same answer always gets the same ids."""
         self._calls += 1
         stem = self._id or hashlib.sha256(seed).hexdigest()[:12]
@@ -327,7 +325,7 @@ class AnswerReader:
         else:
             candidate.partial.add(call)
         if candidate.partial.is_complete:
-            whole = candidate.partial.call(self._new_id(bytes(call)), at)
+            whole = candidate.partial.call(self.new_id(bytes(call)), at)
             candidate.partial = None
             self._add_whole(candidate, whole, None)
 
@@ -414,6 +412,19 @@ class AnswerReader:
         if candidate.open is not None:
             self._events.append(self._tracker.stop(candidate.open[1]))
             candidate.open = None
+
+
+class _AnswerIds:
+    """Gives ids to the calls of a part. See `parts.Ids`."""
+
+    names: Mapping[str, str] = {}
+
+    def __init__(self, reader: AnswerReader, seed: bytes) -> None:
+        self._reader = reader
+        self._seed = seed
+
+    def __call__(self, name: str, given: str | None, is_result: bool) -> str:
+        return given or self._reader.new_id(self._seed)
 
 
 def read_all(chunks: Sequence[bytes], profile: Profile) -> list[Event]:

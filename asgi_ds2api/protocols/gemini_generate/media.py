@@ -26,8 +26,8 @@ _TO_STANDARD: Final = str.maketrans("-_", "+/", "\r\n")
 
 _KINDS: Final[Mapping[str, Kind]] = {"image": "image", "audio": "audio", "video": "video", "text": "document"}
 _DOCUMENTS: Final = frozenset({"application/pdf", "application/x-pdf", "application/json", "application/xml"})
-_OWN_FILE: Final = re.compile(r"(?:https://generativelanguage\.googleapis\.com/.*/)?files/|gs://")
-"""URIs that mean something to the vendor alone."""
+_PUBLIC: Final = re.compile(r"https?://(?!generativelanguage\.googleapis\.com/)", re.IGNORECASE)
+"""Begins what means something to others than the vendor."""
 _FILM: Final = re.compile(r"https?://(?:www\.|m\.)?(?:youtube\.com|youtu\.be)/", re.IGNORECASE)
 _ENDINGS: Final[Mapping[str, str]] = {
     "gif": "image/gif",
@@ -63,11 +63,11 @@ def decode_inline(raw: Raw, extras: Extras, at: str) -> Media:
     if "data" not in fields:
         raise wire.missing(f"{at}.data")
     media_type = wire.text(fields["mimeType"], f"{at}.mimeType") if "mimeType" in fields else ""
-    name = wire.text(fields["displayName"], f"{at}.displayName") if "displayName" in fields else None
+    kind = kind_of(media_type)
     return Media(
-        kind=kind_of(media_type),
+        kind=kind,
         source=Base64Source(media_type=media_type, data=standard_base64(wire.text(fields["data"], f"{at}.data"))),
-        name=name,
+        name=_name(fields, kind, unknown, at),
         extras={**extras, **within("inlineData", unknown)},
         at=at.rpartition(".")[0],
     )
@@ -87,14 +87,25 @@ def decode_file(raw: Raw, extras: Extras, at: str) -> Media:
     kind: Kind = "video" if media_type is None and _FILM.match(uri) else kind_of(media_type or "")
     if media_type is not None:
         unknown = {"mimeType": fields["mimeType"], **unknown}
-    is_own = _OWN_FILE.match(uri) is not None
+    is_own = _PUBLIC.match(uri) is None
     return Media(
         kind=kind,
         source=FileSource(file_id=uri, protocol=wire.NAME) if is_own else UrlSource(url=uri),
-        name=wire.text(fields["displayName"], f"{at}.displayName") if "displayName" in fields else None,
+        name=_name(fields, kind, unknown, at),
         extras={**extras, **within("fileData", unknown)},
         at=at.rpartition(".")[0],
     )
+
+
+def _name(fields: Mapping[str, Raw], kind: Kind, unknown: Extras, at: str) -> str | None:
+    """Return the name of a document; that of a picture, which has none elsewhere, goes to the extras."""
+    if "displayName" not in fields:
+        return None
+    name = wire.text(fields["displayName"], f"{at}.displayName")
+    if kind in ("document", "file"):
+        return name
+    unknown["displayName"] = fields["displayName"]
+    return None
 
 
 def standard_base64(data: str) -> str:

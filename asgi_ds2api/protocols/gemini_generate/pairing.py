@@ -21,7 +21,7 @@ MISSING: Final = "No result: the tool was not run."
 class CallIds:
     """Gives every call of a talk an id, and every result that of its call."""
 
-    __slots__ = ("_count", "_open", "turn")
+    __slots__ = ("_count", "_open", "names", "turn")
 
     def __init__(self) -> None:
         self.turn = 0
@@ -29,6 +29,8 @@ class CallIds:
         self._count: dict[int, int] = {}
         self._open: dict[str, deque[str]] = {}
         """Name of a function -> ids of its calls that have no result yet."""
+        self.names: dict[str, str] = {}
+        """Id of a call -> name of its function."""
 
     def __call__(self, name: str, given: str | None, is_result: bool) -> str:
         """Return the id of a call, or of the call that a result belongs to."""
@@ -36,6 +38,7 @@ class CallIds:
         if not is_result:
             call_id = given or self._made()
             waiting.append(call_id)
+            self.names[call_id] = name
             return call_id
         if given is None:
             return waiting.popleft() if waiting else self._made()

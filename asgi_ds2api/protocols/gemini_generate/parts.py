@@ -9,8 +9,8 @@ kept, its signature included; code and its output have a plain text.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -80,8 +80,17 @@ class Part(msgspec.Struct, frozen=True):
         return Reasoning(signature=self.signature, origin=_origin(self.signature), at=self.block.at), self.block
 
 
-Ids: TypeAlias = Callable[[str, str | None, bool], str]
-"""Name of a function, id as it came, whether it is a result -> the id of the call."""
+class Ids(Protocol):
+    """Gives ids to calls and results that have none."""
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Id of a call -> name of its function."""
+        ...
+
+    def __call__(self, name: str, given: str | None, is_result: bool) -> str:
+        """Return the id of a call, or of the call that a result belongs to."""
+        ...
 
 
 def decode_part(raw: Raw, at: str, ids: Ids) -> Part:
@@ -108,6 +117,8 @@ def decode_part(raw: Raw, at: str, ids: Ids) -> Part:
         kind, fields["text"] = "text", Raw(b'""')
     if is_thought and kind == "text":
         text = wire.text(fields["text"], f"{at}.text")
+        if signature and not text and _origin(signature) is not None:
+            extras = {"thought": fields["thought"], **extras}  # it is no mark of what follows
         return Part(Reasoning(text=text, signature=signature or None, origin=_origin(signature), extras=extras, at=at))
     if is_thought:
         extras = {"thought": fields["thought"], **extras}
@@ -163,8 +174,11 @@ def _decode_result(raw: Raw, extras: Extras, at: str, ids: Ids) -> ToolResult:
     blocks: list[Block] = [Text(text=text, at=f"{place}.response")]
     for position, part in enumerate(wire.items(fields["parts"], f"{place}.parts") if "parts" in fields else ()):
         blocks += decode_part(part, f"{place}.parts[{position}]", ids).blocks
+    call_id = ids(name, given, True)
+    if ids.names.get(call_id, name) != name:
+        unknown = {"name": fields["name"], **unknown}  # says something else than its call does
     return ToolResult(
-        call_id=ids(name, given, True),
+        call_id=call_id,
         blocks=tuple(blocks),
         is_error=is_error or None,
         name=name,

@@ -39,7 +39,7 @@ from . import wire
 from .pairing import CallIds
 from .parts import PartWriter, decode_part
 from .preflight import SYSTEM, arrange, report_unsayable
-from .settings import GENERATION, decode_format, decode_settings, encode_settings
+from .settings import GENERATION, PLACES, decode_format, decode_settings, encode_settings
 from .signatures import keep_own_thoughts, sign_steps
 from .tools import decode_choice, decode_tools, encode_choice, encode_tools
 from .wire import JsonObject, Shape, put_extras, within
@@ -116,6 +116,7 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
         stream=is_stream(call.path),
         vendor_headers=forwarded_headers(call.headers),
         extras=extras,
+        places=PLACES,
         required_extras=tuple(name for name in _REQUIRED if name in extras),
     )
 
@@ -282,7 +283,7 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
         "tools": tools or None,
         "toolConfig": {"functionCallingConfig": choice} if choice is not None else None,
         "generationConfig": config or None,
-        "serviceTier": _encode_tier(request.service_tier, notices),
+        "serviceTier": _encode_tier(request.service_tier, notices, is_native=is_native),
         "store": request.state.store if is_native else None,
         "labels": request.metadata or None if is_native or profile.labels else None,
     }
@@ -328,9 +329,9 @@ def _encode_messages(
     return system, contents
 
 
-def _encode_tier(tier: str | None, notices: Notices) -> str | None:
+def _encode_tier(tier: str | None, notices: Notices, *, is_native: bool) -> str | None:
     word = _WORDS.get(tier or "", tier)
-    if word in _KNOWN_TIERS or word is None:
+    if is_native or word in _KNOWN_TIERS or word is None:
         return word
     if word != "auto":
         notices.hint("service_tier", "the tiers of vendors differ")

@@ -33,6 +33,22 @@ GENERATION: Final = Shape(
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain"
 
+_PLACE: Final = "generationConfig"
+PLACES: Final = {
+    **{field: f"{_PLACE}.{name}" for name, field in (*_NUMBERS.items(), *_COUNTS.items())},
+    "logprobs": f"{_PLACE}.responseLogprobs",
+    "max_completion_tokens": f"{_PLACE}.maxOutputTokens",
+    "max_tokens": f"{_PLACE}.maxOutputTokens",
+    "n": f"{_PLACE}.candidateCount",
+    "stop": f"{_PLACE}.stopSequences",
+    f"{_PLACE}.thinkingConfig.budget_tokens": f"{_PLACE}.thinkingConfig.thinkingBudget",
+    f"{_PLACE}.thinkingConfig.display": f"{_PLACE}.thinkingConfig.includeThoughts",
+    f"{_PLACE}.thinkingConfig.effort": f"{_PLACE}.thinkingConfig.thinkingLevel",
+    "metadata": "labels",
+    "service_tier": "serviceTier",
+}
+"""OpenAI's names of settings -> where they stand here."""
+
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
 

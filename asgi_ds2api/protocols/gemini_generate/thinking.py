@@ -96,6 +96,8 @@ def encode_thinking(
         written |= _asked(control)
     else:
         written |= _fitted(control, facts, notices)
+        if control.display is not None:
+            notices.hint(f"{control.at}.display", "Gemini shows thoughts or not, and no more")
         is_silent = control.mode == "disabled" or control.effort == "none" or control.display == "omitted"
         if not is_silent:
             written["includeThoughts"] = True
@@ -118,6 +120,8 @@ def _asked(control: ReasoningControl) -> JsonObject:
 
 def _fitted(control: ReasoningControl, facts: ModelFacts, notices: Notices) -> JsonObject:
     at = control.at or "reasoning_effort"
+    if control.effort is not None and at == "thinking":
+        at = "output_config.effort"  # Anthropic's effort stands apart from the rest
     if control.mode == "disabled" or control.effort == "none":
         if "disabled" in facts.thinking:
             return {"thinkingBudget": 0}

@@ -177,6 +177,8 @@ def _encode_function(tool: FunctionTool, writer: PartWriter, notices: Notices, *
 def _is_empty(schema: Raw) -> bool:
     """Tell whether a function takes no arguments, which the vendor wants to be told by saying nothing."""
     fields = wire.fields_of(schema)
+    if wire.text_of(fields.get("type")) not in (None, "object"):
+        return False
     return not (fields.keys() - {"type", "properties", "required", "additionalProperties", "$schema"}) and (
         not wire.fields_of(fields.get("properties"))
     )
