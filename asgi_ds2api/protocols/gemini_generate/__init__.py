@@ -21,7 +21,7 @@ from .stream_encoder import StreamEncoder
 from .stream_tap import StreamTap
 from .wire import NAME
 
-CREDENTIAL_HEADERS: Final[Sequence[str]] = ("x-goog-api-key", "authorization")
+CREDENTIAL_HEADERS: Final[Sequence[str]] = ("x-goog-api-key", "authorization", "?key")
 REQUEST_ID_HEADER: Final = "x-request-id"
 COUNTS_TOKENS: Final = True
 STREAM_CONTENT_TYPE: Final = b"text/event-stream"
