@@ -11,9 +11,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from ...canonical import Block, Message, Notices, Text, ToolCall, ToolResult
+from ...canonical import Message, Notices
+from ..calls_and_results import Scan, made_up_result, without_results
 
-MISSING: Final = "No result: the tool was not run."
+MAX_ID: Final = 128
+"""Characters of a call's id; the vendor names no limit."""
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -56,60 +58,21 @@ class CallIds:
 
 
 def pair_results(messages: Sequence[Message], notices: Notices) -> list[Message]:
-    """Return the messages with the results of each turn in a user's message right behind its calls.
+    """Return the messages with the results of each turn in a user's message right behind its calls, in their order.
 
     Args:
         messages: Of another protocol. What stands between calls and results moves behind the results.
         notices: Missing results are ``lost`` (one is made up), results without a call are ``changed`` (into text).
     """
-    results: dict[str, deque[tuple[int, ToolResult]]] = {}
-    for place, message in enumerate(messages):
-        for block in message.content:
-            if isinstance(block, ToolResult):
-                results.setdefault(block.call_id, deque()).append((place, block))
-    used: set[int] = set()
-    answers: dict[int, tuple[Block, ...]] = {}
-    for place, message in enumerate(messages):
-        calls = [block for block in message.content if isinstance(block, ToolCall)]
-        if calls:
-            answers[place] = tuple([_answer(call, place, results, used, notices) for call in calls])
+    scan = Scan.of(messages, notices, MAX_ID)
     paired: list[Message] = []
-    for place, message in enumerate(messages):
-        content = _without_results(message, used, notices)
+    for message, own, has_results in zip(scan.messages, scan.calls_of, scan.has_results, strict=True):
+        content = without_results(message, scan, notices) if has_results else message.content
         if content or not message.content:
             role = "user" if message.role == "tool" else message.role
-            paired.append(message if content is message.content else replace(message, role=role, content=content))
-        if place in answers:
-            paired.append(Message(role="user", content=answers[place], at=message.at))
+            paired.append(replace(message, role=role, content=content) if has_results else message)
+        if own:
+            found = [scan.results.get(call.id) or made_up_result(call, notices) for call in own]
+            answers = tuple([replace(result, name=call.name) for call, result in zip(own, found, strict=True)])
+            paired.append(Message(role="user", content=answers, at=message.at))
     return paired
-
-
-def _answer(
-    call: ToolCall, place: int, results: dict[str, deque[tuple[int, ToolResult]]], used: set[int], notices: Notices
-) -> ToolResult:
-    """Return the result of a call: the first one behind it that no earlier call has; else one that says so."""
-    waiting = results.get(call.id, deque())
-    while waiting and waiting[0][0] < place:
-        waiting.popleft()
-    if not waiting:
-        notices.lost(call.at, "the call has no result: one was made up that says so", action="inserted")
-        return ToolResult(
-            call_id=call.id, name=call.name, blocks=(Text(text=MISSING, at=call.at),), is_error=True, at=call.at
-        )
-    _, result = waiting.popleft()
-    used.add(id(result))
-    return replace(result, name=call.name)
-
-
-def _without_results(message: Message, used: set[int], notices: Notices) -> tuple[Block, ...]:
-    """Return what else a message holds; results that belong to no call as text."""
-    if not any(isinstance(block, ToolResult) for block in message.content):
-        return message.content
-    rest: list[Block] = []
-    for block in message.content:
-        if not isinstance(block, ToolResult):
-            rest.append(block)
-        elif id(block) not in used:
-            notices.changed(block.at, "a result without its call is sent as text")
-            rest += (Text(text=f"Result of the tool call {block.call_id}:", at=block.at), *block.blocks)
-    return tuple(rest)

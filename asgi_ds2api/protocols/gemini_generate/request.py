@@ -30,17 +30,19 @@ from ...canonical import (
     ToolChoice,
     ToolResult,
 )
-from ...codec import DEFAULT_LIMITS, RESERVED_FIELDS, HTTPCall, RequestLimits
+from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_object
 from ...profiles import Profile
+from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .pairing import CallIds
 from .parts import PartWriter, decode_part
 from .preflight import SYSTEM, arrange, report_unsayable
 from .settings import GENERATION, PLACES, decode_format, decode_settings, encode_settings
 from .signatures import keep_own_thoughts, sign_steps
+from .thinking import SHAPE as THINKING
 from .tools import decode_choice, decode_tools, encode_choice, encode_tools
 from .wire import JsonObject, Shape, put_extras, within
 
@@ -207,6 +209,8 @@ def _decode_labels(raw: Raw | None) -> dict[str, str]:
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
 PATH: Final = f"/{wire.VERSION}/models/{{model}}"
+_PROTECTED: Final = frozenset({"maxOutputTokens", "max_output_tokens"})
+"""What ``extra_body.google`` may not set: the gateway has judged it."""
 _VENDOR_TOP: Final = Shape("safetySettings", "cachedContent", "labels", "serviceTier")
 """What ``extra_body.google`` may set beside the settings of the generation."""
 
@@ -341,32 +345,27 @@ def _encode_tier(tier: str | None, notices: Notices, *, is_native: bool) -> str 
 def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
     """Write a native request's extras back into their places."""
     for path, value in request.extras.items():
-        if path in RESERVED_FIELDS:
-            notices.lost(path, "the upstream's address, key and limits are the gateway's")
+        parent, dot, _ = path.partition(".")
+        if is_reserved(path, notices):
+            continue
+        if dot and parent in ("generationConfig", "toolConfig"):
+            put_extras(body, {path: value})
         else:
-            parent, dot, _ = path.partition(".")
-            is_inner = bool(dot) and parent in ("generationConfig", "toolConfig")
-            put_extras(body, {path: value}) if is_inner else body.update({path: value})
+            body[path] = value
 
 
 def _add_vendor_fields(body: JsonObject, request: Request, profile: Profile, notices: Notices) -> None:
     """Merge what the caller wrote for this very vendor."""
-    for vendor, fields in request.vendor_fields.items():
-        if vendor != profile.vendor:
-            notices.hint(f"extra_body.{vendor}", "meant for another vendor")
-            continue
-        top, rest = _VENDOR_TOP.split(fields)
-        settings, unknown = GENERATION.split(rest)
-        body.update(top)
-        if settings:
-            config = body.setdefault("generationConfig", {})
-            assert isinstance(config, dict)
-            config.update({name: _camel_thinking(value) if name == "thinkingConfig" else value
-                           for name, value in settings.items()})  # fmt: skip
-        for name in unknown:
-            notices.lost(f"extra_body.{vendor}.{name}", "this field cannot be set here")
-
-
-def _camel_thinking(raw: Raw) -> object:
-    known, others = Shape("includeThoughts", "thinkingBudget", "thinkingLevel").split(wire.fields_of(raw))
-    return {**known, **others}
+    fields = dict(vendor_fields(request, profile.vendor, _PROTECTED, notices))
+    top, rest = _VENDOR_TOP.split(fields)
+    settings, unknown = GENERATION.split(rest)
+    body.update(top)
+    if "thinkingConfig" in settings:
+        known, others = THINKING.split(wire.fields_of(settings["thinkingConfig"]))
+        settings["thinkingConfig"] = wire.raw_of({**known, **others})
+    if settings:
+        config = body.setdefault("generationConfig", {})
+        assert isinstance(config, dict)
+        config.update(settings)
+    for name in unknown:
+        notices.lost(f"extra_body.{profile.vendor}.{name}", "this field cannot be set here")

@@ -1,7 +1,8 @@
-"""A relayed stream, watched: whole frames pass as they came, and only those that matter are read.
+"""What is read of a relayed stream: `FrameTap` passes it on.
 
-Until something of the answer has passed, every frame is read; after that those that hold the name of what ends an
-answer, or of an error. Of the figures, which are in every chunk, the last ones are read when somebody asks.
+A frame matters when its bytes hold the name of what ends an answer, or of an error; a text that only quotes such a name
+is found out by reading it. Of the figures, which are in every chunk, the last ones are read when somebody asks. The
+stream has no end of its own: it is complete if the message ends when every candidate has told why it ended.
 """
 
 from typing import Final
@@ -11,8 +12,9 @@ from msgspec import Raw
 
 from ...canonical import Finish
 from ...codec import AnswerFacts
-from ...errors import Interrupted, Malformed, UpstreamError
-from ...framing import FrameSplitter, parse_frame, split_frames
+from ...errors import Malformed
+from ...frame_tap import FrameTap
+from ...framing import parse_frame
 from ...json_guard import is_too_deep
 from ...profiles import Profile
 from . import wire
@@ -31,7 +33,7 @@ _PART: Final = Shape("text", "thought", "thoughtSignature")
 _FEEDBACK: Final = Shape("blockReason", "blockReasonMessage")
 
 
-class StreamTap:
+class StreamTap(FrameTap):
     """See `codec.StreamTap`.
 
     Args:
@@ -40,11 +42,7 @@ class StreamTap:
     """
 
     def __init__(self, profile: Profile, max_event_bytes: int) -> None:
-        self.is_meaningful = False
-        self.is_complete = False
-        self.failure: UpstreamError | None = None
-        self._splitter = FrameSplitter(max_event_bytes)
-        self._has_started = False
+        super().__init__(max_event_bytes, terminator=b"", may_end_early=True)
         self._model: str | None = None
         self._last_usage = b""
         """The last frame with figures."""
@@ -58,47 +56,23 @@ class StreamTap:
         usage = decode_usage(self._fields(self._last_usage).get("usageMetadata"))
         return AnswerFacts(model=self._model, usage=usage, finish=self._finishes.get(0) or self._block)
 
+    @property
+    def _has_finish(self) -> bool:
+        return self._block is not None or (bool(self._finishes) and all(self._finishes.values()))
+
     def feed(self, data: bytes) -> bytes:
         """Return the frames that these bytes complete, byte for byte."""
-        if self.is_complete or self.failure is not None:
-            return b""
-        block = self._splitter.feed(data)
-        passed = self._watch(block) if block else block
-        if len(passed) == len(block):
-            self.failure = self._splitter.failure
+        passed = super().feed(data)
+        place = passed.rfind(_USAGE)
+        if place >= 0:
+            start = max(passed.rfind(end, 0, place) for end in (b"\n\n", b"\r\n\r\n"))
+            self._last_usage = passed[max(start, 0) :].lstrip(b"\r\n")
         return passed
 
-    def close(self) -> bytes:
-        """Say that the HTTP message ended; an event without its blank line was never sent."""
-        if self.is_complete or self.failure is not None:
-            return b""
-        if self._block is not None or (self._finishes and all(self._finishes.values())):
-            self.is_complete = self.is_meaningful = True
-        elif self._has_started:
-            self.failure = Interrupted("The upstream broke its answer off before its end.")
-        else:
-            self.failure = Malformed("The upstream sent no answer.", code="empty_response")
-        return b""
-
-    def _watch(self, block: bytes) -> bytes:
-        """Read the frames that matter; return those up to an error."""
-        end = 0
-        for frame in split_frames(block):
-            try:
-                self._read(frame)
-            except UpstreamError as failure:
-                self.failure = failure
-                return block[:end]
-            end += len(frame)
-        return block
+    def _matters(self, block: bytes) -> bool:
+        return any(mark in block for mark in _MARKS)
 
     def _read(self, frame: bytes) -> None:
-        if _USAGE in frame:
-            self._last_usage = frame
-        if not self.is_meaningful or any(mark in frame for mark in _MARKS):
-            self._read_chunk(frame)
-
-    def _read_chunk(self, frame: bytes) -> None:
         """Read a chunk that may matter. What cannot be read is the client's to judge: it sees it as it came."""
         fields = self._fields(frame)
         if not fields:
@@ -107,7 +81,7 @@ class StreamTap:
             parsed = parse_frame(frame)
             failure = decode_in_band(parsed.data) if parsed is not None else None
             raise failure or Malformed("The upstream sent an error that cannot be read.", code="bad_event")
-        self._has_started = True
+        self._has_begun = True
         self._model = wire.text_of(fields.get("modelVersion")) or self._model
         self._block = decode_block(_FEEDBACK.look(fields.get("promptFeedback"))) or self._block
         for position, item in enumerate(wire.items_of(fields.get("candidates"))):

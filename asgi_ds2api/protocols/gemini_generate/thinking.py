@@ -16,7 +16,7 @@ from . import wire
 from .parts import PartWriter
 from .wire import JsonObject, Shape, put_extras
 
-_CONFIG: Final = Shape("includeThoughts", "thinkingBudget", "thinkingLevel")
+SHAPE: Final = Shape("includeThoughts", "thinkingBudget", "thinkingLevel")
 AT: Final = "generationConfig.thinkingConfig"
 DYNAMIC: Final = -1
 
@@ -50,7 +50,7 @@ def decode_thinking(raw: Raw) -> ReasoningControl | None:
     Raises:
         MalformedRequest: With ``param``: a wrong type, or a budget beside a level.
     """
-    fields, extras = _CONFIG.read(raw, AT)
+    fields, extras = SHAPE.read(raw, AT)
     if "thinkingBudget" in fields and "thinkingLevel" in fields:
         raise MalformedRequest(
             "You can only set one of thinking budget and thinking level.", param=f"{AT}.thinkingLevel"
