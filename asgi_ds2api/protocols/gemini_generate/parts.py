@@ -22,6 +22,7 @@ from ...canonical import (
     Media,
     Notices,
     Opaque,
+    ProtocolName,
     Reasoning,
     Refusal,
     Text,
@@ -239,16 +240,17 @@ class PartWriter:
     """Writes blocks as parts.
 
     Args:
-        is_native: They came from this protocol: extras are written back, and nothing is left out.
+        source: The protocol that they came from. If it is this one, extras are written back, and nothing is left out.
         notices: Where losses are reported.
         writes_ids: Calls and results carry ids.
         media_in_results: Pictures may stand inside a result.
     """
 
     def __init__(
-        self, *, is_native: bool, notices: Notices, writes_ids: bool = True, media_in_results: bool = True
+        self, *, source: ProtocolName, notices: Notices, writes_ids: bool = True, media_in_results: bool = True
     ) -> None:
-        self.is_native = is_native
+        self.is_native = source == wire.NAME
+        self._source = source
         self._notices = notices
         self._writes_ids = writes_ids
         self._media_in_results = media_in_results
@@ -367,7 +369,8 @@ class PartWriter:
         if block.context is not None:
             self._notices.changed(f"{block.at}.context", "said in the text before the file")
         if block.detail is not None:
-            self._notices.hint(f"{block.at}.detail", "Gemini chooses the resolution by model and setting")
+            path = "image_url.detail" if self._source == "openai_chat" else "detail"
+            self._notices.hint(f"{block.at}.{path}", "Gemini chooses the resolution by model and setting")
         if block.citations_enabled is not None:
             report = self._notices.lost if block.citations_enabled else self._notices.hint
             report(f"{block.at}.citations", "Gemini cites no documents of a request")

@@ -269,7 +269,7 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
         report_unsayable(request, profile, notices)
         request = arrange(request, profile, facts, notices)
     writer = PartWriter(
-        is_native=is_native,
+        source=request.source,
         notices=notices,
         writes_ids=profile.call_ids,
         media_in_results=is_native or facts.media_in_results,

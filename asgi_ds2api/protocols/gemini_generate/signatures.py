@@ -66,20 +66,23 @@ def place_signatures(messages: Sequence[Message]) -> list[Message]:
 
 
 def _placed(blocks: Sequence[Block]) -> tuple[Block, ...]:
-    marks = [block for block in blocks if is_mark(block)]
     placed: list[Block] = []
-    for block in blocks:
+    mark: Block | None = None
+    has_calls = False
+    for before, block in zip((None, *blocks), blocks, strict=False):
+        if is_mark(block):
+            mark = block
+            continue
         if isinstance(block, ToolCall):
             carried = signature_of(block)
-            mark = marks[-1] if marks else None
-            marks = []
             if carried is not None:
                 mark = Reasoning(signature=carried, origin=wire.VENDOR, at=block.at)
-            if mark is not None and not (placed and is_mark(placed[-1])):
+            is_its_own = carried is not None or (before is not None and is_mark(before))
+            if mark is not None and (is_its_own or not has_calls):
                 placed.append(mark)
-        if not is_mark(block):
-            placed.append(block)
-    return tuple(placed)
+            mark, has_calls = None, True
+        placed.append(block)
+    return tuple(placed if mark is None else (*placed, mark))
 
 
 def signature_of(call: ToolCall) -> str | None:
