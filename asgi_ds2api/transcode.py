@@ -146,7 +146,7 @@ def choose(
         on_unsupported: What to do about losses.
     """
     is_same = face.NAME == side.codec.NAME and side.profile.exact and envelope.stream_content_type is None
-    if is_same and seal.PREFIX.encode() not in call.body:
+    if is_same and not seal.is_in(call.body):
         return Relay(codec=face, call=call, envelope=envelope, side=side)
     decoded = request()
     return Translate(

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.scripted_client import answering
+
 from .asking import (
     CONTENTS,
     HELLO,
     STREAM,
     Asked,
-    answering,
     ask,
     claude_answer,
     error,
@@ -95,7 +96,7 @@ async def test_gemini_C17_missing_result_is_made_up_and_told() -> None:
     assert asked.notices["messages[1].tool_calls[1]"] == "lost"
 
 
-SIGNED = [
+SIGNED: list[dict[str, Any]] = [
     {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "U0lH"},
     {"functionCall": {"name": "g", "args": {}}},
 ]

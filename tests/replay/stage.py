@@ -3,21 +3,23 @@
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import anthropic
 import openai
+from google import genai
 
 from tests.support.gateways import make_gateway, upstream
 from tests.support.oracle import recorded_outcome
 from tests.support.outcome import Outcome
 from tests.support.recorded import Protocol, Recording
 from tests.support.replay import ReplayServer, model_of
+from tests.support.sdk_google import ask_google, google_client
 from tests.support.sdk_outcome import ask_anthropic, ask_openai
 from tests.support.serving import serve
 from tests.support.waiting import WAIT_S
 
-Face = Literal["openai", "anthropic"]
+Face = Literal["openai", "anthropic", "google"]
 """Whose SDK asks."""
 
 DIALECTS: Final[dict[str, tuple[str, Any]]] = {
@@ -25,12 +27,18 @@ DIALECTS: Final[dict[str, tuple[str, Any]]] = {
     "lenient": ("openai_chat", "lenient"),
     "anthropic": ("anthropic_messages", "anthropic"),
     "resembling": ("anthropic_messages", {"base": "anthropic", "exact": False}),
+    "gemini": ("gemini_generate", "gemini"),
+    "akin": ("gemini_generate", {"base": "gemini", "exact": False}),
 }
-"""Upstreams: two vendors to the letter, which are relayed within their protocol, and two that are always translated."""
+"""Upstreams: vendors to the letter, which are relayed within their protocol, and others that are always translated."""
 
-OWN_FACE: Final[dict[Protocol, Face]] = {"chat": "openai", "anthropic": "anthropic"}
-TRANSLATED: Final[dict[Protocol, str]] = {"chat": "lenient", "anthropic": "resembling"}
-VENDORS: Final = {"api.openai.com": "openai", "api.anthropic.com": "anthropic"}
+OWN_FACE: Final[dict[Protocol, Face]] = {"chat": "openai", "anthropic": "anthropic", "gemini": "google"}
+TRANSLATED: Final[dict[Protocol, str]] = {"chat": "lenient", "anthropic": "resembling", "gemini": "akin"}
+VENDORS: Final = {
+    ("chat", "api.openai.com"): "openai",
+    ("anthropic", "api.anthropic.com"): "anthropic",
+    ("gemini", "generativelanguage.googleapis.com"): "gemini",
+}
 """Hosts of those who made the protocols."""
 RECORDED_VERSION: Final = {"anthropic-version": "2023-06-01"}
 """What the recorded questions were asked under; the SDK's own refuses some of them."""
@@ -68,11 +76,13 @@ def ways(recordings: Iterable[Recording]) -> list[Way]:
 
 def _ways(record: Recording) -> Iterator[Way]:
     own, translated = OWN_FACE[record.protocol], TRANSLATED[record.protocol]
-    vendor = VENDORS.get(record.host)
+    vendor = VENDORS.get((record.protocol, record.host))
     if vendor is not None:
         yield Way(record, own, vendor)
     yield Way(record, own, translated)
-    yield Way(record, "anthropic" if own == "openai" else "openai", vendor or translated)
+    for face in get_args(Face):
+        if face != own:
+            yield Way(record, face, vendor or translated)
 
 
 def _fails(record: Recording) -> bool:
@@ -82,7 +92,7 @@ def _fails(record: Recording) -> bool:
 def question(way: Way) -> dict[str, Any]:
     """Return what is asked: the recorded question on the face of its protocol, else a plain one."""
     if not way.is_own_face or way.record.request.body is None:
-        return {}
+        return {"generationConfig": {"thinkingConfig": {"includeThoughts": True}}} if way.face == "google" else {}
     asked = {name: value for name, value in way.record.request.body.items() if name not in ("model", "stream")}
     if way.face == "openai" and way.record.is_stream:
         asked["stream_options"] = {"include_usage": True}
@@ -94,7 +104,8 @@ def differences(expected: Outcome, got: Outcome) -> dict[str, tuple[object, obje
     if expected.is_error or got.is_error:
         is_beyond = not expected.text.startswith(got.text)
         return {"is_error": (expected, got)} if is_beyond or not (got.is_error and expected.is_error) else {}
-    if expected.input_tokens is None:
+    if None in (expected.input_tokens, expected.output_tokens):
+        expected = replace(expected, input_tokens=None, output_tokens=None)
         got = replace(got, input_tokens=None, output_tokens=None)
     pairs = {field.name: (getattr(expected, field.name), getattr(got, field.name)) for field in fields(Outcome)}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
@@ -109,12 +120,15 @@ class Stage:
     replay: ReplayServer
     openai: openai.AsyncOpenAI
     anthropic: anthropic.AsyncAnthropic
+    google: genai.Client
 
     async def told(self, way: Way, cut_bytes: int) -> Outcome:
         """Return what the SDK made of the answer, whose stream came in pieces of this size."""
         model = model_of(way.record, prefix=f"{way.upstream}/", cut_bytes=cut_bytes)
         if way.face == "openai":
             return await ask_openai(self.openai, model, stream=way.record.is_stream, body=question(way))
+        if way.face == "google":
+            return await ask_google(self.google, model, stream=way.record.is_stream, body=question(way))
         return await ask_anthropic(self.anthropic, model, stream=way.record.is_stream, body=question(way))
 
 
@@ -131,7 +145,7 @@ async def open_stage(recordings: Sequence[Recording]) -> AsyncIterator[Stage]:
                     base_url=served.url, api_key="any", max_retries=0, timeout=WAIT_S, default_headers=RECORDED_VERSION
                 ) as messages,
             ):
-                yield Stage(served.url, replay, chat, messages)
+                yield Stage(served.url, replay, chat, messages, google_client(served.url))
 
 
 def _upstreams(ways: Iterable[Way]) -> dict[str, str]:

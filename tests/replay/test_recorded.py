@@ -11,17 +11,19 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from google.genai import errors
 
 from tests.support.oracle import recorded_outcome
 from tests.support.recorded import Protocol, case_params, records, require_cases
 from tests.support.replay import CUTS, model_of
+from tests.support.sdk_google import read_google
 
 from .stage import Stage, Way, differences, open_stage, ways
 from .waivers import waived, waivers
 
 pytestmark = pytest.mark.anyio
 
-PROTOCOLS: tuple[Protocol, ...] = ("chat", "anthropic")
+PROTOCOLS: tuple[Protocol, ...] = ("chat", "anthropic", "gemini")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,13 @@ async def chat_stage() -> AsyncIterator[Stage]:
 async def anthropic_stage() -> AsyncIterator[Stage]:
     require_cases()
     async with open_stage(records("anthropic")) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+async def gemini_stage() -> AsyncIterator[Stage]:
+    require_cases()
+    async with open_stage(records("gemini")) as stage:
         yield stage
 
 
@@ -97,6 +106,12 @@ CLASSES = {400: "BadRequestError", 404: "NotFoundError", 429: "RateLimitError", 
 @pytest.mark.parametrize("way", case_params(lambda: (way for way in all_ways() if way.record.response.status >= 400)))
 async def test_sdk_raises_its_own_error_of_the_same_status(stage: Stage, way: Way) -> None:
     model, status = model_of(way.record, prefix=f"{way.upstream}-status/"), STATUS[way.record.response.status]
+    if way.face == "google":
+        with pytest.raises(errors.APIError) as raised:
+            await read_google(stage.google, model, stream=way.record.is_stream)
+        expected = errors.ServerError if status >= 500 else errors.ClientError
+        assert (type(raised.value), raised.value.code) == (expected, status)
+        return
     ask: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "anything"}]}
     create: Any = stage.openai.chat.completions.create if way.face == "openai" else stage.anthropic.messages.create
     with pytest.raises((openai.APIStatusError, anthropic.APIStatusError)) as caught:
@@ -107,7 +122,14 @@ async def test_sdk_raises_its_own_error_of_the_same_status(stage: Stage, way: Wa
     assert way.record.response.headers.get("retry-after") in (None, error.response.headers.get("retry-after"))
 
 
-MODES = {"openai": "relay", "lenient": "translate", "anthropic": "relay", "resembling": "translate"}
+MODES = {
+    "openai": "relay",
+    "lenient": "translate",
+    "anthropic": "relay",
+    "resembling": "translate",
+    "gemini": "relay",
+    "akin": "translate",
+}
 """Dialect -> how its own protocol's callers are served."""
 
 
@@ -115,12 +137,16 @@ MODES = {"openai": "relay", "lenient": "translate", "anthropic": "relay", "resem
     "way", case_params(lambda: {way.dialect: way for way in all_ways() if way.is_own_face}.values())
 )
 async def test_only_vendors_to_the_letter_are_relayed(stage: Stage, way: Way) -> None:
+    model = model_of(way.record, prefix=f"{way.upstream}/")
+    if way.face == "google":
+        whole = await stage.google.aio.models.generate_content(model=model, contents="anything")
+        assert (whole.sdk_http_response.headers or {})["x-ds2api-mode"] == MODES[way.dialect]
+        return
     create: Any = (
         stage.openai.chat.completions.with_raw_response.create
         if way.face == "openai"
         else stage.anthropic.messages.with_raw_response.create
     )
-    model = model_of(way.record, prefix=f"{way.upstream}/")
     raw = await create(model=model, messages=[{"role": "user", "content": "anything"}], max_tokens=9)
     assert raw.headers["x-ds2api-mode"] == MODES[way.dialect]
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from .oracle_gemini import Gemini
 from .outcome import DEVIANT_FINISH, OFFICIAL_FINISH, Draft, FinishClass, Outcome, ToolCallText
 from .recorded import Recording
 
@@ -22,7 +23,7 @@ FAILED_FINISH: Final = frozenset({"error", "insufficient_system_resource"})
 
 
 def recorded_outcome(record: Recording) -> Outcome:
-    """Return what a recording of the protocols ``chat`` and ``anthropic`` says."""
+    """Return what a recording of the protocols ``chat``, ``anthropic`` and ``gemini`` says."""
     if record.response.status >= 400:
         return Outcome(is_error=True)
     return outcome_of(record.protocol, record.response.body, is_stream=record.is_stream)
@@ -31,7 +32,9 @@ def recorded_outcome(record: Recording) -> Outcome:
 def outcome_of(protocol: str, body: bytes, *, is_stream: bool) -> Outcome:
     """Return what the body of a 200 says."""
     reader = _READERS[protocol]()
-    if is_stream:
+    if isinstance(reader, Gemini) and body.lstrip().startswith(b"["):
+        reader.read_list(json.loads(body))
+    elif is_stream:
         reader.read_stream(sse_events(body.decode()))
     else:
         reader.read_whole(_parsed(body.decode()))
@@ -275,4 +278,8 @@ def _int(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-_READERS: Final[dict[str, type[_Chat] | type[_Anthropic]]] = {"chat": _Chat, "anthropic": _Anthropic}
+_READERS: Final[dict[str, type[_Chat] | type[_Anthropic] | type[Gemini]]] = {
+    "chat": _Chat,
+    "anthropic": _Anthropic,
+    "gemini": Gemini,
+}

@@ -8,6 +8,8 @@ Of the blocks that only this protocol understands (code that the vendor runs, st
 kept, its signature included; code and its output have a plain text.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
@@ -32,8 +34,9 @@ from ...canonical import (
 )
 from ...errors import Unsupported
 from ...json_guard import is_too_deep
+from ...seal import PREFIX, PREFIX_IN_BASE64
 from . import wire
-from .media import check_url, decode_file, decode_inline, encode_media
+from .media import check_url, decode_file, decode_inline, encode_media, standard_base64
 from .wire import JsonObject, Shape, put_extras, within
 
 SENTINEL: Final = "skip_thought_signature_validator"
@@ -111,7 +114,9 @@ def decode_part(raw: Raw, at: str, ids: Ids) -> Part:
         except msgspec.ValidationError:
             pass
     fields, extras = _PART.read(raw, at)
-    signature = wire.text(fields["thoughtSignature"], f"{at}.thoughtSignature") if "thoughtSignature" in fields else ""
+    signature = _opened(wire.text(fields["thoughtSignature"], f"{at}.thoughtSignature")) if (
+        "thoughtSignature" in fields
+    ) else ""  # fmt: skip
     is_thought = "thought" in fields and wire.boolean(fields["thought"], f"{at}.thought")
     kind = next((name for name in _DATA if name in fields), None)
     if kind is None and not extras and (signature or is_thought):
@@ -139,9 +144,24 @@ def decode_part(raw: Raw, at: str, ids: Ids) -> Part:
     return Part(block, signature or None)
 
 
+def _opened(signature: str) -> str:
+    """Return a signature as it was before `spelled`."""
+    if not signature.startswith(PREFIX_IN_BASE64):
+        return signature
+    try:
+        return base64.b64decode(standard_base64(signature)).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return signature
+
+
+def spelled(signature: str) -> str:
+    """Return a signature as this protocol writes it: bytes in base64. A seal of ours is text, so it is wrapped."""
+    return base64.b64encode(signature.encode()).decode() if signature.startswith(PREFIX) else signature
+
+
 def _origin(signature: str | None) -> str | None:
     """Return who issued a signature: a sealed one tells it when it is opened."""
-    return wire.VENDOR if signature and not signature.startswith("ds2r1.") else None
+    return wire.VENDOR if signature and not signature.startswith(PREFIX) else None
 
 
 def _decode_call(raw: Raw, extras: Extras, at: str, ids: Ids) -> ToolCall:

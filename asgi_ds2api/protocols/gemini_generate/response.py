@@ -38,7 +38,7 @@ from .answer import read_all
 from .grounding import FIELD as GROUNDING
 from .grounding import encode_citations
 from .media import encode_media
-from .parts import is_mark, is_object
+from .parts import is_mark, is_object, spelled
 from .usage import encode_finish, encode_usage
 from .wire import JsonObject, put_extras
 
@@ -170,7 +170,7 @@ class AnswerWriter:
         if part is None:
             return []
         if self.signature is not None and isinstance(part, dict):
-            part["thoughtSignature"] = self.signature
+            part["thoughtSignature"] = spelled(self.signature)
             self.signature = None
         return [part]
 
@@ -179,7 +179,7 @@ class AnswerWriter:
         if self.signature is None:
             return []
         signature, self.signature = self.signature, None
-        return [{"text": "", "thoughtSignature": signature}]
+        return [{"text": "", "thoughtSignature": spelled(signature)}]
 
     def _thought(self, block: Reasoning) -> list[JsonObject | Raw]:
         proof = block.redacted if block.redacted is not None else block.signature
@@ -193,7 +193,7 @@ class AnswerWriter:
             self._notices.hint(f"{block.at}.type", "a summary is shown as a thought")
         written: JsonObject = {"text": block.text, "thought": True}
         if proof is not None:
-            written["thoughtSignature"] = proof
+            written["thoughtSignature"] = spelled(proof)
         return [put_extras(written, self.own(block.extras, block.at))]
 
     def _part(self, block: Block) -> JsonObject | Raw | None:

@@ -47,6 +47,7 @@ from ...errors import GatewayError
 from ...fold import merge_usage
 from . import wire
 from .errors import encode_error_body
+from .parts import spelled
 from .response import BYTES_PER_TOKEN, AnswerWriter, answer_id, report_top
 from .usage import encode_finish, encode_usage
 from .wire import JsonObject
@@ -282,7 +283,7 @@ class StreamEncoder:
             if whole.signature is not None and not whole.text:
                 self._write(candidate, writer.parts(whole), type(whole))
             elif whole.signature is not None:
-                part: JsonObject = {"text": "", "thought": True, "thoughtSignature": whole.signature}
+                part: JsonObject = {"text": "", "thought": True, "thoughtSignature": spelled(whole.signature)}
                 self._write(candidate, [part], Text)
             return
         writer.said("".join(block.pieces))

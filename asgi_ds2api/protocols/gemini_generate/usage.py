@@ -28,11 +28,14 @@ _TOOLS: Final = "toolUsePromptTokenCount"
 _COUNTERS: Final = frozenset({_PROMPT, _CACHED, _SAID, _THOUGHT, _TOTAL})
 _DETAIL: Final = Shape("modality", "tokenCount")
 _AUDIO: Final = "AUDIO"
+_MODALITIES: Final = ("MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "VIDEO", _AUDIO, "DOCUMENT")
+_TRAFFIC: Final = ("TRAFFIC_TYPE_UNSPECIFIED", "ON_DEMAND", "PROVISIONED_THROUGHPUT")
+"""In the order of the vendor's numbers."""
 
 
 def decode_usage(raw: Raw | None) -> Usage | None:
     """Return what ``usageMetadata`` tells; None: no figure."""
-    fields = wire.fields_of(raw)
+    fields = {name: _in_words(name, value) for name, value in wire.fields_of(raw).items()}
     prompt, said = wire.count_of(fields.get(_PROMPT)), wire.count_of(fields.get(_SAID))
     thought, fed = wire.count_of(fields.get(_THOUGHT)), wire.count_of(fields.get(_TOOLS))
     extras: Extras = {name: value for name, value in fields.items() if name not in _COUNTERS}
@@ -82,6 +85,19 @@ def encode_usage(usage: Usage, notices: Notices, *, is_native: bool) -> JsonObje
             if count:
                 written[name] = [{"modality": _AUDIO, "tokenCount": count}]
     return {**written, **extras}
+
+
+def _in_words(name: str, raw: Raw) -> Raw:
+    """Return a value of the usage with enums in words, where a client has asked the vendor for numbers."""
+    if name == "trafficType" and (number := wire.count_of(raw)) is not None:
+        return wire.raw_of(_TRAFFIC[number]) if number < len(_TRAFFIC) else raw
+    if not name.endswith("TokensDetails"):
+        return raw
+    details = [_DETAIL.look(item) for item in wire.items_of(raw)]
+    if not any(wire.count_of(detail.get("modality")) is not None for detail in details):
+        return raw
+    told = [{**detail, "modality": wire.word_of(detail.get("modality"), _MODALITIES)} for detail in details]
+    return wire.raw_of(told)
 
 
 def _audio(raw: Raw | None) -> int | None:
