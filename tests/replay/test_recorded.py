@@ -140,6 +140,7 @@ async def test_only_vendors_to_the_letter_are_relayed(stage: Stage, way: Way) ->
     model = model_of(way.record, prefix=f"{way.upstream}/")
     if way.face == "google":
         whole = await stage.google.aio.models.generate_content(model=model, contents="anything")
+        assert whole.sdk_http_response is not None
         assert (whole.sdk_http_response.headers or {})["x-ds2api-mode"] == MODES[way.dialect]
         return
     create: Any = (
