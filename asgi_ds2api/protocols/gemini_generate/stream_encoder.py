@@ -130,9 +130,7 @@ class StreamEncoder:
         for block in list(self._blocks.values()):
             self._stop(block)
         self._blocks.clear()
-        usage = self._usage or Usage()
-        if usage.output_total is None:
-            usage = replace(usage, output_total=max(1, self._characters // BYTES_PER_TOKEN))
+        usage = self._usage or Usage(output_total=max(1, self._characters // BYTES_PER_TOKEN))
         if not self._is_native:
             report_top(self._extras, self._start.service_tier, self._start.created, self._notices)
         top: JsonObject = {
