@@ -31,7 +31,7 @@ def test_too_long_talk_is_told_with_its_figures() -> None:
 
 @pytest.mark.parametrize(("quota", "is_daily"), [("RequestsPerMinute", False), ("RequestsPerDayPerProject", True)])
 def test_limit_is_no_spent_quota(quota: str, is_daily: bool) -> None:
-    details = [
+    details: list[dict[str, Any]] = [
         {"@type": f"{RPC}QuotaFailure", "violations": [{"quotaId": quota}]},
         {"@type": f"{RPC}RetryInfo", "retryDelay": "7.5s"},
     ]
