@@ -26,6 +26,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Severity = Literal["hint", "changed", "lost"]
+_HEAD = re.compile(r"[^.\[]*")
 _INDEX = re.compile(r"\[\d+\]")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[;=]")
 
@@ -51,9 +52,6 @@ class Notice(Value, frozen=True, kw_only=True, tag="notice", tag_field="event"):
         return _UNSAFE.sub("?", _INDEX.sub("[]", self.path))
 
 
-_HEAD = re.compile(r"[^.\[]*")
-
-
 def placed(path: str, places: Mapping[str, str]) -> str:
     """Return a path of a setting in the sender's terms.
 
@@ -61,8 +59,8 @@ def placed(path: str, places: Mapping[str, str]) -> str:
         path: As an encoder has it, whose names are Chat's.
         places: `Request.places`.
     """
-    if not places:
-        return path
+    if not places or path in places:
+        return places.get(path, path)
     match = _HEAD.match(path)
     assert match is not None, "it matches anything"
     head = match[0]
@@ -70,16 +68,25 @@ def placed(path: str, places: Mapping[str, str]) -> str:
 
 
 class Notices(list[Notice]):
-    """Collects the Notices of one encoding; what every encoder reports to."""
+    """Collects the Notices of one encoding; what every encoder reports to.
+
+    Args:
+        places: Names that encoders report settings by -> where they stood in the sender's request. Fields that know
+            their place themselves (``at``) need none.
+    """
+
+    def __init__(self, places: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._places = places or {}
 
     def hint(self, path: str, reason: str, action: str = "dropped") -> None:
         """Report something without effect on the answer (a cache mark, a billing text)."""
-        self.append(Notice(path=path, action=action, reason=reason, severity="hint"))
+        self.append(Notice(path=placed(path, self._places), action=action, reason=reason, severity="hint"))
 
     def changed(self, path: str, reason: str, action: str = "emulated") -> None:
         """Report something that was coerced or emulated."""
-        self.append(Notice(path=path, action=action, reason=reason, severity="changed"))
+        self.append(Notice(path=placed(path, self._places), action=action, reason=reason, severity="changed"))
 
     def lost(self, path: str, reason: str, action: str = "dropped") -> None:
         """Report something that was left out and may matter."""
-        self.append(Notice(path=path, action=action, reason=reason, severity="lost"))
+        self.append(Notice(path=placed(path, self._places), action=action, reason=reason, severity="lost"))

@@ -89,6 +89,6 @@ class ReasoningSeal:
             notices.lost(block.at, "reasoning belongs to the vendor that issued it")
             return None
         if sealed.kind == "redacted":
-            return msgspec.structs.replace(block, redacted=sealed.data, origin=sealed.origin)
+            return msgspec.structs.replace(block, redacted=sealed.data, signature=None, origin=sealed.origin)
         signature = sealed.data if sealed.kind == "signature" else None
         return msgspec.structs.replace(block, signature=signature, origin=sealed.origin)

@@ -13,10 +13,12 @@ import httpx
 import ollama
 import openai
 import pytest
+from google.genai import errors
 
 from tests.support.oracle import recorded_outcome
 from tests.support.recorded import Protocol, case_params, records, require_cases
 from tests.support.replay import CUTS, model_of
+from tests.support.sdk_google import read_google
 from tests.support.waiting import WAIT_S
 
 from .stage import RECORDED_VERSION, Stage, Way, as_told, differences, open_stage, ways
@@ -25,7 +27,7 @@ from .waivers import waived, waivers
 pytestmark = pytest.mark.anyio
 QUESTION = [{"role": "user", "content": "anything"}]
 
-PROTOCOLS: tuple[Protocol, ...] = ("chat", "anthropic", "ollama")
+PROTOCOLS: tuple[Protocol, ...] = ("chat", "anthropic", "gemini", "ollama")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,13 @@ async def chat_stage() -> AsyncIterator[Stage]:
 async def anthropic_stage() -> AsyncIterator[Stage]:
     require_cases()
     async with open_stage(records("anthropic")) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+async def gemini_stage() -> AsyncIterator[Stage]:
+    require_cases()
+    async with open_stage(records("gemini")) as stage:
         yield stage
 
 
@@ -108,6 +117,12 @@ CLASSES = {400: "BadRequestError", 404: "NotFoundError", 429: "RateLimitError", 
 @pytest.mark.parametrize("way", case_params(lambda: (way for way in all_ways() if way.record.response.status >= 400)))
 async def test_sdk_raises_its_own_error_of_the_same_status(stage: Stage, way: Way) -> None:
     model, status = model_of(way.record, prefix=f"{way.upstream}-status/"), STATUS[way.record.response.status]
+    if way.face == "google":
+        with pytest.raises(errors.APIError) as raised:
+            await read_google(stage.google, model, stream=way.record.is_stream)
+        expected = errors.ServerError if status >= 500 else errors.ClientError
+        assert (type(raised.value), raised.value.code) == (expected, status)
+        return
     ask: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "anything"}]}
     if way.face == "ollama":
         with pytest.raises(ollama.ResponseError) as told:
@@ -128,6 +143,8 @@ MODES = {
     "lenient": "translate",
     "anthropic": "relay",
     "resembling": "translate",
+    "gemini": "relay",
+    "akin": "translate",
     "ollama": "relay",
     "ollama-like": "translate",
 }
@@ -138,10 +155,18 @@ MODES = {
     "way", case_params(lambda: {way.dialect: way for way in all_ways() if way.is_own_face}.values())
 )
 async def test_only_vendors_to_the_letter_are_relayed(stage: Stage, way: Way) -> None:
-    paths = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "ollama": "/api/chat"}
-    body = {"model": model_of(way.record, prefix=f"{way.upstream}/"), "max_tokens": 9, "messages": QUESTION}
+    model = model_of(way.record, prefix=f"{way.upstream}/")
+    paths = {
+        "openai": "/v1/chat/completions",
+        "anthropic": "/v1/messages",
+        "google": f"/v1beta/models/{model}:generateContent",
+        "ollama": "/api/chat",
+    }
+    asked: dict[str, Any] = {"model": model, "max_tokens": 9, "messages": QUESTION}
+    if way.face == "google":
+        asked = {"contents": [{"parts": [{"text": "anything"}]}]}
     async with httpx.AsyncClient(timeout=WAIT_S) as client:
-        raw = await client.post(f"{stage.url}{paths[way.face]}", json=body, headers=RECORDED_VERSION)
+        raw = await client.post(f"{stage.url}{paths[way.face]}", json=asked, headers=RECORDED_VERSION)
     assert raw.headers["x-ds2api-mode"] == MODES[way.dialect]
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from .oracle_gemini import Gemini
 from .outcome import DEVIANT_FINISH, OFFICIAL_FINISH, Draft, FinishClass, Outcome, ToolCallText
 from .recorded import Recording
 
@@ -22,7 +23,7 @@ FAILED_FINISH: Final = frozenset({"error", "insufficient_system_resource"})
 
 
 def recorded_outcome(record: Recording) -> Outcome:
-    """Return what a recording of the protocols ``chat``, ``anthropic`` and ``ollama`` says."""
+    """Return what a recording of the protocols ``chat``, ``anthropic``, ``gemini`` and ``ollama`` says."""
     if record.response.status >= 400:
         return Outcome(is_error=True)
     return outcome_of(record.protocol, record.response.body, is_stream=record.is_stream)
@@ -33,6 +34,8 @@ def outcome_of(protocol: str, body: bytes, *, is_stream: bool) -> Outcome:
     reader = _READERS[protocol]()
     if is_stream and protocol == "ollama":
         reader.read_stream(("", line) for line in body.decode().split("\n") if line.strip())
+    elif isinstance(reader, Gemini) and body.lstrip().startswith(b"["):
+        reader.read_list(json.loads(body))
     elif is_stream:
         reader.read_stream(sse_events(body.decode()))
     else:
@@ -308,8 +311,9 @@ def _int(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-_READERS: Final[dict[str, type[_Chat] | type[_Anthropic] | type[_Ollama]]] = {
+_READERS: Final[dict[str, type[_Chat] | type[_Anthropic] | type[Gemini] | type[_Ollama]]] = {
     "chat": _Chat,
     "anthropic": _Anthropic,
+    "gemini": Gemini,
     "ollama": _Ollama,
 }
