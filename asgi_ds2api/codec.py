@@ -160,6 +160,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Embeddings: one vector is wanted, not a list with one."""
     completion: CompletionForm = CompletionForm()
     """Legacy completions: how they are told."""
+    include_thoughts: bool = True
+    """Gemini: thoughts were asked for."""
+    stream_content_type: bytes | None = None
+    """Where the stream is not of the form that is usual for the face (Gemini: a JSON array); such an answer is always
+    translated."""
     request_id: str = ""
     """Ours; for bodies that carry one. Set by the gateway."""
     created: int = 0
