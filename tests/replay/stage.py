@@ -61,6 +61,8 @@ VENDORS: Final[dict[tuple[Protocol, str], str]] = {
     ("ollama", "127.0.0.1:11434"): "ollama",
 }
 """Protocols and hosts of those who made them."""
+BROKEN_OFF: Final = "f597059bde62796e"
+"""A stream without a finish reason. Of a vendor to the letter it broke off, and an account rests after five such."""
 RECORDED_VERSION: Final = {"anthropic-version": "2023-06-01"}
 """What the recorded questions were asked under; the SDK's own refuses some of them."""
 
@@ -107,7 +109,7 @@ def _ways(record: Recording) -> Iterator[Way]:
 
 
 def _fails(record: Recording) -> bool:
-    return recorded_outcome(record).is_error
+    return record.id == BROKEN_OFF or recorded_outcome(record).is_error
 
 
 def question(way: Way) -> dict[str, Any]:

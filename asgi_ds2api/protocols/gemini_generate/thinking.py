@@ -39,6 +39,8 @@ _NEAREST: Final[Mapping[str, Sequence[str]]] = {
     "xhigh": ("xhigh", "high", "medium", "low"),
     "max": ("xhigh", "high", "medium", "low"),
 }
+_DISPLAYS: Final = {"reasoning": "reasoning.summary"}
+"""Where it stands how thoughts are shown, by the place of its control."""
 _LEVELS: Final = ("minimal", "low", "medium", "high", "xhigh")
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -97,7 +99,9 @@ def encode_thinking(
     else:
         written |= _fitted(control, facts, notices)
         if control.display is not None:
-            notices.hint(f"{control.at}.display", "Gemini shows thoughts or not, and no more")
+            notices.hint(
+                _DISPLAYS.get(control.at, f"{control.at}.display"), "Gemini shows thoughts or not, and no more"
+            )
         is_silent = control.mode == "disabled" or control.effort == "none" or control.display == "omitted"
         if not is_silent:
             written["includeThoughts"] = True
