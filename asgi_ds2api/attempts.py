@@ -435,8 +435,8 @@ class Attempts:
             self._reply.abandon()
 
     def _stream_headers(self, lease: Lease | None) -> list[tuple[bytes, bytes]]:
-        content_type = (b"content-type", self._face.STREAM_CONTENT_TYPE)
-        return [content_type, *answer_headers.STREAM, *self._headers(lease)]
+        content_type = self._envelope.stream_content_type or self._face.STREAM_CONTENT_TYPE
+        return [(b"content-type", content_type), *answer_headers.STREAM, *self._headers(lease)]
 
     def _headers(self, lease: Lease | None) -> list[tuple[bytes, bytes]]:
         if not self._means.show_route:

@@ -20,6 +20,8 @@ Scope: TypeAlias = MutableMapping[str, Any]
 HeaderPairs: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 MAX_TOKEN_BYTES = 8_192
+QUERY_KEY = "?key"
+"""Stands among a face's credential headers where its clients may put the key into the query."""
 _log = logging.getLogger("asgi_ds2api.auth")
 
 
@@ -61,8 +63,13 @@ class Authenticator:
         self._authorize = authorize
         self._timeout_s = timeout_s
 
-    async def authenticate(self, scope: Scope, codec: Codec) -> Caller:
+    async def authenticate(self, scope: Scope, codec: Codec, query_key: bytes | None = None) -> Caller:
         """Return who this is.
+
+        Args:
+            scope: Of the request.
+            codec: Of the face.
+            query_key: What stood in the query, where the configuration lets a key stand there.
 
         Raises:
             Unauthenticated: No credential, or an unknown one; or the host said no.
@@ -73,10 +80,11 @@ class Authenticator:
             return ANONYMOUS
         if self._mode == "host":
             return await self._ask_host(scope)
-        return self._by_key(scope["headers"], codec.CREDENTIAL_HEADERS)
+        return self._by_key(scope["headers"], codec.CREDENTIAL_HEADERS, query_key or b"")
 
-    def _by_key(self, headers: HeaderPairs, names: Sequence[str]) -> Caller:
-        sent = [(name, value) for name in names if (value := _header(headers, name))]
+    def _by_key(self, headers: HeaderPairs, names: Sequence[str], query_key: bytes) -> Caller:
+        values = ((name, query_key if name == QUERY_KEY else _header(headers, name)) for name in names)
+        sent = [(name, value) for name, value in values if value]
         if not sent:
             raise Unauthenticated(
                 "No credential was sent. Put a key that this gateway is configured with into your SDK's api_key.",

@@ -4,17 +4,15 @@ A codec is a module, not an object: mypy checks each against `Codec`. It is pure
 out; no clock, no randomness, no sockets. The pairs of DESIGN.md, section 4, stand here in the same order.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-import msgspec
 from msgspec import Raw
 
 from .canonical import (
     Embeddings,
     EmbeddingsRequest,
     Event,
-    Finish,
     Model,
     Notices,
     Opaque,
@@ -22,184 +20,47 @@ from .canonical import (
     Request,
     Response,
     TokenCount,
-    Usage,
+)
+from .envelope import (
+    DEFAULT_LIMITS,
+    RESERVED_FIELDS,
+    AnswerFacts,
+    CompletionForm,
+    Envelope,
+    ErrorAnswer,
+    Heard,
+    HTTPCall,
+    Kept,
+    Operation,
+    RequestLimits,
+    Route,
+    no_time,
 )
 from .errors import GatewayError, Refused, UpstreamError
 from .profiles import Profile
 
-Operation = Literal["generate", "count_tokens", "list_models", "get_model", "embed", "complete", "kept", "tell"]
-"""``tell``: what is said is always the same (a version), and stands in the route."""
-
-RESERVED_FIELDS = frozenset(
-    {
-        "api_base",
-        "api_key",
-        "base_url",
-        "callbacks",
-        "extra_headers",
-        "guardrails",
-        "organization",
-        "proxy",
-        "timeout",
-    }
-)
-"""Top-level fields by which callers steer other gateways. A relay refuses them, an encoder never writes them."""
-
-
-class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of a request that is decoded; what is relayed is bounded by its bytes alone.
-
-    No client comes near them, and a body within ``max_body_bytes`` that passes them would cost out of proportion: a
-    decoder counts before it builds.
-    """
-
-    max_messages: int = 20_000
-    max_parts: int = 2_000
-    """Of one message."""
-    max_tools: int = 512
-    max_schema_bytes: int = 4 * 1024 * 1024
-    """Of one JSON Schema."""
-    max_stop: int = 64
-    max_inputs: int = 2_048
-    """Of one batch of embeddings: as many as OpenAI takes."""
-    max_prompts: int = 128
-    """Of one call for completions; each is asked by itself."""
-
-
-DEFAULT_LIMITS = RequestLimits()
-
-
-class HTTPCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request without its origin and its credential: what comes in from a caller, what goes to an upstream."""
-
-    method: str
-    path: str
-    """Decoded; of a caller: after the prefix. To an upstream: under ``base_url``, quoted where it needs to be."""
-    body: bytes = b""
-    headers: Mapping[str, str] = {}
-    """Names in lower case; only those that a codec may read or wants to be sent."""
-    query: Mapping[str, str] = {}
-    model: str = ""
-    """Of a caller: the model that the path names, if it does."""
-
-
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """A path of a client face."""
-
-    method: str
-    path: str
-    """From the prefix on. ``{model}`` takes as much as it can, slashes included; any other parameter one segment.
-    ``{v1|v1beta}`` stands for either word."""
-    operation: Operation
-    answer: bytes = b""
-    """Of ``tell``: what is said to everybody, without credentials: JSON, or plain text."""
-
-
-def no_time() -> float:
-    """Return 0: nobody measures."""
-    return 0.0
-
-
-class CompletionForm(msgspec.Struct, frozen=True, kw_only=True):
-    """How legacy completions are told, and which part of the answer this is if several upstream calls make it up."""
-
-    prompts: int = 1
-    prefixes: tuple[str, ...] = ()
-    """What the answers to each prompt begin with, if that was asked for."""
-    first_choice: int = 0
-    """Number of the first choice of this part in the whole answer."""
-    is_continued: bool = False
-    """Other parts follow: a stream is not ended."""
-    earlier: Usage | None = None
-    """Of the parts before."""
-
-
-class Heard(msgspec.Struct):
-    """What heartbeats told a caller whose client counts events, not bytes; changes while the request lives."""
-
-    events: int = 0
-    """How many events went out, whoever wrote them."""
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """What routing needs of a request, and the form that the caller wants the answer in."""
-
-    operation: Operation = "generate"
-    model: str
-    stream: bool = False
-    session: str | None = None
-    """Which conversation this is, in the caller's words: the key of soft affinity, as requests of one conversation
-    profit from one account's prompt cache. The pool has no affinity yet, so that nobody asks for it so far."""
-    choices: int = 1
-    include_usage: bool = False
-    """Chat: the usage chunk was asked for."""
-    include_reasoning_details: bool = False
-    """Chat: the caller can carry signatures (it asked for reasoning, or sent details back)."""
-    legacy_functions: bool = False
-    """Chat: the caller speaks ``functions`` and ``function_call``."""
-    dialect: Literal["", "codex", "open_responses"] = ""
-    """Responses: whose reading of the protocol the caller has."""
-    heard: Heard | None = None
-    """Responses: the caller wants heartbeats that are events; what it has heard is shared by all attempts."""
-    echo: Mapping[str, Raw] = {}
-    """Responses: fields of the request that the answer repeats."""
-    namespaces: Mapping[str, str] = {}
-    """Responses: name of each tool that stands in a namespace, as upstreams know it -> the namespace."""
-    thoughts: Mapping[str, str] = {}
-    """Responses: place of each piece of reasoning that the caller sent back -> its id."""
-    plain_prompt: bool = False
-    """Ollama: a prompt was sent, and a text is wanted, not a message."""
-    other_names: tuple[str, ...] = ()
-    """Ollama: what else the model may be called (``llama3:latest`` is ``llama3``); looked up where ``model`` is
-    unknown."""
-    finish: Finish | None = None
-    """Ollama: nothing is asked, and this is why the empty answer ends; no upstream is needed for it."""
-    vectors: Literal["float", "base64"] = "float"
-    """Embeddings: the form that is wanted."""
-    is_single: bool = False
-    """Embeddings: one vector is wanted, not a list with one."""
-    completion: CompletionForm = CompletionForm()
-    """Legacy completions: how they are told."""
-    is_kept: bool = False
-    """Responses: the answer will be kept. Set by the gateway."""
-    request_id: str = ""
-    """Ours; for bodies that carry one. Set by the gateway."""
-    created: int = 0
-    """Seconds since 1970 when the request came; for bodies that carry it. Set by the gateway."""
-    elapsed_s: Callable[[], float] = no_time
-    """Tells how many seconds ago the request came; for bodies that carry durations. Set by the gateway."""
-
-
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of an answer, for the request that goes on from it."""
-
-    input: tuple[Raw, ...]
-    """Items that led to it, those of all earlier turns included."""
-    output: tuple[Raw, ...]
-    """Items of the answer."""
-    answer: Raw
-    """The whole answer, as its caller got it."""
-    turns: int = 1
-    """How many answers the talk has."""
-    account: str = ""
-    """``upstream/label`` of who keeps it as well, and knows it by the same id; empty: nobody does."""
-
-
-class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """An error in a face's own words."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    """Content type and retry hints; not the ids, which every answer carries."""
-    body: bytes
-
-
-class AnswerFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a relayed answer tells the Record."""
-
-    model: str | None = None
-    usage: Usage | None = None
-    finish: Finish | None = None
+__all__ = [
+    "DEFAULT_LIMITS",
+    "RESERVED_FIELDS",
+    "AnswerFacts",
+    "Codec",
+    "CompletionForm",
+    "EmbeddingsCodec",
+    "Envelope",
+    "ErrorAnswer",
+    "EventDecoder",
+    "EventEncoder",
+    "Face",
+    "HTTPCall",
+    "Heard",
+    "KeepingCodec",
+    "Kept",
+    "Operation",
+    "RequestLimits",
+    "Route",
+    "StreamTap",
+    "no_time",
+]
 
 
 class EventDecoder(Protocol):

@@ -70,4 +70,8 @@ class Engine(Means, kw_only=True):
     cors_origins: frozenset[str]
     new_id: Callable[[], str]
     active: ActiveSet
+    hides_query_key: bool
+    """A key in the query is taken out of it."""
+    takes_query_key: bool
+    """And counts as one."""
     is_draining: bool = False

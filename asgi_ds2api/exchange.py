@@ -42,6 +42,7 @@ from .inbound import (
     judge_content_type,
     judge_head,
     read_body,
+    take_query_key,
 )
 from .json_guard import check_document
 from .observe import Record, Result, stack_of
@@ -56,7 +57,21 @@ _log = logging.getLogger("asgi_ds2api")
 LAST_WORDS_S = 1.0
 """What a request that the server cancels may still take to say so to its caller."""
 LIVENESS_PATHS = frozenset({"", "/"})
-_QUERY = frozenset({"limit", "after", "after_id", "before_id", "order", "stream", "api-version", "alt", "beta"})
+_QUERY = frozenset(
+    {
+        "after",
+        "after_id",
+        "alt",
+        "api-version",
+        "before_id",
+        "beta",
+        "limit",
+        "order",
+        "pageSize",
+        "pageToken",
+        "stream",
+    }
+)
 
 
 class Exchange:
@@ -64,7 +79,7 @@ class Exchange:
 
     Args:
         engine: Shared by all requests.
-        scope: The ASGI scope; read, never changed.
+        scope: The ASGI scope; read, and changed in nothing but a key that its query loses.
         receive: The server's.
         send: The server's.
         path: Decoded, after the prefix.
@@ -73,6 +88,7 @@ class Exchange:
     def __init__(self, engine: Engine, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         self._engine = engine
         self._scope = scope
+        self._query_key = take_query_key(scope) if engine.hides_query_key else None
         self._receive = receive
         self._reply = Reply(send, is_head=scope["method"] == "HEAD")
         self._call = HTTPCall(method=scope["method"], path=path)
@@ -130,9 +146,10 @@ class Exchange:
     async def _answer(self) -> None:
         self._face = self._engine.routes.face_of(self._call)
         query = _query(self._scope, self._engine.inbound.max_query_bytes)
-        self._call = msgspec.structs.replace(
-            self._call, headers=read_headers(self._scope["headers"]), query=dict(reversed(query))
-        )
+        asked = dict(reversed(query))
+        if self._query_key is not None:
+            asked["key"] = ""  # a codec may know that there was one
+        self._call = msgspec.structs.replace(self._call, headers=read_headers(self._scope["headers"]), query=asked)
         self._request_id = request_id_from(self._call.headers.get("x-request-id")) or self._request_id
         self._face = self._engine.routes.face_of(self._call)
         raw_path = self._scope.get("raw_path")
@@ -150,10 +167,12 @@ class Exchange:
         if self._engine.is_draining:
             raise ShuttingDown("This server is shutting down. Try again.", retry_after_s=1)
         declared = judge_head(self._scope, self._engine.inbound)
-        self._caller = await self._engine.authenticator.authenticate(self._scope, match.codec)
-        if len(query) != len(self._call.query):
+        self._caller = await self._engine.authenticator.authenticate(
+            self._scope, match.codec, self._query_key if self._engine.takes_query_key else None
+        )
+        if len(query) != len(dict(query)):
             raise MalformedRequest("A query parameter was sent twice. Send it once.", code="duplicate_parameter")
-        self._call = msgspec.structs.replace(self._call, model=match.model)
+        self._call = msgspec.structs.replace(self._call, model=match.model, query=dict(query))
         match match.operation:
             case "list_models":
                 await self._send_json(match.codec.encode_models(self._catalog().models(), self._call.query))

@@ -257,6 +257,8 @@ def build_engine(
         new_id=lambda: f"req_{secrets.token_hex(16)}",
         wall_now=wall_now,
         active=ActiveSet(),
+        hides_query_key=config.auth != "host",
+        takes_query_key=config.query_key,
     )
 
 

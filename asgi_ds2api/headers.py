@@ -51,6 +51,10 @@ READ: Final = FORWARDED | {
 """What a codec or the gateway may read: what is forwarded, what tells clients and sessions apart, ids."""
 
 
+TOLD = frozenset({"x-goog-api-key"})
+"""Of what a codec may know that it is there: its value is a secret, and is left out."""
+
+
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return what a codec may see of a caller's headers; different values of one name are joined with commas.
 
@@ -62,6 +66,8 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     found: dict[str, dict[str, None]] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
+        if name in TOLD:
+            found[name] = {_TOLD_VALUE: None}
         if name in READ:
             found.setdefault(name, {})[value] = None
     joined = {name: ", ".join(values) for name, values in found.items()}
@@ -194,6 +200,7 @@ def round_up(seconds: float) -> int:
     return max(1, math.ceil(seconds))
 
 
+_TOLD_VALUE: Final = "(set)"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PLAIN: Final = re.compile(r"[\x20-\x7e]+")
 _DECIMAL: Final = re.compile(r"([0-9]+)(\.[0-9]{1,6})?")

@@ -14,39 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from .canonical import ProtocolName
-
-Replay = Literal["never", "content", "details", "tool_turns", "chunks"]
-
-
-class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What one model, or a family of models, accepts."""
-
-    sampling: Literal["any", "one", "none"] = "any"
-    """``one``: temperature or top_p, not both. ``none``: any value is refused."""
-    thinking: tuple[str, ...] = ("enabled", "adaptive", "disabled", "between_tools")
-    """Modes that are accepted; ``enabled`` takes a budget of tokens."""
-    efforts: tuple[str, ...] = ()
-    """Words that ``effort`` takes; empty: it is not accepted."""
-    default_display: Literal["summarized", "omitted"] = "summarized"
-    forced_tool_choice: bool = True
-    prefill: bool = True
-    """Whether a last assistant message is continued."""
-    system_midway: bool = False
-    """Whether a system message may stand in the middle of a conversation."""
-    structured_outputs: bool = True
-    max_output_tokens: int | None = None
-    cache_marks: bool = False
-    """Chat: ``prompt_cache_breakpoint`` is accepted."""
-    web_search: bool = False
-    """Chat: the model searches the web by itself (``web_search_options``)."""
-    context_tokens: int = 0
-    """What fits into its window; 0 where nobody knows."""
-    stream_only: bool = False
-    """Chat: it answers with a stream alone; callers who want a whole answer get the stream added up."""
-    reasoning_replay: Replay | None = None
-    """Chat: in place of the profile's."""
-    drop: tuple[str, ...] = ()
-    """Chat: top-level fields that it refuses, besides the profile's."""
+from .model_facts import CLAUDE_MODELS, GEMINI_MODELS, OPENAI_MODELS, ModelFacts, Replay
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +128,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     open_schemas: Annotated[
         bool, Meta(description="A schema of the answer may leave open which fields an object has.")
     ] = True
+    call_ids: Annotated[bool, Meta(description="Gemini: calls and their results carry ids.")] = True
+    labels: Annotated[bool, Meta(description="Gemini: `labels` are accepted (Vertex), so metadata goes there.")] = False
+    parameters_json_schema: Annotated[
+        bool, Meta(description="Gemini: schemas may be JSON Schema; else they are lowered to the vendor's own dialect.")
+    ] = True
     drop: Annotated[tuple[str, ...], Meta(description="Top-level fields never sent: the vendor refuses them.")] = ()
     version: Annotated[str | None, Meta(description="Anthropic: value of `anthropic-version`; None: by need.")] = None
     models: tuple[tuple[str, ModelFacts], ...] = ()
@@ -176,72 +149,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
                 return facts
         return ModelFacts()
 
-
-_EFFORTS = ("low", "medium", "high", "max")
-_EFFORTS_X = ("low", "medium", "high", "xhigh", "max")
-_BUDGET_ONLY = ModelFacts(
-    sampling="one", thinking=("enabled", "disabled"), max_output_tokens=64_000, context_tokens=200_000
-)
-_ALWAYS_ADAPTIVE = ModelFacts(
-    sampling="none",
-    thinking=("adaptive",),
-    efforts=_EFFORTS_X,
-    default_display="omitted",
-    forced_tool_choice=False,
-    prefill=False,
-    system_midway=True,
-    max_output_tokens=128_000,
-    context_tokens=200_000,
-)
-_ADAPTIVE_OR_OFF = ModelFacts(
-    sampling="none",
-    thinking=("adaptive", "disabled"),
-    efforts=_EFFORTS_X,
-    default_display="omitted",
-    prefill=False,
-    system_midway=True,
-    max_output_tokens=128_000,
-    context_tokens=200_000,
-)
-
-CLAUDE_MODELS: tuple[tuple[str, ModelFacts], ...] = (
-    ("*sonnet-5-5*", msgspec.structs.replace(_ALWAYS_ADAPTIVE, thinking=("adaptive", "between_tools"))),
-    ("*opus-5-5*", _ALWAYS_ADAPTIVE),
-    ("*fable-5-[12]*", _ALWAYS_ADAPTIVE),
-    ("*fable-5*", msgspec.structs.replace(_ALWAYS_ADAPTIVE, forced_tool_choice=True)),
-    ("*mythos*", _ALWAYS_ADAPTIVE),
-    ("*haiku-5-5*", _ADAPTIVE_OR_OFF),
-    ("*opus-5*", _ADAPTIVE_OR_OFF),
-    ("*sonnet-5*", msgspec.structs.replace(_ADAPTIVE_OR_OFF, system_midway=False)),
-    ("*opus-4-8*", _ADAPTIVE_OR_OFF),
-    ("*opus-4-7*", msgspec.structs.replace(_ADAPTIVE_OR_OFF, system_midway=False)),
-    (
-        "*-4-6*",
-        ModelFacts(
-            sampling="one",
-            thinking=("adaptive", "enabled", "disabled"),
-            efforts=_EFFORTS,
-            prefill=False,
-            max_output_tokens=128_000,
-            context_tokens=200_000,
-        ),
-    ),
-    ("*opus-4-5*", msgspec.structs.replace(_BUDGET_ONLY, efforts=("low", "medium", "high"))),
-    ("*-4-5*", _BUDGET_ONLY),
-    ("*-4-*", msgspec.structs.replace(_BUDGET_ONLY, structured_outputs=False, max_output_tokens=32_000)),
-    ("*-3-7-*", msgspec.structs.replace(_BUDGET_ONLY, sampling="any", structured_outputs=False)),
-    (
-        "*claude-3*",
-        ModelFacts(thinking=("disabled",), structured_outputs=False, max_output_tokens=4_096, context_tokens=200_000),
-    ),
-)
-"""First match counts, so the newer and narrower pattern stands above."""
-
-OPENAI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
-    ("*-search-*", ModelFacts(web_search=True)),
-    ("gpt-5.[6-9]*", ModelFacts(cache_marks=True)),
-    ("gpt-[6-9]*", ModelFacts(cache_marks=True)),
-)
 
 _LENIENT = Profile(
     done="optional",
@@ -303,6 +210,26 @@ PROFILES: dict[str, Profile] = {
         custom_tools=False,
         choices=False,
         image_urls=False,
+    ),
+    "gemini": Profile(
+        vendor="google",
+        exact=True,
+        auth_header="x-goog-api-key",
+        auth_scheme="",
+        stop_max=5,
+        custom_tools=False,
+        tool_name_max=64,
+        models=GEMINI_MODELS,
+    ),
+    "vertex": Profile(
+        vendor="vertex",
+        exact=True,
+        path="/models/{model}",
+        stop_max=5,
+        custom_tools=False,
+        tool_name_max=64,
+        labels=True,
+        models=GEMINI_MODELS,
     ),
     "azure": Profile(
         vendor="azure",
@@ -408,6 +335,7 @@ DEFAULT_PROFILE: dict[str, str] = {
     "openai_responses": "openai-responses",
     "anthropic_messages": "anthropic",
     "ollama_chat": "ollama",
+    "gemini_generate": "gemini",
 }
 """Protocol -> the dialect of an upstream that names none: the protocol to the letter."""
 
@@ -488,5 +416,12 @@ PRESETS: dict[str, Preset] = {
     "llama.cpp": _chat("llama.cpp", "http://127.0.0.1:8080/v1", None),
     "lm-studio": _chat("lm-studio", "http://127.0.0.1:1234/v1", None),
     "ollama-openai": _chat("ollama-openai", "http://127.0.0.1:11434/v1", None),
+    "gemini": Preset(
+        protocol="gemini_generate",
+        base_url="https://generativelanguage.googleapis.com",
+        profile="gemini",
+        env="GEMINI_API_KEY",
+        models=("gemini-*", "gemma-*"),
+    ),
 }
 """Vendors that ``preset = "..."`` names."""

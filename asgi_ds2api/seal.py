@@ -24,9 +24,16 @@ from .errors import ConfigError, Malformed
 
 PREFIX: Final = "ds2r1."
 """Marks what we sealed, with the version of the format."""
+PREFIX_IN_BASE64: Final = base64.b64encode(PREFIX.encode()).decode()
+"""How a seal begins in a protocol whose signatures are bytes: the prefix fills whole groups of base64."""
 MIN_SECRET_BYTES: Final = 16
 MAX_TEXT_CHARS: Final = 24 * 1024 * 1024
 """Room for the largest event that an upstream may send, in base64."""
+
+
+def is_in(body: bytes) -> bool:
+    """Tell whether a body may hold a seal, in either form."""
+    return PREFIX.encode() in body or PREFIX_IN_BASE64.encode() in body
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -32,7 +32,7 @@ from .canonical import (
     reject_losses,
 )
 from .canonical import Reasoning as ReasoningBlock
-from .codec import AnswerFacts, Codec, Envelope, Face, HTTPCall, Operation
+from .codec import AnswerFacts, Codec, Envelope, Face, HTTPCall
 from .errors import GatewayError, Malformed, Refused, Unsupported, UpstreamError
 from .fold import fold, merge_usage, tell_input, unfold
 from .framing import frame_mark
@@ -152,8 +152,8 @@ def choose(
         shims: Chooses what this upstream must be lent.
         on_unsupported: What to do about losses.
     """
-    is_same = face.NAME == side.codec.NAME and takes_as_it_came(side.profile, side.model, envelope.operation)
-    if is_same and (envelope.operation == "complete" or seal.PREFIX.encode() not in call.body):  # prompts have no seals
+    is_same = face.NAME == side.codec.NAME and takes_as_it_came(side.profile, side.model, envelope)
+    if is_same and (envelope.operation == "complete" or not seal.is_in(call.body)):  # prompts have no seals
         return Relay(codec=face, call=call, envelope=envelope, side=side)
     decoded = request()
     return Translate(
@@ -161,9 +161,11 @@ def choose(
     )
 
 
-def takes_as_it_came(profile: Profile, model: str, operation: Operation) -> bool:
-    """Tell whether an upstream of the caller's protocol is sent a request as it came."""
-    return profile.has_completions(model) if operation == "complete" else profile.exact
+def takes_as_it_came(profile: Profile, model: str, envelope: Envelope) -> bool:
+    """Tell whether an upstream of the caller's protocol is sent a request as it came, and its stream passed on so."""
+    if envelope.operation == "complete":
+        return profile.has_completions(model)
+    return profile.exact and envelope.stream_content_type is None
 
 
 class Relay:
@@ -264,7 +266,7 @@ class Translate:
         self, *, face: Face, envelope: Envelope, side: Side, request: Request, shims: Sequence[Shim],
         on_unsupported: OnUnsupported,
     ) -> None:  # fmt: skip
-        self.notices = Notices()
+        self.notices = Notices(request.places)
         self.is_meaningful = False
         self.is_complete = False
         self._face = face
@@ -343,14 +345,14 @@ class Translate:
         return self._encode_whole(self._gathering.response())
 
     def _encode(self) -> HTTPCall:
-        notices, places = Notices(), self._request.places
+        places = self._request.places
+        notices = Notices(places)
         try:
             call = self._side.codec.encode_request(self._request, self._side.profile, notices)
         except Unsupported as error:
             error.param = error.param and placed(error.param, places)
             raise
-        told = [msgspec.structs.replace(notice, path=placed(notice.path, places)) for notice in notices]
-        self.notices.extend(notice for notice in told if notice not in self.notices)
+        self.notices.extend(notice for notice in notices if notice not in self.notices)
         if self._on_unsupported == "reject":
             reject_losses(self.notices)
         self._bytes_sent = len(call.body)

@@ -290,7 +290,8 @@ def test_serve_runs_the_gateway_until_it_is_told_to_stop(config: Path) -> None:
             started = wait_for(process, rb"Uvicorn running on (http://127\.0\.0\.1:\d+)")
             url = started[1].decode()
             assert httpx.get(f"{url}/", trust_env=False).status_code == 200
-            assert httpx.get(f"{url}/v1/models?key={CALLER_KEY}", trust_env=False).status_code == 401
+            refused = httpx.get(f"{url}/v1/models?key={CALLER_KEY}", trust_env=False)
+            assert refused.status_code == 403, "a key in the query is Google's way, and so is the answer"
             headers = {"authorization": f"Bearer {CALLER_KEY}"}
             models = httpx.get(f"{url}/v1/models", headers=headers, trust_env=False).json()
             assert [model["id"] for model in models["data"]] == ["smart", "opus"]
@@ -300,7 +301,7 @@ def test_serve_runs_the_gateway_until_it_is_told_to_stop(config: Path) -> None:
     output = started.string + rest
     assert HTTP_WARNING.encode() in output
     assert b"Application shutdown complete." in output
-    assert output.count(b"openai_chat 401 missing_api_key") == 1, "one line a request, and none of uvicorn's"
+    assert output.count(b"gemini_generate 403 missing_api_key") == 1, "one line a request, and none of uvicorn's"
     assert b"key=" not in output
     assert [name for name, value in ENVIRON.items() if value.encode() in output] == []
 

@@ -59,6 +59,7 @@ strategy = "weighted"
 debug_headers = true
 route_headers = false
 cors_origins = ["https://app.example"]
+query_key = true
 
 [[upstreams]]
 name = "claude"

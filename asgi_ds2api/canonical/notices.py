@@ -47,6 +47,8 @@ BOOKKEEPING: Final = frozenset(
     }
 )
 """Names of fields that name, date or number a part of a talk: what was said is the same without them."""
+
+_HEAD = re.compile(r"[^.\[]*")
 _INDEX = re.compile(r"\[\d+\]")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[;=]")
 
@@ -72,9 +74,6 @@ class Notice(Value, frozen=True, kw_only=True, tag="notice", tag_field="event"):
         return _UNSAFE.sub("?", _INDEX.sub("[]", self.path))
 
 
-_HEAD = re.compile(r"[^.\[]*")
-
-
 def placed(path: str, places: Mapping[str, str]) -> str:
     """Return a path of a setting in the sender's terms.
 
@@ -82,8 +81,8 @@ def placed(path: str, places: Mapping[str, str]) -> str:
         path: As an encoder has it, whose names are Chat's.
         places: `Request.places`.
     """
-    if not places:
-        return path
+    if not places or path in places:
+        return places.get(path, path)
     match = _HEAD.match(path)
     assert match is not None, "it matches anything"
     head = match[0]
@@ -91,15 +90,24 @@ def placed(path: str, places: Mapping[str, str]) -> str:
 
 
 class Notices(list[Notice]):
-    """Collects the Notices of one encoding; what every encoder reports to."""
+    """Collects the Notices of one encoding; what every encoder reports to.
+
+    Args:
+        places: Names that encoders report settings by -> where they stood in the sender's request. Fields that know
+            their place themselves (``at``) need none.
+    """
+
+    def __init__(self, places: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._places = places or {}
 
     def hint(self, path: str, reason: str, action: str = "dropped") -> None:
         """Report something without effect on the answer (a cache mark, a billing text)."""
-        self.append(Notice(path=path, action=action, reason=reason, severity="hint"))
+        self.append(Notice(path=placed(path, self._places), action=action, reason=reason, severity="hint"))
 
     def changed(self, path: str, reason: str, action: str = "emulated") -> None:
         """Report something that was coerced or emulated."""
-        self.append(Notice(path=path, action=action, reason=reason, severity="changed"))
+        self.append(Notice(path=placed(path, self._places), action=action, reason=reason, severity="changed"))
 
     def unknown(self, at: str, name: str, reason: str) -> None:
         """Report a field that the other side has no place for: lost, or a hint if it only names a part.
@@ -114,7 +122,7 @@ class Notices(list[Notice]):
 
     def lost(self, path: str, reason: str, action: str = "dropped") -> None:
         """Report something that was left out and may matter."""
-        self.append(Notice(path=path, action=action, reason=reason, severity="lost"))
+        self.append(Notice(path=placed(path, self._places), action=action, reason=reason, severity="lost"))
 
 
 def reject_losses(notices: Sequence[Notice]) -> None:

@@ -155,9 +155,10 @@ class Request(Value, frozen=True, kw_only=True):
     """``extra_body.VENDOR``: merged into the body last, for the profile whose ``vendor`` it names."""
     extras: Extras = {}
     """Unknown or own fields of the source protocol, by their path in it (``output_config.task_budget``)."""
+    places: dict[str, str] = {}
+    """Where settings without an ``at`` of their own stood, if not under Chat's name (``seed`` -> ``options.seed``); for
+    `Notices` and refusals."""
     required_extras: tuple[str, ...] = ()
     """Names of ``extras`` that change what is asked: a foreign encoder that cannot say them refuses (`Unsupported`)."""
-    places: dict[str, str] = {}
-    """Where settings without an ``at`` of their own stood, if not under Chat's name: ``seed`` -> ``options.seed``."""
     idle_extras: tuple[str, ...] = ()
     """Names of ``extras`` without effect on the answer (how long a model stays loaded): leaving them out is a hint."""

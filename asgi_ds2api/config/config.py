@@ -51,6 +51,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     debug_headers: bool
     route_headers: bool
     cors_origins: tuple[str, ...]
+    query_key: bool
     upstreams: tuple[UpstreamConfig, ...]
     models: tuple[ModelAlias, ...]
     callers: tuple[CallerConfig, ...]
@@ -159,6 +160,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             debug_headers=table.debug_headers,
             route_headers=table.route_headers,
             cors_origins=table.cors_origins,
+            query_key=table.query_key,
             upstreams=upstreams,
             models=settling.models_of(table),
             callers=settling.callers_of(table),

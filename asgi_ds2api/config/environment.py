@@ -27,6 +27,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "DS2API_DEBUG_HEADERS": "debug_headers",
     "DS2API_ROUTE_HEADERS": "route_headers",
     "DS2API_CORS_ORIGINS": "cors_origins",
+    "DS2API_QUERY_KEY": "query_key",
 }
 """Variable -> key of the configuration."""
 LISTS: Final = frozenset({"prefix", "cors_origins"})

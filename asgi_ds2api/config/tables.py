@@ -26,7 +26,7 @@ AuthMode = Literal["callers", "host", "none"]
 OnUnsupported = Literal["notice", "reject", "drop"]
 Strategy = Literal["round_robin", "weighted"]
 Transport = Literal["auto", "httpx"]
-UpstreamProtocol = Literal["openai_chat", "openai_responses", "anthropic_messages", "ollama_chat"]
+UpstreamProtocol = Literal["openai_chat", "openai_responses", "anthropic_messages", "gemini_generate", "ollama_chat"]
 
 ONE_OR_LIST: Final = "x-one-or-list"
 """Says in the JSON Schema what ``one_or_list`` says to the reading."""
@@ -291,6 +291,14 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             examples=[["https://app.example"]],
         ),
     ] = ()
+    query_key: Annotated[
+        bool,
+        Meta(
+            description="Callers of Gemini's protocol may send their key as `?key=`. Whatever this says, the key is "
+            "taken out of the query before anything behind the gateway sees it; what stands in front may have logged "
+            'it. With `auth = "host"` the query is left to the application.'
+        ),
+    ] = False
     upstreams: tuple[UpstreamTable, ...] = ()
     models: tuple[ModelTable, ...] = ()
     callers: tuple[CallerTable, ...] = ()

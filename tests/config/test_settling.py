@@ -10,8 +10,9 @@ from asgi_ds2api.canonical import ProtocolName
 from asgi_ds2api.config import AccountConfig, Config, ModelAlias
 from asgi_ds2api.config.tables import OnUnsupported, Strategy, UpstreamProtocol
 from asgi_ds2api.errors import ConfigError
+from asgi_ds2api.model_facts import ModelFacts
 from asgi_ds2api.pool.strategies import STRATEGIES
-from asgi_ds2api.profiles import PRESETS, PROFILES, ModelFacts
+from asgi_ds2api.profiles import PRESETS, PROFILES
 from asgi_ds2api.protocols import PROTOCOLS
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.transcode import OnUnsupported as TranscodedOnUnsupported

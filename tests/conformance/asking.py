@@ -27,6 +27,8 @@ PATHS = {
     "ollama": "/api/chat",
 }
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
+CONTENTS: list[dict[str, Any]] = [{"role": "user", "parts": [{"text": "Hi"}]}]
+STREAM = "streamGenerateContent"
 
 
 @dataclass
@@ -76,9 +78,14 @@ async def ask(
     headers: Mapping[str, str] | None = None,
     profile: Any = None,
     path: str | None = None,
+    verb: str = "generateContent",
+    query: str = "",
     **config: Any,
 ) -> Asked:
-    """Send ``body`` to a face, with what it needs added, in front of an upstream that plays ``scripts``."""
+    """Send ``body`` to a face, with what it needs added, in front of an upstream that plays ``scripts``.
+
+    ``verb`` is Gemini's, whose paths say what is asked for; its streams are asked for as server-sent events.
+    """
     scripted, records = ScriptedUpstream(*scripts), Records()
     gateway = make_gateway(
         upstream(to, accounts=config.pop("accounts", 1), profile=profile),
@@ -90,12 +97,16 @@ async def ask(
     whole: dict[str, Any] = {"model": f"{to}/{model}", asked: HELLO}
     if face == "claude":
         whole["max_tokens"] = 100
+    if face == "gemini":
+        whole = {"contents": CONTENTS}
+        path = path or f"/v1beta/models/{to}/{model}:{verb}"
+        query = query or ("alt=sse" if verb == STREAM else "")
     whole |= body
     given = dict(headers or {})
     if face == "claude":
         given.setdefault("anthropic-version", "2023-06-01")
     kept = {name: value for name, value in whole.items() if value is not ...}
-    answer = await call(gateway, "POST", path or PATHS[face], json=kept, headers=given)
+    answer = await call(gateway, "POST", path or PATHS[face], json=kept, headers=given, query=query)
     return Asked(answer, scripted, records)
 
 
@@ -274,6 +285,22 @@ def gemini_answer(parts: Sequence[Mapping[str, Any]], finish: str = "STOP", usag
     """Return a whole Gemini answer."""
     candidate = {"content": {"role": "model", "parts": parts}, "finishReason": finish}
     return answering({"candidates": [candidate], "usageMetadata": usage or {}})
+
+
+def gemini_chunk(
+    parts: Sequence[Mapping[str, Any]], finish: str | None = None, usage: Any = None, **fields: Any
+) -> dict[str, Any]:  # fmt: skip
+    """Return a chunk of a Gemini stream."""
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0, **fields}
+    if finish is not None:
+        candidate["finishReason"] = finish
+    chunk = {"candidates": [candidate], "modelVersion": "up", "responseId": "r1"}
+    return chunk if usage is None else {**chunk, "usageMetadata": usage}
+
+
+def gemini_stream(*chunks: Mapping[str, Any], split: int = 0) -> Answering:
+    """Return a Gemini stream."""
+    return streaming(*_cut(sse_body(chunks), split))
 
 
 def error(status: int, body: Any, **headers: str) -> Answering:

@@ -246,7 +246,6 @@ async def test_several_choices_pass_between_chat_and_chat() -> None:
     assert [choice["message"]["content"] for choice in asked.json["choices"]] == ["c0", "c1"]
 
 
-@pytest.mark.xfail(strict=True, reason="needs gemini_generate")
 async def test_openai_C07_calls_of_gemini_get_ids() -> None:
     calls = [{"functionCall": {"name": "f", "args": {"a": n}}} for n in (1, 2)]
     asked = await ask("chat", "gemini", {}, gemini_answer(calls))
@@ -255,7 +254,6 @@ async def test_openai_C07_calls_of_gemini_get_ids() -> None:
     assert [call["function"]["arguments"] for call in message["tool_calls"]] == ['{"a":1}', '{"a":2}']
 
 
-@pytest.mark.xfail(strict=True, reason="needs gemini_generate")
 async def test_openai_C08_ends_and_usage_of_gemini() -> None:
     usage = {"promptTokenCount": 4, "candidatesTokenCount": 2, "thoughtsTokenCount": 3}
     cut = await ask("chat", "gemini", {}, gemini_answer([{"text": "x"}], "MAX_TOKENS", usage))

@@ -104,7 +104,6 @@ async def test_openai_C24_unknown_image_type_is_refused_by_name() -> None:
     assert asked.upstream.calls == []
 
 
-@pytest.mark.xfail(strict=True, reason="needs gemini_generate")
 async def test_openai_C25_private_image_url_is_not_fetched() -> None:
     image = {"type": "image_url", "image_url": {"url": "http://169.254.169.254/x.png"}}
     asked = await ask("chat", "gemini", {"messages": [turn("user", [image])]})
@@ -201,7 +200,6 @@ async def test_openai_C33_reasoning_goes_back_to_a_vendor_that_wants_it() -> Non
     assert asked.sent["messages"][1]["reasoning_content"] == "t"
 
 
-@pytest.mark.xfail(strict=True, reason="needs gemini_generate")
 async def test_openai_C34_thought_signature_goes_back_to_gemini() -> None:
     signed = {**call("c1"), "extra_content": {"google": {"thought_signature": "S"}}}
     messages = [turn("user", "a"), turn("assistant", None, tool_calls=[signed]), turn("tool", "r", tool_call_id="c1")]

@@ -5,19 +5,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import anthropic
+import httpx
 import httpx2
 import openai
 import pytest
 from _pytest.mark import ParameterSet
+from google.genai import errors as google_errors
 
 from asgi_ds2api.codec import Codec, ErrorAnswer
-from asgi_ds2api.protocols import anthropic_messages, ollama_chat, openai_chat, openai_responses
+from asgi_ds2api.protocols import anthropic_messages, gemini_generate, ollama_chat, openai_chat, openai_responses
 from asgi_ds2api.protocols.anthropic_messages.wire import Request as MessagesRequest
 from asgi_ds2api.protocols.ollama_chat.wire import Chat as OllamaChat
 from asgi_ds2api.protocols.ollama_chat.wire import Generate as OllamaGenerate
 from asgi_ds2api.protocols.openai_chat.wire import Request as ChatRequest
 from asgi_ds2api.protocols.openai_responses.wire import Request as ResponsesRequest
-from tests.conformance.asking import chat_answer, claude_answer
+from tests.conformance.asking import chat_answer, claude_answer, gemini_answer
 
 from . import chat_examples, messages_examples, ollama_examples, responses_examples
 from .asked import Example, asked_of, verdict
@@ -26,8 +28,8 @@ from .pages import ROOT, Row, table
 
 pytestmark = pytest.mark.anyio
 
-PAGES = ("openai-chat.md", "openai-responses.md", "anthropic-messages.md", "ollama.md")
-CHAT, RESPONSES, MESSAGES, OLLAMA = (ROOT / "docs/protocols" / name for name in PAGES)
+PAGES = ("openai-chat.md", "openai-responses.md", "anthropic-messages.md", "gemini.md", "ollama.md")
+CHAT, RESPONSES, MESSAGES, GEMINI, OLLAMA = (ROOT / "docs/protocols" / name for name in PAGES)
 
 
 class Table(NamedTuple):
@@ -129,15 +131,24 @@ async def test_ollama_caller_is_told_why_it_ended(row: Row) -> None:
     assert asked.json["done_reason"] == row.cells[1].strip("`")
 
 
+@pytest.mark.parametrize("row", table(GEMINI, "Why an answer ended"), ids=lambda row: row.key)
+async def test_chat_caller_of_gemini_is_told_why_it_ended(row: Row) -> None:
+    word = "NEW_WORD" if row.key == UNKNOWN else row.key
+    asked = await asked_of("chat", "gemini", Example(answer=gemini_answer([{"text": "x"}], word)))
+    assert asked.json["choices"][0]["finish_reason"] == row.cells[1].strip("`")
+
+
 # --- paths, credentials, errors ---------------------------------------------------------------------------------------
 
 FACES: tuple[tuple[Any, Codec], ...] = (
     (CHAT, openai_chat),
     (RESPONSES, openai_responses),
     (MESSAGES, anthropic_messages),
+    (GEMINI, gemini_generate),
     (OLLAMA, ollama_chat),
 )
-every_face = pytest.mark.parametrize(("page", "codec"), FACES, ids=["chat", "responses", "messages", "ollama"])
+FACE_IDS = ("chat", "responses", "messages", "gemini", "ollama")
+every_face = pytest.mark.parametrize(("page", "codec"), FACES, ids=FACE_IDS)
 
 
 @every_face
@@ -163,6 +174,10 @@ def raised(answer: ErrorAnswer, page: Any) -> str:
         return httpx2.Response(answer.status, headers=[(n.decode(), v.decode()) for n, v in answer.headers],
                                content=answer.body)  # fmt: skip
 
+    if page is GEMINI:
+        with pytest.raises(google_errors.APIError) as failed:
+            google_errors.APIError.raise_for_response(httpx.Response(answer.status, content=answer.body))
+        return type(failed.value).__name__
     given: dict[str, Any] = {"api_key": "k", "base_url": "http://test", "max_retries": 0}
     asked: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
     with httpx2.Client(transport=httpx2.MockTransport(respond)) as http:
@@ -176,13 +191,18 @@ def raised(answer: ErrorAnswer, page: Any) -> str:
     return type(caught.value).__name__
 
 
-@pytest.mark.parametrize(("page", "codec"), FACES[:3], ids=["chat", "responses", "messages"])
+def _kind(error: dict[str, Any]) -> str:
+    kind: str = error["status"] if "status" in error else error["type"]
+    return kind
+
+
+@pytest.mark.parametrize(("page", "codec"), FACES[:-1], ids=FACE_IDS[:-1])
 def test_errors_are_those_that_the_sdk_raises(page: Any, codec: Codec) -> None:
     told = {tuple(cell.strip("`") for cell in row.cells[:3]) for row in table(page, "Errors")}
     found = set()
     for error in every_error():
         answer = codec.encode_error(error, "req_1")
-        found.add((str(answer.status), json.loads(answer.body)["error"]["type"], raised(answer, page)))
+        found.add((str(answer.status), _kind(json.loads(answer.body)["error"]), raised(answer, page)))
     assert found == told
 
 

@@ -160,7 +160,6 @@ async def test_a_signature_that_is_refused_is_tried_once_without() -> None:
 
 
 @proves("R-11")
-@pytest.mark.xfail(strict=True, reason="needs gemini_generate")
 async def test_geminis_signature_goes_round_with_a_call() -> None:
     part = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "S"}
     first = await ask("chat", "gemini", {"tools": [CHAT_TOOL]}, gemini_answer([part]))
@@ -205,7 +204,6 @@ async def test_marks_inside_of_results_count_too() -> None:
 
 
 @proves("R-17")
-@pytest.mark.xfail(strict=True, reason="needs gemini_generate")
 async def test_a_schema_is_lowered_for_gemini() -> None:
     schema = {"type": "object", "$defs": {"a": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/a"}}}
     tool = {"type": "function", "function": {"name": "f", "parameters": schema}}

@@ -60,7 +60,6 @@ async def test_anthropics_sdk_rebuilds_parallel_calls_that_interleave_behind_tex
 
 
 @proves("R-4")
-@pytest.mark.xfail(strict=True, reason="needs gemini_generate")
 async def test_parallel_calls_of_gemini_are_rebuilt() -> None:
     made = [{"functionCall": {"name": "f", "args": {"n": n}}} for n in range(3)]
     asked = await ask("claude", "gemini", {}, gemini_answer(made))

@@ -89,5 +89,25 @@ def _messages() -> dict[str, Body]:
     }
 
 
-QUESTIONS: Final[Mapping[str, Mapping[str, Body]]] = {"openai": _chat(), "anthropic": _messages()}
+def _ollama() -> dict[str, Body]:
+    function = {"name": "get_weather", "description": "Weather", "parameters": _SCHEMA}
+    tools = [{"type": "function", "function": function}]
+    call = {"function": {"name": "get_weather", "arguments": {"city": "Rome"}}}
+    result = {"role": "tool", "tool_name": "get_weather", "content": "sunny, 24"}
+    told = [_user(_WEATHER), {"role": "assistant", "content": "", "tool_calls": [call]}, result]
+    return {
+        "greeting": {"messages": [_user("hi")]},
+        "one-call": {"messages": [_user(_WEATHER)], "tools": tools},
+        "its-result": {"messages": told, "tools": tools},
+        "two-calls": {"messages": [_user(_TWO_CITIES)], "tools": tools},
+        "json": {"messages": [_user(_JSON)], "format": _SCHEMA},
+        "picture": {"messages": [{**_user(_COLOUR), "images": [_PICTURE]}]},
+    }
+
+
+QUESTIONS: Final[Mapping[str, Mapping[str, Body]]] = {
+    "openai": _chat(),
+    "anthropic": _messages(),
+    "ollama": _ollama(),
+}
 """Face -> question -> body without the model's name."""

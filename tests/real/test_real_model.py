@@ -5,16 +5,18 @@ import sys
 from collections.abc import Iterator
 
 import anthropic
+import ollama
 import openai
 import pytest
 
 from tests.support.gateways import make_gateway, upstream
+from tests.support.outcome import Outcome
 from tests.support.recorded import require_cases
-from tests.support.sdk_outcome import ask_anthropic, ask_openai
+from tests.support.sdk_outcome import ask_anthropic, ask_ollama, ask_openai
 from tests.support.serving import ROOT, serve
 from tests.support.waiting import WAIT_S
 
-from .questions import ANSWERS, QUESTIONS, WITHOUT_SCHEMA
+from .questions import ANSWERS, QUESTIONS, WITHOUT_SCHEMA, Body
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +53,22 @@ def gateway_url(model_url: str) -> Iterator[str]:
         yield served.url
 
 
+async def ask(face: str, url: str, model: str, body: Body, *, stream: bool) -> Outcome:
+    """Return what the SDK of a face made of the answer; nothing is left to chance."""
+    if face == "ollama":
+        body = {**body, "options": {"temperature": 0}}
+        async with ollama.AsyncClient(url, timeout=WAIT_S) as local:
+            return await ask_ollama(local, model, stream=stream, body=body)
+    body = {**body, "temperature": 0}
+    if face == "openai":
+        async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, timeout=WAIT_S) as chat:
+            return await ask_openai(chat, model, stream=stream, body=body)
+    async with anthropic.AsyncAnthropic(
+        base_url=url, api_key="any", max_retries=0, timeout=WAIT_S, default_headers=VERSION
+    ) as claude:
+        return await ask_anthropic(claude, model, stream=stream, body=body)
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("question", ANSWERS)
 @pytest.mark.parametrize("upstream_name", UPSTREAMS)
@@ -58,17 +76,6 @@ def gateway_url(model_url: str) -> Iterator[str]:
 async def test_real_model_is_understood(
     gateway_url: str, face: str, upstream_name: str, question: str, stream: bool
 ) -> None:
-    body = {**QUESTIONS[face][question], "temperature": 0}
-    model = f"{upstream_name}/tiny"
-    if face == "openai":
-        async with openai.AsyncOpenAI(
-            base_url=f"{gateway_url}/v1", api_key="any", max_retries=0, timeout=WAIT_S
-        ) as chat:
-            outcome = await ask_openai(chat, model, stream=stream, body=body)
-    else:
-        async with anthropic.AsyncAnthropic(
-            base_url=gateway_url, api_key="any", max_retries=0, timeout=WAIT_S, default_headers=VERSION
-        ) as claude:
-            outcome = await ask_anthropic(claude, model, stream=stream, body=body)
+    outcome = await ask(face, gateway_url, f"{upstream_name}/tiny", QUESTIONS[face][question], stream=stream)
     expected = WITHOUT_SCHEMA if (upstream_name, question) == ("messages", "json") else ANSWERS[question]
     assert expected.equals(outcome), outcome

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, get_args
 import anthropic
 import ollama
 import openai
+from google import genai
 
 from tests.support.gateways import make_gateway, upstream
 from tests.support.oracle import recorded_outcome
@@ -15,11 +16,12 @@ from tests.support.outcome import Outcome
 from tests.support.recorded import Protocol, Recording
 from tests.support.replay import ReplayServer, model_of
 from tests.support.responses_reading import ask_responses
+from tests.support.sdk_google import ask_google, closing_google, google_client
 from tests.support.sdk_outcome import ask_anthropic, ask_ollama, ask_openai
 from tests.support.serving import serve
 from tests.support.waiting import WAIT_S
 
-Face = Literal["openai", "responses", "anthropic", "ollama"]
+Face = Literal["openai", "responses", "anthropic", "google", "ollama"]
 """Whose SDK asks; that of OpenAI asks on two faces."""
 FACES: Final[tuple[Face, ...]] = get_args(Face)
 
@@ -30,6 +32,8 @@ DIALECTS: Final[dict[str, tuple[str, Any]]] = {
     "resembling-responses": ("openai_responses", {"base": "openai-responses", "exact": False}),
     "anthropic": ("anthropic_messages", "anthropic"),
     "resembling": ("anthropic_messages", {"base": "anthropic", "exact": False}),
+    "gemini": ("gemini_generate", "gemini"),
+    "akin": ("gemini_generate", {"base": "gemini", "exact": False}),
     "ollama": ("ollama_chat", "ollama"),
     "ollama-like": ("ollama_chat", {"base": "ollama", "exact": False}),
 }
@@ -39,21 +43,26 @@ OWN_FACE: Final[dict[Protocol, Face]] = {
     "chat": "openai",
     "responses": "responses",
     "anthropic": "anthropic",
+    "gemini": "google",
     "ollama": "ollama",
 }
 TRANSLATED: Final[dict[Protocol, str]] = {
     "chat": "lenient",
     "responses": "resembling-responses",
     "anthropic": "resembling",
+    "gemini": "akin",
     "ollama": "ollama-like",
 }
 VENDORS: Final[dict[tuple[Protocol, str], str]] = {
     ("chat", "api.openai.com"): "openai",
     ("responses", "api.openai.com"): "openai-responses",
     ("anthropic", "api.anthropic.com"): "anthropic",
+    ("gemini", "generativelanguage.googleapis.com"): "gemini",
     ("ollama", "127.0.0.1:11434"): "ollama",
 }
 """Protocols and hosts of those who made them."""
+BROKEN_OFF: Final = "f597059bde62796e"
+"""A stream without a finish reason. Of a vendor to the letter it broke off, and an account rests after five such."""
 RECORDED_VERSION: Final = {"anthropic-version": "2023-06-01"}
 """What the recorded questions were asked under; the SDK's own refuses some of them."""
 
@@ -100,13 +109,13 @@ def _ways(record: Recording) -> Iterator[Way]:
 
 
 def _fails(record: Recording) -> bool:
-    return recorded_outcome(record).is_error
+    return record.id == BROKEN_OFF or recorded_outcome(record).is_error
 
 
 def question(way: Way) -> dict[str, Any]:
     """Return what is asked: the recorded question on the face of its protocol, else a plain one."""
     if not way.is_own_face or way.record.request.body is None:
-        return {}
+        return {"generationConfig": {"thinkingConfig": {"includeThoughts": True}}} if way.face == "google" else {}
     asked = {name: value for name, value in way.record.request.body.items() if name not in ("model", "stream")}
     if way.face == "openai" and way.record.is_stream:
         asked["stream_options"] = {"include_usage": True}
@@ -114,7 +123,13 @@ def question(way: Way) -> dict[str, Any]:
 
 
 def as_told(face: Face, outcome: Outcome) -> Outcome:
-    """Return an outcome as a face can say it: Ollama has no word for a filter, and does not count what is cached."""
+    """Return an outcome as a face can say it.
+
+    Ollama has no word for a filter, and does not count what is cached. Gemini counts thoughts and the rest of an answer
+    apart: more thoughts than answer, as a vendor tells who does not count them in, cannot be said.
+    """
+    if face == "google" and None not in (outcome.output_tokens, outcome.reasoning_tokens):
+        return replace(outcome, reasoning_tokens=min(outcome.reasoning_tokens or 0, outcome.output_tokens or 0))
     if face != "ollama" or outcome.is_error:
         return outcome
     text = outcome.text or (DECLINED if outcome.finish == "filter" and not (outcome.reasoning or outcome.tools) else "")
@@ -148,6 +163,7 @@ class Stage:
     replay: ReplayServer
     openai: openai.AsyncOpenAI
     anthropic: anthropic.AsyncAnthropic
+    google: genai.Client
     ollama: ollama.AsyncClient
 
     async def told(self, way: Way, cut_bytes: int) -> Outcome:
@@ -157,6 +173,8 @@ class Stage:
             return await ask_openai(self.openai, model, stream=way.record.is_stream, body=question(way))
         if way.face == "responses":
             return await ask_responses(self.openai, model, stream=way.record.is_stream, body=question(way))
+        if way.face == "google":
+            return await ask_google(self.google, model, stream=way.record.is_stream, body=question(way))
         if way.face == "ollama":
             return await ask_ollama(self.ollama, model, stream=way.record.is_stream, body=question(way))
         return await ask_anthropic(self.anthropic, model, stream=way.record.is_stream, body=question(way))
@@ -175,8 +193,9 @@ async def open_stage(recordings: Sequence[Recording]) -> AsyncIterator[Stage]:
                     base_url=served.url, api_key="any", max_retries=0, timeout=WAIT_S, default_headers=RECORDED_VERSION
                 ) as messages,
                 ollama.AsyncClient(f"{served.url}/ollama", timeout=WAIT_S) as lines,
+                closing_google(google_client(served.url)) as contents,
             ):
-                yield Stage(served.url, replay, chat, messages, lines)
+                yield Stage(served.url, replay, chat, messages, contents, lines)
 
 
 def _upstreams(ways: Iterable[Way]) -> dict[str, str]:

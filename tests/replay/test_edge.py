@@ -46,7 +46,14 @@ ODD: dict[tuple[str, Face | None], dict[str, tuple[object, object]]] = {
     ("vercel-ai_anthropic_anthropic-refusal.chunks.txt", "responses"): {"text": ("", REASON)},
     ("vercel-ai_anthropic_anthropic-refusal.json", "ollama"): {"text": (NO_REASON, REASON)},
     ("vercel-ai_anthropic_anthropic-refusal.chunks.txt", "ollama"): {"text": (NO_REASON, REASON)},
-    # Arguments that broke off are no object, which is all that Ollama has for them.
+    # Arguments that broke off are no object, which is all that Gemini and Ollama have for them.
+    ("vercel-ai_anthropic_spliced-message-start.chunks.txt", "google"): {
+        "tools": (
+            (("test-tool", '{"value":"Spark'), ("test-tool", '{"value": "Sparkle Day"}')),
+            (("test-tool", '{"value": "Sparkle Day"}'),),
+        ),
+        "finish": ("tool", None),
+    },
     ("vercel-ai_anthropic_spliced-message-start.chunks.txt", "ollama"): {
         "tools": (
             (("test-tool", '{"value":"Spark'), ("test-tool", '{"value": "Sparkle Day"}')),

@@ -13,10 +13,12 @@ import httpx
 import ollama
 import openai
 import pytest
+from google.genai import errors
 
 from tests.support.oracle import recorded_outcome
 from tests.support.recorded import Protocol, Recording, case_params, records, require_cases
 from tests.support.replay import CUTS, model_of
+from tests.support.sdk_google import read_google
 from tests.support.waiting import WAIT_S
 
 from .stage import RECORDED_VERSION, Stage, Way, as_told, differences, open_stage, ways
@@ -25,7 +27,7 @@ from .waivers import waived, waivers
 pytestmark = pytest.mark.anyio
 QUESTION = [{"role": "user", "content": "anything"}]
 
-PROTOCOLS: tuple[Protocol, ...] = ("chat", "responses", "anthropic", "ollama")
+PROTOCOLS: tuple[Protocol, ...] = ("chat", "responses", "anthropic", "gemini", "ollama")
 
 
 def answers(protocol: Protocol) -> list[Recording]:
@@ -56,6 +58,13 @@ async def responses_stage() -> AsyncIterator[Stage]:
 async def anthropic_stage() -> AsyncIterator[Stage]:
     require_cases()
     async with open_stage(answers("anthropic")) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+async def gemini_stage() -> AsyncIterator[Stage]:
+    require_cases()
+    async with open_stage(records("gemini")) as stage:
         yield stage
 
 
@@ -125,6 +134,12 @@ CLASSES = {400: "BadRequestError", 404: "NotFoundError", 429: "RateLimitError", 
 @pytest.mark.parametrize("way", case_params(lambda: (way for way in all_ways() if way.record.response.status >= 400)))
 async def test_sdk_raises_its_own_error_of_the_same_status(stage: Stage, way: Way) -> None:
     model, status = model_of(way.record, prefix=f"{way.upstream}-status/"), STATUS[way.record.response.status]
+    if way.face == "google":
+        with pytest.raises(errors.APIError) as raised:
+            await read_google(stage.google, model, stream=way.record.is_stream)
+        expected = errors.ServerError if status >= 500 else errors.ClientError
+        assert (type(raised.value), raised.value.code) == (expected, status)
+        return
     asked: dict[str, Any] = {"messages": QUESTION}
     if way.face == "ollama":
         with pytest.raises(ollama.ResponseError) as told:
@@ -153,6 +168,8 @@ MODES = {
     "resembling-responses": "translate",
     "anthropic": "relay",
     "resembling": "translate",
+    "gemini": "relay",
+    "akin": "translate",
     "ollama": "relay",
     "ollama-like": "translate",
 }
@@ -161,20 +178,28 @@ PATHS = {
     "openai": "/v1/chat/completions",
     "responses": "/v1/responses",
     "anthropic": "/v1/messages",
+    "google": "/v1beta/models/{model}:generateContent",
     "ollama": "/api/chat",
 }
 """Where each face is asked."""
+ASKED: dict[str, dict[str, Any]] = {
+    "openai": {"messages": QUESTION},
+    "responses": {"input": "anything"},
+    "anthropic": {"messages": QUESTION, "max_tokens": 9},
+    "google": {"contents": [{"parts": [{"text": "anything"}]}]},
+    "ollama": {"messages": QUESTION},
+}
+"""What each face is asked, besides the model."""
 
 
 @pytest.mark.parametrize(
     "way", case_params(lambda: {way.dialect: way for way in all_ways() if way.is_own_face}.values())
 )
 async def test_only_vendors_to_the_letter_are_relayed(stage: Stage, way: Way) -> None:
-    path = PATHS[way.face]
-    asked = {"input": "anything"} if way.face == "responses" else {"max_tokens": 9, "messages": QUESTION}
-    body = {"model": model_of(way.record, prefix=f"{way.upstream}/"), **asked}
+    model = model_of(way.record, prefix=f"{way.upstream}/")
+    path, asked = PATHS[way.face].format(model=model), {"model": model, **ASKED[way.face]}
     async with httpx.AsyncClient(timeout=WAIT_S) as client:
-        raw = await client.post(f"{stage.url}{path}", json=body, headers=RECORDED_VERSION)
+        raw = await client.post(f"{stage.url}{path}", json=asked, headers=RECORDED_VERSION)
     assert raw.headers["x-ds2api-mode"] == MODES[way.dialect]
 
 

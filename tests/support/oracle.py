@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from .oracle_gemini import Gemini
 from .outcome import DEVIANT_FINISH, OFFICIAL_FINISH, Draft, FinishClass, Outcome, ToolCallText
 from .recorded import Recording
 from .responses_reading import ResponsesReader
@@ -23,7 +24,7 @@ FAILED_FINISH: Final = frozenset({"error", "insufficient_system_resource"})
 
 
 def recorded_outcome(record: Recording) -> Outcome:
-    """Return what a recording of ``chat``, ``responses``, ``anthropic`` or ``ollama`` says."""
+    """Return what a recording of ``chat``, ``responses``, ``anthropic``, ``gemini`` or ``ollama`` says."""
     if record.response.status >= 400:
         return Outcome(is_error=True)
     return outcome_of(record.protocol, record.response.body, is_stream=record.is_stream)
@@ -34,6 +35,8 @@ def outcome_of(protocol: str, body: bytes, *, is_stream: bool) -> Outcome:
     reader = _READERS[protocol]()
     if is_stream and protocol == "ollama":
         reader.read_stream(("", line) for line in body.decode().split("\n") if line.strip())
+    elif isinstance(reader, Gemini) and body.lstrip().startswith(b"["):
+        reader.read_list(json.loads(body))
     elif is_stream:
         reader.read_stream(sse_events(body.decode()))
     else:
@@ -309,9 +312,10 @@ def _int(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-_READERS: Final[dict[str, type[_Chat] | type[_Anthropic] | type[_Ollama] | type[ResponsesReader]]] = {
+_READERS: Final[dict[str, type[_Chat | _Anthropic | Gemini | _Ollama | ResponsesReader]]] = {
     "chat": _Chat,
     "responses": ResponsesReader,
     "anthropic": _Anthropic,
+    "gemini": Gemini,
     "ollama": _Ollama,
 }

@@ -32,7 +32,8 @@ from ...canonical import (
     VendorTool,
 )
 from ...errors import Unsupported
-from ...profiles import ModelFacts, Profile
+from ...model_facts import ModelFacts
+from ...profiles import Profile
 from . import wire
 from .pairing import pair_results
 from .reasoning import fit_reasoning

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from ...canonical import Effort, Notices, ReasoningControl
 from ...json_guard import decode_json, encode_object, whole
-from ...profiles import ModelFacts
+from ...model_facts import ModelFacts
 from . import wire
 from .blocks import BlockWriter, JsonObject
 

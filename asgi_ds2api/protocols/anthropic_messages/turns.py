@@ -23,7 +23,8 @@ from ...canonical import (
     ToolResult,
 )
 from ...errors import MalformedRequest, Unsupported
-from ...profiles import ModelFacts, Profile
+from ...model_facts import ModelFacts
+from ...profiles import Profile
 from .blocks import is_replayable, read_mark
 from .media import fit_media, media_param
 

@@ -28,7 +28,7 @@ from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from . import wire
 from .content import AUDIO, BEHIND_A_CALL, Content, PartWriter, decode_content, read_content
-from .reasoning import THOUGHT, encode_replay, richest
+from .reasoning import THOUGHT, encode_replay, richest, split_mark
 from .wire import JsonObject, Shape, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -153,7 +153,9 @@ def _decode_assistant(
         blocks.append(Refusal(text=message.refusal, at=f"{at}.refusal"))
     if (audio := wire.present(message.audio)) is not None:
         blocks.append(Opaque(protocol=wire.NAME, type=AUDIO, raw=audio, is_required=True, at=f"{at}.audio"))
-    blocks += calls
+    for made in calls:
+        mark, rest = split_mark(made.extras, made.at) if made.extras else ([], made.extras)
+        blocks += (*mark, msgspec.structs.replace(made, extras=rest) if mark else made)
     if message.function_call is not None:
         call = message.function_call
         blocks.append(

@@ -42,7 +42,8 @@ from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_json, decode_object, encode_object, whole
-from ...profiles import ModelFacts, Profile
+from ...model_facts import ModelFacts
+from ...profiles import Profile
 from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .content import PartWriter

@@ -62,7 +62,7 @@ from .audio import opaque_audio
 from .content import AUDIO, BEHIND_A_CALL
 from .errors import decode_in_band
 from .media import url_of
-from .reasoning import decode_thought, encode_detail
+from .reasoning import decode_thought, encode_detail, mark_of, with_mark
 from .usage import decode_finish, decode_usage, encode_finish, encode_usage, estimated, finish_failure
 from .wire import JsonObject, put_extras
 
@@ -319,7 +319,8 @@ class AnswerWriter:
         texts: list[str] = []
         thoughts: list[Reasoning] = []
         refusals: list[str] = []
-        calls: list[ToolCall] = []
+        calls: list[tuple[ToolCall, str | None]] = []
+        mark: str | None = None
         annotations: list[object] = []
         images: list[JsonObject] = []
         rest: JsonObject = {}
@@ -338,18 +339,16 @@ class AnswerWriter:
                 case Refusal():
                     refusals.append(block.text)
                 case ToolCall():
-                    calls.append(block)
+                    calls.append((block, mark))
                 case Opaque(protocol=wire.NAME, type=kind) if kind == AUDIO:
                     rest["audio"] = block.raw
                 case Media() if (image := self.image(block)) is not None:
                     images.append(image)
                 case Media() | Opaque() | ToolResult():
                     self.lose(block.at or "content", "no such part of an answer is known here")
-        written: JsonObject = {
-            "role": "assistant",
-            "content": "".join(texts) if any(texts) else None,
-            "refusal": "".join(refusals) if any(refusals) else None,
-        }
+            mark = mark_of(block, is_own=self.is_own)
+        said, declined = "".join(texts) or None, "".join(refusals) or None
+        written: JsonObject = {"role": "assistant", "content": said, "refusal": declined}
         if annotations:
             written["annotations"] = annotations
         if images:
@@ -423,14 +422,14 @@ class AnswerWriter:
             for name in block.extras:
                 self.hint(f"{at}.{name}", "what names reasoning goes to callers who ask for reasoning details")
 
-    def _calls(self, calls: Sequence[ToolCall]) -> JsonObject:
+    def _calls(self, calls: Sequence[tuple[ToolCall, str | None]]) -> JsonObject:
         if not calls:
             return {}
         if not self._envelope.legacy_functions:
-            return {"tool_calls": [self.call(call) for call in calls]}
-        for call in calls[1:]:
+            return {"tool_calls": [with_mark(self.call(call), mark) for call, mark in calls]}
+        for call, _ in calls[1:]:
             self.lose(call.at or "tool_calls", "a caller of functions is told one call")
-        return {"function_call": {"name": calls[0].name, "arguments": calls[0].arguments or "{}"}}
+        return {"function_call": {"name": calls[0][0].name, "arguments": calls[0][0].arguments or "{}"}}
 
     def call(self, call: ToolCall) -> JsonObject:
         """Return a whole call."""

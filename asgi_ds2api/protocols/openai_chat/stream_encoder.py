@@ -51,6 +51,7 @@ from ...framing import comment_frame, data_frame
 from . import wire
 from .content import AUDIO, BEHIND_A_CALL
 from .errors import encode_error_body
+from .reasoning import mark_of, with_mark
 from .response import AnswerWriter, answer_id, encode_logprobs
 from .usage import encode_usage, estimated
 from .wire import JsonObject, put_extras
@@ -69,7 +70,7 @@ _TAIL: Final = b'},"logprobs":null,"finish_reason":null}]'
 class _Choice:
     """What was written of a choice, and what waits for its next chunk."""
 
-    __slots__ = ("calls", "extras", "finish", "has_role", "has_said", "is_plain", "length", "logprobs",
+    __slots__ = ("calls", "extras", "finish", "has_role", "has_said", "is_plain", "length", "logprobs", "mark",
                  "message_extras", "number", "thoughts")  # fmt: skip
 
     def __init__(self, number: int) -> None:
@@ -83,6 +84,8 @@ class _Choice:
         """Of its text, in characters."""
         self.calls = self.thoughts = 0
         """How many have begun."""
+        self.mark: str | None = None
+        """The signature that the next call is to carry."""
         self.finish: Finish | None = None
         self.logprobs: Logprobs | None = None
         self.extras: Extras = {}
@@ -92,7 +95,7 @@ class _Choice:
 class _Block:
     """A block that has begun."""
 
-    __slots__ = ("block", "choice", "index", "is_untold", "number", "prefix", "start")
+    __slots__ = ("block", "choice", "has_text", "index", "is_untold", "number", "prefix", "start")
 
     def __init__(self, index: int, block: Block, choice: _Choice) -> None:
         self.index = index
@@ -100,6 +103,8 @@ class _Block:
         self.choice = choice
         self.number = 0
         """Of a call or a thought, in its choice; of a text, how many calls have begun before it."""
+        self.has_text = False
+        """Of a thought."""
         self.is_untold = False
         """Of a call: no arguments were written."""
         self.start = choice.length
@@ -189,6 +194,7 @@ class StreamEncoder:
     def _add_thought(self, event: ReasoningDelta) -> None:
         block, text = self._blocks[event.index], event.text
         self._characters += len(text)
+        block.has_text = block.has_text or bool(text)
         if block.prefix and block.choice.is_plain and text:
             self._out += (self._head, block.prefix, _encode(text), self._tail)
         elif text:
@@ -273,6 +279,8 @@ class StreamEncoder:
     def _begin_block(self, event: BlockStart) -> None:
         choice = self._choice(event.choice)
         block = self._blocks[event.index] = _Block(event.index, event.block, choice)
+        if not isinstance(event.block, ToolCall):
+            choice.mark = mark_of(event.block, is_own=self._writer.is_own)
         match event.block:
             case Text():
                 block.prefix = _CONTENT % choice.number
@@ -335,6 +343,8 @@ class StreamEncoder:
     def _sign(self, block: _Block, event: SignatureDelta) -> None:
         assert isinstance(block.block, Reasoning)
         signed = replace(block.block, text="", signature=event.signature)
+        if not block.has_text:
+            block.choice.mark = mark_of(signed, is_own=self._writer.is_own)
         if self._envelope.include_reasoning_details and event.signature:
             self._write(block.choice, self._writer.thought_piece(signed, block.number))
         else:
@@ -344,6 +354,7 @@ class StreamEncoder:
 
     def _begin_call(self, block: _Block, call: ToolCall) -> None:
         choice = block.choice
+        mark, choice.mark = choice.mark, None
         block.number = choice.calls
         choice.calls += 1
         block.is_untold = not call.arguments and call.kind == "function"
@@ -362,7 +373,7 @@ class StreamEncoder:
             kind: {"name": call.name, field: call.arguments},
         }
         extras = self._writer.own(call.extras, call.at or "tool_calls")
-        self._write(choice, {"tool_calls": [put_extras(fragment, extras)]})
+        self._write(choice, {"tool_calls": [with_mark(put_extras(fragment, extras), mark)]})
 
     def _end_block(self, block: _Block) -> None:
         if block.is_untold:

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from ...canonical import Block, Extras, Notices, Reasoning, ReasoningControl
 from ...json_pieces import JsonObject, Shape, fields_of, put_extras, set_fields, text_of
-from ...profiles import ModelFacts
+from ...model_facts import ModelFacts
 from ...seal import PREFIX
 from . import wire
 from .content import PartWriter

@@ -11,7 +11,8 @@ from msgspec import Raw
 from asgi_ds2api.canonical import FunctionTool, Message, Notices, Request, Text, ToolCall, ToolResult
 from asgi_ds2api.codec import HTTPCall
 from asgi_ds2api.errors import MalformedRequest, Unsupported
-from asgi_ds2api.profiles import PROFILES, ModelFacts, Profile
+from asgi_ds2api.model_facts import ModelFacts
+from asgi_ds2api.profiles import PROFILES, Profile
 from asgi_ds2api.protocols import anthropic_messages as codec
 from tests.support.talk import judged_call
 from tests.support.talk import say as say

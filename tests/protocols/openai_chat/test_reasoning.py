@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from asgi_ds2api.canonical import Reasoning, ReasoningControl
-from asgi_ds2api.profiles import ModelFacts, Profile
+from asgi_ds2api.model_facts import ModelFacts
+from asgi_ds2api.profiles import Profile
 from asgi_ds2api.protocols import openai_chat as codec
 
 from .calls import LENIENT, OPENAI, call, encode, foreign, say, told

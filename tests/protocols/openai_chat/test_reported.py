@@ -26,7 +26,8 @@ from asgi_ds2api.canonical import (
 )
 from asgi_ds2api.codec import Envelope, HTTPCall
 from asgi_ds2api.fold import unfold
-from asgi_ds2api.profiles import PROFILES, ModelFacts
+from asgi_ds2api.model_facts import ModelFacts
+from asgi_ds2api.profiles import PROFILES
 from asgi_ds2api.protocols import openai_chat
 from asgi_ds2api.protocols.openai_chat.reasoning import encode_control, encode_replay
 

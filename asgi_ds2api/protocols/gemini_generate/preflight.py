@@ -1,0 +1,163 @@
+"""A request of another protocol, made fit for Gemini: what it refuses is changed or refused here, and reported.
+
+The vendor wants turns that alternate and begin with the user, a turn's results all at once behind its calls, and what
+the system says apart. The same request always becomes the same bytes, so that prompt caches hit.
+
+A request that came in this protocol never passes through here: it is the caller's to get right.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
+
+from ...canonical import Block, Message, Notices, Request, Text, Tool, VendorTool
+from ...errors import Unsupported
+from ...model_facts import ModelFacts
+from ...profiles import Profile
+from . import wire
+from .pairing import pair_results
+from .signatures import keep_own_thoughts, place_signatures, sign_steps
+
+START: Final = "(start)"
+"""What a user says where another protocol lets the model begin."""
+SYSTEM: Final = ("system", "developer")
+
+_USERS: Final[Mapping[str, Sequence[str]]] = {"anthropic_messages": ("metadata.user_id",)}
+"""Where a user's id stands, by protocol."""
+_HINTS: Final = frozenset(
+    {"diagnostics", "inference_geo", "user_profile_id", "workspace_id", "billing_policy", "stream_options"}
+)
+"""Extras of other protocols that say nothing about the answer."""
+_WEB_SEARCH: Final = "web_search_options"
+_SEARCH: Final = VendorTool(
+    protocol=wire.NAME, type="googleSearch", name=None, raw=Raw(b'{"googleSearch":{}}'), runs_at="provider"
+)
+
+
+def report_unsayable(request: Request, profile: Profile, notices: Notices) -> None:
+    """Report what the vendor has no field for.
+
+    Raises:
+        Unsupported: It would change the question to leave it out.
+    """
+    if request.state.previous_id is not None:
+        raise Unsupported("Gemini keeps no answers: send the messages.", param="previous_response_id")
+    if request.max_output_tokens == 0:
+        raise Unsupported("Gemini warms no caches: ask for at least one token.", param="max_tokens")
+    _report_extras(request, notices)
+    _report_identity(request, profile, notices)
+    if request.verbosity is not None:
+        notices.lost("verbosity", "Gemini has no such field")
+    told = {
+        "prompt_cache_key": request.cache.key,
+        "prompt_cache_retention": request.cache.retention,
+        "store": request.state.store,
+    }
+    for path in (path for path, value in told.items() if value is not None):
+        notices.hint(path, "Gemini caches prompts by itself, and keeps no answers")
+    if request.cache.mark is not None:
+        notices.hint(request.cache.mark.at or "cache_control", "Gemini caches prompts by itself")
+    for name in request.vendor_headers:
+        notices.hint(name, "a header of another vendor's")
+
+
+def _report_extras(request: Request, notices: Notices) -> None:
+    for name in request.extras:
+        if name in request.required_extras:
+            raise Unsupported("Gemini has nothing that could stand in for this.", param=name)
+        if name != _WEB_SEARCH:
+            report = notices.hint if name.partition(".")[0] in _HINTS else notices.lost
+            report(name, "Gemini has no such field")
+
+
+def _report_identity(request: Request, profile: Profile, notices: Notices) -> None:
+    if request.user is not None:
+        for path in _USERS.get(request.source, ("user", "safety_identifier")):
+            notices.hint(path, "Gemini knows no end users")
+    if not profile.labels:
+        for name in request.metadata:
+            notices.hint(f"metadata.{name}", "Gemini keeps no metadata")
+
+
+def arrange(request: Request, profile: Profile, facts: ModelFacts, notices: Notices) -> Request:
+    """Return the request with its messages in the turns that Gemini takes, and with its own search of the web.
+
+    Raises:
+        Unsupported: With ``param``, the path of what nothing can stand in for.
+    """
+    for message in request.messages:
+        for name in (*(("name",) if message.name is not None else ()), *message.extras):
+            notices.lost(f"{message.at}.{name}", "Gemini's turns have no such field")
+    messages = pair_results(request.messages, notices)
+    messages = keep_own_thoughts(messages, profile, notices, is_native=False)
+    if request.source == "openai_chat":
+        messages = place_signatures(messages)
+    messages = _place_system(messages, notices)
+    messages = merge_turns(messages)
+    messages = _begin_with_user(messages, notices)
+    if messages[-1].role == "assistant":
+        notices.changed(messages[-1].at, "the model may begin anew where it should go on")
+    if facts.signs_calls:
+        messages = sign_steps(messages)
+    tools = tuple(tool for tool in _offered(request, notices) if tool is not None)
+    return replace(request, messages=tuple(messages), tools=tools)
+
+
+def _place_system(messages: Sequence[Message], notices: Notices) -> list[Message]:
+    """Return the messages with those of the system behind the first turn said by the user."""
+    placed: list[Message] = []
+    has_begun = False
+    for message in messages:
+        if message.role not in SYSTEM:
+            has_begun = True
+        elif has_begun:
+            notices.changed(message.at, "the system speaks before the talk alone: said by the user")
+            inner: list[Block] = [Text(text="<system>"), *message.content, Text(text="</system>")]
+            if all(isinstance(block, Text) for block in message.content):
+                said = "\n".join(block.text for block in message.content if isinstance(block, Text))
+                inner = [Text(text=f"<system>{said}</system>", at=message.at)]
+            message = replace(message, role="user", content=tuple(inner))
+        placed.append(message)
+    return placed
+
+
+def merge_turns(messages: Sequence[Message]) -> list[Message]:
+    """Return the messages with neighbours of one role made one."""
+    merged: list[Message] = []
+    for message in messages:
+        if merged and merged[-1].role == message.role and message.role not in SYSTEM:
+            merged[-1] = replace(merged[-1], content=(*merged[-1].content, *message.content))
+        else:
+            merged.append(message)
+    return merged
+
+
+def _begin_with_user(messages: Sequence[Message], notices: Notices) -> list[Message]:
+    first = next((i for i, message in enumerate(messages) if message.role not in SYSTEM), len(messages))
+    if first < len(messages) and messages[first].role == "user":
+        return list(messages)
+    at = messages[first].at if first < len(messages) else "messages"
+    notices.changed(at, "the user has to speak first", action="inserted")
+    return [*messages[:first], Message(role="user", content=(Text(text=START),)), *messages[first:]]
+
+
+def _offered(request: Request, notices: Notices) -> list[Tool | None]:
+    """Return the tools, other vendors' searches of the web as Gemini's own."""
+    tools: list[Tool | None] = []
+    for tool in request.tools:
+        if not isinstance(tool, VendorTool) or tool.protocol == wire.NAME:
+            tools.append(tool)
+        elif tool.type.startswith("web_search"):
+            notices.changed(tool.at or "tools", "sent as Google's own web search")
+            tools.append(msgspec.structs.replace(_SEARCH, at=tool.at))
+        elif tool.type.startswith("tool_search_tool"):
+            notices.changed(tool.at or "tools", "all tools are told at once", action="dropped")
+        else:
+            tools.append(tool)
+    if _WEB_SEARCH in request.extras:
+        notices.changed(_WEB_SEARCH, "sent as Google's own web search")
+        tools.append(msgspec.structs.replace(_SEARCH, at=_WEB_SEARCH))
+    return tools

@@ -1,0 +1,156 @@
+"""What an upstream objects to, taken out or said otherwise, where that is known to help: one retry with less.
+
+Models differ in what they take, and say so. What is taken out is reported as lost, as if it had been known before.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from ...canonical import (
+    Block,
+    FunctionTool,
+    Message,
+    Notices,
+    OutputFormat,
+    Reasoning,
+    ReasoningControl,
+    Request,
+    Text,
+    ToolCall,
+    VendorTool,
+)
+from ...errors import Refused
+from . import wire
+from .parts import SENTINEL, SIGNED, is_mark
+from .preflight import SYSTEM
+from .schema import to_openapi
+from .tools import LOWERED
+
+Mend = Callable[[Request, Notices], Request | None]
+
+
+def repair(request: Request, error: Refused, notices: Notices) -> Request | None:
+    """Return the request without what the upstream objected to; None: nothing known helps.
+
+    Args:
+        request: As it was encoded.
+        error: Says in its words what is wrong.
+        notices: What is taken out is reported here.
+    """
+    if error.kind != "invalid_request" or request.source == wire.NAME:
+        return None  # a client of this protocol knows what its vendor says, and reacts
+    for pattern, mend in _MENDS:
+        if pattern.search(error.message):
+            repaired = mend(request, notices)
+            if repaired is not None and repaired != request:
+                return repaired
+    return None
+
+
+def _resign(request: Request, notices: Notices) -> Request | None:
+    """Put the sentinel in the place of every signature, and where there is none."""
+    mark = Reasoning(signature=SENTINEL, origin=wire.VENDOR)
+    messages: list[Message] = []
+    for message in request.messages:
+        content = [_unsigned(block) for block in message.content if not is_mark(block)]
+        first = next((i for i, block in enumerate(content) if isinstance(block, ToolCall)), None)
+        if first is not None:
+            content.insert(first, mark)
+        messages.append(replace(message, content=tuple(content)))
+    notices.lost("thoughtSignature", "the upstream does not accept the signatures: its sentinel stands in")
+    return replace(request, messages=tuple(messages))
+
+
+def _unsigned(block: Block) -> Block:
+    if not isinstance(block, ToolCall) or SIGNED not in block.extras:
+        return block
+    return replace(block, extras={name: value for name, value in block.extras.items() if name != SIGNED})
+
+
+def _lower_schemas(request: Request, notices: Notices) -> Request | None:
+    """Say parameters in the vendor's own dialect."""
+    tools = tuple(
+        replace(
+            tool,
+            parameters=None,
+            extras={**tool.extras, LOWERED: to_openapi(tool.parameters, f"{tool.at}.parameters", notices)},
+        )
+        if isinstance(tool, FunctionTool) and tool.parameters is not None
+        else tool
+        for tool in request.tools
+    )
+    return replace(request, tools=tools)
+
+
+def _other_thinking(request: Request, notices: Notices) -> Request | None:
+    """Ask for thinking in the form that was not tried, or not at all."""
+    control = request.reasoning
+    if control is None:
+        return None
+    notices.lost(control.at or "reasoning", "the model takes no such setting of its thinking")
+    if control.effort is not None and control.effort != "none" and control.budget_tokens is None:
+        return replace(request, reasoning=ReasoningControl(mode="adaptive", display=control.display, at=control.at))
+    return replace(request, reasoning=None)
+
+
+def _without_penalties(request: Request, notices: Notices) -> Request | None:
+    notices.lost("frequency_penalty", "the model refuses this field")
+    notices.lost("presence_penalty", "the model refuses this field")
+    return replace(request, sampling=replace(request.sampling, frequency_penalty=None, presence_penalty=None))
+
+
+def _fold_system(request: Request, notices: Notices) -> Request | None:
+    """Let the user say what the system says: Gemma has no system."""
+    said = [message for message in request.messages if message.role in SYSTEM]
+    if not said:
+        return None
+    notices.changed(said[0].at, "the model has no system: said by the user")
+    blocks = tuple(block for message in said for block in message.content)
+    rest = [message for message in request.messages if message.role not in SYSTEM]
+    return replace(request, messages=(Message(role="user", content=blocks, at=said[0].at), *rest))
+
+
+def _form_in_words(request: Request, notices: Notices) -> Request | None:
+    """Ask for JSON in words, where the model cannot be bound to it beside tools."""
+    wanted = request.output_format
+    if wanted is None or wanted.kind == "text":
+        return None
+    notices.lost(wanted.at, "the model cannot be bound to a form beside tools: asked in words", action="emulated")
+    hint = Message(role="system", content=(Text(text=_asked(wanted)),), at=wanted.at)
+    leading = next((i for i, m in enumerate(request.messages) if m.role not in SYSTEM), len(request.messages))
+    messages = (*request.messages[:leading], hint, *request.messages[leading:])
+    return replace(request, messages=messages, output_format=None)
+
+
+def _asked(wanted: OutputFormat) -> str:
+    if wanted.schema is None:
+        return "Where you answer in text, reply with a single JSON object and nothing else."
+    schema = bytes(wanted.schema).decode()
+    return f"Where you answer in text, reply with JSON alone that is valid for this schema:\n{schema}"
+
+
+def _without_vendor_tools(request: Request, notices: Notices) -> Request | None:
+    tools = tuple(tool for tool in request.tools if not isinstance(tool, VendorTool))
+    if "web_search_options" in request.extras:
+        notices.lost("web_search_options", "the model does not search the web beside functions")
+        extras = {name: value for name, value in request.extras.items() if name != "web_search_options"}
+        return replace(request, tools=tools, extras=extras)
+    for tool in request.tools:
+        if isinstance(tool, VendorTool):
+            notices.lost(tool.at or "tools", "the model runs no tools of its own beside functions")
+    return replace(request, tools=tools)
+
+
+_MENDS: Final[Sequence[tuple[re.Pattern[str], Mend]]] = (
+    (re.compile(r"missing a `?thought_signature|thought signature is (?:not valid|invalid)", re.IGNORECASE), _resign),
+    (re.compile(r"parameters_?json_?schema", re.IGNORECASE), _lower_schemas),
+    (re.compile(r"thinking[_ ]?(?:level|budget|config)|thinking is not supported", re.IGNORECASE), _other_thinking),
+    (re.compile(r"penalty is not enabled", re.IGNORECASE), _without_penalties),
+    (re.compile(r"(?:developer|system) instruction is not enabled", re.IGNORECASE), _fold_system),
+    (re.compile(r"function calling with a response mime type", re.IGNORECASE), _form_in_words),
+    (re.compile(r"tool use with function calling is unsupported", re.IGNORECASE), _without_vendor_tools),
+)
+"""Words of the vendor's -> what helps; the first that changes something."""

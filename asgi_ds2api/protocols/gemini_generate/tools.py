@@ -1,0 +1,204 @@
+"""Tools and the choice among them, both ways.
+
+One object of the vendor's may declare many functions and hold tools that the vendor runs. Here each is a tool of its
+own; written again, all functions stand in one object, and each other tool in one of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec import Raw
+
+from ...canonical import CustomTool, Extras, FunctionTool, Notices, Request, Tool, ToolChoice, VendorTool
+from ...codec import RequestLimits
+from ...errors import MalformedRequest, Unsupported
+from . import wire
+from .parts import PartWriter
+from .schema import check_size, fit_schema, from_openapi, to_openapi
+from .wire import JsonObject, Shape, put_extras
+
+# --- wire -> ours -----------------------------------------------------------------------------------------------------
+
+_KINDS: Final = (
+    "googleSearch",
+    "googleSearchRetrieval",
+    "urlContext",
+    "codeExecution",
+    "googleMaps",
+    "computerUse",
+    "mcpServers",
+    "fileSearch",
+    "retrieval",
+    "enterpriseWebSearch",
+    "parallelAiSearch",
+    "exaAiSearch",
+)
+"""Tools other than functions. The vendor runs all but the computer."""
+_TOOL: Final = Shape("functionDeclarations", *_KINDS)
+_FUNCTION: Final = Shape("name", "description", "parameters", "parametersJsonSchema")
+_CONFIG: Final = Shape("functionCallingConfig")
+_CALLING: Final = Shape("mode", "allowedFunctionNames")
+
+
+def decode_tools(raw: Raw, limits: RequestLimits) -> tuple[Tool, ...]:
+    """Return the tools of a request.
+
+    Raises:
+        MalformedRequest: With ``param``, the path of what is wrong, or of what is over a limit.
+    """
+    tools: list[Tool] = []
+    for position, item in enumerate(wire.items(raw, "tools")):
+        at = f"tools[{position}]"
+        known, others = _TOOL.read(item, at)
+        functions = known.pop("functionDeclarations", None)
+        if functions is not None:
+            place = f"{at}.functionDeclarations"
+            tools += [_function(f, f"{place}[{i}]", limits) for i, f in enumerate(wire.items(functions, place))]
+        if others:
+            tools.append(_vendor(next(iter(others)), {**known, **others}, at))
+        else:
+            tools += [_vendor(name, {name: value}, f"{at}.{name}") for name, value in known.items()]
+        if len(tools) > limits.max_tools:
+            raise MalformedRequest(f"At most {limits.max_tools} tools are read here.", param="tools")
+    return tuple(tools)
+
+
+def _function(raw: Raw, at: str, limits: RequestLimits) -> FunctionTool:
+    fields, extras = _FUNCTION.read(raw, at)
+    if "name" not in fields:
+        raise wire.missing(f"{at}.name")
+    parameters = fields.get("parametersJsonSchema")
+    if parameters is not None:
+        place = f"{at}.parametersJsonSchema"
+        Shape().read(parameters, place)
+        check_size(parameters, place, limits.max_schema_bytes)
+    elif "parameters" in fields:
+        place = f"{at}.parameters"
+        check_size(fields["parameters"], place, limits.max_schema_bytes)
+        parameters = from_openapi(fields["parameters"], place)
+    return FunctionTool(
+        name=wire.text(fields["name"], f"{at}.name"),
+        description=wire.text(fields["description"], f"{at}.description") if "description" in fields else None,
+        parameters=parameters,
+        extras=extras,
+        at=at,
+    )
+
+
+def _vendor(kind: str, fields: Mapping[str, Raw], at: str) -> VendorTool:
+    is_own = kind == "computerUse"
+    return VendorTool(
+        protocol=wire.NAME,
+        type=kind,
+        name=None,
+        raw=wire.raw_of(fields),
+        runs_at="caller" if is_own else "provider",
+        at=at,
+    )
+
+
+_MODES: Final = {"AUTO": "auto", "ANY": "required", "NONE": "none", "VALIDATED": "auto", "MODE_UNSPECIFIED": "auto"}
+_AT: Final = "toolConfig.functionCallingConfig"
+
+
+def decode_choice(raw: Raw) -> tuple[ToolChoice | None, Extras]:
+    """Return the choice of ``toolConfig``, and what else it says, by path.
+
+    Raises:
+        MalformedRequest: With ``param``, the path of what is wrong.
+    """
+    config, others = _CONFIG.read(raw, "toolConfig")
+    extras = wire.within("toolConfig", others)
+    if "functionCallingConfig" not in config:
+        return None, extras
+    fields, unknown = _CALLING.read(config["functionCallingConfig"], _AT)
+    spelled = wire.word(fields["mode"], f"{_AT}.mode") if "mode" in fields else "MODE_UNSPECIFIED"
+    mode = _MODES.get(spelled)
+    if mode is None:
+        raise MalformedRequest(f"Invalid value for '{_AT}.mode'.", code="invalid_value", param=f"{_AT}.mode")
+    names = wire.texts(fields["allowedFunctionNames"], f"{_AT}.allowedFunctionNames") if (
+        "allowedFunctionNames" in fields
+    ) else ()  # fmt: skip
+    if mode == "required" and len(names) == 1:
+        mode = "named"
+    if spelled == "VALIDATED":
+        unknown = {"mode": wire.raw_of(spelled), **unknown}
+    return ToolChoice(mode=mode, names=names, extras=unknown, at=_AT), extras  # type: ignore[arg-type]  # of _MODES
+
+
+# --- ours -> wire -----------------------------------------------------------------------------------------------------
+
+LOWERED: Final = "gemini.parameters"
+"""Extra of a function whose parameters a repair has put into the vendor's own dialect."""
+
+
+def encode_tools(tools: Sequence[Tool], writer: PartWriter, notices: Notices, *, in_json_schema: bool) -> list[object]:
+    """Return tools as JSON.
+
+    Args:
+        tools: Of a request.
+        writer: Knows what is native.
+        notices: Where losses are reported.
+        in_json_schema: The upstream reads JSON Schema; else parameters are lowered to its own dialect.
+
+    Raises:
+        Unsupported: A tool that nothing can stand in for.
+    """
+    functions: list[JsonObject] = []
+    others: list[object] = []
+    for tool in tools:
+        match tool:
+            case FunctionTool():
+                functions.append(_encode_function(tool, writer, notices, in_json_schema=in_json_schema))
+            case VendorTool(protocol=wire.NAME):
+                others.append(tool.raw)
+            case VendorTool() | CustomTool():
+                raise Unsupported("The upstream has no such tool.", param=tool.at or None)
+    return [*([{"functionDeclarations": functions}] if functions else []), *others]
+
+
+def _encode_function(tool: FunctionTool, writer: PartWriter, notices: Notices, *, in_json_schema: bool) -> JsonObject:
+    written: JsonObject = {"name": tool.name}
+    if tool.description is not None:
+        written["description"] = tool.description
+    if tool.cache is not None:
+        notices.hint(tool.cache.at or f"{tool.at}.cache_control", "Gemini caches prompts by itself")
+    if tool.parameters is not None and (writer.is_native or not _is_empty(tool.parameters)):
+        if in_json_schema:
+            written["parametersJsonSchema"] = tool.parameters if writer.is_native else fit_schema(tool.parameters)
+        else:
+            written["parameters"] = to_openapi(tool.parameters, f"{tool.at}.parameters", notices)
+    extras = dict(tool.extras)
+    if (lowered := extras.pop(LOWERED, None)) is not None:
+        written["parameters"] = lowered
+    return put_extras(written, writer.own(extras, tool.at))
+
+
+def _is_empty(schema: Raw) -> bool:
+    """Tell whether a function takes no arguments, which the vendor wants to be told by saying nothing."""
+    fields = wire.fields_of(schema)
+    if wire.text_of(fields.get("type")) not in (None, "object"):
+        return False
+    return not (fields.keys() - {"type", "properties", "required", "additionalProperties", "$schema"}) and (
+        not wire.fields_of(fields.get("properties"))
+    )
+
+
+def encode_choice(request: Request, writer: PartWriter, notices: Notices) -> JsonObject | None:
+    """Return ``functionCallingConfig``; None: the model chooses, as it does unless told."""
+    choice = request.tool_choice
+    is_strict = any(isinstance(tool, FunctionTool) and tool.strict for tool in request.tools)
+    if request.parallel_tool_calls is False:
+        notices.lost("parallel_tool_calls", "Gemini may call several functions at a time")
+    if choice is None or (choice.mode == "auto" and not choice.names and not choice.extras):
+        if is_strict:
+            notices.changed("tools", "strict functions are said for all functions: calls are validated")
+            return {"mode": "VALIDATED"}
+        return None if choice is None or not writer.is_native else {"mode": "AUTO"}
+    if is_strict and choice.mode != "none" and not writer.is_native:
+        notices.hint(choice.at or "tool_choice", "a forced call is valid anyway")
+    mode = {"auto": "VALIDATED" if choice.names else "AUTO", "none": "NONE"}.get(choice.mode, "ANY")
+    written: JsonObject = {"mode": mode}
+    if choice.names:
+        written["allowedFunctionNames"] = choice.names
+    return put_extras(written, writer.own(choice.extras, choice.at))

@@ -1,0 +1,200 @@
+"""The words of the protocol: names of fields, in both casings, and readers that are strict or tolerant.
+
+The vendor's JSON is that of protocol buffers: ``camelCase`` and ``snake_case`` mean the same field, and the vendor's
+own SDK mixes both in one request. Known names are read in either casing, level by level, so that nothing inside a
+user's data (``args``, ``response``, a schema) is touched. Written is ``camelCase`` alone: SDKs read nothing else.
+
+null is absence, everywhere. Of a field that is there in both casings the last one counts.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from ...canonical import Extras, ProtocolName
+from ...errors import MalformedRequest
+from ...json_guard import decode_json
+
+NAME: Final[ProtocolName] = "gemini_generate"
+VENDOR: Final = "google"
+"""Issuer of signatures that a caller of this protocol sends as they are."""
+VERSION: Final = "v1beta"
+"""Of the vendor's paths: the one that knows every model."""
+
+JsonObject: TypeAlias = dict[str, object]
+T = TypeVar("T")
+
+NULL: Final = b"null"
+MAX_COUNT: Final = 2**53
+"""Of tokens; what is more is no count."""
+
+_HUMP: Final = re.compile(r"(?<!^)(?=[A-Z])")
+_OBJECT: Final[msgspec.json.Decoder[dict[str, Raw]]] = msgspec.json.Decoder(dict[str, Raw])
+_LIST: Final[msgspec.json.Decoder[list[Raw]]] = msgspec.json.Decoder(list[Raw])
+_TEXT: Final = msgspec.json.Decoder(str)
+_NUMBER: Final[msgspec.json.Decoder[float]] = msgspec.json.Decoder(int | float)
+_BOOLEAN: Final = msgspec.json.Decoder(bool)
+_ANY: Final = msgspec.json.Decoder()
+
+
+class Shape:
+    """The known fields of an object.
+
+    Args:
+        names: In ``camelCase``.
+    """
+
+    __slots__ = ("_names",)
+
+    def __init__(self, *names: str) -> None:
+        self._names = {spelled: name for name in names for spelled in (name, _HUMP.sub("_", name).lower())}
+
+    def read(self, raw: Raw | bytes, at: str = "") -> tuple[dict[str, Raw], Extras]:
+        """Return the known fields by their ``camelCase`` names, and all others as they came.
+
+        Raises:
+            MalformedRequest: It is no object.
+        """
+        fields: dict[str, Raw] = decode_json(_OBJECT, raw, at)
+        return self.split(fields)
+
+    def look(self, raw: Raw | bytes | None) -> dict[str, Raw]:
+        """Return the known fields of an answer's object; of anything else, none."""
+        return self.split(fields_of(raw))[0]
+
+    def split(self, fields: Mapping[str, Raw]) -> tuple[dict[str, Raw], Extras]:
+        """Return the known fields by their ``camelCase`` names, and all others as they came."""
+        known: dict[str, Raw] = {}
+        others: Extras = {}
+        for name, value in fields.items():
+            if bytes(value) == NULL:
+                continue
+            spelled = self._names.get(name)
+            if spelled is None:
+                others[name] = value
+            else:
+                known[spelled] = value
+        return known, others
+
+
+# --- strict: of a caller ----------------------------------------------------------------------------------------------
+
+
+def text(raw: Raw, at: str) -> str:
+    """Return a string; raises MalformedRequest for anything else."""
+    return decode_json(_TEXT, raw, at)
+
+
+def boolean(raw: Raw, at: str) -> bool:
+    """Return a boolean; raises MalformedRequest for anything else."""
+    return decode_json(_BOOLEAN, raw, at)
+
+
+def number(raw: Raw, at: str) -> float:
+    """Return a number; raises MalformedRequest for anything else."""
+    return decode_json(_NUMBER, raw, at)
+
+
+def whole(raw: Raw, at: str) -> int:
+    """Return a number that has to be whole; ``1.0`` is.
+
+    Raises:
+        MalformedRequest: It is none, or beyond what anybody counts.
+    """
+    value = number(raw, at)
+    if value != value // 1:
+        raise MalformedRequest(f"Invalid type for '{at}': expected an integer.", code="invalid_type", param=at)
+    if abs(value) > MAX_COUNT:
+        raise MalformedRequest(f"Invalid value for '{at}'.", code="invalid_value", param=at)
+    return int(value)
+
+
+def items(raw: Raw, at: str) -> list[Raw]:
+    """Return the items of a list; a bare object is a list of one, as the vendor has it."""
+    if bytes(raw).startswith(b"{"):
+        return [raw]
+    found: list[Raw] = decode_json(_LIST, raw, at)
+    return found
+
+
+def texts(raw: Raw, at: str) -> tuple[str, ...]:
+    """Return a list of strings."""
+    found: list[Raw] = decode_json(_LIST, raw, at)
+    return tuple([text(item, f"{at}[{position}]") for position, item in enumerate(found)])
+
+
+def word(raw: Raw, at: str) -> str:
+    """Return an enum's word in upper case, as clients write them in any."""
+    return text(raw, at).upper()
+
+
+def missing(param: str) -> MalformedRequest:
+    """Return the error for a field that has to be there."""
+    return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+
+
+# --- tolerant: of an upstream -----------------------------------------------------------------------------------------
+
+
+def fields_of(raw: Raw | bytes | None) -> dict[str, Raw]:
+    """Return the fields of an object that are not null; of anything else, none."""
+    if raw is None or not bytes(raw).startswith(b"{"):
+        return {}
+    return {name: value for name, value in _OBJECT.decode(raw).items() if bytes(value) != NULL}
+
+
+def items_of(raw: Raw | None) -> list[Raw]:
+    """Return the items of a list; of anything else, none."""
+    return _LIST.decode(raw) if raw is not None and bytes(raw).startswith(b"[") else []
+
+
+def text_of(raw: Raw | None) -> str | None:
+    """Return a string; None: it is something else."""
+    return _TEXT.decode(raw) if raw is not None and bytes(raw).startswith(b'"') else None
+
+
+def word_of(raw: Raw | None, words: Iterable[str] = ()) -> str | None:
+    """Return an enum's word; a number is its place among ``words``, as some clients of the vendor ask for."""
+    if raw is None:
+        return None
+    if (spelled := text_of(raw)) is not None:
+        return spelled
+    known = tuple(words)
+    place = count_of(raw)
+    return known[place] if place is not None and place < len(known) else bytes(raw).decode()
+
+
+def count_of(raw: Raw | None) -> int | None:
+    """Return a count, from 0 to `MAX_COUNT`, also of a string, as 64-bit numbers come; None: it is something else."""
+    if raw is None:
+        return None
+    try:
+        value = _ANY.decode(raw)
+        return int(min(max(float(value), 0), MAX_COUNT)) if isinstance(value, int | float | str) else None
+    except (msgspec.MsgspecError, ValueError, OverflowError):
+        return None
+
+
+def raw_of(value: object) -> Raw:
+    """Return a value of ours as raw JSON."""
+    return Raw(msgspec.json.encode(value))
+
+
+def put_extras(written: JsonObject, extras: Extras) -> JsonObject:
+    """Put extras back into their places: a dot in a name leads into an object of ours."""
+    for path, value in extras.items():
+        parent, dot, name = path.partition(".")
+        place = written.setdefault(parent, {}) if dot else written
+        if isinstance(place, dict):
+            place[name if dot else path] = value
+        else:
+            written[path] = value
+    return written
+
+
+def within(parent: str, extras: Extras) -> Extras:
+    """Return extras of an object inside another, by their path in the outer one."""
+    return {f"{parent}.{name}": value for name, value in extras.items()}

@@ -1,0 +1,69 @@
+"""Schemas between the vendor's two dialects."""
+
+import json
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from asgi_ds2api.canonical import Notices
+from asgi_ds2api.errors import MalformedRequest
+from asgi_ds2api.protocols.gemini_generate.schema import fit_schema, from_openapi, to_openapi
+from tests.support.talk import told
+
+
+def raw(value: Any) -> Raw:
+    return Raw(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize(
+    ("schema", "lowered", "lost"),
+    [
+        ({"type": "string"}, {"type": "STRING"}, []),
+        ({"type": ["string", "null"]}, {"type": "STRING", "nullable": True}, []),
+        ({"const": "x"}, {"type": "STRING", "enum": ["x"]}, []),
+        ({"enum": [1, 2]}, {"type": "STRING", "enum": ["1", "2"]}, ["s.enum"]),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, {"type": "INTEGER", "nullable": True}, []),
+        (
+            {"oneOf": [{"type": "integer"}, {"type": "string"}]},
+            {"anyOf": [{"type": "INTEGER"}, {"type": "STRING"}]},
+            [],
+        ),
+        ({"type": "number", "multipleOf": 2}, {"type": "NUMBER"}, ["s.multipleOf"]),
+        (
+            {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object", "properties": {"n": {"type": "integer"}}}}},
+            {"type": "OBJECT", "properties": {"n": {"type": "INTEGER"}}},
+            [],
+        ),
+        ({"$ref": "#/$defs/gone"}, {}, ["s.$ref"]),
+    ],
+    ids=["type", "nullable", "const", "numbers", "or-null", "one-of", "unknown", "reference", "dangling"],
+)
+def test_json_schema_is_lowered(schema: Any, lowered: Any, lost: list[str]) -> None:
+    notices = Notices()
+    assert json.loads(bytes(to_openapi(raw(schema), "s", notices))) == lowered
+    assert told(notices) == lost
+
+
+def test_schema_that_refers_to_itself_ends_in_any_value() -> None:
+    notices = Notices()
+    tree = {"type": "object", "properties": {"child": {"$ref": "#"}}}
+    assert to_openapi(raw(tree), "s", notices)
+    assert told(notices, "lost") == ["s.$ref"]
+
+
+def test_openapi_schema_is_read_in_either_casing() -> None:
+    schema = {"type": "ARRAY", "min_items": "1", "items": {"any_of": [{"type": "STRING"}], "nullable": True}}
+    expected = {"type": "array", "minItems": 1, "items": {"anyOf": [{"type": "string"}, {"type": "null"}]}}
+    assert json.loads(bytes(from_openapi(raw(schema), "s"))) == expected
+
+
+def test_schema_that_is_no_object_is_refused_by_its_path() -> None:
+    with pytest.raises(MalformedRequest) as caught:
+        from_openapi(raw([]), "tools[0]")
+    assert caught.value.param == "tools[0]"
+
+
+def test_schema_without_const_stays_byte_for_byte() -> None:
+    given = Raw(b'{ "type" : "object" }')
+    assert fit_schema(given) is given
