@@ -31,7 +31,7 @@ docs: $(STAMP)
 pytest: $(STAMP)
 	$(BIN)/python -m pytest -n auto
 
-# A real model on llama.cpp's server, which is a large wheel: installed here alone. Where it is not, tests/real is not collected.
+# A real model on llama.cpp's server: a wheel that is installed here alone, and tests that want the machine for themselves.
 test-real: $(REAL_STAMP)
 	$(BIN)/python -m pytest tests/real
 

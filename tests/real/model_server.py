@@ -23,6 +23,7 @@ def main() -> None:
     params.use_jinja = True
     params.n_gpu_layers = 0
     params.warmup = False
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1  # several wait for each other in a busy loop
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
     sys.stdin.read()

@@ -38,7 +38,7 @@ ANSWERS: Final[Mapping[str, Answer]] = {
     "picture": Answer("The image is red."),
 }
 WITHOUT_SCHEMA: Final = Answer('{"city": "Paris", "ok": true}')
-"""What is said to ``json`` where the server does not read the schema: in its Messages."""
+"""What is said to ``json`` where the server does not read the schema: beside Chat."""
 
 _SCHEMA: Final = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 _PICTURE: Final = base64.b64encode((MODEL / "red112.png").read_bytes()).decode() if MODEL.exists() else ""
@@ -89,6 +89,22 @@ def _messages() -> dict[str, Body]:
     }
 
 
+def _responses() -> dict[str, Body]:
+    tools = [{"type": "function", "name": "get_weather", "description": "Weather", "parameters": _SCHEMA}]
+    call = {"type": "function_call", "call_id": "abcdefghi", "name": "get_weather", "arguments": '{"city": "Rome"}'}
+    result = {"type": "function_call_output", "call_id": "abcdefghi", "output": "sunny, 24"}
+    format_ = {"format": {"type": "json_schema", "name": "city", "schema": _SCHEMA}}
+    picture = {"type": "input_image", "image_url": f"data:image/png;base64,{_PICTURE}"}
+    return {
+        "greeting": {"input": "hi"},
+        "one-call": {"input": _WEATHER, "tools": tools},
+        "its-result": {"input": [_user(_WEATHER), call, result], "tools": tools},
+        "two-calls": {"input": _TWO_CITIES, "tools": tools, "parallel_tool_calls": True},
+        "json": {"input": _JSON, "text": format_},
+        "picture": {"input": [_user([{"type": "input_text", "text": _COLOUR}, picture])]},
+    }
+
+
 def _ollama() -> dict[str, Body]:
     function = {"name": "get_weather", "description": "Weather", "parameters": _SCHEMA}
     tools = [{"type": "function", "function": function}]
@@ -107,6 +123,7 @@ def _ollama() -> dict[str, Body]:
 
 QUESTIONS: Final[Mapping[str, Mapping[str, Body]]] = {
     "openai": _chat(),
+    "responses": _responses(),
     "anthropic": _messages(),
     "ollama": _ollama(),
 }

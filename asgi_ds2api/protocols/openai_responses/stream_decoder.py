@@ -168,7 +168,7 @@ class StreamDecoder:
             self._begin_item(fields)
         elif kind == DONE:
             self._end_item(fields)
-        elif (item := self._items.get(_number(fields, "output_index"))) is not None:
+        elif (item := self._items.get(self._place(fields))) is not None:
             self._read_of_item(kind, fields, item, data)
 
     def _read_of_item(self, kind: str, fields: Mapping[str, Raw], item: Item, data: bytes) -> None:
@@ -227,10 +227,10 @@ class StreamDecoder:
     # --- items --------------------------------------------------------------------------------------------------------
 
     def _begin_item(self, fields: Mapping[str, Raw]) -> None:
-        number = _number(fields, "output_index")
+        number = self._place(fields)
         if number in self._items:
             return
-        if len(self._items) >= MAX_ITEMS or number < 0:
+        if len(self._items) >= MAX_ITEMS:
             raise Malformed("The upstream sent more items than an answer can have.")
         raw = fields.get("item", Raw(b"{}"))
         shown = fields_of(raw)
@@ -248,9 +248,16 @@ class StreamDecoder:
             self._tell.open(item, 0, decode_item(raw, kind, at))
 
     def _end_item(self, fields: Mapping[str, Raw]) -> None:
-        number = _number(fields, "output_index")
         raw = fields.get("item", Raw(b"{}"))
-        self._complete_item(number, raw)
+        self._complete_item(self._place(fields), raw)
+
+    def _place(self, fields: Mapping[str, Raw]) -> int:
+        """Return the number of the item that an event is about: as said, else by its id (llama.cpp), else a new one."""
+        number = _number(fields, "output_index")
+        if number >= 0:
+            return number
+        id_ = fields.get("item_id") or fields_of(fields.get("item")).get("id")
+        return next((n for n, item in self._items.items() if item.fields.get("id") == id_), len(self._items))
 
     def _number_of(self, raw: Raw, position: int) -> int:
         """Return the number of an item of the whole answer: that of its id, else its place."""

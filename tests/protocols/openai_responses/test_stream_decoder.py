@@ -63,6 +63,13 @@ def test_whatever_is_left_out_the_answer_is_the_same(left_out: tuple[str, ...]) 
     assert (text.text, call.id, call.name, call.arguments) == ("Hello", "a", "f", '{"x":1}')
 
 
+def test_items_without_numbers_are_known_by_their_ids() -> None:
+    numbers = ("output_index", "content_index", "sequence_number")
+    events = response_events(*ITEMS)
+    bare = [{name: value for name, value in event.items() if name not in numbers} for event in events]
+    assert folded(bare) == folded(events)
+
+
 def test_answer_without_output_at_its_end_is_what_its_items_said() -> None:
     events = response_events(*ITEMS, end={"output": []})
     assert [type(block) for block in blocks(events)] == [Text, ToolCall]
