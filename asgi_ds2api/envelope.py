@@ -1,4 +1,4 @@
-"""What is known of a call and of its answer before anybody reads their bodies: values that codecs and layers above share.
+"""What is known of a call and of its answer before anybody reads their bodies.
 
 `codec` gives them all on, so that a protocol imports its contract from one place.
 """
