@@ -32,6 +32,8 @@ HTTPParser = Literal["httptools", "h11"]
 Lifespan = Literal["auto", "on", "off"]
 GRACE_S = 3
 """How long a stopping server waits for streams that a test left open, before it cancels them."""
+KEEP_ALIVE_S = 600
+"""Longer than any test: a client without retries that takes up a connection just as the server closes it would raise."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -192,6 +194,7 @@ def _config(app: ASGIApp, http: HTTPParser, lifespan: Lifespan) -> uvicorn.Confi
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
 
 
