@@ -177,6 +177,7 @@ async def test_encrypted_reasoning_stays_with_its_account() -> None:
     others = [
         await ask("responses", "chat", body, chat_answer()),
         await ask("responses", "claude", body, claude_answer()),
+        await ask("responses", "gemini", body, gemini_answer([{"text": "x"}])),
     ]
     assert not any("CIPHER" in json.dumps(asked.sent) for asked in others)
 
