@@ -88,7 +88,7 @@ class Exchange:
     def __init__(self, engine: Engine, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         self._engine = engine
         self._scope = scope
-        self._query_key = take_query_key(scope) if engine.hides_query_key else None
+        self._query_key: bytes | None = None
         self._receive = receive
         self._reply = Reply(send, is_head=scope["method"] == "HEAD")
         self._call = HTTPCall(method=scope["method"], path=path)
@@ -144,6 +144,8 @@ class Exchange:
     # --- before the upstream ------------------------------------------------------------------------------------------
 
     async def _answer(self) -> None:
+        if self._engine.hides_query_key:
+            self._query_key = take_query_key(self._scope)
         self._face = self._engine.routes.face_of(self._call)
         query = _query(self._scope, self._engine.inbound.max_query_bytes)
         asked = dict(reversed(query))

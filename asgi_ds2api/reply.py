@@ -64,18 +64,14 @@ class Reply:
     async def end(self, data: bytes = b"") -> None:
         """Send the last piece. A second end is none."""
         self._tell(data)
-        last = b"" if self._is_head else data
-        async with self._turn:
-            if not self.is_ended:
-                self.is_ended = True
-                self.bytes_out += len(last)
-                await self._pass({"type": "http.response.body", "body": last, "more_body": False})
+        await self._end(data)
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer."""
+        self._tell(body)
         self._owed = body
         await self.start(status, [*headers, (b"content-length", str(len(body)).encode())])
-        await self.end(body)
+        await self._end(body)
 
     def abandon(self) -> None:
         """Send nothing more: the server then cuts the connection, which is the truth about an answer that broke."""
@@ -86,9 +82,17 @@ class Reply:
         try:
             if not self.is_started:
                 await self.whole(CLIENT_GONE_STATUS, (), b"")
-            await self.end(self._owed)
+            await self._end(self._owed)
         except ClientGone:
             self.is_ended = True
+
+    async def _end(self, data: bytes) -> None:
+        last = b"" if self._is_head else data
+        async with self._turn:
+            if not self.is_ended:
+                self.is_ended = True
+                self.bytes_out += len(last)
+                await self._pass({"type": "http.response.body", "body": last, "more_body": False})
 
     def _tell(self, data: bytes) -> None:
         if data and self.heard_by is not None and not self.is_ended:

@@ -33,7 +33,7 @@ Lifespan = Literal["auto", "on", "off"]
 GRACE_S = 3
 """How long a stopping server waits for streams that a test left open, before it cancels them."""
 KEEP_ALIVE_S = 600
-"""Longer than any test: a client without retries that takes up a connection just as the server closes it would raise."""
+"""Longer than any test: a client without retries that takes a connection up just as it is closed would raise."""
 ROOT = Path(__file__).parents[2]
 
 
