@@ -105,6 +105,27 @@ def _responses() -> dict[str, Body]:
     }
 
 
+def _gemini() -> dict[str, Body]:
+    def user(*parts: Any) -> dict[str, Any]:
+        return {"role": "user", "parts": list(parts)}
+
+    declared = {"name": "get_weather", "description": "Weather", "parametersJsonSchema": _SCHEMA}
+    tools = [{"functionDeclarations": [declared]}]
+    call = {"functionCall": {"name": "get_weather", "args": {"city": "Rome"}}}
+    result = {"functionResponse": {"name": "get_weather", "response": {"output": "sunny, 24"}}}
+    told = [user({"text": _WEATHER}), {"role": "model", "parts": [call]}, user(result)]
+    picture = {"inlineData": {"mimeType": "image/png", "data": _PICTURE}}
+    format_ = {"responseMimeType": "application/json", "responseJsonSchema": _SCHEMA}
+    return {
+        "greeting": {"contents": [user({"text": "hi"})]},
+        "one-call": {"contents": [user({"text": _WEATHER})], "tools": tools},
+        "its-result": {"contents": told, "tools": tools},
+        "two-calls": {"contents": [user({"text": _TWO_CITIES})], "tools": tools},
+        "json": {"contents": [user({"text": _JSON})], "generationConfig": format_},
+        "picture": {"contents": [user({"text": _COLOUR}, picture)]},
+    }
+
+
 def _ollama() -> dict[str, Body]:
     function = {"name": "get_weather", "description": "Weather", "parameters": _SCHEMA}
     tools = [{"type": "function", "function": function}]
@@ -125,6 +146,7 @@ QUESTIONS: Final[Mapping[str, Mapping[str, Body]]] = {
     "openai": _chat(),
     "responses": _responses(),
     "anthropic": _messages(),
+    "gemini": _gemini(),
     "ollama": _ollama(),
 }
 """Face -> question -> body without the model's name."""

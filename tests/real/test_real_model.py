@@ -13,6 +13,7 @@ from tests.support.gateways import make_gateway, upstream
 from tests.support.outcome import Outcome
 from tests.support.recorded import require_cases
 from tests.support.responses_reading import ask_responses
+from tests.support.sdk_google import ask_google, closing_google, google_client
 from tests.support.sdk_outcome import ask_anthropic, ask_ollama, ask_openai
 from tests.support.serving import ROOT, serve
 from tests.support.waiting import WAIT_S
@@ -61,6 +62,10 @@ async def told(face: str, url: str, model: str, body: Body, *, stream: bool) -> 
         body = {**body, "options": {"temperature": 0}}
         async with ollama.AsyncClient(url, timeout=WAIT_S) as local:
             return await ask_ollama(local, model, stream=stream, body=body)
+    if face == "gemini":
+        body = {**body, "generationConfig": {**body.get("generationConfig", {}), "temperature": 0}}
+        async with closing_google(google_client(url)) as google:
+            return await ask_google(google, model, stream=stream, body=body)
     body = {**body, "temperature": 0}
     if face in ("openai", "responses"):
         async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, timeout=WAIT_S) as chat:
