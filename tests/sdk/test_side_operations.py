@@ -4,6 +4,7 @@ import base64
 import struct
 from collections.abc import Iterator
 
+import ollama
 import openai
 import pytest
 from openai import AzureOpenAI, OpenAI
@@ -161,3 +162,11 @@ def test_others_C32_azure_sdk_asks_side_operations_of_a_deployment(vectors: Stag
         assert len(client.embeddings.create(model=vectors.model, input=["a", "b"]).data) == 2
         told = client.completions.create(model=vectors.model, prompt="Say this", max_tokens=50)
     assert told.choices[0].text.startswith(SAID)
+
+
+def test_others_C11_ollamas_sdk_gets_vectors_by_both_paths(vectors: Stage) -> None:
+    with ollama.Client(vectors.url) as client:
+        batch = client.embed(vectors.model, ["a", "b"])
+        single = client.embeddings(vectors.model, "a")
+    assert [len(vector) > 1 for vector in batch.embeddings] == [True, True]
+    assert list(single.embedding) == list(batch.embeddings[0])

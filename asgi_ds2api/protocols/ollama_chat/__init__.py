@@ -6,9 +6,10 @@ from typing import Final
 from msgspec import Raw
 
 from ...canonical import Notices, Opaque, Request
-from ...codec import HTTPCall
+from ...codec import EmbeddingsCodec, HTTPCall
 from ...framing import NDJSON
 from ...profiles import Profile
+from . import embeddings
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
 from .operations import decode_token_count, encode_model, encode_models, encode_token_count
@@ -22,7 +23,7 @@ from .wire import NAME
 
 COUNTS_TOKENS: Final = False
 KEEPING: Final = None
-EMBEDDINGS: Final = None
+EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
 FAMILY: Final = "ollama"
 CREDENTIAL_HEADERS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 REQUEST_ID_HEADER: Final = "x-request-id"

@@ -14,6 +14,7 @@ from ...json_guard import decode_json
 from ...profiles import Profile
 from ..reserved import for_another_model
 from . import wire
+from .embeddings import is_single
 from .operations import LATEST, VERSION
 
 RUNNING: Final = b"Ollama is running"
@@ -22,6 +23,8 @@ RUNNING: Final = b"Ollama is running"
 ROUTES: Final[Sequence[Route]] = (
     Route(method="POST", path=wire.CHAT_PATH, operation="generate"),
     Route(method="POST", path=wire.GENERATE_PATH, operation="generate"),
+    Route(method="POST", path=wire.EMBED_PATH, operation="embed"),
+    Route(method="POST", path=wire.EMBEDDINGS_PATH, operation="embed"),
     Route(method="GET", path="/api/tags", operation="list_models"),
     Route(method="POST", path="/api/show", operation="get_model"),
     Route(method="GET", path="/api/ps", operation="tell", answer=b'{"models":[]}'),
@@ -77,6 +80,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         stream=head.stream is not False and operation == "generate",
         session=next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None),
         plain_prompt=is_prompt,
+        is_single=operation == "embed" and is_single(call),
         finish=_nothing_asked(head, is_prompt=is_prompt) if operation == "generate" else None,
     )
 
@@ -94,11 +98,17 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
     """
     return HTTPCall(
         method="POST",
-        path=wire.GENERATE_PATH if is_generate(call) else profile.path or wire.CHAT_PATH,
+        path=_path(call, profile, operation),
         body=for_another_model(call.body, model),
         headers=forwarded_headers(call.headers),
         query=profile.query,
     )
+
+
+def _path(call: HTTPCall, profile: Profile, operation: Operation) -> str:
+    if operation == "embed":
+        return wire.EMBEDDINGS_PATH if is_single(call) else wire.EMBED_PATH
+    return wire.GENERATE_PATH if is_generate(call) else profile.path or wire.CHAT_PATH
 
 
 def _nothing_asked(head: _Peek, *, is_prompt: bool) -> Finish | None:

@@ -24,6 +24,9 @@ from ...json_guard import decode_json, encode_object
 NAME: Final[ProtocolName] = "ollama_chat"
 CHAT_PATH: Final = "/api/chat"
 GENERATE_PATH: Final = "/api/generate"
+EMBED_PATH: Final = "/api/embed"
+EMBEDDINGS_PATH: Final = "/api/embeddings"
+"""The older one."""
 
 JsonObject: TypeAlias = dict[str, object]
 """What is written: msgspec writes ``Raw`` inside of it as it is."""
