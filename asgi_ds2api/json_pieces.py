@@ -43,26 +43,27 @@ class Shape(Generic[S_co]):
 
     def __init__(self, type_: type[S_co], **inner: "Shape[msgspec.Struct]") -> None:
         self._decoder = msgspec.json.Decoder(type_)
-        self._names = frozenset(type_.__struct_fields__) | {type_.__struct_config__.tag_field or "type"}
+        tag = type_.__struct_config__.tag_field
+        self._names = frozenset((*type_.__struct_fields__, *((tag,) if tag else ())))
         self._inner: Mapping[str, Shape[msgspec.Struct]] = inner
 
-    def read(self, raw: Raw, at: str) -> tuple[S_co, Extras]:
+    def read(self, raw: Raw | bytes, at: str) -> tuple[S_co, Extras]:
         """Return the object, and its unknown fields by their path in it (``function.x``).
 
         Args:
             raw: Its JSON.
-            at: Where it stands in the body.
+            at: Where it stands in the body; empty: it is the body.
 
         Raises:
             MalformedRequest: A known field is missing or of another type.
         """
         try:
             return self._decoder.decode(raw), {}
-        except (msgspec.ValidationError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             known, extras = self.part(raw, at)
         return decode_json(self._decoder, encode_object(known), at), extras
 
-    def part(self, raw: Raw, at: str) -> tuple[dict[str, Raw], Extras]:
+    def part(self, raw: Raw | bytes, at: str) -> tuple[dict[str, Raw], Extras]:
         """Return the known fields and the unknown ones; of objects inside, the unknown ones are taken out.
 
         Raises:
@@ -75,7 +76,7 @@ class Shape(Generic[S_co]):
                 if bytes(value) != NULL:
                     extras[name] = value
             elif name in self._inner and bytes(value).startswith(b"{"):
-                kept, unknown = self._inner[name].part(value, f"{at}.{name}")
+                kept, unknown = self._inner[name].part(value, f"{at}.{name}".removeprefix("."))
                 known[name] = Raw(encode_object(kept))
                 extras |= {f"{name}.{path}": more for path, more in unknown.items()}
             else:

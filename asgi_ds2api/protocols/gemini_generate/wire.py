@@ -17,6 +17,9 @@ from msgspec import Raw
 from ...canonical import Extras, ProtocolName
 from ...errors import MalformedRequest
 from ...json_guard import decode_json
+from ...json_pieces import fields_of as fields_of
+from ...json_pieces import items_of as items_of
+from ...json_pieces import missing as missing
 
 NAME: Final[ProtocolName] = "gemini_generate"
 VENDOR: Final = "google"
@@ -131,24 +134,7 @@ def word(raw: Raw, at: str) -> str:
     return text(raw, at).upper()
 
 
-def missing(param: str) -> MalformedRequest:
-    """Return the error for a field that has to be there."""
-    return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
-
-
 # --- tolerant: of an upstream -----------------------------------------------------------------------------------------
-
-
-def fields_of(raw: Raw | bytes | None) -> dict[str, Raw]:
-    """Return the fields of an object that are not null; of anything else, none."""
-    if raw is None or not bytes(raw).startswith(b"{"):
-        return {}
-    return {name: value for name, value in _OBJECT.decode(raw).items() if bytes(value) != NULL}
-
-
-def items_of(raw: Raw | None) -> list[Raw]:
-    """Return the items of a list; of anything else, none."""
-    return _LIST.decode(raw) if raw is not None and bytes(raw).startswith(b"[") else []
 
 
 def text_of(raw: Raw | None) -> str | None:

@@ -12,11 +12,10 @@ import msgspec
 from msgspec import Raw
 
 from ...canonical import Extras, Logprobs, ToolCall
-from . import wire
+from ...json_pieces import fields_of as fields_of
+from ...json_pieces import items_of as items_of
 
 _ANY: Final = msgspec.json.Decoder()
-_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
-_LIST: Final = msgspec.json.Decoder(list[Raw])
 
 MAX_COUNT: Final = 2**63 - 1
 """Of tokens and of nanoseconds; what is more is neither."""
@@ -30,18 +29,6 @@ TOP: Final = frozenset(
 MESSAGE: Final = frozenset({"role", "content", "thinking", "tool_calls", "images"})
 _CALL: Final = frozenset({"id", "type", "function"})
 _FUNCTION: Final = frozenset({"index", "name", "arguments"})
-
-
-def fields_of(raw: Raw | bytes | None) -> dict[str, Raw]:
-    """Return the fields of an object that are not null; of anything else, none."""
-    if raw is None or not bytes(raw).startswith(b"{"):
-        return {}
-    return {name: value for name, value in _FIELDS.decode(raw).items() if bytes(value) != wire.NULL}
-
-
-def items_of(raw: Raw | None) -> list[Raw]:
-    """Return the items of a list; of anything else, none."""
-    return _LIST.decode(raw) if raw is not None and bytes(raw).startswith(b"[") else []
 
 
 def text_of(raw: Raw | None) -> str:

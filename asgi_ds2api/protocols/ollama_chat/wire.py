@@ -11,15 +11,20 @@ What an upstream sends is read tolerantly, by ``answer``.
 Follows the vendor's ``api/types.go`` (0.33) and the SDK's types (ollama 0.6.3), both of November 2026.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw
 
-from ...canonical import Extras, ProtocolName
-from ...errors import MalformedRequest
-from ...json_guard import decode_json, encode_object
+from ...canonical import ProtocolName
+from ...json_pieces import NULL as NULL
+from ...json_pieces import JsonField as JsonField
+from ...json_pieces import JsonObject as JsonObject
+from ...json_pieces import Shape as Shape
+from ...json_pieces import bound as bound
+from ...json_pieces import missing as missing
+from ...json_pieces import present as present
+from ...json_pieces import put_extras as put_extras
 
 NAME: Final[ProtocolName] = "ollama_chat"
 CHAT_PATH: Final = "/api/chat"
@@ -28,11 +33,6 @@ EMBED_PATH: Final = "/api/embed"
 EMBEDDINGS_PATH: Final = "/api/embeddings"
 """The older one."""
 
-JsonObject: TypeAlias = dict[str, object]
-"""What is written: msgspec writes ``Raw`` inside of it as it is."""
-
-JsonField: TypeAlias = Raw | UnsetType
-"""A field that is carried as it came; `present` tells whether it is there."""
 Whole: TypeAlias = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[float, Meta(ge=-(2**53), le=2**53)]
 """A whole number; ``1.0`` is one, `json_guard.whole` tells. Some settings are negative: -1 is "without end"."""
 Real: TypeAlias = Annotated[int, Meta(ge=-(10**6), le=10**6)] | Annotated[float, Meta(ge=-1e6, le=1e6)]
@@ -160,98 +160,3 @@ IDLE: Final = frozenset(
     }
 )  # fmt: skip
 """Extras that say how a model is run, not what it says; ``num_predict`` is one where it says "without end"."""
-
-NULL: Final = b"null"
-
-S_co = TypeVar("S_co", bound=msgspec.Struct, covariant=True)
-_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
-
-
-class Shape(Generic[S_co]):
-    """An object that callers send, read with what it holds besides.
-
-    Args:
-        type_: Of the object; strict.
-        inner: Its fields that are objects of a known shape, whose unknown fields are kept as well.
-    """
-
-    __slots__ = ("_decoder", "_inner", "_names")
-
-    def __init__(self, type_: type[S_co], **inner: "Shape[msgspec.Struct]") -> None:
-        self._decoder = msgspec.json.Decoder(type_)
-        self._names = frozenset(type_.__struct_fields__)
-        self._inner: Mapping[str, Shape[msgspec.Struct]] = inner
-
-    def read(self, raw: Raw | bytes, at: str) -> tuple[S_co, Extras]:
-        """Return the object, and its unknown fields by their path in it (``function.x``).
-
-        Args:
-            raw: Its JSON.
-            at: Where it stands in the body; empty: it is the body.
-
-        Raises:
-            MalformedRequest: A known field is missing or of another type.
-        """
-        try:
-            return self._decoder.decode(raw), {}
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            known, extras = self.part(raw, at)
-        return decode_json(self._decoder, encode_object(known), at), extras
-
-    def part(self, raw: Raw | bytes, at: str) -> tuple[dict[str, Raw], Extras]:
-        """Return the known fields and the unknown ones; of objects inside, the unknown ones are taken out.
-
-        Raises:
-            MalformedRequest: No object.
-        """
-        known: dict[str, Raw] = {}
-        extras: Extras = {}
-        for name, value in decode_json(_FIELDS, raw, at).items():
-            if name not in self._names:
-                if bytes(value) != NULL:
-                    extras[name] = value
-            elif name in self._inner and bytes(value).startswith(b"{"):
-                kept, unknown = self._inner[name].part(value, f"{at}.{name}".removeprefix("."))
-                known[name] = Raw(encode_object(kept))
-                extras |= {f"{name}.{path}": more for path, more in unknown.items()}
-            else:
-                known[name] = value
-        return known, extras
-
-    def decode(self, fields: Mapping[str, Raw], at: str) -> S_co:
-        """Return the object of known fields; raises as `read`."""
-        return decode_json(self._decoder, encode_object(fields), at)
-
-
-def put_extras(out: JsonObject, extras: Extras) -> JsonObject:
-    """Write unknown fields back into their places; the twin of `Shape.part`."""
-    for path, value in extras.items():
-        parent, dot, name = path.partition(".")
-        place = out.get(parent)
-        if dot and isinstance(place, dict):
-            put_extras(place, {name: value})
-        else:
-            out[path] = value
-    return out
-
-
-def present(field: JsonField) -> Raw | None:
-    """Return a field that is there and not null."""
-    return None if field is UNSET or bytes(field) == NULL else field
-
-
-def missing(param: str) -> MalformedRequest:
-    """Return the error for a field that has to be there."""
-    return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
-
-
-def bound(count: int, limit: int, param: str) -> None:
-    """Refuse more than is read here.
-
-    Raises:
-        MalformedRequest: There are more.
-    """
-    if count > limit:
-        raise MalformedRequest(
-            f"Invalid '{param}': at most {limit} are read here.", code="array_above_max_length", param=param
-        )
