@@ -31,7 +31,7 @@ fake = FakeUpstream(keys=KEYS, words_per_s=20, rate_limited_every={KEYS[1]: 2}, 
 
 
 def config() -> dict[str, Any]:
-    """Return what would be in your ds2api.toml: the fake as a vendor of two protocols, and the vendors whose keys are set."""
+    """Return what would be in your ds2api.toml: the fake, twice, and the vendors whose keys are set."""
     # A key never stands in a configuration: "env:NAME" and "file:PATH" say where it is, or a function fetches it.
     accounts = [{"label": "one", "key": lambda: KEYS[0]}, {"label": "two", "key": lambda: KEYS[1]}]
     openai = {"protocol": "openai_chat", "base_url": f"{fake.url}/v1", "accounts": accounts}
