@@ -1,10 +1,12 @@
 """What may be known for longer than a request lives, and how two who know different things agree.
 
-Everything here is synchronous and answers from memory. A store that is shared (a file, a server) keeps a copy in
-memory, writes behind, and tells its watchers what others wrote: nobody on the way of a request waits for it.
+What is synchronous here answers from memory. A store that is shared (a file, a server) keeps a copy in memory, writes
+behind, and tells its watchers what others wrote. Three things alone may wait for others, none of them once an event:
+`StateStore.admit`, of which there is one an attempt at most, a fact that is not in the copy (`find`), and what others
+must see before an answer ends (`settled`). Each has a short limit, after which the store goes on alone.
 
 Times are seconds of the clock that the store was given. A store that outlives the process, or is read by others,
-converts to wall time at its own border. Losing a store's content is harmless: what is not known counts as healthy.
+converts at its own border. Losing a store's content is harmless: what is not known counts as healthy, and as unused.
 """
 
 from collections.abc import Callable, Iterable
@@ -78,8 +80,78 @@ Watcher: TypeAlias = Callable[[Scope, Cooldown], None]
 """Is told of every entry after it was merged, its own included. Called in the event loop; must not raise."""
 
 
+class Slot(msgspec.Struct, frozen=True):
+    """A place among those who may do something at the same time."""
+
+    name: str
+    """What they do; holds labels and names, never a key."""
+    limit: int
+    """How many may, everybody who shares the store together."""
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """The right to be the one who finds out whether a closed scope is open again."""
+
+    scope: Scope
+    epoch: int
+    """Of the closing that is seen: who sees an older one than the store has no right to probe."""
+
+
+class Amount(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a limit is used: requests in a minute, tokens in a day, money in a month."""
+
+    name: str
+    """What is counted, of whom and, unless it is paced, in which period."""
+    amount: float
+    """At least 0 where it asks to be admitted; what `StateStore.add` corrects may be less."""
+    limit: float
+    """Above 0."""
+    life_s: float
+    """Time in which ``limit`` may be used, above 0."""
+    is_paced: bool = False
+    """It comes back bit by bit: ``limit`` in ``life_s``, and at most ``limit`` at once. Else all of it comes back
+    ``life_s`` after the first use."""
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt needs of what is shared: all of it, or nothing."""
+
+    holder: str
+    """Who asks; unique among all who share the store. Gives back what it holds by this name."""
+    probes: tuple[Probe, ...] = ()
+    slots: tuple[Slot, ...] = ()
+    amounts: tuple[Amount, ...] = ()
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why somebody was not admitted."""
+
+    name: str
+    """Of the slot or the amount; of a probe the scope as text."""
+    wait_s: float
+    """When to ask again: exact for an amount, a guess for a slot."""
+
+
 class StateStore(Protocol):
-    """Where cooldowns, and short-lived facts such as who answered what, are kept. Every part of it is bounded."""
+    """Where cooldowns, counts, and short-lived facts such as who answered what, are kept. Every part is bounded."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may know what this process does not, so that `admit` is worth its wait."""
+        ...
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether a shared store is out of reach, and this process decides by itself for now."""
+        ...
+
+    async def open(self) -> None:
+        """Begin to hear of others, in the running event loop. Idempotent; called before the first request."""
+        ...
+
+    async def close(self) -> None:
+        """Write what is not yet written, and stop. It may be opened again."""
+        ...
 
     def cooldown(self, scope: Scope) -> Cooldown | None:
         """Return what is known of a scope; None: nothing."""
@@ -103,4 +175,32 @@ class StateStore(Protocol):
 
     def put(self, table: str, key: str, value: bytes, ttl_s: float) -> None:
         """Keep a fact for ``ttl_s`` seconds, in place of any before it; 0 or less: forget it."""
+        ...
+
+    async def find(self, table: str, key: str) -> bytes | None:
+        """Return a fact, also one that another put; None: nobody has it, or who has it cannot be asked."""
+        ...
+
+    async def settled(self) -> None:
+        """Return when others can find what was put so far; or soon, if they cannot be reached."""
+        ...
+
+    async def admit(self, admission: Admission) -> Refusal | None:
+        """Take all that is asked for, in one step among all who share the store; None: it was taken.
+
+        What was taken is given back by `leave` (slots and probes) and corrected by `add` (amounts). A holder that dies
+        loses its slots and probes by itself.
+        """
+        ...
+
+    def leave(self, holder: str) -> None:
+        """Give back the slots and probes of a holder; one that holds nothing is none."""
+        ...
+
+    def add(self, amount: Amount) -> None:
+        """Count ``amount.amount`` without asking; below 0: less was used than was admitted."""
+        ...
+
+    def used(self, amount: Amount) -> float:
+        """Return how much of a limit is used, as far as this process knows; for looking, not for deciding."""
         ...

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 from cachetools import TLRUCache
 
-from .contract import Cooldown, Scope, Watcher, merged
+from .contract import Admission, Amount, Cooldown, Refusal, Scope, Watcher, merged
+from .ledger import Ledger
 
 RETENTION_S = 86_400.0
 """How long an epoch is remembered after its cooldown: longer than any request lives."""
@@ -35,7 +36,11 @@ class MemoryStore:
         max_cooldowns: More than accounts x models. An entry takes about 500 bytes.
         max_facts: Of all tables together, to within a thousandth; the least recently used goes first.
         max_fact_bytes: Of the values of all facts together, each counted with what it costs to keep it.
+        max_counts: Of amounts (see `Ledger`).
     """
+
+    is_shared = False
+    is_alone = False
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class MemoryStore:
         max_cooldowns: int = 100_000,
         max_facts: int = 100_000,
         max_fact_bytes: int = 64 * 1024 * 1024,
+        max_counts: int = 100_000,
     ) -> None:
         self._now = now
         self._cooldowns: TLRUCache[Scope, Cooldown] = TLRUCache(max_cooldowns, ttu=_end_of_cooldown, timer=now)
@@ -53,7 +59,14 @@ class MemoryStore:
         self._facts: TLRUCache[tuple[str, str], _Fact] = TLRUCache(
             max_fact_bytes, ttu=_end_of_fact, timer=now, getsizeof=self._weigh
         )
+        self._ledger = Ledger(now, self.cooldown, max_counts)
         self._watchers: list[Watcher] = []
+
+    async def open(self) -> None:
+        """Do nothing: there are no others."""
+
+    async def close(self) -> None:
+        """Do nothing: what is known stays."""
 
     def cooldown(self, scope: Scope) -> Cooldown | None:
         """Return what is known of a scope; None: nothing."""
@@ -95,6 +108,29 @@ class MemoryStore:
             self._facts.pop((table, key), None)
         else:
             self._facts[table, key] = fact
+
+    async def find(self, table: str, key: str) -> bytes | None:
+        """Return a fact that has not expired; None: there is none."""
+        return self.get(table, key)
+
+    async def settled(self) -> None:
+        """Return at once: nobody else looks."""
+
+    async def admit(self, admission: Admission) -> Refusal | None:
+        """Take all that is asked for, without a wait; None: it was taken."""
+        return self._ledger.admit(admission)
+
+    def leave(self, holder: str) -> None:
+        """Give back what a holder holds."""
+        self._ledger.leave(holder)
+
+    def add(self, amount: Amount) -> None:
+        """Count what was used, or (below 0) what was not."""
+        self._ledger.add(amount)
+
+    def used(self, amount: Amount) -> float:
+        """Return how much of a limit is used."""
+        return self._ledger.used(amount)
 
     def _weigh(self, fact: _Fact) -> int:
         return max(self._fact_share, len(fact.value) + FACT_OVERHEAD_BYTES)
