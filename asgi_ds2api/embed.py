@@ -63,7 +63,7 @@ class Embed(Relay):
             tokens = max(1, len(self._call.body) // BYTES_PER_TOKEN)
             usage = Usage(input_total=tokens, is_estimated=True)
             embeddings = msgspec.structs.replace(embeddings, usage=usage)
-        self._facts = AnswerFacts(model=embeddings.model, usage=embeddings.usage)
+        self._facts = AnswerFacts(model=embeddings.model or None, usage=embeddings.usage)
         return self._ours.encode_embeddings(embeddings, self._envelope, self.notices)
 
 

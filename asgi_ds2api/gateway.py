@@ -290,6 +290,8 @@ def _request_limits(config: Config) -> RequestLimits:
         max_tools=limits.max_tools,
         max_schema_bytes=limits.max_schema_bytes,
         max_stop=limits.max_stop,
+        max_inputs=limits.max_inputs,
+        max_prompts=limits.max_prompts,
     )
 
 

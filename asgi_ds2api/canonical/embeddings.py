@@ -47,5 +47,12 @@ class Embeddings(Value, frozen=True, kw_only=True):
     source: ProtocolName
     model: str
     vectors: tuple[Vector, ...]
+    beside: tuple[Extras, ...] = ()
+    """What the source protocol tells of each vector besides its numbers; empty: of none."""
     usage: Usage | None = None
     extras: Extras = {}
+
+    def unsaid(self) -> list[str]:
+        """Return the paths of what only the source protocol has a word for."""
+        names = {name: None for extras in self.beside for name in extras}
+        return [*self.extras, *(f"vectors[].{name}" for name in names)]

@@ -28,6 +28,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int, Meta(description="One JSON Schema of a request that is translated.", ge=KIB, le=64 * MIB)
     ] = 4 * MIB
     max_stop: Annotated[int, Meta(description="Stop sequences of a request that is translated.", ge=1, le=10_000)] = 64
+    max_inputs: Annotated[
+        int,
+        Meta(
+            description="Texts of one batch of embeddings that is translated: as many as OpenAI takes.",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 2_048
+    max_prompts: Annotated[
+        int,
+        Meta(description="Prompts of one request for legacy completions; each is asked by itself.", ge=1, le=10_000),
+    ] = 128
     max_headers: Annotated[int, Meta(description="Headers of a request.", ge=16, le=10_000)] = 200
     max_header_bytes: Annotated[int, Meta(description="All headers of a request.", ge=KIB, le=MIB)] = 64 * KIB
     max_header_value_bytes: Annotated[

@@ -151,3 +151,13 @@ async def test_others_C32_deployment_has_embeddings() -> None:
         "chat", "chat", {"messages": ..., "model": ..., "input": "x"}, vectors([1.0], usage=USAGE), path=path
     )
     assert (asked.answer.status, asked.sent["model"]) == (200, "m")
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "field"), [("max_inputs", PATH, "input"), ("max_prompts", "/v1/completions", "prompt")]
+)
+async def test_operator_bounds_a_batch(key: str, path: str, field: str) -> None:
+    body = {"messages": ..., field: ["a", "b", "c"]}
+    asked = await ask("chat", "chat", body, profile="lenient", path=path, limits={key: 2})
+    assert (asked.answer.status, asked.json["error"]["param"]) == (400, field)
+    assert asked.upstream.calls == []

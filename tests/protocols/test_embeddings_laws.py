@@ -79,3 +79,17 @@ def test_every_leaf_of_a_foreign_request_is_sent_or_in_a_notice(codec: Codec) ->
               "true": "truncate", "S-user": "user", "S-y": "y"}  # fmt: skip
     assert [leaf for leaf, place in places.items() if leaf not in sent and place not in told] == []
     assert json.loads(sent)
+
+
+@every_able
+@pytest.mark.parametrize("is_single", [False, True])
+def test_what_only_another_protocol_tells_of_vectors_is_in_a_notice(codec: Codec, is_single: bool) -> None:
+    beside: tuple[dict[str, Raw], ...] = ({"x": Raw(b'"S-x"')}, {"y": Raw(b'"S-y"')})
+    told = Embeddings(
+        source=FOREIGN, model="m", vectors=((1.0,), (2.0,)), beside=beside, extras={"z": Raw(b'"S-z"')}
+    )  # fmt: skip
+    notices = Notices()
+    envelope = Envelope(model="m", operation="embed", is_single=is_single)
+    written = made(codec).encode_embeddings(told, envelope, notices)
+    assert b"S-" not in written
+    assert [notice.path for notice in notices] == ["z", "vectors[].x", "vectors[].y"]

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import ollama
 import openai
 import pytest
+from google.genai import errors, types
 from openai import AzureOpenAI, OpenAI
 
 from asgi_ds2api import Gateway
 from asgi_ds2api.testing import FakeUpstream, Script
 from tests.support.gateways import Records
+from tests.support.sdk_google import google_client
 from tests.support.serving import serve
 
 from .conftest import Stage
@@ -85,6 +87,24 @@ def test_model_of_an_upstream_without_embeddings_is_refused_by_name(stage: Stage
         client.embeddings.create(model=stage.model, input="hello")
     assert (caught.value.code, caught.value.param) == ("unsupported_value", "model")
     assert not stage.fake.requests
+
+
+def test_gemini_C38_googles_sdk_gets_the_same_vectors_as_openais(vectors: Stage) -> None:
+    texts = ["The food was delicious", "and the waiter"]
+    wanted = types.EmbedContentConfig(output_dimensionality=4)
+    with google_client(vectors.url) as google, client_of(vectors) as client:
+        asked = google.models.embed_content(model=vectors.model, contents=list(texts), config=wanted)
+        plain = client.embeddings.create(model=vectors.model, input=texts, dimensions=4, encoding_format="float")
+    assert asked.embeddings is not None
+    assert [item.values for item in asked.embeddings] == [item.embedding for item in plain.data]
+    assert asked.usage_metadata is not None
+    assert asked.usage_metadata.prompt_token_count == plain.usage.prompt_tokens
+
+
+def test_gemini_C38_googles_sdk_raises_its_own_error(vectors: Stage) -> None:
+    with google_client(vectors.url) as google, pytest.raises(errors.ClientError) as caught:
+        google.models.embed_content(model=vectors.model, contents=["fine", ""])
+    assert (caught.value.code, caught.value.status) == (400, "INVALID_ARGUMENT")
 
 
 # --- legacy completions -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Raw
 
 from ...canonical import Opaque
+from . import embeddings
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
 from .operations import decode_token_count, encode_model, encode_models, encode_token_count
@@ -25,7 +26,7 @@ CREDENTIAL_HEADERS: Final[Sequence[str]] = ("x-goog-api-key", "authorization", "
 REQUEST_ID_HEADER: Final = "x-request-id"
 COUNTS_TOKENS: Final = True
 KEEPING: Final = None
-EMBEDDINGS: Final = None
+EMBEDDINGS: Final = embeddings
 FAMILY: Final = "gemini"
 STREAM_CONTENT_TYPE: Final = b"text/event-stream"
 

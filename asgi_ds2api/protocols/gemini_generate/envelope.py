@@ -16,7 +16,8 @@ from ...headers import forwarded_headers
 from ...json_guard import decode_object, encode_object
 from ...profiles import Profile
 from . import wire
-from .request import COUNT, GENERATE, STREAM, is_stream, model_in, path_of, query_of
+from .embeddings import retarget_batch
+from .paths import BATCH_EMBED, COUNT, EMBED, GENERATE, STREAM, is_single, is_stream, model_in, path_of, query_of
 from .wire import Shape
 
 _ROOT: Final = "/{v1|v1beta|v1alpha|v1beta1}"
@@ -32,6 +33,8 @@ _VERBS: Final[Sequence[tuple[str, Operation]]] = (
     (GENERATE, "generate"),
     (STREAM, "generate"),
     (COUNT, "count_tokens"),
+    (EMBED, "embed"),
+    (BATCH_EMBED, "embed"),
 )
 
 ROUTES: Final[Sequence[Route]] = (
@@ -67,6 +70,8 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         MalformedRequest: Not JSON, or the settings are of the wrong type.
     """
     fields, _ = _PEEK.split(decode_object(call.body))
+    if operation == "embed":
+        return Envelope(operation=operation, model=model_in(call.path), is_single=is_single(call.path))
     config, _ = _CONFIG.read(fields.get("generationConfig", Raw(b"{}")), "generationConfig")
     at = "generationConfig"
     count = wire.whole(config["candidateCount"], f"{at}.candidateCount") if "candidateCount" in config else 1
@@ -95,7 +100,9 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
     if reserved := sorted(RESERVED_FIELDS & fields.keys()):
         raise MalformedRequest("This field is reserved. Leave it out.", code="reserved_field", param=reserved[0])
     fields.pop("model", None)
-    verb = COUNT if operation == "count_tokens" else STREAM if is_stream(call.path) else GENERATE
+    verb = _verb(call.path, operation)
+    if verb == BATCH_EMBED:
+        retarget_batch(fields, model_in(call.path), model)
     for name in ("generateContentRequest", "generate_content_request"):
         if verb == COUNT and (inner := wire.fields_of(fields.get(name))):
             inner["model"] = Raw(msgspec.json.encode(f"models/{model}"))
@@ -107,3 +114,11 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
         headers=forwarded_headers(call.headers),
         query=query_of(profile, verb),
     )
+
+
+def _verb(path: str, operation: Operation) -> str:
+    if operation == "embed":
+        return EMBED if is_single(path) else BATCH_EMBED
+    if operation == "count_tokens":
+        return COUNT
+    return STREAM if is_stream(path) else GENERATE

@@ -14,7 +14,6 @@ Encoded again for this protocol, a request is JSON-equal to what came, but for t
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote, unquote
 
 import msgspec
 from msgspec import Raw
@@ -39,16 +38,13 @@ from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .pairing import CallIds
 from .parts import PartWriter, decode_part
+from .paths import COUNT, GENERATE, STREAM, is_stream, model_in, path_of, query_of
 from .preflight import SYSTEM, arrange, report_unsayable
 from .settings import GENERATION, PLACES, decode_format, decode_settings, encode_settings
 from .signatures import keep_own_thoughts, sign_steps
 from .thinking import SHAPE as THINKING
 from .tools import decode_choice, decode_tools, encode_choice, encode_tools
 from .wire import JsonObject, Shape, put_extras, within
-
-GENERATE: Final = "generateContent"
-STREAM: Final = "streamGenerateContent"
-COUNT: Final = "countTokens"
 
 _TOP: Final = Shape(
     "contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "labels", "serviceTier", "store",
@@ -123,21 +119,6 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
     )
 
 
-def model_in(path: str) -> str:
-    """Return the model that a path names."""
-    place = path.rpartition(":")[0]
-    for mark in ("/models/", "/tunedModels/", "/endpoints/"):
-        _, found, rest = place.partition(mark)
-        if found:
-            return unquote(rest)
-    return unquote(place.rpartition("/")[2])
-
-
-def is_stream(path: str) -> bool:
-    """Tell whether a path asks for a stream."""
-    return path.rstrip("/").endswith(f":{STREAM}")
-
-
 def _decode_messages(raw: Raw | None, limits: RequestLimits) -> tuple[Message, ...]:
     pieces = [] if raw is None else wire.items(raw, "contents")
     if not 0 < len(pieces) <= limits.max_messages:
@@ -208,7 +189,6 @@ def _decode_labels(raw: Raw | None) -> dict[str, str]:
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
-PATH: Final = f"/{wire.VERSION}/models/{{model}}"
 _PROTECTED: Final = frozenset({"maxOutputTokens", "max_output_tokens"})
 """What ``extra_body.google`` may not set: the gateway has judged it."""
 _VENDOR_TOP: Final = Shape("safetySettings", "cachedContent", "labels", "serviceTier")
@@ -235,16 +215,6 @@ def encode_count_request(request: Request, profile: Profile, notices: Notices) -
     if counted.keys() != {"contents"}:
         counted = {"generateContentRequest": {"model": f"models/{request.model}", **counted}}
     return _call(counted, request, profile, COUNT)
-
-
-def path_of(profile: Profile, model: str, verb: str) -> str:
-    """Return the path of an operation at an upstream."""
-    return (profile.path or PATH).replace("{model}", quote(model, safe="")) + f":{verb}"
-
-
-def query_of(profile: Profile, verb: str) -> dict[str, str]:
-    """Return the query of an operation: streams are asked for as server-sent events always."""
-    return {**profile.query, "alt": "sse"} if verb == STREAM else profile.query
 
 
 def _call(body: JsonObject, request: Request, profile: Profile, verb: str) -> HTTPCall:

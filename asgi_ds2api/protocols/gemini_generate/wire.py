@@ -115,6 +115,12 @@ def whole(raw: Raw, at: str) -> int:
     return int(value)
 
 
+def object_of(raw: Raw, at: str) -> dict[str, Raw]:
+    """Return the fields of an object; raises MalformedRequest for anything else."""
+    found: dict[str, Raw] = decode_json(_OBJECT, raw, at)
+    return found
+
+
 def items(raw: Raw, at: str) -> list[Raw]:
     """Return the items of a list; a bare object is a list of one, as the vendor has it."""
     if bytes(raw).startswith(b"{"):

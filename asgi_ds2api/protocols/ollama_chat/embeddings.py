@@ -174,7 +174,7 @@ def encode_embeddings(embeddings: Embeddings, envelope: Envelope, notices: Notic
     """Write an answer for the caller."""
     is_own = embeddings.source == wire.NAME
     extras = embeddings.extras if is_own else {}
-    for name in () if is_own else embeddings.extras:
+    for name in () if is_own else embeddings.unsaid():
         notices.hint(name, "answers have no such field here")
     if envelope.is_single:
         return msgspec.json.encode({"embedding": embeddings.vectors[0], **extras})

@@ -21,7 +21,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from ...canonical import EmbeddingInput, Embeddings, EmbeddingsRequest, Notices, Usage, Vector
+from ...canonical import EmbeddingInput, Embeddings, EmbeddingsRequest, Extras, Notices, Usage, Vector
 from ...codec import DEFAULT_LIMITS, AnswerFacts, Envelope, HTTPCall, RequestLimits
 from ...errors import Malformed, MalformedRequest, Unsupported
 from ...headers import forwarded_headers
@@ -29,7 +29,7 @@ from ...json_guard import decode_answer, decode_json, decode_object, whole
 from ...profiles import Profile
 from ..reserved import is_reserved
 from . import wire
-from .answer import fields_of, rest_of, text_of
+from .answer import fields_of, items_of, rest_of, text_of
 from .errors import decode_in_band
 from .request import path_of
 from .usage import decode_usage
@@ -172,10 +172,17 @@ def _encode_inputs(request: EmbeddingsRequest, notices: Notices) -> list[str | t
 class _Vector(msgspec.Struct):
     embedding: list[float] | str
     index: int | None = None
+    object: str | None = None
+
+
+class _Usual(_Vector, forbid_unknown_fields=True):
+    """What nearly every vector is; what has more fields is read again."""
 
 
 _BODY: Final = msgspec.json.Decoder(dict[str, Raw])
 _VECTORS: Final = msgspec.json.Decoder(list[_Vector])
+_USUAL: Final = msgspec.json.Decoder(list[_Usual])
+_VECTOR: Final = frozenset(_Vector.__struct_fields__)
 _ANSWER: Final = frozenset({"object", "data", "model", "usage", "error"})
 _FLOAT_BYTES: Final = 4
 
@@ -187,15 +194,24 @@ def decode_embeddings(body: bytes, profile: Profile) -> Embeddings:
         UpstreamError: Malformed, empty, or an error inside a 200.
     """
     fields = _checked(body)
-    vectors = decode_answer(_VECTORS, bytes(fields["data"]))
+    vectors, beside = _decode_data(fields["data"])
     order = sorted(range(len(vectors)), key=lambda position: _place(vectors[position], position))
     return Embeddings(
         source=wire.NAME,
         model=text_of(fields.get("model")) or "",
         vectors=tuple(_decode_vector(vectors[position].embedding) for position in order),
+        beside=tuple(beside[position] for position in order) if beside else (),
         usage=decode_usage(fields.get("usage")),
         extras=rest_of(fields, _ANSWER),
     )
+
+
+def _decode_data(raw: Raw) -> tuple[Sequence[_Vector], Sequence[Extras]]:
+    """Return the vectors as they came, and what stands beside each; nothing, if nothing stands beside any."""
+    try:
+        return _USUAL.decode(raw), ()
+    except msgspec.ValidationError:
+        return decode_answer(_VECTORS, bytes(raw)), [rest_of(fields_of(item), _VECTOR) for item in items_of(raw)]
 
 
 def tap_embeddings(body: bytes) -> AnswerFacts:
@@ -250,10 +266,12 @@ def encode_embeddings(embeddings: Embeddings, envelope: Envelope, notices: Notic
     Raises:
         Malformed: A number is beyond what the caller's form of a vector holds.
     """
+    is_own = embeddings.source == wire.NAME
+    beside = embeddings.beside if is_own and embeddings.beside else ({},) * len(embeddings.vectors)
     write = _pack if envelope.vectors == "base64" else _list
     data = [
-        {"object": "embedding", "index": index, "embedding": write(vector)}
-        for index, vector in enumerate(embeddings.vectors)
+        {"object": "embedding", "index": index, "embedding": write(vector), **more}
+        for index, (vector, more) in enumerate(zip(embeddings.vectors, beside, strict=True))
     ]
     body: wire.JsonObject = {
         "object": "list",
@@ -261,9 +279,9 @@ def encode_embeddings(embeddings: Embeddings, envelope: Envelope, notices: Notic
         "model": envelope.model,
         "usage": _encode_usage(embeddings.usage or Usage()),
     }
-    if embeddings.source == wire.NAME:
+    if is_own:
         return msgspec.json.encode({**body, **embeddings.extras})
-    for name in embeddings.extras:
+    for name in embeddings.unsaid():
         notices.hint(name, "answers have no such field here")
     return msgspec.json.encode(body)
 

@@ -220,3 +220,14 @@ def test_unknown_fields_are_kept_within_the_protocol_and_told_of_another() -> No
     body, notices = written(((1.0,),), "float", source="cohere_chat", extras={"novel": 1})
     assert "novel" not in body
     assert [notice.path for notice in notices] == ["novel"]
+
+
+def test_what_stands_beside_a_vector_comes_out_as_it_went_in_and_in_its_place() -> None:
+    data = [
+        {"object": "embedding", "index": 1, "embedding": [2.0], "novel": 2},
+        {"object": "embedding", "index": 0, "embedding": [1.0]},
+    ]
+    told = json.dumps({"object": "list", "data": data, "model": "m"}).encode()
+    read = embeddings.decode_embeddings(told, LENIENT)
+    written = json.loads(embeddings.encode_embeddings(read, Envelope(model="m", operation="embed"), Notices()))
+    assert written["data"] == [data[1], data[0]]
