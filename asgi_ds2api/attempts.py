@@ -22,12 +22,12 @@ from .errors import (
     Interrupted,
     Malformed,
     PoolExhausted,
-    RateLimited,
     Refused,
     RequestError,
     Timeout,
     UpstreamError,
 )
+from .failover import may_be_asked_elsewhere, more_telling, without_retry
 from .headers import relayed_headers
 from .inbound import ClientGone
 from .observe import Attempt
@@ -61,6 +61,8 @@ class UpstreamSide(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     on_unsupported: OnUnsupported
     limits: Limits
+    fan_out: bool = False
+    """Several choices are asked for in several calls where the upstream gives one at a time."""
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +147,7 @@ class Attempts:
         self._cut_reason: GatewayError | None = None
         self._is_caller_gone = False
         self._current: Transcoder | None = None
+        self._side: UpstreamSide | None = None
         self.account = ""
         """Id of the account that is asked, or was last."""
         self.log: list[Attempt] = []
@@ -159,6 +162,11 @@ class Attempts:
     def notices(self) -> Sequence[Notice]:
         """Of the last attempt."""
         return () if self._current is None else tuple(self._current.notices)
+
+    @property
+    def tells_notices(self) -> bool:
+        """Whether the caller is told of them."""
+        return self._side is not None and self._side.on_unsupported != "drop"
 
     @property
     def facts(self) -> AnswerFacts:
@@ -205,7 +213,7 @@ class Attempts:
         await Pulse(
             self._reply,
             self.heartbeat if self._envelope.stream else None,
-            lambda: self._stream_headers(None),
+            self.stream_headers,
             commit_after_s=timing.commit_after_s,
             heartbeat_s=timing.heartbeat_s,
             send_s=timing.send_s,
@@ -235,7 +243,7 @@ class Attempts:
                 if error is None:
                     raise
                 # What this target cannot be asked the first one could: that one's failure is why there is no answer.
-                raise _without_retry(error) from None
+                raise without_retry(error) from None
             if failed is None:
                 return
             error = failed
@@ -259,14 +267,14 @@ class Attempts:
         Raises:
             GatewayError: There shall be none: ``error``, or what tells the caller more.
         """
-        if self.is_committed or not _may_be_asked_elsewhere(error):
+        if self.is_committed or not may_be_asked_elsewhere(error):
             raise error
         if len(tried) >= self._timing.max_attempts:
-            raise _without_retry(error) if len(tried) > 1 else error
+            raise without_retry(error) if len(tried) > 1 else error
         try:
             following = self._pool.acquire(self._plan, tried)
         except CapacityError as full:
-            raise _more_telling(error, full) from None
+            raise more_telling(error, full) from None
         may_retry = False
         try:
             may_retry = self._pool.may_retry(lease)  # asked last, as it takes from the budget
@@ -274,7 +282,7 @@ class Attempts:
             if not may_retry:
                 self._pool.abandon(following)
         if not may_retry:
-            raise _without_retry(error)
+            raise without_retry(error)
         return following
 
     async def _attempt(self, lease: Lease) -> UpstreamError | None:
@@ -302,7 +310,7 @@ class Attempts:
 
     def _begin(self, side: UpstreamSide, lease: Lease) -> tuple[Transcoder, HTTPCall]:
         """Return the way there and back of an attempt, and the upstream's request."""
-        self.account = lease.candidate.account.id
+        self.account, self._side = lease.candidate.account.id, side
         self._current = transcoder = self._make_transcoder(
             side,
             Side(
@@ -415,7 +423,7 @@ class Attempts:
         self._scope.deadline = self.committed_at + self._timing.stream_s
         self._pool.answered(lease)
         if not self._reply.is_started:
-            await self._reply.start(200, [*self._stream_headers(lease), *self._told(lease, response)])
+            await self._reply.start(200, [*self.stream_headers(lease), *self._told(lease, response)])
 
     async def break_off(self, error: GatewayError) -> None:
         """Tell a caller whose stream has begun why it ends here.
@@ -434,7 +442,8 @@ class Attempts:
         if scope.cancelled_caught:
             self._reply.abandon()
 
-    def _stream_headers(self, lease: Lease | None) -> list[tuple[bytes, bytes]]:
+    def stream_headers(self, lease: Lease | None = None) -> list[tuple[bytes, bytes]]:
+        """Return the headers of a stream; without a lease, of one whose upstream nobody knows yet."""
         content_type = self._envelope.stream_content_type or self._face.STREAM_CONTENT_TYPE
         return [(b"content-type", content_type), *answer_headers.STREAM, *self._headers(lease)]
 
@@ -457,13 +466,7 @@ class Attempts:
         side = self._means.upstreams[lease.candidate.account.upstream]
         is_same = side.codec.NAME == self._face.NAME
         vendors = [pair for pair in relayed_headers(response.headers) if pair[0] not in OURS] if is_same else []
-        return vendors if side.on_unsupported == "drop" else vendors + answer_headers.notices(self.notices)
-
-
-def _may_be_asked_elsewhere(error: UpstreamError) -> bool:
-    """Tell whether another candidate may be asked: not what all would refuse, nor what may have been billed."""
-    is_absent_model = isinstance(error, Refused) and error.kind == "model_not_found"
-    return is_absent_model or (error.is_retryable and not error.may_be_billed)
+        return vendors + answer_headers.notices(self.notices) if self.tells_notices else vendors
 
 
 def _is_worth_committing(transcoder: Transcoder, held: bytes) -> bool:
@@ -471,13 +474,6 @@ def _is_worth_committing(transcoder: Transcoder, held: bytes) -> bool:
     if transcoder.is_meaningful or transcoder.is_complete:
         return True
     return len(held) > MAX_HELD_BYTES and transcoder.failure is None
-
-
-def _without_retry(error: UpstreamError) -> UpstreamError:
-    """Return an error whose repetition by an SDK would multiply our attempts by its own."""
-    if error.status >= 500:
-        error.should_retry = False
-    return error
 
 
 def _attempt_record(lease: Lease, error: UpstreamError | None, is_settled: bool, duration_s: float) -> Attempt:
@@ -490,11 +486,3 @@ def _attempt_record(lease: Lease, error: UpstreamError | None, is_settled: bool,
         status=error.upstream_status if error is not None else 200 if is_settled else None,
         duration_s=duration_s,
     )
-
-
-def _more_telling(last: UpstreamError, full: CapacityError) -> GatewayError:
-    """Return what tells the caller more: why the last attempt failed, or that a slot comes free sooner than it says."""
-    is_sooner = full.retry_after_s is not None and (
-        last.retry_after_s is None or full.retry_after_s < last.retry_after_s
-    )
-    return full if isinstance(last, RateLimited) and full.status == 429 and is_sooner else last

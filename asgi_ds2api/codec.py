@@ -280,6 +280,11 @@ class Codec(Protocol):
         ...
 
     @property
+    def HAS_CHOICES(self) -> bool:
+        """Whether one answer of its upstreams may have several choices."""
+        ...
+
+    @property
     def KEEPING(self) -> KeepingCodec | None:
         """How its answers are kept, looked up and gone on from; None: they never are."""
         ...

@@ -48,6 +48,8 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Of one batch of embeddings: as many as OpenAI takes."""
     max_prompts: int = 128
     """Of one call for completions; each is asked by itself."""
+    max_choices: int = 8
+    """Of an answer whose choices are asked for one at a time."""
 
 
 DEFAULT_LIMITS = RequestLimits()
@@ -85,17 +87,11 @@ def no_time() -> float:
 
 
 class CompletionForm(msgspec.Struct, frozen=True, kw_only=True):
-    """How legacy completions are told, and which part of the answer this is if several upstream calls make it up."""
+    """How legacy completions are told."""
 
     prompts: int = 1
     prefixes: tuple[str, ...] = ()
     """What the answers to each prompt begin with, if that was asked for."""
-    first_choice: int = 0
-    """Number of the first choice of this part in the whole answer."""
-    is_continued: bool = False
-    """Other parts follow: a stream is not ended."""
-    earlier: Usage | None = None
-    """Of the parts before."""
 
 
 class Heard(msgspec.Struct):

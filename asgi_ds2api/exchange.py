@@ -32,6 +32,7 @@ from .errors import (
     UnknownItem,
     UnknownRoute,
 )
+from .fan_out import FanOut
 from .headers import read_headers, request_id_from
 from .inbound import (
     BAD_FRAMING,
@@ -50,7 +51,6 @@ from .off_loop import off_loop
 from .question import Question
 from .reply import CLIENT_GONE_STATUS, Reply
 from .routing import Match, is_smuggled
-from .series import Series
 
 _log = logging.getLogger("asgi_ds2api")
 
@@ -98,7 +98,7 @@ class Exchange:
         self._operation = ""
         self._caller: Caller | None = None
         self._envelope: Envelope | None = None
-        self._attempts: Attempts | Series | None = None
+        self._attempts: Attempts | FanOut | None = None
         self._is_gone = False
         self._cut_reason: GatewayError | None = None
         self._failure: GatewayError | None = None
@@ -303,7 +303,7 @@ class Exchange:
 
     # --- with the upstream --------------------------------------------------------------------------------------------
 
-    async def _run_attempts(self, attempts: Attempts | Series) -> None:
+    async def _run_attempts(self, attempts: Attempts | FanOut) -> None:
         self._attempts = attempts
         problem: Exception | None = None
         async with anyio.create_task_group() as group:

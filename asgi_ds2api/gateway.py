@@ -292,6 +292,7 @@ def _request_limits(config: Config) -> RequestLimits:
         max_stop=limits.max_stop,
         max_inputs=limits.max_inputs,
         max_prompts=limits.max_prompts,
+        max_choices=limits.max_choices,
     )
 
 
@@ -328,6 +329,7 @@ def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
         profile=upstream.profile,
         base_url=upstream.base_url,
         on_unsupported=upstream.on_unsupported,
+        fan_out=upstream.fan_out,
         limits=Limits(
             connect_s=timeouts.connect_s,
             write_s=timeouts.write_s,

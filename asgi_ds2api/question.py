@@ -4,14 +4,27 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from .attempts import Attempts, UpstreamSide
-from .canonical import Choice, EmbeddingsRequest, Finish, Notices, Request, Response, TokenCount, Usage
+from .canonical import (
+    Choice,
+    EmbeddingsRequest,
+    Finish,
+    Notices,
+    ProtocolName,
+    Request,
+    Response,
+    TokenCount,
+    Usage,
+    placed,
+)
 from .codec import Codec, Envelope, Face, HTTPCall
 from .count_tokens import CountTokens
 from .embed import Embed, comparable, embeddings_of
 from .engine import Engine
+from .errors import MalformedRequest
+from .fan_out import FanOut
+from .joint import part_of
 from .reply import Headers, Reply
 from .routing import Target
-from .series import Series, conversation_of
 from .shims import Shim
 from .shims import choose as choose_shims
 from .transcode import BYTES_PER_TOKEN, Side, Transcoder, Translate
@@ -48,14 +61,17 @@ class Question:
 
     def begin(
         self, targets: tuple[Target, ...], reply: Reply, base_headers: Headers, account: str | None = None
-    ) -> Attempts | Series:
-        """Return what answers: the attempts of one question, or of each of several prompts.
+    ) -> Attempts | FanOut:
+        """Return what answers: the attempts of one question, or of each of several prompts and choices.
 
         Args:
             targets: Who serves the model.
             reply: To the caller.
             base_headers: Of every answer.
             account: Id of the only one that may answer; None: any may.
+
+        Raises:
+            MalformedRequest: More choices are wanted than are asked for one at a time.
         """
         allowed = None if account is None else (account,)
 
@@ -77,17 +93,31 @@ class Question:
         envelope = self._envelope
         if envelope.operation == "embed":
             targets = comparable(targets, self._has_embeddings)
-        if envelope.operation != "complete":
-            return attempts_at(targets, self._face, envelope, reply, self._transcoder)
-        is_relayed = self._takes_completions(targets[0])
-        targets = tuple(target for target in targets if self._takes_completions(target) == is_relayed)
-        if is_relayed or envelope.completion.prompts == 1:
+        if envelope.operation == "complete":
+            is_relayed = self._takes_completions(targets[0])
+            targets = tuple(target for target in targets if self._takes_completions(target) == is_relayed)
+            if is_relayed:
+                return attempts_at(targets, self._face, envelope, reply, self._transcoder)
+        is_single = self._is_fanned_out(targets[0])
+        if is_single:
+            targets = tuple(target for target in targets if self._may_give_choices(target))
+        if envelope.completion.prompts == 1 and not is_single:
             return attempts_at(targets, self._face, envelope, reply, self._transcoder)
 
         def part_at(number: int, face: Face, part: Envelope, reply: Reply) -> Attempts:
-            return attempts_at(targets, face, part, reply, partial(self._part_transcoder, number, face, part))
+            make = partial(self._part_transcoder, number, face, part, is_single=is_single)
+            return attempts_at(targets, face, part, reply, make)
 
-        return Series(self._face, envelope, reply, part_at)
+        return FanOut(
+            self._face,
+            envelope,
+            reply,
+            part_at,
+            count=envelope.completion.prompts * (envelope.choices if is_single else 1),
+            width=1 if is_single else envelope.choices,
+            timing=self._engine.timing,
+            source=self._common_source(targets),
+        )
 
     # --- what is known of it ------------------------------------------------------------------------------------------
 
@@ -110,6 +140,38 @@ class Question:
         """Tell whether an upstream of the caller's protocol has the endpoint of legacy completions for this model."""
         side = self._engine.upstreams[target.upstream]
         return side.codec.NAME == self._face.NAME and side.profile.has_completions(target.model)
+
+    def _gives_choices(self, target: Target) -> bool:
+        side = self._engine.upstreams[target.upstream]
+        return side.codec.HAS_CHOICES and side.profile.choices
+
+    def _may_give_choices(self, target: Target) -> bool:
+        return self._gives_choices(target) or self._engine.upstreams[target.upstream].fan_out
+
+    def _is_fanned_out(self, target: Target) -> bool:
+        """Tell whether each choice is a call of its own.
+
+        Raises:
+            MalformedRequest: There would be too many.
+        """
+        envelope, most = self._envelope, self._engine.limits.max_choices
+        if envelope.choices == 1 or envelope.operation not in ("generate", "complete") or self._gives_choices(target):
+            return False
+        if not self._engine.upstreams[target.upstream].fan_out:
+            return False
+        if envelope.choices > most:
+            param = placed("n", self._request().places)
+            message = f"Invalid '{param}': at most {most} answers are given to one request by this model's upstream."
+            raise MalformedRequest(message, code="integer_above_max_value", param=param)
+        return True
+
+    def _common_source(self, targets: Sequence[Target]) -> ProtocolName | None:
+        """Return what parts count as answers of, so that fields of one protocol are never taken for another's.
+
+        None where all speak one. Else it is one that is not the caller's, and fields of any are foreign.
+        """
+        names = sorted({self._engine.upstreams[target.upstream].codec.NAME for target in targets})
+        return next((name for name in names if name != self._face.NAME), None) if len(names) > 1 else None
 
     def _request(self) -> Request:
         if self._decoded is None:
@@ -148,11 +210,11 @@ class Question:
         )
 
     def _part_transcoder(
-        self, number: int, face: Face, envelope: Envelope, upstream: UpstreamSide, side: Side
+        self, number: int, face: Face, envelope: Envelope, upstream: UpstreamSide, side: Side, *, is_single: bool
     ) -> Transcoder:
-        """Return the way there and back of one of several prompts."""
-        request = conversation_of(self._request(), number)
-        return Translate(
+        """Return the way there and back of one of several parts."""
+        request = part_of(self._request(), number, is_single=is_single)
+        made = Translate(
             face=face,
             envelope=envelope,
             side=side,
@@ -160,6 +222,9 @@ class Question:
             shims=self._shims(request, side),
             on_unsupported=upstream.on_unsupported,
         )
+        if is_single:
+            made.notices.changed("n", "each answer is a call of its own, input included")
+        return made
 
     def _shims(self, request: Request, side: Side) -> Sequence[Shim]:
         return choose_shims(request, side.codec.NAME, side.profile, self._engine.keyring, self._label)

@@ -22,6 +22,7 @@ TRUE_OR_FALSE: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": Fa
 SETTINGS: Final[Mapping[str, str]] = {
     "DS2API_PREFIX": "prefix",
     "DS2API_AUTH": "auth",
+    "DS2API_FAN_OUT": "fan_out",
     "DS2API_ON_UNSUPPORTED": "on_unsupported",
     "DS2API_STRATEGY": "strategy",
     "DS2API_DEBUG_HEADERS": "debug_headers",
@@ -46,7 +47,7 @@ ADVICE: Final = Advice(
 )
 
 _NUMBERED: Final = re.compile(r"(.+?)_([2-9]|[1-9][0-9]{1,3})")
-_SWITCHES: Final = frozenset({"debug_headers", "route_headers"})
+_SWITCHES: Final = frozenset({"debug_headers", "fan_out", "query_key", "route_headers"})
 
 
 def mapping_of(environ: Mapping[str, str]) -> tuple[dict[str, object], dict[str, str]]:

@@ -40,6 +40,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(description="Prompts of one request for legacy completions; each is asked by itself.", ge=1, le=10_000),
     ] = 128
+    max_choices: Annotated[
+        int, Meta(description="Answers to one request that are asked for one at a time (`fan_out`).", ge=2, le=128)
+    ] = 8
     max_headers: Annotated[int, Meta(description="Headers of a request.", ge=16, le=10_000)] = 200
     max_header_bytes: Annotated[int, Meta(description="All headers of a request.", ge=KIB, le=MIB)] = 64 * KIB
     max_header_value_bytes: Annotated[

@@ -164,6 +164,7 @@ def _upstream(upstream: UpstreamTable, table: ConfigTable) -> UpstreamConfig:
         accounts=_accounts(upstream),
         models=upstream.models,
         on_unsupported=upstream.on_unsupported or table.on_unsupported,
+        fan_out=table.fan_out if upstream.fan_out is None else upstream.fan_out,
         max_connections=upstream.max_connections,
         proxy=upstream.proxy,
         ca_file=upstream.ca_file,

@@ -157,6 +157,7 @@ class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     on_unsupported: Annotated[
         OnUnsupported | None, Meta(description="In place of the general one.", examples=["reject"])
     ] = None
+    fan_out: Annotated[bool | None, Meta(description="In place of the general one.", examples=[True])] = None
     max_connections: Annotated[
         int,
         Meta(
@@ -257,6 +258,13 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "`x-ds2api-notices`. `reject`: losses are a 400. `drop`: as `notice`, without the header."
         ),
     ] = "notice"
+    fan_out: Annotated[
+        bool,
+        Meta(
+            description="Several answers to one request (`n`, `candidateCount`) are asked for in several calls where "
+            "the upstream gives one at a time; each is billed for its input. Otherwise they are refused there."
+        ),
+    ] = False
     secret: Annotated[
         tuple[SealSecret, ...],
         OneOrList,

@@ -103,6 +103,7 @@ def test_secrets_are_numbered_too() -> None:
         ("DS2API_STRATEGY", "weighted", "weighted"),
         ("DS2API_DEBUG_HEADERS", "true", True),
         ("DS2API_DEBUG_HEADERS", "1", True),
+        ("DS2API_QUERY_KEY", "1", True),
         ("DS2API_DEBUG_HEADERS", "False", False),
         ("DS2API_ROUTE_HEADERS", "0", False),
         ("DS2API_CORS_ORIGINS", "https://a.example,https://b.example", ("https://a.example", "https://b.example")),
@@ -111,6 +112,10 @@ def test_secrets_are_numbered_too() -> None:
 def test_setting_is_read_from_its_variable(name: str, text: str, value: object) -> None:
     settings: dict[str, Any] = {name: text}
     assert getattr(from_env(**settings), SETTINGS[name]) == value
+
+
+def test_upstreams_fan_out_by_its_variable() -> None:
+    assert [upstream.fan_out for upstream in from_env(DS2API_FAN_OUT="true").upstreams] == [True]
 
 
 def test_every_plain_key_of_the_configuration_has_its_variable() -> None:

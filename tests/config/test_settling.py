@@ -139,6 +139,12 @@ def test_upstream_has_its_own_word_on_what_is_unsupported_or_the_general_one() -
     assert [made.on_unsupported for made in config.upstreams] == ["drop", "reject"]
 
 
+def test_upstream_has_its_own_word_on_fan_out_or_the_general_one() -> None:
+    config = load(fan_out=True, upstreams=[upstream(name="own", fan_out=False), upstream(name="general")])
+    assert [made.fan_out for made in config.upstreams] == [False, True]
+    assert [made.fan_out for made in load(upstreams=[upstream(name="own")]).upstreams] == [False]
+
+
 def test_F96_no_upstream_is_told_with_the_lines_that_mend_it() -> None:
     (line,) = problems(upstreams=[])
     assert line.startswith("upstreams: no upstream is configured; add one:\n        [[upstreams]]\n")

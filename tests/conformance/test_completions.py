@@ -214,14 +214,24 @@ async def test_openai_C2_stream_of_several_prompts_is_one(to: str) -> None:
 
 
 async def test_part_fails_over_by_itself() -> None:
-    asked = await complete(BATCH, said("chat", "A"), error(500, {}), said("chat", "B"), said("chat", "C"), accounts=2)
+    asked = await complete(BATCH, said("chat", "A"), error(500, {}), said("chat", "C"), said("chat", "B"), accounts=2)
     assert [choice["text"] for choice in asked.json["choices"]] == ["A", "B", "C"]
     assert [attempt.code for attempt in asked.records[0].attempts] == ["ok", "upstream_server_error", "ok", "ok"]
 
 
+async def test_header_tells_the_notices_of_all_parts() -> None:
+    """Each part may lose something of its own."""
+    spoken_parts = [{"type": "text", "text": "A"}, {"type": "thinking", "thinking": "hm", "signature": "s"}]
+    asked = await complete(BATCH, claude_answer(spoken_parts), said("claude", "B"), said("claude", "C"), to="claude")
+    header = asked.answer.header("x-ds2api-notices")
+    assert header is not None
+    assert header.split("; ") == [f"{n.pattern}={n.action}" for n in asked.records[0].notices if n.severity != "hint"]
+    assert "content[]" in header
+
+
 @pytest.mark.parametrize(("status", "told"), [(400, 400), (500, 502)])
 async def test_whole_answer_of_which_a_part_fails_is_an_error(status: int, told: int) -> None:
-    asked = await complete(BATCH, said("chat"), error(status, {"error": {"message": "no"}}))
+    asked = await complete(BATCH, said("chat"), error(status, {"error": {"message": "no"}}), NEVER)
     assert asked.answer.status == told
     assert "choices" not in asked.json
     assert asked.records[0].result == "error"
@@ -231,7 +241,7 @@ async def test_whole_answer_of_which_a_part_fails_is_an_error(status: int, told:
     "broken", [error(500, {}), chat_stream(chunk({"content": "B"}), done=False)], ids=["error", "cut"]
 )
 async def test_stream_of_which_a_part_fails_ends_with_the_error(broken: Script) -> None:
-    asked = await complete(BATCH | {"stream": True}, spoken("chat", "A"), broken)
+    asked = await complete(BATCH | {"stream": True}, spoken("chat", "A"), broken, NEVER)
     assert texts(asked)[0] == "A"
     assert "error" in asked.events[-1]
     assert "[DONE]" not in asked.events
@@ -241,24 +251,24 @@ async def test_stream_of_which_a_part_fails_ends_with_the_error(broken: Script) 
 @pytest.fixture
 def slow() -> tuple[Any, ScriptedUpstream, Records]:
     """A gateway whose upstream answers the first prompt and no other."""
-    scripted, records = ScriptedUpstream(spoken("chat", "A"), NEVER), Records()
+    scripted, records = ScriptedUpstream(spoken("chat", "A"), NEVER, NEVER), Records()
     return make_gateway(upstream("chat"), scripts={"chat": scripted}, hooks=[records]), scripted, records
 
 
 @run_virtual
-async def test_caller_who_leaves_between_two_parts_ends_them(slow: Any) -> None:
+async def test_caller_who_leaves_ends_all_parts(slow: Any) -> None:
     gateway, scripted, records = slow
     body = {"model": "chat/m", "stream": True, **BATCH}
     async with Exchange(gateway, "POST", PATH, json=body) as exchange:
-        await scripted.wait_calls(2)
+        await scripted.wait_calls(3)
         exchange.disconnect()
         await exchange.finish()
-    assert (scripted.calls[1].cancelled_in, open_leases(gateway)) == ("open", 0)
+    assert ([call.cancelled_in for call in scripted.calls[1:]], open_leases(gateway)) == (["open"] * 2, 0)
     assert records[0].result == "client_gone"
 
 
 @run_virtual
-async def test_silence_between_two_parts_has_its_heartbeats(slow: Any) -> None:
+async def test_silence_of_a_part_has_its_heartbeats(slow: Any) -> None:
     gateway, _, _ = slow
     answer: Answer = await call(gateway, "POST", PATH, json={"model": "chat/m", "stream": True, **BATCH})
     assert answer.text.count(": keepalive") > 2
@@ -267,10 +277,10 @@ async def test_silence_between_two_parts_has_its_heartbeats(slow: Any) -> None:
 
 
 @run_virtual
-async def test_gateway_that_stops_ends_the_stream_between_two_parts(slow: Any) -> None:
+async def test_gateway_that_stops_ends_the_stream_of_all_parts(slow: Any) -> None:
     gateway, scripted, records = slow
     async with Exchange(gateway, "POST", PATH, json={"model": "chat/m", "stream": True, **BATCH}) as exchange:
-        await scripted.wait_calls(2)
+        await scripted.wait_calls(3)
         await gateway.drain(1)
         answer = await exchange.finish()
     assert '"error"' in answer.text.splitlines()[-2]

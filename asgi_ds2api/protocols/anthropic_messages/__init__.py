@@ -25,6 +25,7 @@ EMBEDDINGS: Final = None
 FAMILY: Final = "anthropic"
 REQUEST_ID_HEADER: Final = "request-id"
 COUNTS_TOKENS: Final = True
+HAS_CHOICES: Final = False
 STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",
     "FAMILY",
+    "HAS_CHOICES",
     "KEEPING",
     "NAME",
     "REQUEST_ID_HEADER",

@@ -25,6 +25,7 @@ from .wire import NAME
 CREDENTIAL_HEADERS: Final[Sequence[str]] = ("x-goog-api-key", "authorization", "?key")
 REQUEST_ID_HEADER: Final = "x-request-id"
 COUNTS_TOKENS: Final = True
+HAS_CHOICES: Final = True
 KEEPING: Final = None
 EMBEDDINGS: Final = embeddings
 FAMILY: Final = "gemini"
@@ -41,6 +42,7 @@ __all__ = [
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",
     "FAMILY",
+    "HAS_CHOICES",
     "KEEPING",
     "NAME",
     "REQUEST_ID_HEADER",

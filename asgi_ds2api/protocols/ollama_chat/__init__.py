@@ -22,6 +22,7 @@ from .stream_tap import StreamTap
 from .wire import NAME
 
 COUNTS_TOKENS: Final = False
+HAS_CHOICES: Final = False
 KEEPING: Final = None
 EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
 FAMILY: Final = "ollama"
@@ -45,6 +46,7 @@ __all__ = [
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",
     "FAMILY",
+    "HAS_CHOICES",
     "KEEPING",
     "NAME",
     "REQUEST_ID_HEADER",

@@ -26,6 +26,7 @@ from .stream_tap import StreamTap
 from .wire import NAME
 
 COUNTS_TOKENS: Final = False
+HAS_CHOICES: Final = True
 CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
 KEEPING: Final = None
 EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
@@ -63,6 +64,7 @@ __all__ = [
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",
     "FAMILY",
+    "HAS_CHOICES",
     "KEEPING",
     "NAME",
     "REQUEST_ID_HEADER",

@@ -27,7 +27,7 @@ from ...canonical import (
 )
 from ...codec import Envelope
 from ...errors import GatewayError
-from ...fold import add_usage, merge_usage
+from ...fold import merge_usage
 from ...framing import data_frame
 from . import wire
 from .completions import NO_FIELD, OBJECT, completion_id, encode_old_logprobs, prefix_of, report_fields, said_by
@@ -47,7 +47,6 @@ class _Choice:
 
     def __init__(self, number: int, prefix: str) -> None:
         self.number = number
-        """In the whole answer."""
         self.prefix = prefix
         """Not written yet."""
         self.length = 0
@@ -66,7 +65,6 @@ class CompletionEncoder:
 
     def __init__(self, envelope: Envelope, notices: Notices) -> None:
         self._envelope = envelope
-        self._form = envelope.completion
         self._notices = notices
         self._out: list[bytes] = []
         self._choices: dict[int, _Choice] = {}
@@ -83,16 +81,14 @@ class CompletionEncoder:
         return self._taken()
 
     def close(self) -> bytes:
-        """Return what ends the stream, or this part of it, with success."""
+        """Return what ends the stream with success."""
         self._choice(0)
         for _, choice in sorted(self._choices.items()):
             self._write(choice, "", self._writer.finish(choice.finish, has_calls=False))
         usage = self._usage or estimated(self._characters)
         self._writer.report_usage(usage)
-        if self._form.is_continued:
-            return self._taken()
         if self._envelope.include_usage:
-            total = encode_usage(add_usage(self._form.earlier, usage), is_own=self._writer.is_own)
+            total = encode_usage(usage, is_own=self._writer.is_own)
             self._out.append(data_frame(msgspec.json.encode({**self._top, "choices": [], "usage": total})))
         self._out.append(DONE)
         return self._taken()
@@ -153,8 +149,7 @@ class CompletionEncoder:
     def _choice(self, number: int) -> _Choice:
         choice = self._choices.get(number)
         if choice is None:
-            absolute = self._form.first_choice + number
-            choice = self._choices[number] = _Choice(absolute, prefix_of(absolute, self._envelope))
+            choice = self._choices[number] = _Choice(number, prefix_of(number, self._envelope))
         return choice
 
     def _add_logprobs(self, choice: _Choice, more: Logprobs) -> None:

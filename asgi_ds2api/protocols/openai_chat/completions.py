@@ -212,9 +212,8 @@ def encode_completion(response: Response, envelope: Envelope, notices: Notices) 
 
 
 def completion_id(upstream_id: str, envelope: Envelope) -> str:
-    """Return the id of an answer: the upstream's, or ours where it gave none, or several did."""
-    is_one = envelope.completion.prompts == 1
-    return (upstream_id if is_one else "") or f"cmpl-{envelope.request_id.removeprefix('req_')}"
+    """Return the id of an answer: the upstream's, or ours where it gave none."""
+    return upstream_id or f"cmpl-{envelope.request_id.removeprefix('req_')}"
 
 
 def prefix_of(choice: int, envelope: Envelope) -> str:

@@ -17,6 +17,7 @@ from .stream_tap import StreamTap
 from .wire import NAME
 
 COUNTS_TOKENS: Final = True
+HAS_CHOICES: Final = False
 CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
 EMBEDDINGS: Final = None
 KEEPING: Final[KeepingCodec] = keeping
@@ -29,6 +30,7 @@ __all__ = [
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",
     "FAMILY",
+    "HAS_CHOICES",
     "KEEPING",
     "NAME",
     "REQUEST_ID_HEADER",

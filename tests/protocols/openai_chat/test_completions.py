@@ -321,19 +321,10 @@ def test_every_choice_begins_with_its_own_prompt(number: int, prefix: str) -> No
     )
     form = envelope(prompts=2, prefixes=("a", "b"), choices=2)
     assert whole(msgspec.structs.replace(answer, choices=choices), form)[0]["choices"][number]["text"] == prefix + "!"
-    part = envelope(stream=True, prompts=2, prefixes=("a", "b"), choices=2, first_choice=number)
-    first = streamed(list(unfold(answer)), part)[0][0]["choices"][0]
-    assert (first["index"], first["text"]) == (number, prefix + "!")
-
-
-def test_part_of_an_answer_is_not_ended_and_the_last_tells_the_usage_of_all() -> None:
-    answer = list(unfold(response(Text(text="x"))))
-    first, _ = streamed(answer, envelope(stream=True, prompts=2, is_continued=True))
-    assert [chunk["choices"][0]["finish_reason"] for chunk in first] == [None, "stop"]
-    form = envelope(stream=True, prompts=2, first_choice=1, earlier=Usage(input_total=30, output_total=20))
-    last, _ = streamed(answer, form)
-    assert (last[-2]["usage"]["prompt_tokens"], last[-2]["usage"]["completion_tokens"]) == (33, 22)
-    assert {chunk["id"] for chunk in [*first, *last[:-1]]} == {"cmpl-1"}
+    streaming = envelope(stream=True, prompts=2, prefixes=("a", "b"), choices=2)
+    chunks, _ = streamed(unfold(msgspec.structs.replace(answer, choices=choices)), streaming)
+    said = [choice for chunk in chunks[:-1] for choice in chunk["choices"] if choice["index"] == number]
+    assert "".join(choice["text"] for choice in said) == prefix + "!"
 
 
 def test_error_in_a_stream_has_no_end_behind_it() -> None:
