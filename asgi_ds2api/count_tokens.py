@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from . import seal
 from .canonical import Request, Usage
 from .codec import AnswerFacts, Codec, Envelope, HTTPCall
 from .errors import Unsupported
@@ -21,7 +22,8 @@ class CountTokens(Relay):
 
     def request(self) -> HTTPCall:
         """See `Transcoder`."""
-        if self._codec.NAME == self._side.codec.NAME and self._side.profile.exact:
+        is_same = self._codec.NAME == self._side.codec.NAME and self._side.profile.exact
+        if is_same and not seal.is_in(self._call.body):
             return super().request()
         request = msgspec.structs.replace(self._decode_request(), model=self._side.model)
         call = self._side.codec.encode_count_request(request, self._side.profile, self.notices)

@@ -11,7 +11,9 @@ from msgspec import Raw
 
 from .canonical import Finish, Usage
 
-Operation = Literal["generate", "count_tokens", "list_models", "get_model", "embed", "complete", "kept", "tell"]
+Operation = Literal[
+    "generate", "count_tokens", "list_models", "get_model", "embed", "complete", "compact", "kept", "tell"
+]  # fmt: skip
 """``tell``: what is said is always the same (a version), and stands in the route."""
 
 RESERVED_FIELDS = frozenset(
@@ -140,6 +142,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Embeddings: one vector is wanted, not a list with one."""
     completion: CompletionForm = CompletionForm()
     """Legacy completions: how they are told."""
+    said: tuple[Raw, ...] = ()
+    """Responses: what the user said in a talk that is compacted, for the answer to repeat."""
     is_kept: bool = False
     """Responses: the answer will be kept. Set by the gateway."""
     include_thoughts: bool = True

@@ -182,7 +182,7 @@ class Exchange:
                 await self._tell_model(match, declared)
             case "kept":
                 await self._send_json(self._tell_kept(match.codec))
-            case "generate" | "count_tokens" | "embed" | "complete":
+            case "generate" | "count_tokens" | "embed" | "complete" | "compact":
                 await self._ask_model(match, declared)
 
     async def _greet(self) -> None:
@@ -269,7 +269,7 @@ class Exchange:
     def _talk(self, match: Match, envelope: Envelope) -> Talk | None:
         """Return the talk that a request is part of; None: nothing is kept of such a one."""
         keeping, answers = match.codec.KEEPING, self._answers()
-        if keeping is None or answers is None or match.operation not in ("generate", "count_tokens"):
+        if keeping is None or answers is None or match.operation not in ("generate", "count_tokens", "compact"):
             return None
         return Talk(answers, keeping, self._call, stream=envelope.stream)
 

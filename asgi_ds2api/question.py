@@ -25,7 +25,7 @@ from .fan_out import FanOut
 from .joint import part_of
 from .reply import Headers, Reply
 from .routing import Target
-from .shims import Shim
+from .shims import Shim, open_summaries
 from .shims import choose as choose_shims
 from .transcode import BYTES_PER_TOKEN, Side, Transcoder, Translate
 from .transcode import choose as choose_transcoder
@@ -175,7 +175,8 @@ class Question:
 
     def _request(self) -> Request:
         if self._decoded is None:
-            self._decoded = self._face.decode_request(self._call, self._engine.limits)
+            decoded = self._face.decode_request(self._call, self._engine.limits)
+            self._decoded = open_summaries(decoded, self._engine.keyring, self._label)
         return self._decoded
 
     def _embeddings_request(self) -> EmbeddingsRequest:

@@ -7,6 +7,7 @@ from ..canonical import Request
 from ..profiles import Profile
 from ..seal import Keyring
 from .client_tools import ClientTools
+from .compaction import Compaction, open_summaries, plain
 from .contract import Shim
 from .custom_tools import CustomTools
 from .json_mode import JsonMode
@@ -16,7 +17,7 @@ from .think_tags import ThinkTags
 from .tool_names import ToolNames
 from .turns import Turns
 
-__all__ = ["Shim", "choose"]
+__all__ = ["Shim", "choose", "open_summaries"]
 
 
 def choose(request: Request, protocol: str, profile: Profile, keyring: Keyring, caller: str) -> list[Shim]:
@@ -29,7 +30,11 @@ def choose(request: Request, protocol: str, profile: Profile, keyring: Keyring, 
         keyring: Seals what a client of another vendor carries for this one.
         caller: Label that seals are bound to.
     """
-    shims: list[Shim] = [ReasoningSeal(request.source, profile, protocol, keyring, caller)]
+    shims: list[Shim] = []
+    if Compaction.is_needed(request):
+        shims.append(Compaction(keyring, caller))
+        request = plain(request)
+    shims.append(ReasoningSeal(request.source, profile, protocol, keyring, caller))
     if Turns.is_needed(request, protocol):
         shims.append(Turns())
     if ClientTools.is_needed(request, protocol):

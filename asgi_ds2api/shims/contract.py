@@ -28,5 +28,9 @@ class Shim(Protocol):
         ...
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Return the answer's events as the caller expects them. Holds back at most what it must look at whole."""
+        """Return the answer's events as the caller expects them. Holds back at most what it must look at whole.
+
+        Raises:
+            UpstreamError: What came cannot be told as what was asked for.
+        """
         ...

@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from asgi_ds2api.auth import ANONYMOUS
+from asgi_ds2api.seal import Keyring, Sealed
 from tests.conformance.asking import chat_answer
+from tests.support.gateways import SECRET
 
 from .asked import Example
 
@@ -51,6 +54,9 @@ _SCHEMA = {"type": "json_schema", "name": "s", "schema": {"type": "object"}, "st
 _SPACE = {"type": "namespace", "name": "n", "description": "N.", "tools": [_FUNCTION]}
 _SEARCHED = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}}
 
+_SUMMARY = Sealed(kind="compaction", origin="gateway", data="What was said.")
+_SEALED = Keyring([SECRET.reveal().encode()]).seal(_SUMMARY, ANONYMOUS.label)
+
 REQUEST: Examples = {
     "input: text": [Example({"input": "x"}, "gpt-5")],
     "instructions": _field("instructions", "Be brief."),
@@ -80,7 +86,11 @@ REQUEST: Examples = {
         )
     ],
     "reasoning": [_items({"type": "reasoning", "summary": [], "encrypted_content": "gAAA"}, _ASK)],
-    "compaction, compaction_trigger": [_items({"type": "compaction", "id": "cmp_1", "encrypted_content": "x"})],
+    "compaction": [
+        _items({"type": "compaction", "encrypted_content": _SEALED}, _ASK),
+        _items({"type": "compaction", "id": "cmp_1", "encrypted_content": "x"}),
+    ],
+    "compaction_trigger": [_items(_ASK, {"type": "compaction_trigger"})],
     "additional_tools": [_items({"type": "additional_tools", "role": "developer", "tools": [_FUNCTION]})],
     "configuration_update": [_items({"type": "configuration_update", "reasoning": {"effort": "low"}})],
     "web_search_call and other items of tools that the vendor runs": [_items(_SEARCHED, _ASK)],

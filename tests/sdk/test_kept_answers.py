@@ -116,3 +116,25 @@ def test_openai_C48_gateway_that_keeps_nothing_says_so(kept: Kept) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         kept.web.responses.create(model="gpt-x", input="Two", previous_response_id=first.id)
     assert caught.value.code == "previous_response_not_found"
+
+
+def test_openai_C57_sdk_compacts_a_talk_and_goes_on_from_it(kept: Kept) -> None:
+    compacted = kept.web.responses.compact(model="gpt-x", input=[{"role": "user", "content": "I am Ada."}])
+    assert compacted.object == "response.compaction"
+    assert [item.type for item in compacted.output] == ["message", "compaction"]
+    assert compacted.usage.total_tokens == compacted.usage.input_tokens + compacted.usage.output_tokens
+    again: Any = [item.model_dump(exclude_none=True, warnings=False) for item in compacted.output]
+    kept.web.responses.create(model="gpt-x", input=[*again, {"role": "user", "content": "Go on."}])
+    (_, own), (_, summary), (_, new) = kept.messages
+    assert (own, new) == ("I am Ada.", "Go on.")
+    assert summary.startswith("Summary of the conversation so far:")
+    assert "You said:" in summary
+    with pytest.raises(openai.BadRequestError) as caught:
+        kept.app.responses.create(model="gpt-x", input=again)
+    assert caught.value.code == "invalid_encrypted_content"
+
+
+def test_openai_C57_sdk_raises_where_no_model_is_named(kept: Kept) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        kept.web.post("/responses/compact", body={"input": "x"}, cast_to=object)
+    assert caught.value.param == "model"

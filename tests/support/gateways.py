@@ -20,6 +20,9 @@ from .scripted_client import ScriptedClients, ScriptedUpstream
 from .waiting import WAIT_S
 
 CALLER_KEY = "caller-key-of-the-tests-0001"
+SECRET = Secret("seal-of-the-tests-0123456789")
+"""Signs what clients carry."""
+
 PROTOCOLS = {
     "chat": "openai_chat",
     "responses": "openai_responses",
@@ -86,7 +89,7 @@ def make_gateway(
         config: More top-level keys.
     """
     tables = list(upstreams) or [upstream(name) for name in scripts or ()]
-    whole: dict[str, Any] = {"auth": "none", "secret": Secret("seal-of-the-tests-0123456789"), "upstreams": tables}
+    whole: dict[str, Any] = {"auth": "none", "secret": SECRET, "upstreams": tables}
     gateway = Gateway({**whole, **config}, authorize=authorize, hooks=hooks)
     clients = gateway._clients if scripts is None else ScriptedClients(scripts)
     gateway._engine = build_engine(

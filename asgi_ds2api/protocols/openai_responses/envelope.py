@@ -13,6 +13,7 @@ from ...json_pieces import JsonField, fields_of, items_of, present, text_of
 from ...profiles import Profile
 from ..reserved import for_another_model
 from . import wire
+from .compaction import words_of_user
 from .request import path_of
 from .response import ECHO
 from .tools import NAMESPACE, full_name
@@ -22,11 +23,17 @@ _FACES: Final = ("/v1/responses", "/responses")
 ROUTES: Final[Sequence[Route]] = (
     *(Route(method="POST", path=path, operation="generate") for path in _FACES),
     *(Route(method="POST", path=f"{path}/input_tokens", operation="count_tokens") for path in _FACES),
+    *(Route(method="POST", path=f"{path}/compact", operation="compact") for path in _FACES),
     *(Route(method="GET", path=f"{path}/{{id}}", operation="kept") for path in _FACES),
     *(Route(method="DELETE", path=f"{path}/{{id}}", operation="kept") for path in _FACES),
     *(Route(method="GET", path=f"{path}/{{id}}/input_items", operation="kept") for path in _FACES),
     *(Route(method="POST", path=f"{path}/{{id}}/cancel", operation="kept") for path in _FACES),
 )
+
+_UPSTREAM_PATHS: Final[Mapping[Operation, str]] = {
+    "count_tokens": wire.COUNT_PATH,
+    "compact": wire.COMPACT_PATH,
+}
 
 SESSION_HEADERS: Final = ("session-id", "session_id", "x-session-affinity", "x-session-id", "thread-id")
 """Where clients say which conversation a request belongs to: narrower than the user's id."""
@@ -74,6 +81,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         echo={name: value for name, value in fields.items() if name in ECHO and bytes(value) != _NULL},
         namespaces=_namespaces(tools, items) if b'"namespace"' in call.body else {},
         thoughts=_thoughts(items) if b'"reasoning"' in call.body else {},
+        said=words_of_user(items) if operation == "compact" else (),
     )
 
 
@@ -85,7 +93,7 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
     """
     return HTTPCall(
         method="POST",
-        path=path_of(profile, model, wire.COUNT_PATH if operation == "count_tokens" else wire.PATH),
+        path=path_of(profile, model, _UPSTREAM_PATHS.get(operation, wire.PATH)),
         body=for_another_model(call.body, model),
         headers=forwarded_headers(call.headers),
         query=profile.query,

@@ -15,7 +15,10 @@ from ...canonical import Opaque
 from ...json_pieces import fields_of, items_of, text_of
 from . import wire
 
-REQUIRED: Final = frozenset({"compaction", "compaction_trigger", "item_reference", "program", "program_output"})
+COMPACTION: Final = "compaction"
+TRIGGER: Final = "compaction_trigger"
+"""The item that asks for the other one."""
+REQUIRED: Final = frozenset({COMPACTION, TRIGGER, "item_reference", "program", "program_output"})
 """Items without which the talk is another one."""
 DONE: Final = "response.output_item.done"
 
@@ -32,7 +35,7 @@ def decode_item(raw: Raw, kind: str, at: str) -> Opaque:
 
 def is_of_caller(kind: str) -> bool:
     """Tell whether items of this type come from the caller, not from the model."""
-    return kind.endswith(_FROM_CALLER) or kind == "compaction_trigger"
+    return kind.endswith(_FROM_CALLER) or kind == TRIGGER
 
 
 def join_opaque(block: Opaque, deltas: Sequence[Raw]) -> Opaque:

@@ -31,6 +31,7 @@ from ...canonical import (
 from ...codec import Envelope
 from ...json_pieces import JsonObject, fields_of, items_of, put_extras, text_of
 from . import wire
+from .hosted import COMPACTION
 from .reasoning import goes_on, thought_item
 from .tools import NAMESPACE, plain_name
 from .usage import encode_state, encode_usage
@@ -113,7 +114,7 @@ class AnswerWriter:
             case ToolCall():
                 return self.call(block, number)
             case Opaque() if block.protocol == wire.NAME:
-                return block.raw
+                return self._whole_item(block, number)
             case Media(kind="image", source=Base64Source(data=data)):
                 self.own(block.extras, block.at or "images")
                 item: JsonObject = {"id": self.item_id("ig", number), "type": "image_generation_call"}
@@ -121,6 +122,12 @@ class AnswerWriter:
             case Media() | Opaque() | ToolResult() | Text() | Refusal():
                 self.lose(block.at or "content", "no such part of an answer is known here")
                 return None
+
+    def _whole_item(self, block: Opaque, number: int) -> JsonObject | Raw:
+        """Return an item that is carried whole; one that a gateway made gets its id here."""
+        if block.type != COMPACTION or "id" in fields_of(block.raw):
+            return block.raw
+        return {"id": self.item_id("cmp", number), **fields_of(block.raw)}
 
     def begins_message(self, block: Block) -> bool:
         """Tell whether a part begins a message even behind another part."""

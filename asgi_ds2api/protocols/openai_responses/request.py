@@ -45,6 +45,7 @@ from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put
 from ...profiles import Profile
 from ..reserved import is_reserved, vendor_fields
 from . import wire
+from .compaction import asking, is_compaction
 from .content import PartWriter
 from .items import Input, check_outputs, encode_items, read_input
 from .pairing import pair_results
@@ -85,6 +86,9 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
         raise missing("input")
     if not is_elsewhere and not found.is_referring:
         check_outputs(messages)
+    if is_compaction(call):
+        messages.append(asking())
+        head.store = False  # a summary is nothing to go on from by its id
     tools = read_tools(head.tools or (), "tools", limits)
     check_names(tools, limits)
     tools = with_additional(tools, found.tools, limits)

@@ -37,6 +37,7 @@ from ...json_pieces import NULL, fields_of, items_of, number_of, rest_of, text_o
 from ...openai_errors import decode_in_band
 from ...profiles import Profile
 from . import wire
+from .compaction import encode_compaction
 from .content import decode_citation
 from .hosted import decode_item
 from .output import ITEM, AnswerWriter
@@ -230,6 +231,8 @@ def thought_extras(fields: Mapping[str, Raw]) -> Extras:
 
 def encode_response(response: Response, envelope: Envelope, notices: Notices) -> bytes:
     """Write a whole answer for the caller."""
+    if envelope.operation == "compact":
+        return encode_compaction(response, envelope, notices)
     is_own = response.source == wire.NAME
     writer = AnswerWriter(envelope, notices, is_own=is_own, answer_id=response.id)
     for number in range(1, len(response.choices)):

@@ -20,6 +20,7 @@ from ...json_pieces import JsonField
 NAME: Final[ProtocolName] = "openai_responses"
 PATH: Final = "/responses"
 COUNT_PATH: Final = "/responses/input_tokens"
+COMPACT_PATH: Final = "/responses/compact"
 
 Whole: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)] | Annotated[float, Meta(ge=0, le=2**53)]
 """A whole number; ``1.0`` is one, `json_pieces.whole` tells."""
