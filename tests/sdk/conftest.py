@@ -24,6 +24,11 @@ class Stage:
     model: str
     """Name that reaches the upstream protocol under test."""
 
+    @property
+    def upstream(self) -> str:
+        """Which protocol the upstream speaks: a key of `PROTOCOLS`."""
+        return self.model.partition("/")[0]
+
     def play(self, script: Script) -> None:
         """Let the vendor say this next."""
         self.fake.play(script)
