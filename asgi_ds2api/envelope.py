@@ -119,8 +119,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: the caller can carry signatures (it asked for reasoning, or sent details back)."""
     legacy_functions: bool = False
     """Chat: the caller speaks ``functions`` and ``function_call``."""
-    dialect: Literal["", "codex", "open_responses"] = ""
-    """Responses: whose reading of the protocol the caller has."""
+    dialect: Literal["", "codex", "open_responses", "mistral"] = ""
+    """Responses and Chat: whose reading of the protocol the caller has. Mistral's of Chat is always translated."""
     heard: Heard | None = None
     """Responses: the caller wants heartbeats that are events; what it has heard is shared by all attempts."""
     echo: Mapping[str, Raw] = {}

@@ -165,7 +165,7 @@ def takes_as_it_came(profile: Profile, model: str, envelope: Envelope) -> bool:
     """Tell whether an upstream of the caller's protocol is sent a request as it came, and its stream passed on so."""
     if envelope.operation == "complete":
         return profile.has_completions(model)
-    return profile.exact and envelope.stream_content_type is None
+    return profile.exact and envelope.stream_content_type is None and envelope.dialect != "mistral"
 
 
 class Relay:

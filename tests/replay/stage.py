@@ -9,6 +9,7 @@ import anthropic
 import ollama
 import openai
 from google import genai
+from mistralai.client import Mistral
 
 from tests.support.gateways import make_gateway, upstream
 from tests.support.oracle import recorded_outcome
@@ -17,12 +18,13 @@ from tests.support.recorded import Protocol, Recording
 from tests.support.replay import ReplayServer, model_of
 from tests.support.responses_reading import ask_responses
 from tests.support.sdk_google import ask_google, closing_google, google_client
+from tests.support.sdk_mistral import ask_mistral, open_mistral
 from tests.support.sdk_outcome import ask_anthropic, ask_ollama, ask_openai
 from tests.support.serving import serve
 from tests.support.waiting import WAIT_S
 
-Face = Literal["openai", "responses", "anthropic", "google", "ollama"]
-"""Whose SDK asks; that of OpenAI asks on two faces."""
+Face = Literal["openai", "responses", "anthropic", "google", "ollama", "mistral"]
+"""Whose SDK asks; that of OpenAI asks on two faces, and on one of these Mistral's, too."""
 FACES: Final[tuple[Face, ...]] = get_args(Face)
 
 DIALECTS: Final[dict[str, tuple[str, Any]]] = {
@@ -125,11 +127,14 @@ def question(way: Way) -> dict[str, Any]:
 def as_told(face: Face, outcome: Outcome) -> Outcome:
     """Return an outcome as a face can say it.
 
+    Mistral's SDK does not read thoughts where Chat has them.
     Ollama has no word for a filter, and does not count what is cached. Gemini counts thoughts and the rest of an answer
     apart: more thoughts than answer, as a vendor tells who does not count them in, cannot be said.
     """
     if face == "google" and None not in (outcome.output_tokens, outcome.reasoning_tokens):
         return replace(outcome, reasoning_tokens=min(outcome.reasoning_tokens or 0, outcome.output_tokens or 0))
+    if face == "mistral":
+        return replace(outcome, reasoning="")
     if face != "ollama" or outcome.is_error:
         return outcome
     text = outcome.text or (DECLINED if outcome.finish == "filter" and not (outcome.reasoning or outcome.tools) else "")
@@ -165,6 +170,7 @@ class Stage:
     anthropic: anthropic.AsyncAnthropic
     google: genai.Client
     ollama: ollama.AsyncClient
+    mistral: Mistral
 
     async def told(self, way: Way, cut_bytes: int) -> Outcome:
         """Return what the SDK made of the answer, whose stream came in pieces of this size."""
@@ -175,6 +181,8 @@ class Stage:
             return await ask_responses(self.openai, model, stream=way.record.is_stream, body=question(way))
         if way.face == "google":
             return await ask_google(self.google, model, stream=way.record.is_stream, body=question(way))
+        if way.face == "mistral":
+            return await ask_mistral(self.mistral, model, stream=way.record.is_stream)
         if way.face == "ollama":
             return await ask_ollama(self.ollama, model, stream=way.record.is_stream, body=question(way))
         return await ask_anthropic(self.anthropic, model, stream=way.record.is_stream, body=question(way))
@@ -194,8 +202,9 @@ async def open_stage(recordings: Sequence[Recording]) -> AsyncIterator[Stage]:
                 ) as messages,
                 ollama.AsyncClient(f"{served.url}/ollama", timeout=WAIT_S) as lines,
                 closing_google(google_client(served.url)) as contents,
+                open_mistral(served.url, WAIT_S) as mistral,
             ):
-                yield Stage(served.url, replay, chat, messages, contents, lines)
+                yield Stage(served.url, replay, chat, messages, contents, lines, mistral)
 
 
 def _upstreams(ways: Iterable[Way]) -> dict[str, str]:

@@ -14,11 +14,13 @@ import ollama
 import openai
 import pytest
 from google.genai import errors
+from mistralai.client.errors import SDKError
 
 from tests.support.oracle import recorded_outcome
 from tests.support.recorded import Protocol, Recording, case_params, records, require_cases
 from tests.support.replay import CUTS, model_of
 from tests.support.sdk_google import read_google
+from tests.support.sdk_mistral import read_mistral
 from tests.support.waiting import WAIT_S
 
 from .stage import RECORDED_VERSION, Stage, Way, as_told, differences, open_stage, ways
@@ -139,6 +141,11 @@ async def test_sdk_raises_its_own_error_of_the_same_status(stage: Stage, way: Wa
             await read_google(stage.google, model, stream=way.record.is_stream)
         expected = errors.ServerError if status >= 500 else errors.ClientError
         assert (type(raised.value), raised.value.code) == (expected, status)
+        return
+    if way.face == "mistral":
+        with pytest.raises(SDKError) as refused:
+            await read_mistral(stage.mistral, model, stream=way.record.is_stream)
+        assert refused.value.status_code == status
         return
     asked: dict[str, Any] = {"messages": QUESTION}
     if way.face == "ollama":

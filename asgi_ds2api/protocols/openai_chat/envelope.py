@@ -39,6 +39,8 @@ _UPSTREAM_PATHS: Final[Mapping[Operation, str]] = {
 SESSION_HEADERS: Final = ("x-session-affinity", "session_id", "session-id", "x-session-id")
 """Where clients say which conversation a request belongs to: narrower than the user's id."""
 
+_MISTRAL: Final = "mistral-client-"
+"""How Mistral's SDKs begin to say who they are. They cannot ask for the usage of a stream: Mistral always tells it."""
 _DETAILS: Final = (b'"reasoning_details"', b'"thinking_blocks"')
 
 
@@ -85,15 +87,17 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
     if model is UNSET:
         raise wire.missing("model")
     header = next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None)
+    is_mistral = call.headers.get("user-agent", "").startswith(_MISTRAL)
     return Envelope(
         operation=operation,
         model=model,
         stream=bool(head.stream) and operation == "generate",
         session=head.prompt_cache_key or header or head.safety_identifier or head.user,
         choices=whole(head.n, "n") or 1,
-        include_usage=head.stream_options is not None and bool(head.stream_options.include_usage),
+        include_usage=is_mistral or (head.stream_options is not None and bool(head.stream_options.include_usage)),
         include_reasoning_details=_wants_details(head, call.body),
         legacy_functions=wire.present(head.functions) is not None and wire.present(head.tools) is None,
+        dialect="mistral" if is_mistral else "",
     )
 
 

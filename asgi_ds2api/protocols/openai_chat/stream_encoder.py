@@ -4,7 +4,7 @@ The SDK adds the pieces of a message up: strings are joined, so that nothing may
 
 * The role comes once for each choice, in its first chunk, and choice 0 begins before the others.
 * Calls are numbered without gaps, as they begin. Id, type and name come with the first fragment of a call alone; a call
-  without arguments has the arguments ``{}``.
+  without arguments has the arguments ``{}``. Callers whose SDK takes no fragments get each call whole (`whole_calls`).
 * Reasoning comes before the text that it led to, never in the same chunk.
 * Finishes come at the end, then the usage if it was asked for, in a chunk without choices; all others then say that
   they have none. Nothing follows an error.
@@ -54,6 +54,7 @@ from .errors import encode_error_body
 from .reasoning import mark_of, with_mark
 from .response import AnswerWriter, answer_id, encode_logprobs
 from .usage import encode_usage, estimated
+from .whole_calls import WholeCalls
 from .wire import JsonObject, put_extras
 
 HEARTBEAT: Final = comment_frame(b"keepalive")
@@ -129,6 +130,7 @@ class StreamEncoder:
         self._choices: dict[int, _Choice] = {}
         self._blocks: dict[int, _Block] = {}
         self._usage: Usage | None = None
+        self._whole_calls = WholeCalls() if envelope.dialect == "mistral" else None
         self._characters = 0
         """Of thoughts and arguments."""
         self._top: JsonObject = {}
@@ -142,6 +144,8 @@ class StreamEncoder:
 
     def encode(self, events: Sequence[Event]) -> bytes:
         """Return the whole frames for these events, perhaps none."""
+        if self._whole_calls is not None:
+            events = self._whole_calls.gather(events)
         for event in events:
             kind = type(event)
             if kind is TextDelta:
@@ -357,6 +361,7 @@ class StreamEncoder:
         mark, choice.mark = choice.mark, None
         block.number = choice.calls
         choice.calls += 1
+        self._characters += len(call.arguments)
         block.is_untold = not call.arguments and call.kind == "function"
         kind, field = _names_of(call)
         if self._envelope.legacy_functions:
