@@ -1,0 +1,89 @@
+"""What a place offers that several processes keep their state in: plain blocking functions, and what they take.
+
+Times are durations here: each backend has a clock of its own. All functions may be called from several threads at once,
+and raise `BackendError` for whatever goes wrong with the place.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from .contract import Admission, Amount, Cooldown, Refusal, Scope
+
+SMALL_FACT_BYTES = 512
+"""Facts up to this size are told to everybody (who is pinned to whom); larger ones are looked up by who misses them."""
+
+
+class BackendError(Exception):
+    """The place cannot be reached, or not be used. Its text holds no value that was kept and no credential."""
+
+
+class CooldownNews(msgspec.Struct, frozen=True):
+    """What became of a scope."""
+
+    scope: Scope
+    entry: Cooldown
+    """Its ``until`` is a duration: seconds from now, below 0 if it is past."""
+
+
+class FactNews(msgspec.Struct, frozen=True):
+    """A fact that was put, or (a life of 0 or less) forgotten."""
+
+    table: str
+    key: str
+    value: bytes
+    ttl_s: float
+
+
+News: TypeAlias = CooldownNews | FactNews
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """What an admission took."""
+
+    used: tuple[float, ...] = ()
+    """How much of each of its amounts is used now, by everybody together."""
+
+
+class Backend(Protocol):
+    """Where several processes keep their state."""
+
+    def open(self) -> None:
+        """Make it ready; what is missing in it is made. Idempotent."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        ...
+
+    def write(self, writer: str, news: Sequence[News]) -> None:
+        """Merge cooldowns (`contract.merged`), replace facts; both become news for all but the writer."""
+        ...
+
+    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
+        """Return what others wrote since a cursor, and the cursor of the next call.
+
+        An empty cursor: all cooldowns that are known, whoever wrote them. Facts from before are found when missed.
+        """
+        ...
+
+    def find(self, table: str, key: str) -> tuple[bytes, float] | None:
+        """Return a fact and the seconds it still lives; None: there is none."""
+        ...
+
+    def admit(self, admission: Admission, lease_s: float) -> Refusal | Granted:
+        """See `StateStore.admit`; slots and probes are lost after ``lease_s`` unless they are renewed."""
+        ...
+
+    def leave(self, holder: str, names: Sequence[str]) -> None:
+        """Give back slots and probes by their names (`ledger.probe_name`)."""
+        ...
+
+    def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:
+        """Let what these holders hold live for another ``lease_s``; what they have lost stays lost."""
+        ...
+
+    def add(self, amounts: Sequence[Amount]) -> None:
+        """See `StateStore.add`."""
+        ...

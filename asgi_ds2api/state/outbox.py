@@ -1,0 +1,139 @@
+"""What this process has to tell others and has not told yet: filled in the event loop, emptied by a thread.
+
+Bounded whatever the backend does: of a scope and of an amount only the sum waits, of a fact only the last value, and of
+all facts together so many bytes, the oldest given up first.
+"""
+
+import threading
+from collections.abc import Sequence
+
+import msgspec
+
+from .backend import Backend, CooldownNews, FactNews, News
+from .contract import Amount, Cooldown, Scope
+
+
+class _Load:
+    """What waits."""
+
+    __slots__ = ("amounts", "cooldowns", "facts", "leaves", "number")
+
+    def __init__(self) -> None:
+        self.cooldowns: dict[Scope, Cooldown] = {}
+        self.facts: dict[tuple[str, str], FactNews] = {}
+        self.amounts: dict[str, Amount] = {}
+        self.leaves: dict[str, tuple[str, ...]] = {}
+        self.number = 0
+
+
+class Outbox:
+    """Collects for a backend.
+
+    Args:
+        max_fact_bytes: Of the values of all facts that wait.
+    """
+
+    def __init__(self, max_fact_bytes: int) -> None:
+        self._max_fact_bytes = max_fact_bytes
+        self._lock = threading.Lock()
+        self._load = _Load()
+        self._fact_bytes = 0
+        self._written = 0
+        self.dropped = 0
+        """Facts that were given up."""
+
+    @property
+    def number(self) -> int:
+        """How many things were collected so far."""
+        return self._load.number
+
+    def is_written(self, number: int) -> bool:
+        """Tell whether what was collected up to a number was carried."""
+        return self._written >= number
+
+    def merge(self, scope: Scope, total: Cooldown) -> None:
+        """Collect what is known of a scope."""
+        with self._lock:
+            self._load.cooldowns[scope] = total
+            self._load.number += 1
+
+    def put(self, fact: FactNews) -> None:
+        """Collect a fact."""
+        with self._lock:
+            facts = self._load.facts
+            before = facts.pop((fact.table, fact.key), None)
+            self._fact_bytes += len(fact.value) - (0 if before is None else len(before.value))
+            facts[fact.table, fact.key] = fact
+            self._load.number += 1
+            while self._fact_bytes > self._max_fact_bytes:
+                self._fact_bytes -= len(facts.pop(next(iter(facts))).value)
+                self.dropped += 1
+
+    def add(self, amount: Amount) -> None:
+        """Collect what was used."""
+        with self._lock:
+            before = self._load.amounts.get(amount.name)
+            total = amount.amount + (0.0 if before is None else before.amount)
+            self._load.amounts[amount.name] = msgspec.structs.replace(amount, amount=total)
+            self._load.number += 1
+
+    def leave(self, holder: str, names: Sequence[str]) -> None:
+        """Collect what a holder gives back."""
+        with self._lock:
+            self._load.leaves[holder] = (*self._load.leaves.get(holder, ()), *names)
+            self._load.number += 1
+
+    def carry(self, backend: Backend, writer: str, now: float) -> int:
+        """Write all that waits; return the number up to which that is. What could not be written waits on.
+
+        Raises:
+            BackendError: As the backend.
+        """
+        load = self._take()
+        try:
+            for holder, names in tuple(load.leaves.items()):
+                backend.leave(holder, names)
+                del load.leaves[holder]
+            if load.amounts:
+                backend.add(tuple(load.amounts.values()))
+                load.amounts.clear()
+            news: list[News] = [
+                *[
+                    CooldownNews(scope, msgspec.structs.replace(entry, until=entry.until - now))
+                    for scope, entry in load.cooldowns.items()
+                ],
+                *load.facts.values(),
+            ]
+            if news:
+                backend.write(writer, news)
+                load.cooldowns.clear()
+                load.facts.clear()
+        finally:
+            self._put_back(load)
+        self._written = load.number
+        return load.number
+
+    def _take(self) -> _Load:
+        with self._lock:
+            load, self._load = self._load, _Load()
+            self._load.number = load.number
+            self._fact_bytes = 0
+            return load
+
+    def _put_back(self, load: _Load) -> None:
+        """Let what is left of a load wait on, behind what came since: that is newer."""
+        with self._lock:
+            current = self._load
+            current.cooldowns = {**load.cooldowns, **current.cooldowns}
+            for amount in load.amounts.values():
+                before = current.amounts.get(amount.name)
+                total = amount.amount + (0.0 if before is None else before.amount)
+                current.amounts[amount.name] = msgspec.structs.replace(amount, amount=total)
+            for holder, names in load.leaves.items():
+                current.leaves[holder] = (*names, *current.leaves.get(holder, ()))
+            facts = {**load.facts, **current.facts}
+            current.facts = facts
+            self._fact_bytes = sum(len(fact.value) for fact in facts.values())
+            while self._fact_bytes > self._max_fact_bytes:
+                self._fact_bytes -= len(facts.pop(next(iter(facts))).value)
+                self.dropped += 1

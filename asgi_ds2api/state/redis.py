@@ -1,0 +1,258 @@
+"""State of many machines, in Redis (6.2 or newer): each step one script, each time the server's own.
+
+Needs the extra: ``pip install "asgi-ds2api[redis]"``. All keys begin with the version of what they hold and one hash
+tag, so that programs of two versions do not meet and a cluster keeps all of it in one slot. A server that lost
+everything is no harm: what is not known counts as healthy, and as unused. Scripts that it forgot are sent again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.client import Pipeline
+from redis.commands.core import Script
+from redis.retry import Retry
+
+from ..secret import Secret
+from . import redis_scripts as scripts
+from .backend import SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
+from .contract import Admission, Amount, Cooldown, CooldownState, Refusal, Scope, ScopeKind
+from .ledger import probe_name
+
+VERSION: Final = 1
+"""Of what the keys hold."""
+SOCKET_S: Final = 1.0
+"""Longest wait of a thread for the server; who asks for an admission waits far shorter."""
+MAX_NEWS: Final = 10_000
+"""That the stream keeps: what a process can miss between two looks."""
+MAX_NEWS_READ: Final = 1_000
+"""At one look."""
+MAX_KEYS: Final = 500
+"""Of one script, so that none of them holds the server for long."""
+RETENTION_S: Final = 86_400.0
+"""How long an epoch is remembered after its cooldown: longer than any request lives."""
+
+Value: TypeAlias = str | bytes | int | float
+_Entry: TypeAlias = tuple[CooldownState, float, int, int, int, str, bool]
+_ENTRY: Final = msgspec.json.Decoder(_Entry, strict=False)
+_KEY: Final = msgspec.json.Decoder(tuple[str, ...])
+_KINDS: Final[dict[str, ScopeKind]] = {"origin": "origin", "account": "account", "model": "model"}
+
+
+class RedisBackend:
+    """A `Backend` on a Redis server.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``; may hold a password, and is shown nowhere.
+        pool: Name of the pool: who names the same one shares its state.
+    """
+
+    def __init__(self, url: Secret, *, pool: str = "default") -> None:
+        self._url = url
+        self._prefix = f"ds2api{VERSION}:{{{pool}}}:"
+        self._client: redis.Redis | None = None
+        self._scripts: dict[str, Script] = {}
+        self._cooldowns, self._news = f"{self._prefix}cooldowns", f"{self._prefix}news"
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Make the client; it connects when it is first asked."""
+        if self._client is not None:
+            return
+        with _failures():
+            client = redis.Redis.from_url(
+                self._url.reveal(),
+                socket_timeout=SOCKET_S,
+                socket_connect_timeout=SOCKET_S,
+                retry=Retry(NoBackoff(), 0),  # who asked has long gone on alone
+            )
+            texts = (
+                scripts.MERGE,
+                scripts.FACT,
+                scripts.READ,
+                scripts.SWEEP,
+                scripts.ADMIT,
+                scripts.RENEW,
+                scripts.ADD,
+            )
+            self._scripts = {text: client.register_script(text) for text in texts}
+            self._client = client
+
+    def close(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            with _failures():
+                client.close()
+
+    def _open_client(self) -> redis.Redis:
+        self.open()
+        assert self._client is not None, "open made it"
+        return self._client
+
+    def _run(self, text: str, keys: Sequence[str], values: Sequence[Value], pipe: Pipeline | None = None) -> Any:
+        """Run a script, or put it into a pipeline."""
+        return self._scripts[text](keys=keys, args=values, client=pipe)
+
+    # --- news ---------------------------------------------------------------------------------------------------------
+
+    def write(self, writer: str, news: Sequence[News]) -> None:
+        """Merge cooldowns, replace facts."""
+        with _failures():
+            pipe = self._open_client().pipeline(transaction=False)
+            for one in news:
+                match one:
+                    case CooldownNews(scope=scope, entry=entry):
+                        name = _key(scope.kind, scope.name, scope.model)
+                        values = (name, msgspec.json.encode(_row(entry)), writer, MAX_NEWS)
+                        self._run(scripts.MERGE, (self._cooldowns, self._news), values, pipe)
+                    case FactNews(table=table, key=key, value=value, ttl_s=ttl_s):
+                        name = _key(table, key)
+                        life = (name, value, _ms(ttl_s), writer, MAX_NEWS, SMALL_FACT_BYTES)
+                        self._run(scripts.FACT, (self._fact(name), self._news), life, pipe)
+            pipe.execute()
+
+    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
+        """Return what others wrote since a cursor, the id of the last news that was seen."""
+        with _failures():
+            self._open_client()
+            now, following, known, told = self._run(
+                scripts.READ, (self._cooldowns, self._news), (cursor, MAX_NEWS_READ)
+            )
+            news: list[News] = [
+                CooldownNews(_scope(name), _cooldown(entry, now))
+                for name, entry in zip(known[::2], known[1::2], strict=True)
+            ]
+            for _, pairs in told:
+                fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+                if fields[b"w"].decode() == writer:
+                    continue
+                if b"s" in fields:
+                    news.append(CooldownNews(_scope(fields[b"s"]), _cooldown(fields[b"e"], now)))
+                else:
+                    table, key = _KEY.decode(fields[b"f"])
+                    news.append(FactNews(table, key, fields[b"v"], (float(fields[b"u"]) - now) / 1000))
+            if not cursor:
+                self._run(scripts.SWEEP, (self._cooldowns,), (_ms(RETENTION_S),))
+        return following.decode(), news
+
+    def find(self, table: str, key: str) -> tuple[bytes, float] | None:
+        """Return a fact and the seconds it still lives."""
+        with _failures():
+            pipe = self._open_client().pipeline(transaction=False)
+            name = self._fact(_key(table, key))
+            pipe.get(name)
+            pipe.pttl(name)
+            value, life = pipe.execute()
+        return None if value is None or life <= 0 else (value, life / 1000)
+
+    # --- slots and amounts --------------------------------------------------------------------------------------------
+
+    def admit(self, admission: Admission, lease_s: float) -> Refusal | Granted:
+        """Take all that is asked for, or nothing."""
+        probes, slots, amounts = admission.probes, admission.slots, admission.amounts
+        names = [*map(probe_name, probes), *[slot.name for slot in slots], *[amount.name for amount in amounts]]
+        keys = [
+            self._cooldowns,
+            *[self._slot(name) for name in names[: len(probes) + len(slots)]],
+            *[self._amount(amount) for amount in amounts],
+        ]
+        values: list[Value] = [admission.holder, _ms(lease_s), len(probes), len(slots), len(amounts)]
+        for probe in probes:
+            values += (_key(probe.scope.kind, probe.scope.name, probe.scope.model), probe.epoch)
+        values += [slot.limit for slot in slots]
+        for amount in amounts:
+            values += _figures(amount)
+        with _failures():
+            self._open_client()
+            place, *rest = self._run(scripts.ADMIT, keys, values)
+        if place < 0:
+            return Granted(tuple([float(used) for used in rest]))
+        name = str(probes[place - 1].scope) if place <= len(probes) else names[place - 1]
+        return Refusal(name, float(rest[0]) / 1000)
+
+    def leave(self, holder: str, names: Sequence[str]) -> None:
+        """Give back slots and probes."""
+        with _failures():
+            pipe = self._open_client().pipeline(transaction=False)
+            for name in names:
+                pipe.zrem(self._slot(name), holder)
+            pipe.execute()
+
+    def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:
+        """Let what these holders hold live on."""
+        pairs = [(self._slot(name), holder) for holder, names in held.items() for name in names]
+        with _failures():
+            self._open_client()
+            for start in range(0, len(pairs), MAX_KEYS):
+                part = pairs[start : start + MAX_KEYS]
+                self._run(scripts.RENEW, [key for key, _ in part], [_ms(lease_s), *[holder for _, holder in part]])
+
+    def add(self, amounts: Sequence[Amount]) -> None:
+        """Count what was used."""
+        with _failures():
+            self._open_client()
+            for start in range(0, len(amounts), MAX_KEYS):
+                part = amounts[start : start + MAX_KEYS]
+                figures = [figure for amount in part for figure in _figures(amount)]
+                self._run(scripts.ADD, [self._amount(amount) for amount in part], figures)
+
+    def _fact(self, name: str) -> str:
+        return f"{self._prefix}fact:{name}"
+
+    def _slot(self, name: str) -> str:
+        return f"{self._prefix}slot:{name}"
+
+    def _amount(self, amount: Amount) -> str:
+        return f"{self._prefix}amount:{amount.name}"
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turn whatever the client and the server say into one error, in which no address and no password stands."""
+    try:
+        yield
+    except (redis.RedisError, OSError, ValueError, msgspec.MsgspecError) as error:
+        raise BackendError(f"redis: {type(error).__name__}") from None
+
+
+def _row(entry: Cooldown) -> _Entry:
+    """Return a cooldown as it stands in the server, its end in milliseconds from now."""
+    until = round(entry.until * 1000)
+    return entry.state, until, entry.epoch, entry.ejections, entry.refusals, entry.reason, entry.is_capped
+
+
+def _cooldown(row: bytes, now: int) -> Cooldown:
+    """Return a cooldown that stands in the server, its end in seconds from now."""
+    state, until, epoch, ejections, refusals, reason, is_capped = _ENTRY.decode(row)
+    return Cooldown(
+        state=state,
+        until=(until - now) / 1000,
+        epoch=epoch,
+        ejections=ejections,
+        refusals=refusals,
+        reason=reason,
+        is_capped=is_capped,
+    )
+
+
+def _scope(name: bytes) -> Scope:
+    kind, scope_name, model = _KEY.decode(name)
+    return Scope(_KINDS[kind], scope_name, model)
+
+
+def _key(*parts: str) -> str:
+    """Return several names as one: no character in one of them makes it another."""
+    return msgspec.json.encode(parts).decode()
+
+
+def _figures(amount: Amount) -> tuple[Value, ...]:
+    return amount.amount, amount.limit, _ms(amount.life_s), int(amount.is_paced)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

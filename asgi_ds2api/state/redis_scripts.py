@@ -1,0 +1,197 @@
+"""What Redis does in one step. Lua; each script is atomic, and knows no clock but the server's.
+
+Cooldowns stand in one hash, each as ``[state, until in ms, epoch, ejections, refusals, reason, is capped]``; news in a
+stream; slots and probes in sorted sets of holders by the end of their lease; an amount in a hash of ``v`` and ``e``
+(`ledger.Count`, in ms). The rules are those of `contract.merged` and `ledger`; `tests/state/test_backends.py` holds
+them against each other.
+"""
+
+from typing import Final
+
+_CLOCK: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+_COUNTS: Final = """
+local function count(key)
+  local row = redis.call('HMGET', key, 'v', 'e')
+  local ends_at = tonumber(row[2] or '0')
+  if ends_at <= now then return 0, 0 end
+  return tonumber(row[1]), ends_at
+end
+local function used(key, limit, life, paced)
+  local value, ends_at = count(key)
+  if ends_at == 0 then return 0, 0 end
+  if paced then return (value - now) * limit / life, ends_at end
+  return value, ends_at
+end
+local function add(key, amount, limit, life, paced)
+  local already, ends_at = used(key, limit, life, paced)
+  local total = math.max(0, already + amount)
+  local value = total
+  if paced then
+    value = now + total * life / limit
+    ends_at = value
+  elseif ends_at == 0 then
+    ends_at = now + life
+  end
+  if ends_at <= now then
+    redis.call('DEL', key)
+  else
+    redis.call('HSET', key, 'v', string.format('%.17g', value), 'e', string.format('%.17g', ends_at))
+    redis.call('PEXPIREAT', key, math.ceil(ends_at))
+  end
+  return total
+end
+"""
+
+MERGE: Final = (
+    _CLOCK
+    + """
+-- KEYS: cooldowns, news. ARGV: scope, entry, writer, most news
+local phases = {cooling = 0, disabled = 1, healthy = 2}
+local function is_newer(a, b)
+  if a[3] ~= b[3] then return a[3] > b[3] end
+  if a[1] ~= b[1] then return phases[a[1]] > phases[b[1]] end
+  if a[4] ~= b[4] then return a[4] > b[4] end
+  if a[5] ~= b[5] then return a[5] > b[5] end
+  return a[6] > b[6]
+end
+local entry = cjson.decode(ARGV[2])
+entry[2] = now + entry[2]
+local known = redis.call('HGET', KEYS[1], ARGV[1])
+if known then
+  known = cjson.decode(known)
+  local last = math.max(entry[2], known[2])
+  if is_newer(known, entry) then entry = known end
+  entry[2] = last
+end
+local text = cjson.encode(entry)
+redis.call('HSET', KEYS[1], ARGV[1], text)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'w', ARGV[3], 's', ARGV[1], 'e', text)
+"""
+)
+
+FACT: Final = (
+    _CLOCK
+    + """
+-- KEYS: fact, news. ARGV: name, value, life, writer, most news, most bytes of news
+local life = tonumber(ARGV[3])
+if life > 0 then
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', life)
+else
+  redis.call('DEL', KEYS[1])
+end
+if #ARGV[2] <= tonumber(ARGV[6]) then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'w', ARGV[4], 'f', ARGV[1], 'v', ARGV[2], 'u', now + life)
+end
+"""
+)
+
+READ: Final = (
+    _CLOCK
+    + """
+-- KEYS: cooldowns, news. ARGV: cursor ('' = all that is known), most news
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
+local newest = last[1] and last[1][1] or '0-0'
+if ARGV[1] == '' then return {now, newest, redis.call('HGETALL', KEYS[1]), {}} end
+local news = redis.call('XRANGE', KEYS[2], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
+local cursor = #news > 0 and news[#news][1] or ARGV[1]
+if ARGV[1] ~= '0-0' and newest == '0-0' then cursor = '' end -- the server lost everything
+return {now, cursor, {}, news}
+"""
+)
+
+SWEEP: Final = (
+    _CLOCK
+    + """
+-- KEYS: cooldowns. ARGV: how long an entry is remembered after its end
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  if cjson.decode(all[i + 1])[2] + ARGV[1] < now then redis.call('HDEL', KEYS[1], all[i]) end
+end
+"""
+)
+
+ADMIT: Final = (
+    _CLOCK
+    + _COUNTS
+    + """
+-- KEYS: cooldowns, one of each probe, slot and amount. ARGV: holder, lease, three numbers of them, then of each
+-- probe scope and epoch, of each slot the limit, of each amount amount, limit, life and 1 if it is paced.
+-- Returns {-1, used, ...} or {place among the keys, wait}
+local holder, lease = ARGV[1], tonumber(ARGV[2])
+local probes, slots, amounts = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local function holders(key)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+  return redis.call('ZCARD', key)
+end
+local at = 6
+for i = 1, probes do
+  local known = redis.call('HGET', KEYS[1], ARGV[at])
+  if known then
+    known = cjson.decode(known)
+    if known[3] > tonumber(ARGV[at + 1]) or known[1] == 'healthy' or known[2] > now then return {i, '1000'} end
+  end
+  if holders(KEYS[1 + i]) > 0 then return {i, '1000'} end
+  at = at + 2
+end
+for i = probes + 1, probes + slots do
+  if holders(KEYS[1 + i]) >= tonumber(ARGV[at]) then return {i, '1000'} end
+  at = at + 1
+end
+local first = at
+for i = probes + slots + 1, probes + slots + amounts do
+  local amount, limit, life = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local paced = ARGV[at + 3] == '1'
+  local already, ends_at = used(KEYS[1 + i], limit, life, paced)
+  local wait = 0
+  if paced then
+    wait = (already + math.min(amount, limit) - limit) * life / limit
+  elseif already + amount > limit then
+    wait = ends_at == 0 and life or ends_at - now
+  end
+  if wait > 0 then return {i, string.format('%.17g', wait)} end
+  at = at + 4
+end
+for i = 1, probes + slots do
+  redis.call('ZADD', KEYS[1 + i], now + lease, holder)
+  redis.call('PEXPIRE', KEYS[1 + i], lease + 1)
+end
+local answer = {-1}
+at = first
+for i = probes + slots + 1, probes + slots + amounts do
+  local amount, limit, life = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  answer[#answer + 1] = string.format('%.17g', add(KEYS[1 + i], amount, limit, life, ARGV[at + 3] == '1'))
+  at = at + 4
+end
+return answer
+"""
+)
+
+RENEW: Final = (
+    _CLOCK
+    + """
+-- KEYS: of each slot. ARGV: lease, of each slot its holder
+for i = 1, #KEYS do
+  local ends_at = redis.call('ZSCORE', KEYS[i], ARGV[i + 1])
+  if ends_at and tonumber(ends_at) > now then
+    redis.call('ZADD', KEYS[i], now + ARGV[1], ARGV[i + 1])
+    redis.call('PEXPIRE', KEYS[i], ARGV[1] + 1)
+  end
+end
+"""
+)
+
+ADD: Final = (
+    _CLOCK
+    + _COUNTS
+    + """
+-- KEYS: of each amount. ARGV: of each amount, limit, life and 1 if it is paced
+for i = 1, #KEYS do
+  local at = 4 * i - 3
+  add(KEYS[i], tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3] == '1')
+end
+"""
+)

@@ -1,0 +1,346 @@
+"""A store that several processes share: a copy in memory, a thread that carries news, and one question an attempt.
+
+What is merged and put is known here at once, and to others within `POLL_S` and what a write takes. Nobody in the event
+loop waits for the place where it is kept, but for `admit` (50 ms at most), a fact that is missed, and answers that must
+be found by others. Where the place is out of reach this process goes on alone, and comes back to it by itself.
+"""
+
+import logging
+import math
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import msgspec
+
+from .backend import Backend, BackendError, CooldownNews, FactNews, Granted, News
+from .contract import Admission, Amount, Cooldown, Refusal, Scope, Slot, Watcher
+from .courier import Courier, Door
+from .ledger import probe_name
+from .memory import MemoryStore
+from .outbox import Outbox
+
+_log = logging.getLogger("asgi_ds2api.state")
+
+POLL_S = 0.1
+"""Between two looks at what others wrote: news are known everywhere within 250 ms."""
+PATIENCE_S = 0.05
+"""Longest wait for an admission."""
+FIND_S = 1.0
+"""Longest wait for a fact that is missed, and for what others must find: once an answer, and it may be large."""
+LEASE_S = 30.0
+RENEW_S = 10.0
+MIN_AWAY_S, MAX_AWAY_S = 0.5, 30.0
+"""How long a place is left alone after it failed; doubled each time."""
+MAX_THREADS = 8
+"""Questions that are asked at once."""
+
+
+class _Question:
+    """One admission that is being asked for in a thread; whoever comes second learns that the other gave up or won."""
+
+    __slots__ = ("_is_settled", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_settled = False
+
+    def settle(self) -> bool:
+        """Return whether the caller is the first to say what becomes of it."""
+        with self._lock:
+            is_first, self._is_settled = not self._is_settled, True
+            return is_first
+
+
+class SharedStore:
+    """A `StateStore` over a backend.
+
+    Args:
+        backend: Where the state is kept.
+        memory: The copy; its clock is this store's.
+        now: Monotonic clock, in seconds; the same as the copy's.
+        workers: How many processes share the limits while the backend is out of reach.
+        max_waiting_bytes: Of facts that are not yet written; the oldest are given up first.
+    """
+
+    is_shared = True
+
+    def __init__(
+        self,
+        backend: Backend,
+        memory: MemoryStore,
+        now: Callable[[], float],
+        *,
+        workers: int = 1,
+        max_waiting_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
+        self._backend = backend
+        self._memory = memory
+        self._now = now
+        self._workers = workers
+        self._outbox = Outbox(max_waiting_bytes)
+        self._held: dict[str, tuple[str, ...]] = {}
+        """Holder -> names of what it holds at the backend."""
+        self._writer = secrets.token_hex(8)
+        self._cursor = ""
+        self._renewed_at = -math.inf
+        self._courier: Courier | None = None
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._away_until = -math.inf
+        self._away_s = MIN_AWAY_S
+        self._waiting: list[tuple[int, anyio.Event]] = []
+        self.is_away = False
+        """The backend failed, and was not heard of since."""
+        self.switches = 0
+        """How often this process went on alone."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the backend is left alone for now."""
+        return self._now() < self._away_until
+
+    @property
+    def dropped(self) -> int:
+        """Facts that others will not find, because too much waited to be written."""
+        return self._outbox.dropped
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Read what is known, and begin to hear of others. Where that fails, begin alone."""
+        if self._courier is not None and self._courier.belongs_here():
+            return
+        self._limiter = anyio.CapacityLimiter(MAX_THREADS)
+        self._writer, self._cursor = secrets.token_hex(8), ""
+        door = Door()
+        self._courier = courier = Courier(door, partial(self._round, door), POLL_S)
+        with anyio.move_on_after(FIND_S):
+            await anyio.to_thread.run_sync(self._round, door, abandon_on_cancel=True, limiter=self._limiter)
+        await anyio.lowlevel.checkpoint()  # what that round heard is taken in by the loop's next turn
+        courier.start()
+
+    async def close(self) -> None:
+        """Write what is not yet written, for a second at most, and stop."""
+        courier, self._courier = self._courier, None
+        if courier is None or not courier.belongs_here():
+            return
+        courier.stop()
+        with anyio.move_on_after(FIND_S, shield=True):
+            await anyio.to_thread.run_sync(courier.join, abandon_on_cancel=True)
+        self._limiter = None
+        self._backend.close()
+
+    # --- from memory --------------------------------------------------------------------------------------------------
+
+    def cooldown(self, scope: Scope) -> Cooldown | None:
+        """Return what is known of a scope; None: nothing."""
+        return self._memory.cooldown(scope)
+
+    def cooldowns(self) -> Iterable[tuple[Scope, Cooldown]]:
+        """Return all that is known, as a snapshot."""
+        return self._memory.cooldowns()
+
+    def merge(self, scope: Scope, entry: Cooldown) -> Cooldown:
+        """Add news of a scope, tell the watchers at once and others soon, return the sum."""
+        total = self._memory.merge(scope, entry)
+        self._outbox.merge(scope, total)
+        self._wake()
+        return total
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell ``watcher`` of every change, whoever made it; return how to stop that (idempotent)."""
+        return self._memory.watch(watcher)
+
+    def get(self, table: str, key: str) -> bytes | None:
+        """Return a fact that is in the copy; None: it is not (see `find`)."""
+        return self._memory.get(table, key)
+
+    def put(self, table: str, key: str, value: bytes, ttl_s: float) -> None:
+        """Keep a fact here at once, and for others soon."""
+        self._memory.put(table, key, value, ttl_s)
+        self._outbox.put(FactNews(table, key, value, ttl_s))
+        self._wake()
+
+    def add(self, amount: Amount) -> None:
+        """Count what was used, here at once, and for others soon."""
+        self._memory.add(amount)
+        self._outbox.add(amount)
+        self._wake()
+
+    def used(self, amount: Amount) -> float:
+        """Return how much is used: by everybody when this process last asked, and by itself since."""
+        return self._memory.used(amount)
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    async def find(self, table: str, key: str) -> bytes | None:
+        """Return a fact, also one that another put; None: nobody has it, or who has it cannot be asked."""
+        value = self._memory.get(table, key)
+        if value is not None or self.is_alone or self._limiter is None:
+            return value
+        found: tuple[bytes, float] | None = None
+        async with self._patience(FIND_S):
+            found = await anyio.to_thread.run_sync(
+                self._backend.find, table, key, abandon_on_cancel=True, limiter=self._limiter
+            )
+        if found is None:
+            return None
+        self._memory.put(table, key, *found)
+        return found[0]
+
+    async def settled(self) -> None:
+        """Return when others can find what was put so far, or after a second."""
+        number = self._outbox.number
+        if self.is_alone or self._courier is None or self._outbox.is_written(number):
+            return
+        event = anyio.Event()
+        self._waiting.append((number, event))
+        with anyio.move_on_after(FIND_S):
+            await event.wait()
+
+    async def admit(self, admission: Admission) -> Refusal | None:
+        """Take all that is asked for, in one step among all; of this process alone if they cannot be reached."""
+        if not (admission.probes or admission.slots or admission.amounts):
+            return None
+        if self.is_alone or self._limiter is None:
+            return await self._admit_alone(admission)
+        question = _Question()
+        answer: Refusal | Granted | None = None
+        try:
+            async with self._patience(PATIENCE_S):
+                answer = await anyio.to_thread.run_sync(
+                    self._ask, admission, question, abandon_on_cancel=True, limiter=self._limiter
+                )
+        finally:
+            if answer is None and not question.settle():
+                self._undo(admission)  # it was granted in the moment in which nobody waited any more
+        match answer:
+            case None:
+                return await self._admit_alone(admission)
+            case Refusal():
+                return answer
+            case Granted():
+                self._note(admission, answer)
+                return None
+
+    def leave(self, holder: str) -> None:
+        """Give back the slots and probes of a holder."""
+        self._memory.leave(holder)
+        names = self._held.pop(holder, ())
+        if names:
+            self._outbox.leave(holder, names)
+            self._wake()
+
+    def _ask(self, admission: Admission, question: _Question) -> Refusal | Granted:
+        """Ask the backend, in a thread; give back at once what nobody waits for any more."""
+        answer = self._backend.admit(admission, LEASE_S)
+        if not question.settle() and isinstance(answer, Granted):
+            self._undo(admission)
+        return answer
+
+    def _undo(self, admission: Admission) -> None:
+        """Give back what was granted too late. Called in the loop, or in a thread."""
+        self._outbox.leave(admission.holder, _names(admission))
+        for amount in admission.amounts:
+            self._outbox.add(msgspec.structs.replace(amount, amount=-amount.amount))
+        self._wake()
+
+    def _note(self, admission: Admission, granted: Granted) -> None:
+        names = _names(admission)
+        if names:
+            self._held[admission.holder] = (*self._held.get(admission.holder, ()), *names)
+        for amount, total in zip(admission.amounts, granted.used, strict=True):
+            difference = total - self._memory.used(amount)
+            self._memory.add(msgspec.structs.replace(amount, amount=difference))
+
+    async def _admit_alone(self, admission: Admission) -> Refusal | None:
+        refusal = await self._memory.admit(_part_of(admission, self._workers))
+        if refusal is None:
+            for amount in admission.amounts:
+                self._outbox.add(amount)
+        return refusal
+
+    @asynccontextmanager
+    async def _patience(self, patience_s: float) -> AsyncIterator[None]:
+        """Bound a question; leave the backend alone for a while if it fails or does not answer."""
+        try:
+            with anyio.move_on_after(patience_s) as scope:
+                yield
+        except BackendError as error:
+            self._step_aside(str(error))
+            return
+        if scope.cancelled_caught:
+            self._step_aside(f"no answer within {patience_s * 1000:.0f} ms")
+
+    # --- rounds of the courier ----------------------------------------------------------------------------------------
+
+    def _round(self, door: Door) -> None:
+        """Write what waits, read what others wrote, keep what is held. In a thread."""
+        if self.is_alone:
+            return
+        try:
+            self._backend.open()
+            written = self._outbox.carry(self._backend, self._writer, self._now())
+            self._cursor, news = self._backend.read(self._writer, self._cursor)
+            if self._now() - self._renewed_at >= RENEW_S:
+                self._backend.renew(dict(self._held), LEASE_S)
+                self._renewed_at = self._now()
+        except BackendError as error:
+            door.call(partial(self._step_aside, str(error)))
+        else:
+            door.call(partial(self._hear, news, written))
+
+    def _hear(self, news: Sequence[News], written: int) -> None:
+        """Take in what others wrote, and up to what number this process's own is written."""
+        if self.is_away:
+            _log.info("shared state is back")
+            self.is_away, self._away_s = False, MIN_AWAY_S
+        now = self._now()
+        for one in news:
+            match one:
+                case CooldownNews(scope=scope, entry=entry):
+                    self._memory.merge(scope, msgspec.structs.replace(entry, until=now + entry.until))
+                case FactNews(table=table, key=key, value=value, ttl_s=ttl_s):
+                    self._memory.put(table, key, value, ttl_s)
+        self._settle(written)
+
+    def _step_aside(self, why: str) -> None:
+        """Go on alone for a while."""
+        if not self.is_away:
+            self.is_away = True
+            self.switches += 1
+            _log.warning("shared state is out of reach (%s): this process decides alone", why)
+        self._away_until = self._now() + self._away_s
+        self._away_s = min(MAX_AWAY_S, self._away_s * 2)
+        self._settle(math.inf)
+
+    def _settle(self, written: float) -> None:
+        for number, event in self._waiting:
+            if number <= written:
+                event.set()
+        self._waiting = [(number, event) for number, event in self._waiting if number > written]
+
+    def _wake(self) -> None:
+        if self._courier is not None:
+            self._courier.wake()
+
+
+def _names(admission: Admission) -> tuple[str, ...]:
+    """Return what an admission holds."""
+    return (*[probe_name(probe) for probe in admission.probes], *[slot.name for slot in admission.slots])
+
+
+def _part_of(admission: Admission, workers: int) -> Admission:
+    """Return what one of several processes may give out by itself: its part of each limit, at least one slot."""
+    if workers == 1:
+        return admission
+    return msgspec.structs.replace(
+        admission,
+        slots=tuple([Slot(slot.name, max(1, slot.limit // workers)) for slot in admission.slots]),
+        amounts=tuple([msgspec.structs.replace(amount, limit=amount.limit / workers) for amount in admission.amounts]),
+    )

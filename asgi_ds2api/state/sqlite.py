@@ -1,0 +1,312 @@
+"""State of the workers of one machine, in a file: SQLite in WAL mode, each step one transaction.
+
+Times in the file are seconds since 1970, so that it outlives a restart; a clock that jumps moves what is in it by as
+much. The file is made for its owner alone to read: kept answers hold what callers said. All of it can be thrown away
+while nobody runs.
+"""
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from .backend import SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
+from .contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, ScopeKind, merged
+from .ledger import SLOT_WAIT_S, Count, after, may_probe, probe_name, used, wait_for
+
+VERSION = 1
+"""Of the tables. A file of another version is left alone, and this process decides by itself."""
+BUSY_S = 1.0
+"""Longest wait for another's transaction: they take microseconds, but a disk may stall."""
+RETENTION_S = 86_400.0
+"""How long an epoch is remembered after its cooldown: longer than any request lives."""
+SWEEP_S = 30.0
+"""Between two sweeps of what has ended."""
+_TABLES = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS news (number INTEGER NOT NULL);
+INSERT INTO news SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM news);
+CREATE TABLE IF NOT EXISTS cooldowns (
+    scope TEXT PRIMARY KEY, entry BLOB NOT NULL, until REAL NOT NULL, number INTEGER NOT NULL, writer TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS cooldowns_by_number ON cooldowns (number);
+CREATE TABLE IF NOT EXISTS facts (
+    name TEXT PRIMARY KEY, value BLOB NOT NULL, ends_at REAL NOT NULL, number INTEGER NOT NULL, writer TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS facts_by_number ON facts (number);
+CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, value REAL NOT NULL, ends_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS slots (
+    name TEXT NOT NULL, holder TEXT NOT NULL, ends_at REAL NOT NULL, PRIMARY KEY (name, holder));
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+_SMALL_FACTS = f"""
+SELECT name, value, ends_at FROM facts
+WHERE number > ? AND number <= ? AND writer <> ? AND length(value) <= {SMALL_FACT_BYTES}
+"""
+_COOLDOWN = msgspec.json.Decoder(Cooldown)
+_KEY = msgspec.json.Decoder(tuple[str, str])
+_SCOPE = msgspec.json.Decoder(tuple[str, str, str])
+
+
+class SQLiteBackend:
+    """A `Backend` in a file.
+
+    Args:
+        path: Of the file; it is made, its folder is not.
+        wall_now: Seconds since 1970.
+        max_fact_bytes: Of the values of all facts; the oldest go first.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        wall_now: Callable[[], float] = time.time,
+        max_fact_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
+        self._path = Path(path)
+        self._now = wall_now
+        self._max_fact_bytes = max_fact_bytes
+        self._lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._pid = os.getpid()
+        self._is_closed = False
+        self._swept_at = 0.0
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Make the file and its tables."""
+        self._is_closed = False
+        with self._lent():
+            pass
+
+    def close(self) -> None:
+        """Close the connections; one that is in use is closed when it comes back."""
+        self._is_closed = True
+        for connection in self._take_idle():
+            connection.close()
+
+    def _take_idle(self) -> list[sqlite3.Connection]:
+        """Take all that are idle. One that was made before a fork is never used, nor closed: it is the parent's."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._pid, self._idle = os.getpid(), []
+            idle, self._idle = self._idle, []
+            return idle
+
+    @contextmanager
+    def _lent(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection to one thread."""
+        try:
+            idle = self._take_idle()
+            connection = idle.pop() if idle else self._connect()
+            try:
+                yield connection
+            finally:
+                idle.append(connection)
+                with self._lock:
+                    self._idle += idle
+                if self._is_closed:
+                    self.close()
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+            raise BackendError(f"the file of state: {type(error).__name__}: {_text(error)}") from None
+
+    def _connect(self) -> sqlite3.Connection:
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may lose the last moments
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise BackendError(f"the file of state is of version {version}; this program knows {VERSION}")
+            if version == 0:
+                connection.executescript(_TABLES)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def _step(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: whole, or not at all."""
+        with self._lent() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    # --- news ---------------------------------------------------------------------------------------------------------
+
+    def write(self, writer: str, news: Sequence[News]) -> None:
+        """Merge cooldowns, replace facts."""
+        now = self._now()
+        with self._step() as connection:
+            (number,) = connection.execute("UPDATE news SET number = number + 1 RETURNING number").fetchone()
+            for one in news:
+                match one:
+                    case CooldownNews():
+                        _merge(connection, one, now, number, writer)
+                    case FactNews(table=table, key=key, value=value, ttl_s=ttl_s):
+                        row = (_key(table, key), value if ttl_s > 0 else b"", now + ttl_s, number, writer)
+                        connection.execute("REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", row)
+            if now - self._swept_at >= SWEEP_S:
+                self._swept_at = now
+                _sweep(connection, now, self._max_fact_bytes)
+
+    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
+        """Return what others wrote since a cursor, the number of the last write that was seen."""
+        now, since = self._now(), int(cursor or 0)
+        with self._lent() as connection:
+            (number,) = connection.execute("SELECT number FROM news").fetchone()
+            if number == since:
+                return str(number), ()
+            bounds = (since, number, writer)
+            news: list[News] = [
+                CooldownNews(_scope(scope), _cooldown(entry, until, now))
+                for scope, entry, until in connection.execute(
+                    "SELECT scope, entry, until FROM cooldowns WHERE number > ? AND number <= ? AND writer <> ?", bounds
+                )
+            ]
+            if cursor:
+                rows = connection.execute(_SMALL_FACTS, bounds)
+                news += [FactNews(*_KEY.decode(name), value, ends_at - now) for name, value, ends_at in rows]
+        return str(number), news
+
+    def find(self, table: str, key: str) -> tuple[bytes, float] | None:
+        """Return a fact and the seconds it still lives."""
+        now = self._now()
+        with self._lent() as connection:
+            row = connection.execute(
+                "SELECT value, ends_at - ? FROM facts WHERE name = ? AND ends_at > ?", (now, _key(table, key), now)
+            )
+            found: tuple[bytes, float] | None = row.fetchone()
+        return found
+
+    # --- slots and amounts --------------------------------------------------------------------------------------------
+
+    def admit(self, admission: Admission, lease_s: float) -> Refusal | Granted:
+        """Take all that is asked for, or nothing."""
+        now = self._now()
+        with self._step() as connection:
+            refusal = _refusal(connection, admission, now)
+            if refusal is not None:
+                return refusal
+            names = [*map(probe_name, admission.probes), *[slot.name for slot in admission.slots]]
+            connection.executemany(
+                "REPLACE INTO slots VALUES (?, ?, ?)", [(name, admission.holder, now + lease_s) for name in names]
+            )
+            return Granted(tuple([_add(connection, amount, now) for amount in admission.amounts]))
+
+    def leave(self, holder: str, names: Sequence[str]) -> None:
+        """Give back slots and probes."""
+        with self._step() as connection:
+            connection.executemany(
+                "DELETE FROM slots WHERE name = ? AND holder = ?", [(name, holder) for name in names]
+            )
+
+    def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:
+        """Let what these holders hold live on."""
+        ends_at = self._now() + lease_s
+        rows = [(ends_at, name, holder) for holder, names in held.items() for name in names]
+        if rows:
+            with self._step() as connection:
+                connection.executemany("UPDATE slots SET ends_at = ? WHERE name = ? AND holder = ?", rows)
+
+    def add(self, amounts: Sequence[Amount]) -> None:
+        """Count what was used."""
+        now = self._now()
+        with self._step() as connection:
+            for amount in amounts:
+                _add(connection, amount, now)
+
+
+def _merge(connection: sqlite3.Connection, news: CooldownNews, now: float, number: int, writer: str) -> None:
+    name = _key(news.scope.kind, news.scope.name, news.scope.model)
+    row = connection.execute("SELECT entry, until FROM cooldowns WHERE scope = ?", (name,)).fetchone()
+    total = news.entry if row is None else merged(news.entry, _cooldown(row[0], row[1], now))
+    values = (name, msgspec.json.encode(total), now + total.until, number, writer)
+    connection.execute("REPLACE INTO cooldowns VALUES (?, ?, ?, ?, ?)", values)
+
+
+def _refusal(connection: sqlite3.Connection, admission: Admission, now: float) -> Refusal | None:
+    for probe in admission.probes:
+        if not may_probe(probe, _known(connection, probe, now), 0.0) or _holders(connection, probe_name(probe), now):
+            return Refusal(str(probe.scope), SLOT_WAIT_S)
+    for slot in admission.slots:
+        if _holders(connection, slot.name, now) >= slot.limit:
+            return Refusal(slot.name, SLOT_WAIT_S)
+    for amount in admission.amounts:
+        wait_s = wait_for(amount, _count(connection, amount.name), now)
+        if wait_s > 0:
+            return Refusal(amount.name, wait_s)
+    return None
+
+
+def _known(connection: sqlite3.Connection, probe: Probe, now: float) -> Cooldown | None:
+    scope = probe.scope
+    row = connection.execute(
+        "SELECT entry, until FROM cooldowns WHERE scope = ?", (_key(scope.kind, scope.name, scope.model),)
+    ).fetchone()
+    return None if row is None else _cooldown(row[0], row[1], now)
+
+
+def _holders(connection: sqlite3.Connection, name: str, now: float) -> int:
+    row = connection.execute("SELECT count(*) FROM slots WHERE name = ? AND ends_at > ?", (name, now)).fetchone()
+    return int(row[0])
+
+
+def _count(connection: sqlite3.Connection, name: str) -> Count | None:
+    row = connection.execute("SELECT value, ends_at FROM counts WHERE name = ?", (name,)).fetchone()
+    return None if row is None else Count(*row)
+
+
+def _add(connection: sqlite3.Connection, amount: Amount, now: float) -> float:
+    """Count an amount; return how much is used now."""
+    count = after(amount, _count(connection, amount.name), now)
+    connection.execute("REPLACE INTO counts VALUES (?, ?, ?)", (amount.name, count.value, count.ends_at))
+    return used(amount, count, now)
+
+
+def _sweep(connection: sqlite3.Connection, now: float, max_fact_bytes: int) -> None:
+    """Remove what has ended, and the oldest facts where all of them are too large."""
+    connection.execute("DELETE FROM facts WHERE ends_at <= ?", (now,))
+    connection.execute("DELETE FROM counts WHERE ends_at <= ?", (now,))
+    connection.execute("DELETE FROM slots WHERE ends_at <= ?", (now,))
+    connection.execute("DELETE FROM cooldowns WHERE until <= ?", (now - RETENTION_S,))
+    connection.execute(
+        "DELETE FROM facts WHERE name IN (SELECT name FROM"
+        " (SELECT name, sum(length(value)) OVER (ORDER BY number DESC, name) AS total FROM facts) WHERE total > ?)",
+        (max_fact_bytes,),
+    )
+
+
+def _cooldown(entry: bytes, until: float, now: float) -> Cooldown:
+    """Return a row's cooldown, its end as a duration."""
+    return msgspec.structs.replace(_COOLDOWN.decode(entry), until=until - now)
+
+
+def _scope(name: str) -> Scope:
+    kind, scope_name, model = _SCOPE.decode(name)
+    return Scope(_KINDS[kind], scope_name, model)
+
+
+_KINDS: dict[str, ScopeKind] = {"origin": "origin", "account": "account", "model": "model"}
+
+
+def _key(*parts: str) -> str:
+    """Return several names as one: no character in one of them makes it another."""
+    return msgspec.json.encode(parts).decode()
+
+
+def _text(error: BaseException) -> str:
+    """Return what went wrong in the words of the system; SQLite's own texts hold no values."""
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)

@@ -1,0 +1,244 @@
+"""What every place must do in which several processes keep their state: the same cases over each of them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from asgi_ds2api.secret import Secret
+from asgi_ds2api.state.backend import SMALL_FACT_BYTES, Backend, CooldownNews, FactNews, Granted
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, Slot
+from asgi_ds2api.state.redis import RedisBackend
+from asgi_ds2api.state.sqlite import SQLiteBackend
+from tests.support.redis_server import RedisServer
+
+ACCOUNT = Scope("account", "openai/a")
+MODEL = Scope("model", "openai/a", "gpt-5")
+ME, OTHER = "me", "other"
+LEASE_S = 30.0
+
+Make = Callable[[], Backend]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+    """Return what makes backends that share one place."""
+    made: list[Backend] = []
+    if request.param == "redis":
+        url = Secret(request.getfixturevalue("server").url)
+
+        def fresh() -> Backend:
+            return RedisBackend(url, pool=str(tmp_path))
+    else:
+
+        def fresh() -> Backend:
+            return SQLiteBackend(tmp_path / "state.sqlite")
+
+    def make() -> Backend:
+        backend = fresh()
+        backend.open()
+        made.append(backend)
+        return backend
+
+    yield make
+    for backend in made:
+        backend.close()
+
+
+@pytest.fixture
+def backend(place: Make) -> Backend:
+    return place()
+
+
+def cooling(until: float, epoch: int = 1) -> Cooldown:
+    return Cooldown(state="cooling", until=until, epoch=epoch, ejections=1, reason="rate_limited")
+
+
+def counted(amount: float, limit: float = 100) -> Amount:
+    return Amount(name="caller bob day", amount=amount, limit=limit, life_s=86_400)
+
+
+def paced(amount: float) -> Amount:
+    return Amount(name="caller bob rpm", amount=amount, limit=60, life_s=60, is_paced=True)
+
+
+def slot(holder: str, limit: int = 2) -> Admission:
+    return Admission(holder=holder, slots=(Slot("account openai/a", limit),))
+
+
+def probe(holder: str, epoch: int = 1) -> Admission:
+    return Admission(holder=holder, probes=(Probe(ACCOUNT, epoch),))
+
+
+# --- news -------------------------------------------------------------------------------------------------------------
+
+
+def test_others_hear_of_a_cooldown_and_the_writer_does_not(place: Make) -> None:
+    one, two = place(), place()
+    (mine, _), (theirs, _) = one.read(ME, ""), two.read(OTHER, "")
+    one.write(ME, [CooldownNews(ACCOUNT, cooling(60)), CooldownNews(MODEL, cooling(9))])
+    _, heard = two.read(OTHER, theirs)
+    assert list(one.read(ME, mine)[1]) == []
+    assert {news.scope for news in heard if isinstance(news, CooldownNews)} == {ACCOUNT, MODEL}
+
+
+def test_the_end_of_a_cooldown_crosses_as_a_duration(place: Make) -> None:
+    one, two = place(), place()
+    one.write(ME, [CooldownNews(ACCOUNT, cooling(60))])
+    (news,) = two.read(OTHER, "")[1]
+    assert isinstance(news, CooldownNews)
+    assert news.entry.until == pytest.approx(60, abs=5)
+
+
+def test_cooldowns_of_two_writers_are_merged(place: Make) -> None:
+    one, two = place(), place()
+    one.write(ME, [CooldownNews(ACCOUNT, cooling(60, epoch=1))])
+    two.write(OTHER, [CooldownNews(ACCOUNT, cooling(7, epoch=2))])
+    (news,) = place().read("third", "")[1]
+    assert isinstance(news, CooldownNews)
+    assert (news.entry.epoch, news.entry.until > 50) == (2, True)
+
+
+def test_news_are_heard_once(place: Make) -> None:
+    one, two = place(), place()
+    cursor, nothing = two.read(OTHER, "")
+    one.write(ME, [CooldownNews(ACCOUNT, cooling(60))])
+    cursor, heard = two.read(OTHER, cursor)
+    assert (list(nothing), len(heard), list(two.read(OTHER, cursor)[1])) == ([], 1, [])
+
+
+def test_small_facts_are_news_and_large_ones_are_looked_up(place: Make) -> None:
+    one, two = place(), place()
+    large = b"x" * (SMALL_FACT_BYTES + 1)
+    cursor, _ = two.read(OTHER, "")
+    one.write(ME, [FactNews("pins", "k", b"openai/a", 60), FactNews("answers", "k", large, 60)])
+    heard = [(news.table, news.value) for news in two.read(OTHER, cursor)[1] if isinstance(news, FactNews)]
+    found = two.find("answers", "k")
+    assert heard == [("pins", b"openai/a")]
+    assert found is not None
+    assert found[0] == large
+    assert found[1] == pytest.approx(60, abs=5)
+
+
+def test_a_fact_that_is_forgotten_is_forgotten_by_all(place: Make) -> None:
+    one, two = place(), place()
+    one.write(ME, [FactNews("pins", "k", b"openai/a", 60)])
+    cursor, _ = two.read(OTHER, "")
+    one.write(ME, [FactNews("pins", "k", b"", 0)])
+    (news,) = two.read(OTHER, cursor)[1]
+    assert isinstance(news, FactNews)
+    assert (news.ttl_s <= 0, two.find("pins", "k")) == (True, None)
+
+
+def test_keys_are_data(place: Make) -> None:
+    one = place()
+    one.write(
+        ME, [FactNews("a", "b:c", b"1", 60), FactNews("a:b", "c", b"2", 60), FactNews("a", "'; --\x00é", b"3", 60)]
+    )
+    found = [one.find("a", "b:c"), one.find("a:b", "c"), one.find("a", "'; --\x00é")]
+    assert [fact and fact[0] for fact in found] == [b"1", b"2", b"3"]
+
+
+# --- slots and amounts ------------------------------------------------------------------------------------------------
+
+
+def test_slots_are_bounded_over_all(place: Make) -> None:
+    one, two = place(), place()
+    answers = [one.admit(slot("a"), LEASE_S), two.admit(slot("b"), LEASE_S), one.admit(slot("c"), LEASE_S)]
+    assert [isinstance(answer, Granted) for answer in answers] == [True, True, False]
+    two.leave("b", ["account openai/a"])
+    assert isinstance(one.admit(slot("c"), LEASE_S), Granted)
+
+
+def test_F113_a_slot_is_lost_when_its_holder_dies(backend: Backend) -> None:
+    backend.admit(slot("a", 1), lease_s=0.0)
+    assert isinstance(backend.admit(slot("b", 1), LEASE_S), Granted)
+
+
+def test_what_is_renewed_is_kept_and_what_was_lost_stays_lost(backend: Backend) -> None:
+    backend.admit(slot("a", 1), lease_s=0.02)
+    backend.renew({"a": ["account openai/a"], "dead": ["account openai/a"]}, LEASE_S)
+    refused = backend.admit(slot("b", 1), LEASE_S)
+    backend.leave("a", ["account openai/a"])
+    assert isinstance(refused, Refusal)
+    assert isinstance(backend.admit(slot("b", 1), LEASE_S), Granted)
+
+
+def test_F115_one_of_many_may_probe(place: Make) -> None:
+    many = [place() for _ in range(5)]
+    many[0].write(ME, [CooldownNews(ACCOUNT, cooling(-0.001))])
+    answers = [one.admit(probe(str(number)), LEASE_S) for number, one in enumerate(many)]
+    assert [isinstance(answer, Granted) for answer in answers] == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(cooling(30, epoch=2), id="somebody probed, and it failed"),
+        pytest.param(Cooldown(state="healthy", until=-1, epoch=1), id="somebody probed, and it is open"),
+        pytest.param(cooling(30), id="its pause was lengthened"),
+    ],
+)
+def test_who_has_old_news_may_not_probe(backend: Backend, entry: Cooldown) -> None:
+    backend.write(ME, [CooldownNews(ACCOUNT, entry)])
+    assert backend.admit(probe("a"), LEASE_S) == Refusal("account openai/a", 1.0)
+
+
+def test_what_nobody_knows_may_be_probed(backend: Backend) -> None:
+    assert isinstance(backend.admit(probe("a"), LEASE_S), Granted)
+
+
+def test_a_counted_limit_holds_over_all(place: Make) -> None:
+    one, two = place(), place()
+    first = one.admit(Admission(holder="a", amounts=(counted(60),)), LEASE_S)
+    second = two.admit(Admission(holder="b", amounts=(counted(60),)), LEASE_S)
+    assert first == Granted((60.0,))
+    assert isinstance(second, Refusal)
+    assert second.wait_s == pytest.approx(86_400, abs=60)
+
+
+def test_what_was_not_used_is_given_back(place: Make) -> None:
+    one, two = place(), place()
+    one.admit(Admission(holder="a", amounts=(counted(100),)), LEASE_S)
+    one.add([counted(-30)])
+    assert two.admit(Admission(holder="b", amounts=(counted(30),)), LEASE_S) == Granted((100.0,))
+
+
+def test_a_paced_limit_holds_over_all(place: Make) -> None:
+    places = [place(), place()]
+    answers = [places[n % 2].admit(Admission(holder=str(n), amounts=(paced(20),)), LEASE_S) for n in range(4)]
+    assert [isinstance(answer, Granted) for answer in answers] == [True, True, True, False]
+    refused = answers[-1]
+    assert isinstance(refused, Refusal)
+    assert 0 < refused.wait_s <= 20
+
+
+def test_a_paced_limit_passes_alone_what_is_larger(backend: Backend) -> None:
+    assert isinstance(backend.admit(Admission(holder="a", amounts=(paced(500),)), LEASE_S), Granted)
+    assert isinstance(backend.admit(Admission(holder="a", amounts=(paced(1),)), LEASE_S), Refusal)
+
+
+def test_all_is_taken_or_nothing(backend: Backend) -> None:
+    backend.admit(Admission(holder="x", amounts=(counted(100),)), LEASE_S)
+    both = Admission(holder="a", slots=(Slot("s", 1),), amounts=(paced(10), counted(1)))
+    assert isinstance(backend.admit(both, LEASE_S), Refusal)
+    rest = backend.admit(Admission(holder="b", slots=(Slot("s", 1),), amounts=(paced(10),)), LEASE_S)
+    assert isinstance(rest, Granted)
+    assert rest.used[0] == pytest.approx(10, abs=0.5)
+
+
+def test_what_is_kept_outlives_who_wrote_it(place: Make) -> None:
+    one = place()
+    one.write(ME, [FactNews("answers", "k", b"v", 60), CooldownNews(ACCOUNT, cooling(60))])
+    one.admit(Admission(holder="a", amounts=(counted(100),)), LEASE_S)
+    one.close()
+    two = place()
+    assert two.find("answers", "k") is not None
+    assert len(two.read(OTHER, "")[1]) == 1
+    assert isinstance(two.admit(Admission(holder="b", amounts=(counted(1),)), LEASE_S), Refusal)

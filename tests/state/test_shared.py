@@ -1,0 +1,280 @@
+"""A shared store: what one process knows all know soon, and no process waits for a place that is slow or gone."""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asgi_ds2api.state.backend import Backend, BackendError, Granted, News
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Refusal, Scope, Slot, StateStore
+from asgi_ds2api.state.memory import MemoryStore
+from asgi_ds2api.state.shared import SharedStore
+from asgi_ds2api.state.sqlite import SQLiteBackend
+
+pytestmark = pytest.mark.anyio
+
+ACCOUNT = Scope("account", "openai/a")
+LATEST_S = 5.0
+"""Far more than news take; a test that waits that long has failed."""
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Moody:
+    """A backend that fails, or is silent, when it is told to."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.is_broken = False
+        self.silence = threading.Event()
+        self.silence.set()
+        self.admitted = 0
+
+    def _mood(self) -> None:
+        assert self.silence.wait(LATEST_S)
+        if self.is_broken:
+            raise BackendError("broken")
+
+    def open(self) -> None:
+        self._mood()
+        self._backend.open()
+
+    def close(self) -> None:
+        self._backend.close()
+
+    def write(self, writer: str, news: Sequence[News]) -> None:
+        self._mood()
+        self._backend.write(writer, news)
+
+    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
+        self._mood()
+        return self._backend.read(writer, cursor)
+
+    def find(self, table: str, key: str) -> tuple[bytes, float] | None:
+        self._mood()
+        return self._backend.find(table, key)
+
+    def admit(self, admission: Admission, lease_s: float) -> Refusal | Granted:
+        self._mood()
+        self.admitted += 1
+        return self._backend.admit(admission, lease_s)
+
+    def leave(self, holder: str, names: Sequence[str]) -> None:
+        self._mood()
+        self._backend.leave(holder, names)
+
+    def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:
+        self._mood()
+        self._backend.renew(held, lease_s)
+
+    def add(self, amounts: Sequence[Amount]) -> None:
+        self._mood()
+        self._backend.add(amounts)
+
+
+class Place:
+    """A file, and stores that share it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.clock = Clock()
+
+    @asynccontextmanager
+    async def stores(self, number: int, workers: int = 1) -> AsyncIterator[list[tuple[SharedStore, Moody]]]:
+        made = []
+        for _ in range(number):
+            moody = Moody(SQLiteBackend(self._path))
+            made.append((SharedStore(moody, MemoryStore(self.clock), self.clock, workers=workers), moody))
+        try:
+            for store, _ in made:
+                await store.open()
+            yield made
+        finally:
+            for store, moody in made:
+                moody.silence.set()
+                await store.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "state.sqlite")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(LATEST_S):
+        while not condition():  # noqa: ASYNC110  what is waited for is done by a thread, and sets no event
+            await anyio.sleep(0.005)
+
+
+def cooling(until: float, epoch: int = 1) -> Cooldown:
+    return Cooldown(state="cooling", until=until, epoch=epoch, reason="rate_limited")
+
+
+def slot(holder: str, limit: int) -> Admission:
+    return Admission(holder=holder, slots=(Slot("account openai/a", limit),))
+
+
+def money(holder: str, amount: float, limit: float = 100) -> Admission:
+    return Admission(holder=holder, amounts=(Amount(name="bob", amount=amount, limit=limit, life_s=86_400),))
+
+
+def spent(store: SharedStore) -> float:
+    return store.used(Amount(name="bob", amount=0, limit=100, life_s=86_400))
+
+
+async def test_it_is_a_state_store(place: Place) -> None:
+    async with place.stores(1) as ((store, _),):
+        same: StateStore = store
+        assert same.is_shared
+
+
+async def test_a_cooldown_is_known_here_at_once_and_to_others_soon(place: Place) -> None:
+    async with place.stores(2) as ((one, _), (two, _)):
+        heard: list[Scope] = []
+        two.watch(lambda scope, _: heard.append(scope))
+        one.merge(ACCOUNT, cooling(1_060))
+        assert one.cooldown(ACCOUNT) == cooling(1_060)
+        await until(lambda: heard == [ACCOUNT])
+        entry = two.cooldown(ACCOUNT)
+        assert entry is not None
+        assert entry.until == pytest.approx(1_060, abs=5)
+
+
+async def test_who_begins_later_knows_from_the_start(place: Place) -> None:
+    async with place.stores(1) as ((one, _),):
+        one.merge(ACCOUNT, cooling(1_060))
+        await one.settled()
+        async with place.stores(1) as ((two, _),):
+            await until(lambda: two.cooldown(ACCOUNT) is not None)
+
+
+async def test_an_answer_is_found_by_others_once_it_is_settled(place: Place) -> None:
+    async with place.stores(2) as ((one, _), (two, _)):
+        one.put("answers", "k", b"x" * 10_000, 60)
+        await one.settled()
+        assert await two.find("answers", "k") == b"x" * 10_000
+        assert two.get("answers", "k") == b"x" * 10_000
+
+
+async def test_a_limit_holds_over_all_and_what_is_left_comes_back(place: Place) -> None:
+    async with place.stores(2) as ((one, _), (two, _)):
+        assert await one.admit(slot("a", 1)) is None
+        assert isinstance(await two.admit(slot("b", 1)), Refusal)
+        one.leave("a")
+        await one.settled()
+        assert await two.admit(slot("b", 1)) is None
+
+
+async def test_each_knows_what_all_have_used_when_it_last_asked(place: Place) -> None:
+    async with place.stores(2) as ((one, _), (two, _)):
+        await one.admit(money("a", 60))
+        await two.admit(money("b", 10))
+        assert (spent(one), spent(two)) == (60.0, 70.0)
+
+
+async def test_nothing_is_asked_where_nothing_is_needed(place: Place) -> None:
+    async with place.stores(1) as ((store, moody),):
+        assert await store.admit(Admission(holder="a")) is None
+        assert moody.admitted == 0
+
+
+async def test_F107_a_place_that_is_gone_at_the_start_is_no_reason_not_to_start(tmp_path: Path) -> None:
+    clock = Clock()
+    store = SharedStore(SQLiteBackend(tmp_path / "no such folder" / "state"), MemoryStore(clock), clock)
+    await store.open()
+    await until(lambda: store.is_alone)
+    assert await store.admit(slot("a", 1)) is None
+    assert isinstance(await store.admit(slot("b", 1)), Refusal)
+    await store.close()
+
+
+async def test_F108_a_place_that_fails_is_left_alone_and_come_back_to(place: Place) -> None:
+    async with place.stores(2, workers=2) as ((one, moody), (two, _)):
+        moody.is_broken = True
+        answers = [await one.admit(slot(holder, 4)) for holder in "abc"]
+        assert [answer is None for answer in answers] == [True, True, False]
+        assert (one.is_alone, one.switches) == (True, 1)
+        one.merge(ACCOUNT, cooling(1_060))
+        moody.is_broken = False
+        place.clock.now += 30
+        await until(lambda: not one.is_away)
+        await until(lambda: two.cooldown(ACCOUNT) is not None)
+
+
+async def test_F108_what_was_used_alone_is_counted_when_the_place_is_back(place: Place) -> None:
+    async with place.stores(2, workers=2) as ((one, moody), (two, _)):
+        moody.is_broken = True
+        await one.admit(money("a", 40))
+        moody.is_broken = False
+        place.clock.now += 30
+        await until(lambda: not one.is_away)
+        await one.settled()
+        assert isinstance(await two.admit(money("b", 61)), Refusal)
+        assert await two.admit(money("b", 60)) is None
+
+
+async def test_F109_a_silent_place_is_waited_for_once(place: Place) -> None:
+    async with place.stores(1) as ((store, moody),):
+        moody.silence.clear()
+        assert await store.admit(slot("a", 1)) is None
+        assert store.is_alone
+        assert isinstance(await store.admit(slot("b", 1)), Refusal)
+        assert moody.admitted == 0
+
+
+async def test_F109_what_was_granted_too_late_is_given_back(place: Place) -> None:
+    async with place.stores(2) as ((one, moody), (two, _)):
+        moody.silence.clear()
+        await one.admit(slot("a", 1))
+        moody.silence.set()
+        await until(lambda: moody.admitted == 1)
+        place.clock.now += 30
+        await until(lambda: not one.is_away)
+        one.leave("a")
+        await one.settled()
+        assert await two.admit(slot("b", 1)) is None
+
+
+async def test_F110_a_request_that_is_cancelled_while_it_asks_holds_nothing(place: Place) -> None:
+    async with place.stores(2) as ((one, moody), (two, _)):
+        moody.silence.clear()
+        with anyio.move_on_after(0.01):
+            await one.admit(slot("a", 1))
+        moody.silence.set()
+        await until(lambda: moody.admitted == 1)
+        await one.settled()
+        assert await two.admit(slot("b", 1)) is None
+        assert not one.is_away
+
+
+async def test_facts_that_cannot_be_written_are_bounded(place: Place) -> None:
+    clock = place.clock
+    moody = Moody(SQLiteBackend(place._path))
+    store = SharedStore(moody, MemoryStore(clock), clock, max_waiting_bytes=1_000)
+    moody.is_broken = True
+    await store.open()
+    for number in range(100):
+        store.put("answers", str(number), b"x" * 100, 60)
+    assert store.dropped == 90
+    await store.close()
+
+
+async def test_a_store_may_be_opened_again(place: Place) -> None:
+    clock = place.clock
+    store = SharedStore(SQLiteBackend(place._path), MemoryStore(clock), clock)
+    for holder in "ab":
+        await store.open()
+        assert await store.admit(slot(holder, 1)) is None
+        store.leave(holder)
+        await store.close()

@@ -1,0 +1,65 @@
+"""A real Redis server for tests: on a free port of this machine, without a file, ended with the test."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from types import TracebackType
+
+import pytest
+
+PROGRAM = "redis-server"
+START_S = 10.0
+
+
+def need_redis() -> str:
+    """Return the program; skip the test where there is none, but never under CI."""
+    path = shutil.which(PROGRAM)
+    if path is None:
+        assert not os.environ.get("CI"), f"{PROGRAM} must be there under CI: .ci/run installs it"
+        pytest.skip(f"{PROGRAM} is not installed: what is shared through Redis is not tried here")
+    return path
+
+
+class RedisServer:
+    """One server, which may be killed and started again on the same port."""
+
+    def __init__(self) -> None:
+        self._program = need_redis()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def __enter__(self) -> "RedisServer":
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and return when it listens."""
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen([self._program, *options], stdout=subprocess.DEVNULL)
+        latest = time.monotonic() + START_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                assert time.monotonic() < latest, "the server does not start"
+                time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
