@@ -58,6 +58,9 @@ secret = ["env:NEW", "file:/run/secrets/old"]
 strategy = "weighted"
 debug_headers = true
 route_headers = false
+state = "sqlite:ds2api.state"
+state_pool = "team-a"
+workers = 4
 cors_origins = ["https://app.example"]
 query_key = true
 
@@ -67,6 +70,7 @@ preset = "anthropic"
 keys = ["env:ANTHROPIC_API_KEY", "file:/run/secrets/anthropic-b"]
 models = ["claude-*"]
 on_unsupported = "reject"
+fan_out = true
 
 [[upstreams]]
 name = "local"
@@ -113,6 +117,8 @@ def test_file_that_says_everything_does() -> None:
         ('auth = "callers"', 'auth = "everybody"', "$.auth: enum"),
         ('auth = "callers"', 'aut = "callers"', "$.aut: additionalProperties"),
         ("debug_headers = true", 'debug_headers = "yes"', "$.debug_headers: type"),
+        ("workers = 4", "workers = 0", "$.workers: minimum"),
+        ('state_pool = "team-a"', 'state_pool = "team a"', "$.state_pool: pattern"),
         ('prefix = ["/ai", "/v2/ai"]', 'prefix = "/ai/"', "$.prefix: anyOf"),
         ('"env:NEW"', '"a secret"', "$.secret: anyOf"),
         ('preset = "anthropic"', 'preset = "antropic"', "$.upstreams[0].preset: enum"),

@@ -19,6 +19,7 @@ from ..errors import ConfigError
 from ..secret import Secret
 from . import environment, settling
 from .limits import Limits, Timeouts
+from .places import StatePlace
 from .reading import Environment, Reading, problem_line, read_table
 from .tables import AuthMode, ConfigTable, OnUnsupported, Strategy
 from .texts import is_in_the_clear
@@ -47,6 +48,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     on_unsupported: OnUnsupported
     secrets: tuple[Secret, ...]
     """The first seals, all open; at least one."""
+    state: StatePlace
+    state_pool: str
+    workers: int
     strategy: Strategy
     debug_headers: bool
     route_headers: bool
@@ -156,6 +160,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             auth=auth,
             on_unsupported=table.on_unsupported,
             secrets=table.secret or (Secret(secrets.token_hex(32)),),
+            state=table.state,
+            state_pool=table.state_pool,
+            workers=table.workers,
             strategy=table.strategy,
             debug_headers=table.debug_headers,
             route_headers=table.route_headers,

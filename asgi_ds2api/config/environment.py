@@ -24,6 +24,9 @@ SETTINGS: Final[Mapping[str, str]] = {
     "DS2API_AUTH": "auth",
     "DS2API_FAN_OUT": "fan_out",
     "DS2API_ON_UNSUPPORTED": "on_unsupported",
+    "DS2API_STATE": "state",
+    "DS2API_STATE_POOL": "state_pool",
+    "DS2API_WORKERS": "workers",
     "DS2API_STRATEGY": "strategy",
     "DS2API_DEBUG_HEADERS": "debug_headers",
     "DS2API_ROUTE_HEADERS": "route_headers",
@@ -33,6 +36,8 @@ SETTINGS: Final[Mapping[str, str]] = {
 """Variable -> key of the configuration."""
 LISTS: Final = frozenset({"prefix", "cors_origins"})
 """Keys whose variable holds several values, with commas."""
+
+_NUMBERS: Final = frozenset({"workers"})
 
 ADVICE: Final = Advice(
     upstream=f"set one of {', '.join(key_variables(PRESETS).values())}, or write {CONFIG_FILE}",
@@ -93,6 +98,8 @@ def _setting(environ: Mapping[str, str], name: str, key: str, places: dict[str, 
         items = [item.strip() for item in text.split(",")]
         places.update({f"{key}[{index}]": name for index in range(len(items))})
         return items
+    if key in _NUMBERS and text.isascii() and text.isdigit():
+        return int(text)
     return TRUE_OR_FALSE.get(text.lower(), text) if key in _SWITCHES else text
 
 

@@ -42,7 +42,7 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PUBLIC_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 """What a variable is called by everybody; another spelling may be a key in the wrong place."""
 _Kind = Literal["env", "file", "sha256"]
-_HOW: Final = 'put it into an environment variable and write "env:NAME", or into a file and write "file:PATH"'
+HOW: Final = 'put it into an environment variable and write "env:NAME", or into a file and write "file:PATH"'
 
 
 class AccountKey(KeySource, Protocol):
@@ -92,7 +92,7 @@ class FileKey:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen, text = _read_file(path)
-        self.known = _secret(text)
+        self.known = secret_of(text)
         self.name = path.name
         self._good = self._seen
         self._complaint = ""
@@ -105,7 +105,7 @@ class FileKey:
         try:
             if _stamp(_stat(self._path)) != self._seen:
                 self._seen, text = _read_file(self._path)
-                self.known = _secret(text)
+                self.known = secret_of(text)
                 self._good = self._seen
             if self._seen == self._good:
                 self._complain("")
@@ -174,7 +174,7 @@ def account_key(raw: object, reading: Reading, _at: str) -> AccountKey:
     if callable(raw):
         return ProvidedKey(cast("Provider", raw))
     kind, rest = _reference(raw, ("env", "file"))
-    return FixedKey(_variable(rest, reading), rest) if kind == "env" else _of_file(rest, reading, FileKey)
+    return FixedKey(_variable(rest, reading), rest) if kind == "env" else of_file(rest, reading, FileKey)
 
 
 def caller_key(raw: object, reading: Reading, _at: str) -> KeyDigest:
@@ -184,21 +184,21 @@ def caller_key(raw: object, reading: Reading, _at: str) -> KeyDigest:
             return KeyDigest(raw.removeprefix("sha256:"))
         except ValueError:
             raise Flaw('is no digest: "sha256:" is not followed by 64 hexadecimal digits', _DIGEST_HOW) from None
-    return KeyDigest.of(_strong(_read_now(raw, reading, ("env", "file", "sha256"))))
+    return KeyDigest.of(_strong(read_now(raw, reading, ("env", "file", "sha256"))))
 
 
 def seal_secret(raw: object, reading: Reading, _at: str) -> Secret:
     """Return a secret that seals what clients carry."""
-    return _strong(_read_now(raw, reading, ("env", "file")))
+    return _strong(read_now(raw, reading, ("env", "file")))
 
 
 def proxy_secret(raw: object, reading: Reading, _at: str) -> Secret:
     """Return the URL of a proxy; with a password in it, it is a secret like any other."""
     is_literal = isinstance(raw, str) and not raw.startswith(("env:", "file:"))
-    secret = _secret(str(raw)) if is_literal else _read_now(raw, reading, ("env", "file"))
+    secret = secret_of(str(raw)) if is_literal else read_now(raw, reading, ("env", "file"))
     parts = proxy_url(secret.reveal())
     if is_literal and "@" in parts.netloc:
-        raise Flaw("holds a user name or a password", _HOW)
+        raise Flaw("holds a user name or a password", HOW)
     if parts.scheme.startswith("socks") and find_spec("socksio") is None:
         raise Flaw("is a SOCKS proxy, which needs a package that is not installed", 'install "httpx[socks]"')
     return secret
@@ -208,31 +208,32 @@ def readable_file(raw: object, reading: Reading, _at: str) -> str:
     """Return the absolute path of a file that can be read."""
     if not isinstance(raw, str):
         raise Flaw(f"is {kind_of(raw)}", "write the path of a file")
-    return _of_file(raw, reading, _readable)
+    return of_file(raw, reading, _readable)
 
 
 _DIGEST_HOW: Final = 'make one: printf %s "$KEY" | sha256sum'
 
 
-def _read_now(raw: object, reading: Reading, kinds: tuple[_Kind, ...]) -> Secret:
+def read_now(raw: object, reading: Reading, kinds: tuple[_Kind, ...]) -> Secret:
+    """Return a secret that is read once, from one of these kinds of sources."""
     if isinstance(raw, Secret):
         return raw
     if callable(raw):
-        raise Flaw("is a function, and this one is read once, when the gateway starts", _HOW)
+        raise Flaw("is a function, and this one is read once, when the gateway starts", HOW)
     kind, rest = _reference(raw, kinds)
-    return _variable(rest, reading) if kind == "env" else _of_file(rest, reading, _secret_in)
+    return _variable(rest, reading) if kind == "env" else of_file(rest, reading, _secret_in)
 
 
 def _reference(raw: object, kinds: tuple[_Kind, ...]) -> tuple[_Kind, str]:
     if not isinstance(raw, str):
-        raise Flaw(f"is {kind_of(raw)}", _HOW)
+        raise Flaw(f"is {kind_of(raw)}", HOW)
     kind, colon, rest = raw.partition(":")
     found = next((known for known in kinds if colon and known == kind), None)
     if found is not None:
         return found, rest
     if kind == "sha256":
-        raise Flaw("is a digest, from which no key can be made", _HOW)
-    raise Flaw("looks like the secret itself, which may not stand here" if raw else "is empty", _HOW)
+        raise Flaw("is a digest, from which no key can be made", HOW)
+    raise Flaw("looks like the secret itself, which may not stand here" if raw else "is empty", HOW)
 
 
 def _variable(name: str, reading: Reading) -> Secret:
@@ -253,7 +254,8 @@ def _strong(secret: Secret) -> Secret:
     return secret
 
 
-def _secret(text: str) -> Secret:
+def secret_of(text: str) -> Secret:
+    """Return what a variable or a file holds as a secret."""
     if flaw := flaw_of(text.strip()):
         raise Flaw(flaw, "it must hold the key alone, in one line")
     return Secret(text)
@@ -262,7 +264,7 @@ def _secret(text: str) -> Secret:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def _of_file(text: str, reading: Reading, make: Callable[[Path], T]) -> T:
+def of_file(text: str, reading: Reading, make: Callable[[Path], T]) -> T:
     """Make something of a file; a relative path starts from the configuration's own directory."""
     if not text or not text.isprintable():
         raise Flaw("names no file", "write the path of a file")
@@ -274,7 +276,7 @@ def _of_file(text: str, reading: Reading, make: Callable[[Path], T]) -> T:
 
 
 def _secret_in(path: Path) -> Secret:
-    return _secret(_read_file(path)[1])
+    return secret_of(_read_file(path)[1])
 
 
 def _readable(path: Path) -> str:

@@ -20,6 +20,7 @@ from . import texts
 from .keys import AccountKey as _AccountKey
 from .keys import account_key, caller_key, proxy_secret, readable_file, seal_secret
 from .limits import Limits, Timeouts
+from .places import StatePlace, state_place
 from .reading import Flaw, Reading, join, read_fields
 
 AuthMode = Literal["callers", "host", "none"]
@@ -45,6 +46,7 @@ WebOrigin = Annotated[str, Meta(pattern=texts.ORIGIN, extra={"check": texts.orig
 FilePath = Annotated[str, Meta(min_length=1, extra={"read": readable_file})]
 AccountKey = Annotated[_AccountKey, Meta(extra={"read": account_key}, extra_json_schema=_SOURCE)]
 CallerKey = Annotated[KeyDigest, Meta(extra={"read": caller_key}, extra_json_schema={**_SOURCE, **_DIGEST_TOO})]
+Place = Annotated[StatePlace, Meta(extra={"read": state_place}, extra_json_schema={"type": "string"})]
 SealSecret = Annotated[Secret, Meta(extra={"read": seal_secret}, extra_json_schema=_SOURCE)]
 
 
@@ -275,6 +277,33 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             min_length=1,
         ),
     ] = ()
+    state: Annotated[
+        Place,
+        Meta(
+            description="Where cooldowns, limits, budgets and kept answers are. `memory`: in each process by itself. "
+            "`sqlite:PATH`: in a file that the workers of one machine share, made for its owner alone to read, as it "
+            "holds kept answers. `redis://HOST:PORT/DB` (`rediss://`, `unix://`), or, where that holds a password, "
+            "`env:NAME` or `file:PATH`: on a server that many machines share; needs `asgi-ds2api[redis]`.",
+            examples=["memory", "sqlite:ds2api.state", "env:REDIS_URL"],
+        ),
+    ] = StatePlace()
+    state_pool: Annotated[
+        str,
+        Meta(
+            description="Name of the pool on a Redis server: gateways that name the same one share their state, and "
+            "must know the same accounts by the same labels.",
+            pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        ),
+    ] = "default"
+    workers: Annotated[
+        int,
+        Meta(
+            description="How many processes share the state. While it is out of reach, each of them gives out its part "
+            "of every shared limit.",
+            ge=1,
+            le=10_000,
+        ),
+    ] = 1
     strategy: Annotated[
         Strategy,
         Meta(

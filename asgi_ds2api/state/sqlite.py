@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -119,7 +119,8 @@ class SQLiteBackend:
     def _connect(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        try:
+        with ExitStack() as unless_ready:
+            unless_ready.callback(connection.close)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may lose the last moments
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -127,9 +128,7 @@ class SQLiteBackend:
                 raise BackendError(f"the file of state is of version {version}; this program knows {VERSION}")
             if version == 0:
                 connection.executescript(_TABLES)
-        except BaseException:
-            connection.close()
-            raise
+            unless_ready.pop_all()
         return connection
 
     @contextmanager
@@ -137,12 +136,8 @@ class SQLiteBackend:
         """One transaction: whole, or not at all."""
         with self._lent() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            try:
+            with connection:  # commits, or rolls back
                 yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
 
     # --- news ---------------------------------------------------------------------------------------------------------
 

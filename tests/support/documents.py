@@ -14,6 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from asgi_ds2api.config.environment import CALLER_VARIABLE, LISTS, SECRET_VARIABLE, SETTINGS
+from asgi_ds2api.config.places import StatePlace
 from asgi_ds2api.config.tables import ONE_OR_LIST, ConfigTable, ProfileChoice
 from asgi_ds2api.profiles import PRESETS, PROFILES, Preset, Profile, key_variables
 
@@ -78,6 +79,8 @@ def _range(kind: inspect.IntType | inspect.FloatType) -> Json:
 def _struct(kind: inspect.StructType, definitions: Json) -> Json:
     if kind.cls is ProfileChoice:
         return _dialect(definitions)
+    if kind.cls is StatePlace:
+        return {"type": "string"}
     name = kind.cls.__name__
     if name not in definitions:
         definitions[name] = {}
@@ -101,7 +104,7 @@ def _dialect(definitions: Json) -> Json:
 
 def _field(field: inspect.Field, definitions: Json) -> Json:
     shape = _schema_of(field.type, definitions)
-    default = field.default
+    default = field.default.kind if isinstance(field.default, StatePlace) else field.default
     is_told = isinstance(default, str | int | float | bool) or (isinstance(default, tuple) and default)
     return shape | {"default": list(default) if isinstance(default, tuple) else default} if is_told else shape
 
