@@ -36,9 +36,9 @@ class Answers:
         self._label = label
         self.is_anybodys = is_anybodys
 
-    def find(self, id_: str) -> Kept | None:
+    async def find(self, id_: str) -> Kept | None:
         """Return an answer; None: it was never this caller's, or is not kept any more."""
-        value = self._table.get(self._key(id_))
+        value = await self._table.find(self._key(id_))
         return None if value is None else _DECODER.decode(value)
 
     def keep(self, id_: str, kept: Kept) -> None:
@@ -48,6 +48,10 @@ class Answers:
     def forget(self, id_: str) -> None:
         """Forget an answer."""
         self._table.forget(self._key(id_))
+
+    async def settled(self) -> None:
+        """Return when whoever the caller asks next can find what was kept so far."""
+        await self._table.settled()
 
     def _key(self, id_: str) -> str:
         return hashlib.sha256(msgspec.json.encode((self._label, id_))).hexdigest()
@@ -60,20 +64,31 @@ class Talk:
         answers: Of the caller.
         keeping: Of its protocol.
         call: As it came.
+        before: What it goes on from; None: nothing that is known here.
         stream: Whether the answer is one.
-
-    Raises:
-        MalformedRequest: It goes on from an answer that is not kept.
     """
 
-    def __init__(self, answers: Answers, keeping: KeepingCodec, call: HTTPCall, *, stream: bool) -> None:
+    def __init__(
+        self, answers: Answers, keeping: KeepingCodec, call: HTTPCall, before: Kept | None, *, stream: bool
+    ) -> None:
         self._answers = answers
         self._keeping = keeping
         self._call = call
         self._stream = stream
-        self._before = self._find(keeping.previous_id(call))
+        self._before = before
         self.is_kept = keeping.is_to_be_kept(call)
         """Its answer is to be kept."""
+
+    @classmethod
+    async def begin(cls, answers: Answers, keeping: KeepingCodec, call: HTTPCall, *, stream: bool) -> "Talk":
+        """Look up what a request goes on from.
+
+        Raises:
+            MalformedRequest: It goes on from an answer that is not kept.
+        """
+        id_ = keeping.previous_id(call)
+        before = None if id_ is None else await _found(answers, id_)
+        return cls(answers, keeping, call, before, stream=stream)
 
     def account(self, targets: Iterable[Target]) -> str | None:
         """Return the id of the one account that knows what the request goes on from; None: any may answer."""
@@ -85,8 +100,10 @@ class Talk:
         """Return the request with all that it goes on from, for who knows nothing of it."""
         return self._call if self._before is None else self._keeping.go_on(self._call, self._before)
 
-    def hear(self, data: bytes, account: str) -> None:
+    async def hear(self, data: bytes, account: str) -> None:
         """Take a piece of the answer before it goes out, and keep the answer with the last one: none can go on sooner.
+
+        Waits with that one until every process that shares the state can find it.
 
         Args:
             data: A whole answer, or frames of a stream.
@@ -97,21 +114,21 @@ class Talk:
         if found is not None:
             id_, kept = found
             self._answers.keep(id_, msgspec.structs.replace(kept, account=account))
-
-    def _find(self, id_: str | None) -> Kept | None:
-        if id_ is None:
-            return None
-        kept = self._answers.find(id_)
-        if kept is None and not self._answers.is_anybodys:
-            raise MalformedRequest(
-                f"Previous response with id {id_[:_SHOWN]!r} not found. Send the whole input.",
-                code="previous_response_not_found",
-                param="previous_response_id",
-            )
-        return kept
+            await self._answers.settled()
 
 
-def tell(answers: Answers, keeping: KeepingCodec, call: HTTPCall) -> bytes:
+async def _found(answers: Answers, id_: str) -> Kept | None:
+    kept = await answers.find(id_)
+    if kept is None and not answers.is_anybodys:
+        raise MalformedRequest(
+            f"Previous response with id {id_[:_SHOWN]!r} not found. Send the whole input.",
+            code="previous_response_not_found",
+            param="previous_response_id",
+        )
+    return kept
+
+
+async def tell(answers: Answers, keeping: KeepingCodec, call: HTTPCall) -> bytes:
     """Return what a caller asked of an answer, and forget it if that was asked.
 
     Raises:
@@ -119,10 +136,11 @@ def tell(answers: Answers, keeping: KeepingCodec, call: HTTPCall) -> bytes:
         MalformedRequest: What was asked cannot be done with it.
     """
     id_ = keeping.id_in(call.path)
-    kept = answers.find(id_)
+    kept = await answers.find(id_)
     if kept is None:
         raise UnknownItem(f"Response with id {id_[:_SHOWN]!r} not found.", param="response_id")
     told = keeping.tell(call, kept)
     if call.method == "DELETE":
         answers.forget(id_)
+        await answers.settled()
     return told

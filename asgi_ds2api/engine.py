@@ -13,6 +13,7 @@ from .inbound import InboundLimits
 from .observe import Observatory
 from .routing import ModelTable, RouteTable
 from .seal import Keyring
+from .state.contract import StateStore
 from .state.facts import FactTable
 
 
@@ -61,6 +62,7 @@ class Engine(Means, kw_only=True):
     models: ModelTable
     authenticator: Authenticator
     keyring: Keyring
+    store: StateStore
     answers: FactTable | None
     """Where answers are kept for their callers; None: none is."""
     observatory: Observatory

@@ -166,8 +166,7 @@ class Exchange:
         if match.operation == "tell":
             await self._send_told(match.answer)
             return
-        if self._engine.is_draining:
-            raise ShuttingDown("This server is shutting down. Try again.", retry_after_s=1)
+        await self._begin_work()
         declared = judge_head(self._scope, self._engine.inbound)
         self._caller = await self._engine.authenticator.authenticate(
             self._scope, match.codec, self._query_key if self._engine.takes_query_key else None
@@ -181,9 +180,16 @@ class Exchange:
             case "get_model":
                 await self._tell_model(match, declared)
             case "kept":
-                await self._send_json(self._tell_kept(match.codec))
+                await self._send_json(await self._tell_kept(match.codec))
             case "generate" | "count_tokens" | "embed" | "complete" | "compact":
                 await self._ask_model(match, declared)
+
+    async def _begin_work(self) -> None:
+        """Refuse what is more than a word while the gateway drains; hear of other processes from here on."""
+        if self._engine.is_draining:
+            raise ShuttingDown("This server is shutting down. Try again.", retry_after_s=1)
+        if self._engine.store.is_shared:
+            await self._engine.store.open()
 
     async def _greet(self) -> None:
         if self._call.method not in ("GET", "HEAD"):
@@ -244,7 +250,7 @@ class Exchange:
         targets = self._catalog().targets(envelope.model, envelope.other_names)
         if self._cut_reason is not None:
             raise self._cut_reason
-        talk = self._talk(match, envelope)
+        talk = await self._talk(match, envelope)
         account = None if talk is None else talk.account(targets)
         if talk is not None:
             envelope = await self._go_on(match, envelope, talk, is_bound=account is not None)
@@ -266,12 +272,12 @@ class Exchange:
         is_anybodys = self._caller is ANONYMOUS
         return None if table is None else Answers(table, self._label, is_anybodys=is_anybodys)
 
-    def _talk(self, match: Match, envelope: Envelope) -> Talk | None:
+    async def _talk(self, match: Match, envelope: Envelope) -> Talk | None:
         """Return the talk that a request is part of; None: nothing is kept of such a one."""
         keeping, answers = match.codec.KEEPING, self._answers()
         if keeping is None or answers is None or match.operation not in ("generate", "count_tokens", "compact"):
             return None
-        return Talk(answers, keeping, self._call, stream=envelope.stream)
+        return await Talk.begin(answers, keeping, self._call, stream=envelope.stream)
 
     async def _go_on(self, match: Match, envelope: Envelope, talk: Talk, *, is_bound: bool) -> Envelope:
         """Return what routing needs of the request with all that it goes on from."""
@@ -282,17 +288,17 @@ class Exchange:
         self._envelope = msgspec.structs.replace(envelope, is_kept=talk.is_kept)
         return self._envelope
 
-    def _hear(self, talk: Talk, data: bytes) -> None:
+    async def _hear(self, talk: Talk, data: bytes) -> None:
         """Let a talk hear what goes out. What a vendor's own answer is called, its account knows as well."""
         attempts = self._attempts
-        talk.hear(data, attempts.account if isinstance(attempts, Attempts) and attempts.mode == "relay" else "")
+        await talk.hear(data, attempts.account if isinstance(attempts, Attempts) and attempts.mode == "relay" else "")
 
-    def _tell_kept(self, codec: Codec) -> bytes:
+    async def _tell_kept(self, codec: Codec) -> bytes:
         keeping, answers = codec.KEEPING, self._answers()
         assert keeping is not None, "a protocol with such a route keeps answers"
         if answers is None:
             raise UnknownItem("Answers are not kept here.", param="response_id")
-        return tell(answers, keeping, self._call)
+        return await tell(answers, keeping, self._call)
 
     def _peek(self, match: Match) -> Envelope:
         check_document(self._call.body, self._engine.max_depth)

@@ -9,6 +9,7 @@ import logging
 import os
 import random
 import secrets
+import sys
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -23,10 +24,12 @@ import httpx
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from . import workers
 from .attempts import Clients, Timing, UpstreamSide
 from .auth import Authenticator, Authorize, Caller
 from .codec import RequestLimits
 from .config import Config, UpstreamConfig
+from .config.places import StatePlace
 from .engine import ActiveSet, Engine
 from .errors import ShuttingDown
 from .exchange import LAST_WORDS_S, Exchange
@@ -37,6 +40,8 @@ from .pool.pool import Pool
 from .protocols import PROTOCOLS
 from .routing import Alias, ModelTable, RouteTable, route_path
 from .seal import Keyring
+from .secret import Secret
+from .state.backend import Backend
 from .state.contract import StateStore
 from .state.facts import FactTable
 from .state.memory import MemoryStore
@@ -75,7 +80,7 @@ class Gateway:
         store: StateStore | None = None,
     ) -> None:
         self.config = _load(config, has_authorize=authorize is not None)
-        for warning in self.config.warnings():
+        for warning in (*self.config.warnings(), *_alone_among_workers(self.config, store)):
             _log.warning(warning)
         self._clients = ClientSet(self.config, http_client)
         self._engine = build_engine(self.config, self._clients, authorize=authorize, hooks=hooks, store=store)
@@ -105,10 +110,12 @@ class Gateway:
         stopped may be started again.
         """
         self._engine.is_draining = False
+        await self._engine.store.open()
         try:
             yield
         finally:
             await self.drain()
+            await self._engine.store.close()
             await self._clients.close()
 
     async def drain(self, timeout_s: float | None = None) -> None:
@@ -231,7 +238,7 @@ def build_engine(
         wall_now: Seconds since 1970.
         rng: For jitter, in [0, 1).
     """
-    store = store or MemoryStore(now, max_fact_bytes=config.limits.max_kept_bytes)
+    store = store or store_of(config, now)
     accounts = [account for upstream in config.upstreams for account in accounts_of(upstream)]
     callers = {caller.key.digest(): Caller(label=caller.label, models=caller.models) for caller in config.callers}
     return Engine(
@@ -244,6 +251,7 @@ def build_engine(
         pool=Pool(accounts, store=store, now=now, rng=rng, strategy=config.strategy),
         upstreams={upstream.name: _side(upstream, config) for upstream in config.upstreams},
         clients=clients,
+        store=store,
         answers=_answers(store, config),
         keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
         observatory=Observatory(hooks, now=now),
@@ -260,6 +268,38 @@ def build_engine(
         hides_query_key=config.auth != "host",
         takes_query_key=config.query_key,
     )
+
+
+def _alone_among_workers(config: Config, store: StateStore | None) -> list[str]:
+    """Return what is to be said where several workers each keep their state to themselves."""
+    number = workers.told(sys.argv, os.environ)
+    if number == 1 or store is not None or config.state.kind != "memory":
+        return []
+    return [
+        f'{number} workers, and state = "memory": each has a pool of its own, so that cooldowns and limits hold in one '
+        'worker alone, and previous_response_id finds an answer in one of them only; set state = "sqlite:PATH" for the '
+        "workers of one machine, or the address of a Redis server for many"
+    ]
+
+
+def store_of(config: Config, now: Callable[[], float] = time.monotonic) -> StateStore:
+    """Return where state is kept. What only one of the places needs is imported for it alone."""
+    limits = config.limits
+    memory = MemoryStore(now, max_fact_bytes=limits.max_kept_bytes)
+    match config.state:
+        case StatePlace(kind="sqlite", path=path):
+            from .state.sqlite import SQLiteBackend
+
+            backend: Backend = SQLiteBackend(path, max_fact_bytes=limits.max_kept_bytes)
+        case StatePlace(kind="redis", url=Secret() as url):
+            from .state.redis import RedisBackend
+
+            backend = RedisBackend(url, pool=config.state_pool)
+        case _:
+            return memory
+    from .state.shared import SharedStore
+
+    return SharedStore(backend, memory, now, workers=config.workers, max_waiting_bytes=limits.max_kept_bytes)
 
 
 def _answers(store: StateStore, config: Config) -> FactTable | None:

@@ -4,7 +4,7 @@ Exactly one start, at least one body, exactly one end, also for a caller that ha
 a middleware outside that waits for an answer would otherwise call it our mistake.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
@@ -35,8 +35,8 @@ class Reply:
         """When the ``send`` that is under way began; None: none is."""
         self._turn = anyio.Lock(fast_acquire=True)
         """One message at a time: a heartbeat may meet a piece of the answer."""
-        self.heard_by: Callable[[bytes], None] | None = None
-        """Is told every piece that goes out; None: nobody is."""
+        self.heard_by: Callable[[bytes], Awaitable[None]] | None = None
+        """Is told every piece before it goes out; None: nobody is."""
         self._owed = b""
         """The body of a `whole` answer: its length is promised by the start."""
 
@@ -53,7 +53,7 @@ class Reply:
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body; returns when the server has taken it. After the end nothing is sent."""
-        self._tell(data)
+        await self._tell(data)
         if self._is_head or not data:
             return
         async with self._turn:
@@ -63,12 +63,12 @@ class Reply:
 
     async def end(self, data: bytes = b"") -> None:
         """Send the last piece. A second end is none."""
-        self._tell(data)
+        await self._tell(data)
         await self._end(data)
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer."""
-        self._tell(body)
+        await self._tell(body)
         self._owed = body
         await self.start(status, [*headers, (b"content-length", str(len(body)).encode())])
         await self._end(body)
@@ -94,9 +94,9 @@ class Reply:
                 self.bytes_out += len(last)
                 await self._pass({"type": "http.response.body", "body": last, "more_body": False})
 
-    def _tell(self, data: bytes) -> None:
+    async def _tell(self, data: bytes) -> None:
         if data and self.heard_by is not None and not self.is_ended:
-            self.heard_by(data)
+            await self.heard_by(data)
 
     async def _pass(self, message: Message) -> None:
         """Hand a message to the server, in one's turn. No wait may come between what is noted of it and its sending."""

@@ -19,6 +19,14 @@ class FactTable(msgspec.Struct, frozen=True, kw_only=True):
         """Return a fact; None: it is not known, or not any more."""
         return self.store.get(self.name, key)
 
+    async def find(self, key: str) -> bytes | None:
+        """Return a fact, also one that another process put; None: nobody knows it."""
+        return await self.store.find(self.name, key)
+
+    async def settled(self) -> None:
+        """Return when other processes can find what was put so far; or soon, if they cannot be reached."""
+        await self.store.settled()
+
     def put(self, key: str, value: bytes) -> None:
         """Keep a fact, in place of any before it."""
         if len(value) <= self.max_value_bytes:

@@ -1,0 +1,1 @@
+"""Several processes, and several servers of them, that share their state."""
