@@ -293,8 +293,9 @@ class Attempts:
         is_settled = False
         try:
             side = self._means.upstreams[lease.candidate.account.upstream]
-            begun = await off_loop(self._request_bytes, lambda: self._begin(side, lease))
-            transcoder, call = begun
+            transcoder = await off_loop(self._request_bytes, lambda: self._begin(side, lease))
+            transcoder.recall()
+            call = await off_loop(self._request_bytes, transcoder.request)
             await self._try(side, transcoder, lease, call)
             is_settled = True
         except UpstreamError as exc:
@@ -308,19 +309,13 @@ class Attempts:
                 self.log.append(_attempt_record(lease, error, is_settled, anyio.current_time() - began))
         return error
 
-    def _begin(self, side: UpstreamSide, lease: Lease) -> tuple[Transcoder, HTTPCall]:
-        """Return the way there and back of an attempt, and the upstream's request."""
+    def _begin(self, side: UpstreamSide, lease: Lease) -> Transcoder:
+        """Return the way there and back of an attempt."""
         self.account, self._side = lease.candidate.account.id, side
-        self._current = transcoder = self._make_transcoder(
-            side,
-            Side(
-                codec=side.codec,
-                profile=side.profile,
-                model=lease.candidate.model,
-                max_event_bytes=self._timing.max_event_bytes,
-            ),
-        )
-        return transcoder, transcoder.request()
+        model, max_event_bytes = lease.candidate.model, self._timing.max_event_bytes
+        asked = Side(codec=side.codec, profile=side.profile, model=model, max_event_bytes=max_event_bytes)
+        self._current = transcoder = self._make_transcoder(side, asked)
+        return transcoder
 
     async def _try(self, side: UpstreamSide, transcoder: Transcoder, lease: Lease, call: HTTPCall) -> None:
         """Call the upstream, again without what it objects to if that is known to help, and pass its answer on."""

@@ -65,6 +65,8 @@ class Engine(Means, kw_only=True):
     store: StateStore
     answers: FactTable | None
     """Where answers are kept for their callers; None: none is."""
+    reasoning: FactTable | None
+    """Where reasoning is kept for clients that cannot carry it; None: nowhere."""
     observatory: Observatory
     inbound: InboundLimits
     max_depth: int

@@ -253,6 +253,7 @@ def build_engine(
         clients=clients,
         store=store,
         answers=_answers(store, config),
+        reasoning=_reasoning(store, config),
         keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
         observatory=Observatory(hooks, now=now),
         inbound=_inbound(config),
@@ -306,6 +307,12 @@ def _answers(store: StateStore, config: Config) -> FactTable | None:
     """Return where answers are kept; None: nowhere."""
     ttl_s, limit = config.timeouts.answers_s, config.limits.max_kept_answer_bytes
     return FactTable(store=store, name="answers", ttl_s=ttl_s, max_value_bytes=limit) if ttl_s else None
+
+
+def _reasoning(store: StateStore, config: Config) -> FactTable | None:
+    """Return where reasoning is kept; None: nowhere."""
+    ttl_s, limit = config.timeouts.reasoning_s, config.limits.max_kept_reasoning_bytes
+    return FactTable(store=store, name="reasoning", ttl_s=ttl_s, max_value_bytes=limit) if ttl_s else None
 
 
 def _inbound(config: Config) -> InboundLimits:

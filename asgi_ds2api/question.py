@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from .attempts import Attempts, UpstreamSide
+from .auth import ANONYMOUS
 from .canonical import (
     Choice,
     EmbeddingsRequest,
@@ -25,7 +26,7 @@ from .fan_out import FanOut
 from .joint import part_of
 from .reply import Headers, Reply
 from .routing import Target
-from .shims import Shim, open_summaries
+from .shims import CallersReasoning, Shim, open_summaries
 from .shims import choose as choose_shims
 from .transcode import BYTES_PER_TOKEN, Side, Transcoder, Translate
 from .transcode import choose as choose_transcoder
@@ -228,4 +229,8 @@ class Question:
         return made
 
     def _shims(self, request: Request, side: Side) -> Sequence[Shim]:
-        return choose_shims(request, side.codec.NAME, side.profile, self._engine.keyring, self._label)
+        table, label = self._engine.reasoning, self._label
+        kept = None
+        if table is not None:
+            kept = CallersReasoning(table=table, label=label, is_shared=label == ANONYMOUS.label)
+        return choose_shims(request, side.codec.NAME, side.profile, self._engine.keyring, label, kept)

@@ -37,7 +37,7 @@ from .errors import GatewayError, Malformed, Refused, Unsupported, UpstreamError
 from .fold import fold, merge_usage, tell_input, unfold
 from .framing import frame_mark
 from .profiles import Profile
-from .shims import Shim
+from .shims import KeptReasoning, Shim
 
 OnUnsupported = Literal["notice", "reject", "drop"]
 BYTES_PER_TOKEN = 4
@@ -85,6 +85,10 @@ class Transcoder(Protocol):
     @property
     def facts(self) -> AnswerFacts:
         """Usage and finish reason, for the Record."""
+        ...
+
+    def recall(self) -> None:
+        """Look up what is kept for the caller. In the event loop, before ``request``, which may be in a thread."""
         ...
 
     def request(self) -> HTTPCall:
@@ -207,6 +211,9 @@ class Relay:
             return self._facts
         return facts_so_far(self._tap.facts, self, len(self._call.body), self._events)
 
+    def recall(self) -> None:
+        """Do nothing: a client of the vendor's own protocol carries what the vendor wants back."""
+
     def request(self) -> HTTPCall:
         """See `Transcoder`."""
         return self._codec.retarget(self._call, self._side.model, self._side.profile, self._envelope.operation)
@@ -274,6 +281,7 @@ class Translate:
         self._side = side
         self._request = msgspec.structs.replace(request, model=side.model)
         self._shims = tuple(shims)
+        self._kept = next((shim for shim in shims if isinstance(shim, KeptReasoning)), None)
         self._on_unsupported = on_unsupported
         self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes)
         self._gathering = Gathering(side)
@@ -295,6 +303,11 @@ class Translate:
         """See `Transcoder`."""
         told = AnswerFacts(model=self._model, usage=self._usage, finish=self._finish)
         return facts_so_far(told, self, self._bytes_sent, self._characters // BYTES_PER_TOKEN)
+
+    def recall(self) -> None:
+        """See `Transcoder`."""
+        if self._kept is not None:
+            self._kept.recall()
 
     def request(self) -> HTTPCall:
         """See `Transcoder`."""
@@ -367,7 +380,13 @@ class Translate:
             response = msgspec.structs.replace(response, usage=self._estimate())
         facts = facts_of(response)
         self._usage, self._finish, self._model = facts.usage, facts.finish, facts.model
-        return self._face.encode_response(response, self._envelope, self.notices)
+        encoded = self._face.encode_response(response, self._envelope, self.notices)
+        self._keep()
+        return encoded
+
+    def _keep(self) -> None:
+        if self._kept is not None:
+            self._kept.keep()
 
     def _undo(self, events: Sequence[Event]) -> Sequence[Event]:
         for shim in reversed(self._shims):
@@ -389,6 +408,7 @@ class Translate:
             self._usage = self._estimate()
             out += self._encoder.encode((self._usage,))
         self.is_complete = True
+        self._keep()
         return out + self._encoder.close()
 
     def _watch(self, events: Sequence[Event]) -> None:

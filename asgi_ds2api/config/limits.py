@@ -75,6 +75,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             le=256 * MIB,
         ),
     ] = 8 * MIB
+    max_kept_reasoning_bytes: Annotated[
+        int,
+        Meta(
+            description="What a model thought in one turn that calls tools; more is not kept (see `reasoning_s`).",
+            ge=KIB,
+            le=256 * MIB,
+        ),
+    ] = MIB
     max_attempts: Annotated[
         int, Meta(description="Upstream calls for one request, the first included.", ge=1, le=10)
     ] = 3
@@ -143,6 +151,16 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="How long answers of OpenAI Responses are kept for their caller, to be gone on from "
             "(`previous_response_id`) and looked up, unless the request says `store: false`. Each is known to the "
             'caller that it was given to alone; with `auth = "none"` all callers are one. 0: none is kept.',
+            ge=0,
+            le=30 * DAY_S,
+        ),
+    ] = 3_600.0
+    reasoning_s: Annotated[
+        float,
+        Meta(
+            description="How long what a model thought before it called tools is kept for a client that cannot carry "
+            "it: signatures, ciphertexts, and text where the vendor wants it back. It goes back to its issuer alone, "
+            "with the turn of the caller that it was given to. 0: nothing is kept.",
             ge=0,
             le=30 * DAY_S,
         ),

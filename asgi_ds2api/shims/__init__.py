@@ -11,16 +11,20 @@ from .compaction import Compaction, open_summaries, plain
 from .contract import Shim
 from .custom_tools import CustomTools
 from .json_mode import JsonMode
+from .kept_reasoning import CallersReasoning, KeptReasoning
 from .reasoning_seal import ReasoningSeal
 from .stop_matcher import StopMatcher
 from .think_tags import ThinkTags
 from .tool_names import ToolNames
 from .turns import Turns
 
-__all__ = ["Shim", "choose", "open_summaries"]
+__all__ = ["CallersReasoning", "KeptReasoning", "Shim", "choose", "open_summaries"]
 
 
-def choose(request: Request, protocol: str, profile: Profile, keyring: Keyring, caller: str) -> list[Shim]:
+def choose(
+    request: Request, protocol: str, profile: Profile, keyring: Keyring, caller: str,
+    kept: CallersReasoning | None = None,
+) -> list[Shim]:  # fmt: skip
     """Return the shims for one attempt, in the order in which the request passes them; answers pass them in reverse.
 
     Args:
@@ -29,12 +33,18 @@ def choose(request: Request, protocol: str, profile: Profile, keyring: Keyring, 
         profile: The upstream's dialect.
         keyring: Seals what a client of another vendor carries for this one.
         caller: Label that seals are bound to.
+        kept: Where reasoning is kept for clients that cannot carry it; None: nowhere.
     """
+    keeping: list[Shim] = []
+    if kept is not None and KeptReasoning.is_needed(request):
+        keeping.append(KeptReasoning(request, protocol, profile, kept))
     shims: list[Shim] = []
     if Compaction.is_needed(request):
-        shims.append(Compaction(keyring, caller))
+        # It takes messages out, so that turns are found before; and nothing of its answer is to be kept.
+        shims += (*keeping, Compaction(keyring, caller))
+        keeping = []
         request = plain(request)
-    shims.append(ReasoningSeal(request.source, profile, protocol, keyring, caller))
+    shims += (ReasoningSeal(request.source, profile, protocol, keyring, caller), *keeping)
     if Turns.is_needed(request, protocol):
         shims.append(Turns())
     if ClientTools.is_needed(request, protocol):

@@ -113,6 +113,9 @@ class LineTranscoder:
         self._refuses = refuses
         self._tail = self._gathered = b""
 
+    def recall(self) -> None:
+        assert not self._gathered, "asked before anything is heard"
+
     def request(self) -> HTTPCall:
         if self._refuses is not None:
             raise self._refuses

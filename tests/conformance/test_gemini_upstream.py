@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from asgi_ds2api.state.memory import MemoryStore
 from tests.support.scripted_client import answering
 
 from .asking import (
@@ -39,9 +40,9 @@ def result(id_: str, content: Any) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": id_, "content": content}
 
 
-async def sent(*messages: Any, model: str = NEW, **fields: Any) -> Asked:
+async def sent(*messages: Any, model: str = NEW, store: MemoryStore | None = None, **fields: Any) -> Asked:
     body = {"messages": [*HELLO, *messages], **fields}
-    return await ask("chat", "gemini", body, gemini_answer([{"text": "x"}]), model=model)
+    return await ask("chat", "gemini", body, gemini_answer([{"text": "x"}]), model=model, store=store)
 
 
 def responses(asked: Asked, turn: int = 2) -> list[Any]:
@@ -142,13 +143,17 @@ async def test_signature_goes_through_a_client_of_messages_and_back() -> None:
     assert [part.get("thoughtSignature") for part in parts if "functionCall" in part] == ["U0lH", None]
 
 
-@pytest.mark.xfail(strict=True, reason="needs a bounded side cache of signatures, keyed by caller and id of the call")
-async def test_gemini_C19_signature_survives_a_client_that_strips_what_it_does_not_know() -> None:
-    first = await ask("chat", "gemini", {}, gemini_answer(SIGNED[:1]), model=NEW)
-    made = first.json["choices"][0]["message"]["tool_calls"][0]
-    del made["extra_content"]
-    second = await sent(calling(made), result(made["id"], "r"))
-    assert second.sent["contents"][1]["parts"][0]["thoughtSignature"] == "U0lH"
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_gemini_C19_signature_survives_a_client_that_strips_what_it_does_not_know(streamed: bool) -> None:
+    store = MemoryStore(lambda: 0.0)
+    script = gemini_stream(gemini_chunk(SIGNED, "STOP")) if streamed else gemini_answer(SIGNED)
+    body = {"stream": streamed, "tools": [{"type": "function", "function": {"name": "f"}}]}
+    first = await ask("chat", "gemini", body, script, model=NEW, store=store)
+    message = joined(first) if streamed else first.json["choices"][0]["message"]
+    bare = [call(made["id"], made["function"]["name"]) for made in message["tool_calls"]]
+    assert message["tool_calls"] != bare
+    second = await sent(calling(*bare), *[result(made["id"], "r") for made in bare], store=store)
+    assert [part.get("thoughtSignature") for part in second.sent["contents"][1]["parts"]] == ["U0lH", None]
 
 
 async def test_gemini_C20_foreign_calls_get_the_sentinel_at_the_first_of_each_step() -> None:

@@ -14,6 +14,7 @@ from asgi_ds2api.auth import Authorize
 from asgi_ds2api.gateway import Gateway, build_engine
 from asgi_ds2api.observe import Observer, Record
 from asgi_ds2api.secret import Secret
+from asgi_ds2api.state.contract import StateStore
 
 from .canary import CANARY
 from .scripted_client import ScriptedClients, ScriptedUpstream
@@ -76,6 +77,7 @@ def make_gateway(
     authorize: Authorize | None = None,
     hooks: Sequence[Observer] = (),
     now: Callable[[], float] | None = None,
+    store: StateStore | None = None,
     **config: Any,
 ) -> Gateway:
     """Return a gateway that everybody may use, unless ``auth`` or ``callers`` say otherwise.
@@ -86,6 +88,7 @@ def make_gateway(
         authorize: The host's check.
         hooks: Observers.
         now: The pool's clock; by default that of the running event loop, so that virtual time rules cooldowns too.
+        store: Where short-lived facts are kept; by default the gateway's own memory.
         config: More top-level keys.
     """
     tables = list(upstreams) or [upstream(name) for name in scripts or ()]
@@ -93,7 +96,13 @@ def make_gateway(
     gateway = Gateway({**whole, **config}, authorize=authorize, hooks=hooks)
     clients = gateway._clients if scripts is None else ScriptedClients(scripts)
     gateway._engine = build_engine(
-        gateway.config, clients, authorize=authorize, hooks=hooks, now=now or loop_time, rng=lambda: 0.5
+        gateway.config,
+        clients,
+        authorize=authorize,
+        hooks=hooks,
+        store=store,
+        now=now or loop_time,
+        rng=lambda: 0.5,
     )
     return gateway
 

@@ -55,7 +55,8 @@ def place_signatures(messages: Sequence[Message]) -> list[Message]:
     """Return the messages of a Chat caller with signatures at their calls.
 
     Chat has no order among reasoning, text and calls: the last signature that stands before everything is the first
-    call's. A signature that a call carries itself, by Google's convention, is that call's.
+    call's. A signature that a call carries itself, by Google's convention, is that call's; and one that was kept here
+    is in its place already, as that of the block behind it tells.
     """
     return [
         replace(message, content=_placed(message.content))
@@ -69,7 +70,10 @@ def _placed(blocks: Sequence[Block]) -> tuple[Block, ...]:
     placed: list[Block] = []
     mark: Block | None = None
     has_calls = False
-    for before, block in zip((None, *blocks), blocks, strict=False):
+    for before, block, behind in zip((None, *blocks), blocks, (*blocks[1:], None), strict=False):
+        if is_mark(block) and behind is not None and behind.at == block.at and not isinstance(behind, ToolCall):
+            placed.append(block)
+            continue
         if is_mark(block):
             mark = block
             continue

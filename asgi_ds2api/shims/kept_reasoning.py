@@ -1,0 +1,229 @@
+"""Keeps reasoning for clients that cannot carry it, and puts it back where it stood.
+
+The other half of ``reasoning_seal``. A client that drops what it does not know, or has no place for it, sends a turn
+back with its calls alone. So the reasoning of a turn that calls tools is kept for a while, before the end of the answer
+goes out, and goes back to its issuer with that turn. What belongs to another vendor is left out, with a Notice. A turn
+that carries proofs of its own is the caller's to get right.
+
+Rules:
+
+1. A turn is known by its caller, by the id of a call, and by what was said to the model just before: there are vendors
+   whose ids are ``functions.f:0`` in every talk.
+2. Where callers are not told apart, or clients may leave ids out, it is known by all that was said before, word by
+   word: who can repeat a talk has it.
+3. Anthropic takes no thinking back with a gap in it, and turns without calls are not kept: the thinking of the running
+   loop of tools goes back alone.
+4. A signature of Gemini's belongs to the part behind it: if the client dropped that part, it stays here.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from ..canonical import Block, Event, Message, Notices, Reasoning, Request, ToolCall
+from ..profiles import Profile
+from ..state.facts import FactTable
+from .heard import Heard, Names
+from .said import Turn, bare_turns, has_calls, is_proof, said_last, start_of_loop
+
+_ANTHROPIC: Final = "anthropic_messages"
+_GEMINI: Final = "gemini_generate"
+_OLLAMA: Final = "ollama_chat"
+_RESPONSES: Final = "openai_responses"
+_MAY_LACK_IDS: Final = frozenset({_GEMINI, _OLLAMA})
+"""Faces whose clients may send calls back without the ids that they came with."""
+
+
+class KeptTurn(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What is kept of a turn."""
+
+    vendor: str
+    """Who issued the reasoning."""
+    items: tuple[Reasoning | str, ...]
+    """In order: the reasoning, and the names of all other blocks (see `heard.Names`)."""
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(KeptTurn)
+
+
+class CallersReasoning(msgspec.Struct, frozen=True, kw_only=True):
+    """The reasoning that is kept for one caller."""
+
+    table: FactTable
+    label: str
+    """The caller's."""
+    is_shared: bool = False
+    """Callers are not told apart."""
+
+    def find(self, said: str, call: str) -> KeptTurn | None:
+        """Return a turn; None: it was never this caller's, or is not kept any more.
+
+        Args:
+            said: Digest of what was said before it.
+            call: Name of one of its calls.
+        """
+        value = self.table.get(self._key(said, call))
+        return None if value is None else _DECODER.decode(value)
+
+    def keep(self, said: str, call: str, turn: KeptTurn) -> None:
+        """Keep a turn, if it is not too large."""
+        self.table.put(self._key(said, call), _ENCODER.encode(turn))
+
+    def _key(self, said: str, call: str) -> str:
+        return hashlib.sha256(_ENCODER.encode((self.label, said, call))).hexdigest()
+
+
+class KeptReasoning:
+    """See the module.
+
+    Args:
+        request: As the caller's face decoded it.
+        protocol: Of the upstream.
+        profile: Of the upstream.
+        kept: The caller's.
+    """
+
+    is_over = False
+
+    def __init__(self, request: Request, protocol: str, profile: Profile, kept: CallersReasoning) -> None:
+        self._messages = request.messages
+        self._protocol = protocol
+        self._is_native = request.source == protocol
+        self._profile = profile
+        self._replay = profile.reasoning_replay
+        self._kept = kept
+        self._has_ids = request.source not in _MAY_LACK_IDS
+        self._is_whole = kept.is_shared or not self._has_ids
+        self._bare = bare_turns(request.messages, is_whole=self._is_whole)
+        self._found: list[tuple[Turn, KeptTurn]] = []
+        self._heard = Heard(has_ids=self._has_ids, max_bytes=kept.table.max_value_bytes)
+
+    @staticmethod
+    def is_needed(request: Request) -> bool:
+        """Tell whether the request calls tools, or its answer may."""
+        return bool(request.tools) or has_calls(request.messages)
+
+    # --- the way there ------------------------------------------------------------------------------------------------
+
+    def recall(self) -> None:
+        """Look up the turns that came without proofs. To be called in the event loop, as the state is its own."""
+        for turn in self._bare:
+            for call in turn.calls:
+                kept = self._kept.find(turn.said, _name_of(call, has_ids=self._has_ids))
+                if kept is not None:
+                    self._found.append((turn, kept))
+                    break
+
+    def request(self, request: Request, notices: Notices) -> Request:
+        """Put back what was recalled, if this upstream issued it."""
+        self._replay = self._profile.facts(request.model).reasoning_replay or self._replay
+        if not self._found:
+            return request
+        messages = list(request.messages)
+        has_gaps = self._protocol == _ANTHROPIC and self._replay == "never"
+        loop = start_of_loop(messages) if has_gaps else 0
+        for turn, kept in self._found:
+            if kept.vendor != self._profile.vendor:
+                notices.lost(turn.at, "reasoning belongs to the vendor that issued it")
+            elif turn.first < loop:
+                notices.hint(turn.at, "thinking before the running loop of tools is not given back")
+            else:
+                self._put_back(messages, turn, kept, notices)
+        return replace(request, messages=tuple(messages))
+
+    def _put_back(self, messages: list[Message], turn: Turn, kept: KeptTurn, notices: Notices) -> None:
+        is_proven = any(is_proof(item) for item in kept.items)
+        run = messages[turn.first : turn.last + 1]
+        if is_proven:  # it says what the client carries in plain words, and can be known again
+            run = [replace(message, content=_without_reasoning(message.content)) for message in run]
+        elif any(isinstance(block, Reasoning) for message in run for block in message.content):
+            return
+        names = Names(by_id=self._has_ids)
+        named = [[(names.of(block), block) for block in message.content] for message in run]
+        before, rest = self._places(kept, [name for blocks in named for name, _ in blocks], turn, notices)
+        for position, (message, blocks) in enumerate(zip(run, named, strict=True), turn.first):
+            content: list[Block] = []
+            for name, block in blocks:
+                content += [self._owned(thought, block.at) for thought in before.pop(name, ())]
+                content.append(block)
+            messages[position] = replace(message, content=tuple(content))
+        if rest:
+            last = messages[turn.last]
+            owned = [self._owned(thought, turn.at) for thought in rest]
+            messages[turn.last] = replace(last, content=(*last.content, *owned))
+
+    def _places(
+        self, kept: KeptTurn, present: Sequence[str], turn: Turn, notices: Notices
+    ) -> tuple[dict[str, list[Reasoning]], list[Reasoning]]:
+        """Return what stood before each block that is still there, and what stands behind all of them.
+
+        What the turn began with comes first again, whatever the client put before its calls (an empty text).
+        """
+        before: dict[str, list[Reasoning]] = {}
+        pending: list[Reasoning] = []
+        is_begun = self._protocol == _GEMINI
+        for item in kept.items:
+            if isinstance(item, Reasoning):
+                pending.append(item)
+                continue
+            name = item if is_begun else present[0]
+            is_begun = True
+            if name in present:
+                before.setdefault(name, []).extend(pending)
+                pending = []
+            elif self._protocol == _GEMINI and any(_is_mark(thought) for thought in pending):
+                notices.hint(turn.at, "the part that was signed did not come back")
+                pending = [thought for thought in pending if not _is_mark(thought)]
+        return before, pending
+
+    def _owned(self, thought: Reasoning, at: str) -> Reasoning:
+        """Return reasoning as this upstream's own, in the place of the block that it belongs to."""
+        extras = thought.extras if self._is_native else {}
+        return replace(thought, origin=self._profile.vendor, extras=extras, at=at)
+
+    # --- the way back -------------------------------------------------------------------------------------------------
+
+    def events(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Return the events, and remember what was thought and where."""
+        self._heard.hear(events)
+        return events
+
+    def keep(self) -> None:
+        """Keep the turn that was heard. To be called when it is complete, before its end goes out."""
+        for choice in self._heard.choices():
+            items = tuple([item for item in choice.items() if isinstance(item, str) or self._goes_back(item)])
+            if choice.calls and any(isinstance(item, Reasoning) for item in items):
+                said = said_last(self._messages, is_whole=self._is_whole)
+                name = _name_of(choice.calls[0].whole(), has_ids=self._has_ids)
+                self._kept.keep(said, name, KeptTurn(vendor=self._profile.vendor, items=items))
+
+    def _goes_back(self, thought: Reasoning) -> bool:
+        """Tell whether the upstream takes it back: what it can know again, and of the rest what it asks for."""
+        takes_plain = self._protocol == _OLLAMA or (self._protocol == _RESPONSES and self._is_native)
+        return is_proof(thought) or (bool(thought.text) and (takes_plain or self._replay != "never"))
+
+
+def _without_reasoning(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    return tuple([block for block in blocks if not isinstance(block, Reasoning)])
+
+
+def _is_mark(thought: Reasoning) -> bool:
+    """Tell whether reasoning is nothing but a signature."""
+    return thought.signature is not None and not thought.text
+
+
+def _name_of(call: ToolCall, *, has_ids: bool) -> str:
+    """Return what tells a call from others: its id, or what is called."""
+    return call.id if has_ids else f"{call.name} {_normal(call.arguments)}"
+
+
+def _normal(arguments: str) -> str:
+    """Return arguments as they are after any client has read and written them."""
+    try:
+        return msgspec.json.encode(msgspec.json.decode(arguments or "{}"), order="sorted").decode()
+    except (msgspec.MsgspecError, RecursionError):
+        return arguments
