@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from ..canonical import Block, Event, Message, Notices, Reasoning, Request, ToolCall
+from ..canonical import Block, Event, Message, Notices, Reasoning, Request, Text, ToolCall
 from ..profiles import Profile
 from ..state.facts import FactTable
 from .heard import Heard, Names
@@ -143,7 +143,7 @@ class KeptReasoning:
         elif any(isinstance(block, Reasoning) for message in run for block in message.content):
             return
         names = Names(by_id=self._has_ids)
-        named = [[(names.of(block), block) for block in message.content] for message in run]
+        named = [[(self._name(block, names), block) for block in message.content] for message in run]
         before, rest = self._places(kept, [name for blocks in named for name, _ in blocks], turn, notices)
         for position, (message, blocks) in enumerate(zip(run, named, strict=True), turn.first):
             content: list[Block] = []
@@ -155,6 +155,14 @@ class KeptReasoning:
             last = messages[turn.last]
             owned = [self._owned(thought, turn.at) for thought in rest]
             messages[turn.last] = replace(last, content=(*last.content, *owned))
+
+    def _name(self, block: Block, names: Names) -> str:
+        """Return the name of a block of the client's; empty: the answer had none such.
+
+        Clients of other protocols put an empty text where a turn has none.
+        """
+        is_made_up = not self._is_native and isinstance(block, Text) and not block.text
+        return "" if is_made_up else names.of(block)
 
     def _places(
         self, kept: KeptTurn, present: Sequence[str], turn: Turn, notices: Notices

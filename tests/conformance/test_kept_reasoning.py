@@ -1,0 +1,483 @@
+"""What a model thought goes back to it although the client carries none of it: every face, every kind of upstream.
+
+Each client here sends a turn back with its calls alone: names and arguments, and ids where the protocol demands them.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from asgi_ds2api.off_loop import LARGE_BYTES
+from asgi_ds2api.secret import Secret
+from asgi_ds2api.state.memory import MemoryStore
+
+from .asking import (
+    CONTENTS,
+    HELLO,
+    STREAM,
+    Asked,
+    ask,
+    called_item,
+    chat_answer,
+    chat_stream,
+    chunk,
+    claude_answer,
+    claude_events,
+    claude_stream,
+    gemini_answer,
+    gemini_chunk,
+    gemini_stream,
+    ollama_answer,
+    ollama_end,
+    ollama_line,
+    ollama_stream,
+    response_answer,
+    response_events,
+    response_stream,
+    tool_block,
+)
+
+pytestmark = pytest.mark.anyio
+
+SIGNATURE = "EqQB+/sig=="
+BLOCKS: list[dict[str, Any]] = [
+    {"type": "thinking", "thinking": "Let me see.", "signature": SIGNATURE},
+    {"type": "redacted_thinking", "data": "EmwK+/red=="},
+    {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1, "b": [2.5, "é"]}},
+    {"type": "tool_use", "id": "toolu_2", "name": "g", "input": {}},
+]
+PARTS: list[dict[str, Any]] = [
+    {"text": "Let me see.", "thought": True},
+    {"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "U0lH+/=="},
+    {"functionCall": {"name": "g", "args": {}}},
+]
+ITEMS = [
+    {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "gAAAAB+/enc=="},
+    called_item("call_1", "f", '{"a":1}'),
+    called_item("call_2", "g", "{}"),
+]
+CALLS = [
+    {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+    for number, name, arguments in ((1, "f", '{"a":1}'), (2, "g", "{}"))
+]
+TOOLS: dict[str, Any] = {
+    "chat": [{"type": "function", "function": {"name": name}} for name in "fg"],
+    "responses": [{"type": "function", "name": name, "parameters": None} for name in "fg"],
+    "claude": [{"name": name, "input_schema": {"type": "object"}} for name in "fg"],
+    "gemini": [{"functionDeclarations": [{"name": name} for name in "fg"]}],
+    "ollama": [{"type": "function", "function": {"name": name, "parameters": {}}} for name in "fg"],
+}
+
+
+# --- what upstreams think, and what they are to get back --------------------------------------------------------------
+
+
+def streamed_blocks() -> Any:
+    thought = BLOCKS[0]
+    deltas = [
+        {"type": "thinking_delta", "thinking": "Let me "},
+        {"type": "thinking_delta", "thinking": "see."},
+        {"type": "signature_delta", "signature": SIGNATURE},
+    ]
+    calls = [tool_block(block["id"], block["name"], json.dumps(block["input"])) for block in BLOCKS[2:]]
+    start = {**thought, "thinking": "", "signature": ""}
+    return claude_stream(claude_events((start, deltas), (BLOCKS[1], []), *calls, stop="tool_use"))
+
+
+def streamed_calls() -> Any:
+    pieces = [{"tool_calls": [{"index": index, **made}]} for index, made in enumerate(CALLS)]
+    thoughts = [{"reasoning_content": "Let me "}, {"reasoning_content": "see."}]
+    return chat_stream(*map(chunk, [*thoughts, *pieces]), chunk(finish="tool_calls"))
+
+
+OLLAMA_CALLS = [{"function": {"name": "f", "arguments": {"a": 1}}}, {"function": {"name": "g", "arguments": {}}}]
+THOUGHT = "Let me see."
+ANSWERS: Mapping[tuple[str, bool], Callable[[], Any]] = {
+    ("claude", False): lambda: claude_answer(BLOCKS, "tool_use"),
+    ("claude", True): streamed_blocks,
+    ("gemini", False): lambda: gemini_answer(PARTS),
+    ("gemini", True): lambda: gemini_stream(*(gemini_chunk([part]) for part in PARTS), gemini_chunk([], "STOP")),
+    ("responses", False): lambda: response_answer(ITEMS),
+    ("responses", True): lambda: response_stream(response_events(*ITEMS)),
+    ("chat", False): lambda: chat_answer(
+        {"content": None, "reasoning_content": THOUGHT, "tool_calls": CALLS}, "tool_calls"
+    ),
+    ("chat", True): streamed_calls,
+    ("ollama", False): lambda: ollama_answer({"content": "", "thinking": THOUGHT, "tool_calls": OLLAMA_CALLS}),
+    ("ollama", True): lambda: ollama_stream(
+        ollama_line({"thinking": "Let me "}), ollama_line({"thinking": "see."}),
+        ollama_line({"tool_calls": OLLAMA_CALLS}), ollama_end({"content": ""}),
+    ),
+}  # fmt: skip
+PROFILES = {
+    "claude": "anthropic", "gemini": "gemini", "responses": "openai-responses", "chat": "deepseek", "ollama": "ollama",
+}  # fmt: skip
+MODELS = {"claude": "claude-sonnet-4-5", "gemini": "gemini-3.6-flash"}
+BYE: Mapping[str, Callable[[], Any]] = {
+    "claude": claude_answer, "gemini": lambda: gemini_answer([{"text": "x"}]), "responses": response_answer,
+    "chat": chat_answer, "ollama": ollama_answer,
+}  # fmt: skip
+
+
+def thought_back(to: str, sent: Any) -> Any:
+    """Return what an upstream was given back of its reasoning, and the order in which it stands among the calls."""
+    match to:
+        case "claude":
+            blocks = sent["messages"][1]["content"]
+            return [block if block["type"] != "tool_use" else block["name"] for block in blocks]
+        case "gemini":
+            return [
+                (part["functionCall"]["name"], part.get("thoughtSignature")) for part in sent["contents"][1]["parts"]
+            ]
+        case "responses":
+            return [(item["type"], item.get("encrypted_content")) for item in sent["input"][1:4]]
+        case "chat":
+            return sent["messages"][1]["reasoning_content"]
+        case _:
+            return sent["messages"][1]["thinking"]
+
+
+BACK: Mapping[str, Any] = {
+    "claude": [*BLOCKS[:2], "f", "g"],
+    "gemini": [("f", "U0lH+/=="), ("g", None)],
+    "responses": [("reasoning", "gAAAAB+/enc=="), ("function_call", None), ("function_call", None)],
+    "chat": THOUGHT,
+    "ollama": THOUGHT,
+}
+
+
+# --- clients that carry nothing ---------------------------------------------------------------------------------------
+
+Made = tuple[str, str, Any]
+"""Id, name and arguments of a call."""
+
+
+def calls_in(face: str, asked: Asked, streamed: bool) -> list[Made]:
+    """Return the calls that a client of this face takes out of an answer."""
+    match face:
+        case "chat" if streamed:
+            pieces = [piece for event in asked.events if event != "[DONE]" for choice in event["choices"]
+                      for piece in choice["delta"].get("tool_calls", ())]  # fmt: skip
+            made: dict[int, list[str]] = {}
+            for piece in pieces:
+                call = made.setdefault(piece["index"], ["", "", ""])
+                told = piece.get("function", {})
+                for place, text in enumerate((piece.get("id"), told.get("name"), told.get("arguments"))):
+                    call[place] += text or ""
+            return [(id_, name, json.loads(arguments)) for id_, name, arguments in made.values()]
+        case "chat":
+            made_whole = asked.json["choices"][0]["message"]["tool_calls"]
+            return [(c["id"], c["function"]["name"], json.loads(c["function"]["arguments"])) for c in made_whole]
+        case "responses":
+            whole = asked.events[-2]["response"] if streamed else asked.json
+            items = [item for item in whole["output"] if item["type"] == "function_call"]
+            return [(item["call_id"], item["name"], json.loads(item["arguments"])) for item in items]
+        case "claude" if streamed:
+            starts = {e["index"]: e["content_block"] for e in asked.events if e["type"] == "content_block_start"}
+            texts = {index: "" for index, block in starts.items() if block["type"] == "tool_use"}
+            for event in asked.events:
+                if event["type"] == "content_block_delta" and event["index"] in texts:
+                    texts[event["index"]] += event["delta"]["partial_json"]
+            return [(starts[i]["id"], starts[i]["name"], json.loads(text or "{}")) for i, text in texts.items()]
+        case "claude":
+            blocks = [block for block in asked.json["content"] if block["type"] == "tool_use"]
+            return [(block["id"], block["name"], block["input"]) for block in blocks]
+        case "gemini":
+            told = asked.events if streamed else [asked.json]
+            parts = [p for e in told for p in e["candidates"][0].get("content", {}).get("parts", ())]
+            return [
+                ("", p["functionCall"]["name"], p["functionCall"].get("args", {})) for p in parts if "functionCall" in p
+            ]
+        case _:
+            lines = asked.lines if streamed else [asked.json]
+            made_here = [call["function"] for line in lines for call in line["message"].get("tool_calls", ())]
+            return [("", call["name"], call["arguments"]) for call in made_here]
+
+
+def bare_turn(face: str, calls: Sequence[Made], text: str = "") -> list[Any]:
+    """Return a turn and the results of its calls, as a client sends them that dropped all else."""
+    match face:
+        case "chat":
+            made = [
+                {"id": i, "type": "function", "function": {"name": n, "arguments": json.dumps(a)}} for i, n, a in calls
+            ]
+            results = [{"role": "tool", "tool_call_id": i, "content": "r"} for i, _, _ in calls]
+            return [{"role": "assistant", "content": text, "tool_calls": made}, *results]
+        case "responses":
+            items = [
+                {"type": "function_call", "call_id": i, "name": n, "arguments": json.dumps(a)} for i, n, a in calls
+            ]
+            return [*items, *({"type": "function_call_output", "call_id": i, "output": "r"} for i, _, _ in calls)]
+        case "claude":
+            blocks = [{"type": "tool_use", "id": i, "name": n, "input": a} for i, n, a in calls]
+            results = [{"type": "tool_result", "tool_use_id": i, "content": "r"} for i, _, _ in calls]
+            return [{"role": "assistant", "content": blocks}, {"role": "user", "content": results}]
+        case "gemini":
+            parts = [{"functionCall": {"name": n, "args": a}} for _, n, a in calls]
+            given = [{"functionResponse": {"name": n, "response": {"output": "r"}}} for _, n, _ in calls]
+            return [{"role": "model", "parts": parts}, {"role": "user", "parts": given}]
+        case _:
+            functions = [{"function": {"name": n, "arguments": dict(reversed(a.items()))}} for _, n, a in calls]
+            results = [{"role": "tool", "tool_name": n, "content": "r"} for _, n, _ in calls]
+            return [{"role": "assistant", "content": text, "tool_calls": functions}, *results]
+
+
+class Client:
+    """Talks on one face to one upstream at a time; all gateways share a state, as one process has it."""
+
+    def __init__(self, face: str, **config: Any) -> None:
+        self.face = face
+        self.time = 0.0
+        self.store = MemoryStore(lambda: self.time)
+        self._config = config
+        self._field = {"gemini": "contents", "responses": "input"}.get(face, "messages")
+        self.talk: list[Any] = list(CONTENTS if face == "gemini" else HELLO)
+
+    async def ask(self, to: str, script: Any, *, streamed: bool = False, profile: Any = None, **config: Any) -> Asked:
+        body: dict[str, Any] = {self._field: self.talk, "tools": TOOLS[self.face]}
+        if self.face != "gemini":
+            body["stream"] = streamed
+        return await ask(
+            self.face, to, body, script, model=MODELS.get(to, "test-model"), store=self.store,
+            profile=profile or {"base": PROFILES[to], "exact": False},
+            verb=STREAM if streamed else "generateContent", **{**self._config, **config},
+        )  # fmt: skip
+
+    async def take_turn(self, to: str, *, streamed: bool = False, **config: Any) -> Asked:
+        """Let the model call its tools, and put that into the talk with all reasoning dropped."""
+        asked = await self.ask(to, ANSWERS[to, streamed](), streamed=streamed, **config)
+        assert asked.answer.status == 200, asked.answer.text
+        calls = calls_in(self.face, asked, streamed)
+        assert [name for _, name, _ in calls] == ["f", "g"]
+        self.talk += bare_turn(self.face, calls)
+        return asked
+
+    async def go_on(self, to: str, **config: Any) -> Asked:
+        """Send the talk back."""
+        asked = await self.ask(to, BYE[to](), **config)
+        assert asked.answer.status == 200, asked.answer.text
+        return asked
+
+
+FACES = ["chat", "responses", "claude", "gemini", "ollama"]
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("to", FACES)
+@pytest.mark.parametrize("face", FACES)
+async def test_reasoning_survives_a_client_that_drops_it_openai_C34_gemini_C19(
+    face: str, to: str, streamed: bool
+) -> None:
+    client = Client(face)
+    await client.take_turn(to, streamed=streamed)
+    asked = await client.go_on(to)
+    assert thought_back(to, asked.sent) == BACK[to]
+    assert [path for path, severity in asked.notices.items() if severity == "lost"] == []
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_two_turns_of_one_loop_get_back_their_own(face: str) -> None:
+    client = Client(face)
+    await client.take_turn("claude")
+    again = [{**BLOCKS[0], "thinking": "And now?", "signature": "c2Vjb25k"}, {**BLOCKS[2], "id": "toolu_3"}]
+    asked = await client.ask("claude", claude_answer(again, "tool_use"))
+    client.talk += bare_turn(face, calls_in(face, asked, streamed=False))
+    asked = await client.go_on("claude")
+    turns = [message["content"] for message in asked.sent["messages"] if message["role"] == "assistant"]
+    assert [block for turn in turns for block in turn if block["type"] != "tool_use"] == [*BLOCKS[:2], again[0]]
+    assert [turn[0] for turn in turns] == [BLOCKS[0], again[0]]
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_reasoning_stays_where_the_next_question_ends_its_loop(face: str) -> None:
+    """Between the loops a turn without calls may have thought, which nobody kept: Anthropic takes no gap."""
+    client = Client(face)
+    await client.take_turn("claude")
+    client.talk += {
+        "gemini": [{"role": "model", "parts": [{"text": "So."}]}, *CONTENTS],
+        "responses": [{"role": "assistant", "content": "So."}, *HELLO],
+    }.get(face, [{"role": "assistant", "content": "So."}, *HELLO])
+    asked = await client.go_on("claude")
+    assert "thinking" not in str(asked.sent["messages"])
+    assert [path for path, severity in asked.notices.items() if severity != "hint"] == []
+
+
+@pytest.mark.parametrize(("first", "second"), [("claude", "gemini"), ("gemini", "claude"), ("chat", "responses")])
+async def test_reasoning_is_left_out_and_told_after_a_switch_of_vendor_anthropic_C27_openai_C44(
+    first: str, second: str
+) -> None:
+    client = Client("chat")
+    await client.take_turn(first)
+    asked = await client.go_on(second)
+    assert not any(told in str(asked.sent) for told in ("U0lH", SIGNATURE, "EmwK", THOUGHT))
+    assert asked.notices["messages[1].tool_calls[0]"] == "lost"
+    assert "messages[].tool_calls[]" in (asked.answer.header("x-ds2api-notices") or "")
+    back = await client.go_on(first)
+    assert thought_back(first, back.sent) == BACK[first]
+
+
+async def test_another_vendors_reasoning_is_refused_where_nothing_may_be_lost() -> None:
+    client = Client("chat", on_unsupported="reject")
+    await client.take_turn("claude")
+    asked = await client.ask("gemini", BYE["gemini"]())
+    assert (asked.answer.status, asked.json["error"]["param"]) == (400, "messages[1].tool_calls[0]")
+
+
+CALLERS = [{"label": label, "key": Secret(f"key-of-the-caller-{label}-0123")} for label in ("one", "two")]
+
+
+def as_caller(label: str) -> dict[str, Any]:
+    return {
+        "auth": "callers",
+        "callers": CALLERS,
+        "headers": {"authorization": f"Bearer key-of-the-caller-{label}-0123"},
+    }
+
+
+@pytest.mark.parametrize("face", ["chat", "ollama"])
+async def test_another_caller_gets_nothing_of_it(face: str) -> None:
+    client = Client(face)
+    await client.take_turn("claude", **as_caller("one"))
+    asked = await client.go_on("claude", **as_caller("two"))
+    assert thought_back("claude", asked.sent) == ["f", "g"]
+    asked = await client.go_on("claude", **as_caller("one"))
+    assert thought_back("claude", asked.sent) == BACK["claude"]
+
+
+async def test_anonymous_caller_needs_to_know_all_of_the_talk() -> None:
+    client = Client("chat")
+    client.talk = [{"role": "user", "content": "My secret."}, {"role": "assistant", "content": "Yes?"}, *HELLO]
+    await client.take_turn("chat")
+    told = client.talk
+    client.talk = told[2:]
+    asked = await client.go_on("chat")
+    assert asked.sent["messages"][1]["reasoning_content"] == ""
+    client.talk = told
+    asked = await client.go_on("chat")
+    assert asked.sent["messages"][3]["reasoning_content"] == THOUGHT
+
+
+async def test_known_caller_may_forget_what_lies_behind_and_say_another_time_of_day() -> None:
+    client = Client("chat", **as_caller("one"))
+    old = [{"role": "user", "content": "Old."}, {"role": "assistant", "content": "Yes?"}]
+    client.talk = [{"role": "system", "content": "It is 10:00."}, *old, *HELLO]
+    await client.take_turn("chat")
+    client.talk = [{"role": "system", "content": "It is 10:01."}, *client.talk[3:]]
+    asked = await client.go_on("chat")
+    assert asked.sent["messages"][2]["reasoning_content"] == THOUGHT
+
+
+@pytest.mark.parametrize("face", ["chat", "ollama"])
+async def test_reasoning_of_another_talk_with_the_same_ids_is_not_taken(face: str) -> None:
+    """Kimi numbers the calls of every talk from 0."""
+    client = Client(face, **as_caller("one"))
+    await client.take_turn("chat")
+    client.talk[0] = {"role": "user", "content": "Something else"}
+    asked = await client.go_on("chat")
+    assert asked.sent["messages"][1]["reasoning_content"] == ""
+
+
+async def test_reasoning_is_kept_for_its_time_alone() -> None:
+    client = Client("chat", timeouts={"reasoning_s": 60})
+    await client.take_turn("claude")
+    client.time = 59
+    assert thought_back("claude", (await client.go_on("claude")).sent) == BACK["claude"]
+    client.time = 61
+    assert thought_back("claude", (await client.go_on("claude")).sent) == ["f", "g"]
+
+
+@pytest.mark.parametrize(
+    "config", [{"timeouts": {"reasoning_s": 0}}, {"limits": {"max_kept_reasoning_bytes": 1_024}}], ids=["off", "large"]
+)
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+async def test_nothing_is_kept_where_that_is_off_or_too_much(config: Any, streamed: bool) -> None:
+    client = Client("chat", **config)
+    thought = {"content": None, "reasoning_content": "t" * 1_024, "tool_calls": CALLS}
+    pieces = [{"reasoning_content": "t" * 512}, {"reasoning_content": "t" * 512}]
+    called = [{"tool_calls": [{"index": index, **made}]} for index, made in enumerate(CALLS)]
+    stream = chat_stream(*map(chunk, [*pieces, *called]), chunk(finish="tool_calls"))
+    asked = await client.ask("chat", stream if streamed else chat_answer(thought, "tool_calls"), streamed=streamed)
+    client.talk += bare_turn("chat", calls_in("chat", asked, streamed))
+    assert thought_back("chat", (await client.go_on("chat")).sent) == ""
+
+
+async def test_reasoning_of_an_answer_that_broke_off_is_not_kept() -> None:
+    client = Client("chat")
+    pieces = [{"tool_calls": [{"index": index, **made}]} for index, made in enumerate(CALLS)]
+    broken = chat_stream(*map(chunk, [{"reasoning_content": THOUGHT}, *pieces]), done=False)
+    asked = await client.ask("chat", broken, streamed=True)
+    assert "[DONE]" not in asked.events
+    client.talk += bare_turn("chat", [("call_1", "f", {"a": 1}), ("call_2", "g", {})])
+    assert thought_back("chat", (await client.go_on("chat")).sent) == ""
+
+
+async def test_client_that_carries_its_reasoning_is_taken_at_its_word() -> None:
+    client = Client("claude")
+    first = await client.ask("claude", claude_answer(BLOCKS, "tool_use"))
+    own = [{**BLOCKS[0], "thinking": "Mine.", "signature": "bWluZQ=="}, *BLOCKS[2:]]
+    results = bare_turn("claude", calls_in("claude", first, streamed=False))[1]
+    client.talk += [{"role": "assistant", "content": own}, results]
+    assert thought_back("claude", (await client.go_on("claude")).sent) == [own[0], "f", "g"]
+
+
+@pytest.mark.parametrize("to", ["claude", "chat"])
+async def test_client_that_carries_the_words_alone_gets_the_proof_too(to: str) -> None:
+    client = Client("ollama")
+    await client.take_turn(to)
+    client.talk[1]["thinking"] = THOUGHT
+    asked = await client.go_on(to)
+    assert thought_back(to, asked.sent) == BACK[to]
+    assert "lost" not in asked.notices.values()
+
+
+async def test_thinking_between_texts_and_calls_goes_back_between_them() -> None:
+    client = Client("chat")
+    later = {"type": "thinking", "thinking": "Then.", "signature": "bGF0ZXI="}
+    said = {"type": "text", "text": "Look."}
+    await client.ask("claude", claude_answer([BLOCKS[0], said, later, *BLOCKS[2:]], "tool_use"))
+    client.talk += bare_turn("chat", [(block["id"], block["name"], block["input"]) for block in BLOCKS[2:]], "Look.")
+    asked = await client.go_on("claude")
+    assert thought_back("claude", asked.sent) == [BLOCKS[0], said, later, "f", "g"]
+
+
+@pytest.mark.parametrize("is_back", [True, False], ids=["text", "no-text"])
+async def test_signature_of_a_text_stays_with_it_gemini_C21(is_back: bool) -> None:
+    client = Client("chat")
+    parts = [{"text": "Look.", "thoughtSignature": "VEVYVA=="}, *PARTS[1:]]
+    asked = await client.ask("gemini", gemini_answer(parts))
+    calls = calls_in("chat", asked, streamed=False)
+    client.talk += bare_turn("chat", calls, "Look." if is_back else "")
+    sent = (await client.go_on("gemini")).sent["contents"][1]["parts"]
+    signed = [(part.get("text"), part.get("thoughtSignature")) for part in sent]
+    assert signed == [*([("Look.", "VEVYVA==")] if is_back else []), (None, "U0lH+/=="), (None, None)]
+
+
+async def test_call_that_the_client_dropped_does_not_hide_the_thought() -> None:
+    client = Client("chat")
+    await client.take_turn("chat")
+    del client.talk[1]["tool_calls"][1], client.talk[3]
+    assert thought_back("chat", (await client.go_on("chat")).sent) == THOUGHT
+
+
+class LoopStore(MemoryStore):
+    """Notes where it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: 0.0)
+        self.threads: set[int] = set()
+
+    def get(self, table: str, key: str) -> bytes | None:
+        self.threads.add(threading.get_ident())
+        return super().get(table, key)
+
+
+async def test_state_is_asked_in_the_event_loop_also_for_a_large_body() -> None:
+    client = Client("chat")
+    client.store = store = LoopStore()
+    client.talk = [{"role": "user", "content": "x" * (LARGE_BYTES + 1)}]
+    await client.take_turn("chat")
+    assert thought_back("chat", (await client.go_on("chat")).sent) == THOUGHT
+    assert store.threads == {threading.get_ident()}
