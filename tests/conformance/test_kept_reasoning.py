@@ -481,3 +481,33 @@ async def test_state_is_asked_in_the_event_loop_also_for_a_large_body() -> None:
     await client.take_turn("chat")
     assert thought_back("chat", (await client.go_on("chat")).sent) == THOUGHT
     assert store.threads == {threading.get_ident()}
+
+
+async def test_summary_of_a_talk_is_made_with_what_was_thought() -> None:
+    client = Client("responses")
+    await client.take_turn("chat")
+    trigger = {"type": "compaction_trigger"}
+    client.talk = [client.talk[0], trigger, *client.talk[1:], trigger]
+    asked = await client.go_on("chat")
+    turns = [message for message in asked.sent["messages"] if message["role"] == "assistant"]
+    assert [turn["reasoning_content"] for turn in turns] == [THOUGHT]
+
+
+async def test_each_of_several_answers_keeps_what_it_thought() -> None:
+    client = Client("chat", auth="none")
+    ids = ["call_0", "call_1"]
+    thoughts = [{"role": "assistant", "content": None, "reasoning_content": f"Idea {number}."} for number in range(2)]
+    choices = [
+        {
+            "index": number,
+            "finish_reason": "tool_calls",
+            "message": {**thought, "tool_calls": [{**CALLS[0], "id": id_}]},
+        }
+        for number, (thought, id_) in enumerate(zip(thoughts, ids, strict=True))
+    ]
+    profile = {"base": "deepseek", "choices": True}
+    await client.ask("chat", chat_answer(choices=choices), profile=profile)
+    hello = client.talk
+    for number, id_ in enumerate(ids):
+        client.talk = [*hello, *bare_turn("chat", [(id_, "f", {"a": 1})])]
+        assert thought_back("chat", (await client.go_on("chat")).sent) == f"Idea {number}."
