@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from .serving import ROOT
 from .waiting import WAIT_S
 
+START_S = 60
+"""Each worker imports all anew, and they share what cores there are."""
 _STARTED = "Application startup complete."
 
 
@@ -49,7 +51,7 @@ def serve_workers(target: str, number: int, environment: Mapping[str, str]) -> I
     reader = threading.Thread(target=_read, args=(process, workers.lines, number, all_started))
     reader.start()
     try:
-        assert all_started.wait(WAIT_S), "".join(workers.lines)
+        assert all_started.wait(START_S), "".join(workers.lines)
         yield workers
     finally:
         os.killpg(process.pid, signal.SIGKILL)
