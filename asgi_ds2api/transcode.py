@@ -372,12 +372,13 @@ class Translate:
         return call
 
     def _encode_whole(self, response: Response) -> bytes:
+        billed = response.usage
         if self._shims:
             response = fold(self._undo(unfold(response)), self._side.codec.join_opaque)
         self._characters = sum(len(block.text) for choice in response.choices for block in choice.blocks
                                if isinstance(block, Text | ReasoningBlock))  # fmt: skip
-        if response.usage is None:
-            response = msgspec.structs.replace(response, usage=self._estimate())
+        if response.usage is None:  # also where a shim ended the answer before its figures
+            response = msgspec.structs.replace(response, usage=billed or self._estimate())
         facts = facts_of(response)
         self._usage, self._finish, self._model = facts.usage, facts.finish, facts.model
         encoded = self._face.encode_response(response, self._envelope, self.notices)

@@ -35,6 +35,7 @@ BOOKKEEPING: Final = frozenset(
         "completed_at",
         "created_by",
         "id",
+        "index",
         "internal_chat_message_metadata_passthrough",
         "item.id",
         "item.phase",

@@ -18,6 +18,8 @@ from asgi_ds2api.config.places import StatePlace
 from asgi_ds2api.config.tables import ONE_OR_LIST, ConfigTable, ProfileChoice
 from asgi_ds2api.profiles import PRESETS, PROFILES, Preset, Profile, key_variables
 
+from . import capabilities
+
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
 
@@ -345,6 +347,7 @@ def _profiles() -> str:
 # --- all documents ----------------------------------------------------------------------------------------------------
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = {
+    "docs/capabilities.md": capabilities.page,
     "docs/configuration.md": reference,
     "docs/ds2api.schema.json": lambda: json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
 }

@@ -60,7 +60,8 @@ def fit_media(block: Media, profile: Profile, protocol: ProtocolName, notices: N
     if block.kind in ("audio", "video"):
         raise Unsupported(f"The model takes no {block.kind}.", param=param)
     if block.detail is not None:
-        notices.lost(f"{block.at}.{_DETAILS.get(protocol, 'detail')}", "Anthropic chooses the resolution by itself")
+        report = notices.hint if block.detail == "auto" else notices.lost
+        report(f"{block.at}.{_DETAILS.get(protocol, 'detail')}", "Anthropic chooses the resolution by itself")
     source = _fit_source(block.source, profile, param)
     kind = "image" if _is_image(block, source) else "document"
     if kind == "image" and block.name is not None:

@@ -434,7 +434,7 @@ class PartWriter:
             return extras
         for name in extras:
             if name != SIGNED:
-                self._notices.lost(f"{at}.{name}".removeprefix("."), "Gemini has no such field")
+                self._notices.unknown(at, name, "Gemini has no such field")
         return {}
 
 

@@ -69,7 +69,8 @@ def _report_extras(request: Request, notices: Notices) -> None:
         if name in request.required_extras:
             raise Unsupported("Gemini has nothing that could stand in for this.", param=name)
         if name != _WEB_SEARCH:
-            report = notices.hint if name.partition(".")[0] in _HINTS else notices.lost
+            is_idle = name.partition(".")[0] in _HINTS or name in request.idle_extras
+            report = notices.hint if is_idle else notices.lost
             report(name, "Gemini has no such field")
 
 
@@ -90,7 +91,7 @@ def arrange(request: Request, profile: Profile, facts: ModelFacts, notices: Noti
     """
     for message in request.messages:
         for name in (*(("name",) if message.name is not None else ()), *message.extras):
-            notices.lost(f"{message.at}.{name}", "Gemini's turns have no such field")
+            notices.unknown(message.at, name, "Gemini's turns have no such field")
     messages = pair_results(request.messages, notices)
     messages = keep_own_thoughts(messages, profile, notices, is_native=False)
     if request.source == "openai_chat":

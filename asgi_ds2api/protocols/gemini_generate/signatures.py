@@ -28,7 +28,7 @@ def keep_own_thoughts(
     for message in messages:
         if any(isinstance(block, Reasoning) for block in message.content):
             content = [
-                block
+                block if is_native else _bare(block, notices)
                 for block in message.content
                 if not isinstance(block, Reasoning) or _is_own(block, profile, notices, is_native=is_native)
             ]
@@ -49,6 +49,15 @@ def _is_own(block: Reasoning, profile: Profile, notices: Notices, *, is_native: 
     if not is_own:
         notices.lost(block.at or "messages", "reasoning belongs to the vendor that issued it")
     return is_own
+
+
+def _bare(block: Block, notices: Notices) -> Block:
+    """Return reasoning without what names it at another vendor: a signature is then known as what it is."""
+    if not isinstance(block, Reasoning):
+        return block
+    for name in block.extras:
+        notices.unknown(block.at, name, "Gemini has no such field")
+    return replace(block, extras={})
 
 
 def place_signatures(messages: Sequence[Message]) -> list[Message]:

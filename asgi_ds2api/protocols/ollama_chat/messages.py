@@ -254,7 +254,7 @@ class MessageWriter:
             self._add(block, draft, "tool")
         if result.is_error:
             self.notices.changed(f"{result.at}.is_error", "said in the text")
-            draft.texts.insert(0, "Error:")
+            draft.texts[:1] = [f"Error: {text}" for text in draft.texts[:1] or [""]]
         self.report_mark(result.cache, result.at)
         written = draft.written("tool", is_own=self.is_own)
         if name := result.name or self._names.get(result.call_id):
@@ -293,7 +293,8 @@ class MessageWriter:
     def _add_media(self, block: Media, draft: "_Draft", role: Role) -> None:
         for name, value in (("detail", block.detail), ("citations", block.citations_enabled)):
             if value:
-                self.notices.lost(f"{block.at}.{name}", "the upstream has no such field")
+                report = self.notices.hint if value == "auto" else self.notices.lost
+                report(f"{block.at}.{name}", "the upstream has no such field")
         match block.source:
             case TextSource(text=text):
                 draft.texts.append(_said(block, text))

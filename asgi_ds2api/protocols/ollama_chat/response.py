@@ -248,9 +248,16 @@ class AnswerWriter:
             for citation in block.citations:
                 self.lose(citation.at or "citations", "an answer cites nothing here")
         elif block.text:
-            self._notices.changed(block.at or "refusal", "said as text")
+            self.report_refusal(block)
         self.leave(block.extras, block.at)
         return block.text
+
+    def report_refusal(self, block: Refusal) -> None:
+        """Report once that a refusal is a text like any other here."""
+        path = block.at or "refusal"
+        if path not in self._reported:
+            self._reported.add(path)
+            self._notices.changed(path, "said as text")
 
     def call(self, call: ToolCall, position: int) -> JsonObject:
         """Return a whole call."""
@@ -282,9 +289,18 @@ class AnswerWriter:
             self.hint("stop_sequence", "the text that matched is not told here")
         if finish.details is not None:
             self.hint("stop_details", "an end has no details here")
-        self.own({} if self.is_own else usage.extras, "usage")
+        self._report_counters(usage)
         figures = encode_usage(usage, is_own=self.is_own, first_s=first_s, total_s=self._envelope.elapsed_s())
         return {"done_reason": encode_finish(finish, is_own=self.is_own), **figures}
+
+    def _report_counters(self, usage: Usage) -> None:
+        """Report what the figures do not tell: they are whole numbers of tokens, in and out."""
+        if self.is_own:
+            return
+        self.own(usage.extras, "usage")
+        for name in ("cache_read", "cache_write", "reasoning", "audio_input", "audio_output"):
+            if getattr(usage, name):
+                self.hint(f"usage.{name}", "tokens are counted whole here")
 
     def declined(self, finish: Finish) -> str:
         """Return what is said for an answer in which there is nothing to read; empty: it is no refusal."""

@@ -109,7 +109,7 @@ class StreamEncoder:
                     | BlockStop()
                 ) if event.index in self._unheard:
                     pass
-                case TextDelta() | RefusalDelta():
+                case TextDelta():
                     self._say(event.text)
                 case ReasoningDelta():
                     self._think(event.text)
@@ -210,6 +210,11 @@ class StreamEncoder:
                 self._writer.report_proof(msgspec.structs.replace(block, signature=event.signature))
             case CitationDelta():
                 self._writer.lose(event.citation.at or "citations", "an answer cites nothing here")
+            case RefusalDelta():
+                block = self._blocks[event.index]
+                assert isinstance(block, Refusal)
+                self._writer.report_refusal(block)
+                self._say(event.text)
             case Logprobs() if event.choice == 0:
                 self._logprobs += event.content or ()
                 if event.refusal:

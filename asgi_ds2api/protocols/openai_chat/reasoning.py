@@ -231,6 +231,8 @@ def decode_control(body: wire.Request, extras: Extras) -> ReasoningControl | Non
         MalformedRequest: With ``param``: a field of the wrong type.
     """
     effort = body.reasoning_effort
+    is_wanted = wire.present(body.include_reasoning) == Raw(b"true")
+    display = "summarized" if is_wanted else None  # some vendors show what the model thought to who asks alone
     if (raw := wire.present(body.reasoning)) is not None:
         extras |= wire.set_fields(body, "thinking")
         _keep(extras, {_ENABLE: body.enable_thinking, _BUDGET: body.thinking_budget})
@@ -252,15 +254,18 @@ def decode_control(body: wire.Request, extras: Extras) -> ReasoningControl | Non
         mode = _MODES.get(thinking.type or "")
         if mode is None:
             _keep(unknown, {"type": thinking.type})
-        return ReasoningControl(mode=mode, effort=effort, budget_tokens=budget, extras=unknown, at="thinking")
+        return ReasoningControl(
+            mode=mode, effort=effort, budget_tokens=budget, display=display, extras=unknown, at="thinking"
+        )
     if body.enable_thinking is not None or body.thinking_budget is not None:
         return ReasoningControl(
             mode="disabled" if body.enable_thinking is False else "enabled",
             effort=effort,
             budget_tokens=whole(body.thinking_budget, _BUDGET),
+            display=display,
             at=_ENABLE,
         )
-    return None if effort is None else ReasoningControl(effort=effort, at=_EFFORT)
+    return None if effort is None else ReasoningControl(effort=effort, display=display, at=_EFFORT)
 
 
 def _keep(extras: Extras, values: Mapping[str, object]) -> None:

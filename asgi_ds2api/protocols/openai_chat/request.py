@@ -106,6 +106,12 @@ def read_fields(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -
     return _request(head, messages, tools, unknown, call, limits)
 
 
+_PLACES: Final = {
+    f"{name}.display": "include_reasoning" for name in ("reasoning_effort", "thinking", "enable_thinking")
+}
+"""Where it stands that reasoning shall be shown, if not in an object ``reasoning``."""
+
+
 def _request(
     head: wire.Request, messages: tuple[Message, ...], tools: tuple[Tool, ...], unknown: Extras, call: HTTPCall,
     limits: RequestLimits,
@@ -146,6 +152,7 @@ def _request(
         extras=extras,
         required_extras=_required(extras),
         idle_extras=tuple(name for name in extras if name in wire.IDLE),
+        places=_PLACES,
     )
 
 

@@ -77,6 +77,8 @@ def encode_thought(block: Reasoning, extras: Extras, writer: PartWriter) -> list
     if proof is not None and (not is_issuer or proof.startswith(PREFIX)):
         writer.notices.hint(at, "reasoning belongs to the vendor that issued it")
         return []
+    if proof is not None and not writer.is_own:
+        block = msgspec.structs.replace(block, is_summary=True)  # who encrypts thoughts has shown no more of them
     return [put_extras(thought_item(block), extras)]
 
 
