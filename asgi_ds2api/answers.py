@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+from msgspec import Raw
 
 from .codec import HTTPCall, KeepingCodec, Kept
-from .errors import MalformedRequest, UnknownItem
+from .errors import MalformedRequest, Refused, UnknownItem
 from .routing import Target
 from .state.facts import FactTable
 
 _DECODER: Final = msgspec.json.Decoder(Kept)
+_ABSENT: Final = frozenset({404, 405})
 _SHOWN: Final = 64
 """Most characters of an id that a refusal repeats."""
 
@@ -65,17 +67,28 @@ class Talk:
         keeping: Of its protocol.
         call: As it came.
         before: What it goes on from; None: nothing that is known here.
+        bond: Says which account knows the vendor's conversation that it is part of; None: none is known.
         stream: Whether the answer is one.
     """
 
     def __init__(
-        self, answers: Answers, keeping: KeepingCodec, call: HTTPCall, before: Kept | None, *, stream: bool
+        self,
+        answers: Answers,
+        keeping: KeepingCodec,
+        call: HTTPCall,
+        before: Kept | None,
+        bond: Kept | None,
+        *,
+        stream: bool,
     ) -> None:
         self._answers = answers
         self._keeping = keeping
         self._call = call
         self._stream = stream
         self._before = before
+        self._bond = bond
+        self._conversation = keeping.conversation_id(call)
+        self._has_begun = False
         self.is_kept = keeping.is_to_be_kept(call)
         """Its answer is to be kept."""
 
@@ -86,35 +99,62 @@ class Talk:
         Raises:
             MalformedRequest: It goes on from an answer that is not kept.
         """
-        id_ = keeping.previous_id(call)
+        id_, conversation = keeping.previous_id(call), keeping.conversation_id(call)
         before = None if id_ is None else await _found(answers, id_)
-        return cls(answers, keeping, call, before, stream=stream)
+        bond = None if conversation is None else await answers.find(_talk_key(conversation))
+        return cls(answers, keeping, call, before, bond, stream=stream)
 
     def account(self, targets: Iterable[Target]) -> str | None:
         """Return the id of the one account that knows what the request goes on from; None: any may answer."""
-        account = "" if self._before is None else self._before.account
+        account = self._bound()
         upstream = account.partition("/")[0]
         return account if account and any(target.upstream == upstream for target in targets) else None
+
+    def _bound(self) -> str:
+        if self._before is not None:
+            return self._before.account if self._before.is_known else ""
+        return "" if self._bond is None else self._bond.account
 
     def call(self) -> HTTPCall:
         """Return the request with all that it goes on from, for who knows nothing of it."""
         return self._call if self._before is None else self._keeping.go_on(self._call, self._before)
 
-    async def hear(self, data: bytes, account: str) -> None:
+    async def hear(self, data: bytes, account: str, *, is_known: bool) -> None:
         """Take a piece of the answer before it goes out, and keep the answer with the last one: none can go on sooner.
 
         Waits with that one until every process that shares the state can find it.
 
         Args:
             data: A whole answer, or frames of a stream.
-            account: Id of who keeps the answer as well; empty: nobody does.
+            account: Id of who was asked in the same protocol, and may keep the answer as well; empty: nobody was.
+            is_known: That account goes on from the answer by its id.
         """
-        answer = self._keeping.final_answer(data) if self._stream else data
+        answer = self._answer_in(data) if self._stream else data
         found = None if answer is None else self._keeping.keep(self._call, answer, self._before)
-        if found is not None:
-            id_, kept = found
-            self._answers.keep(id_, msgspec.structs.replace(kept, account=account))
-            await self._answers.settled()
+        if found is None:
+            return
+        id_, kept = found
+        kept = msgspec.structs.replace(kept, account=account, is_known=is_known)
+        if self.is_kept and (account or not kept.is_open):
+            self._answers.keep(id_, kept)
+        if account and self._conversation is not None:
+            bond = Kept(input=(), output=(), answer=Raw(b"{}"), account=account)
+            self._answers.keep(_talk_key(self._conversation), bond)
+        await self._answers.settled()
+
+    @property
+    def is_heard(self) -> bool:
+        """Something is to be remembered of its answer."""
+        return self.is_kept or self._conversation is not None
+
+    def _answer_in(self, data: bytes) -> bytes | None:
+        """Return the answer as frames tell it at their beginning, of one in the background, or at their end."""
+        final = self._keeping.final_answer(data)
+        if final is not None or self._has_begun or not self._keeping.is_background(self._call):
+            return final
+        first = self._keeping.first_answer(data)
+        self._has_begun = first is not None
+        return first
 
 
 async def _found(answers: Answers, id_: str) -> Kept | None:
@@ -128,19 +168,75 @@ async def _found(answers: Answers, id_: str) -> Kept | None:
     return kept
 
 
-async def tell(answers: Answers, keeping: KeepingCodec, call: HTTPCall) -> bytes:
-    """Return what a caller asked of an answer, and forget it if that was asked.
+class KeptAnswer:
+    """An answer that a caller looks up, or wants to be rid of.
 
-    Raises:
-        UnknownItem: It is not kept, or has no such part.
-        MalformedRequest: What was asked cannot be done with it.
+    Args:
+        answers: Of the caller.
+        keeping: Of its protocol.
+        call: What is asked.
+        kept: The answer.
     """
-    id_ = keeping.id_in(call.path)
-    kept = await answers.find(id_)
-    if kept is None:
-        raise UnknownItem(f"Response with id {id_[:_SHOWN]!r} not found.", param="response_id")
-    told = keeping.tell(call, kept)
-    if call.method == "DELETE":
-        answers.forget(id_)
-        await answers.settled()
-    return told
+
+    def __init__(self, answers: Answers, keeping: KeepingCodec, call: HTTPCall, kept: Kept) -> None:
+        self._answers = answers
+        self._keeping = keeping
+        self._call = call
+        self._id = keeping.id_in(call.path)
+        self.kept = kept
+        self.is_stream = keeping.is_stream(call)
+
+    @classmethod
+    async def find(cls, answers: Answers, keeping: KeepingCodec, call: HTTPCall) -> "KeptAnswer":
+        """Look an answer up.
+
+        Raises:
+            UnknownItem: It is not kept.
+        """
+        id_ = keeping.id_in(call.path)
+        kept = await answers.find(id_)
+        if kept is None:
+            raise UnknownItem(f"Response with id {id_[:_SHOWN]!r} not found.", param="response_id")
+        return cls(answers, keeping, call, kept)
+
+    @property
+    def account(self) -> str:
+        """Id of the account that is to be asked; empty: nobody has to be."""
+        return self.kept.account if self._keeping.is_for_vendor(self._call, self.kept) else ""
+
+    async def tell(self) -> bytes:
+        """Return what was asked for, and forget the answer if that was asked.
+
+        Raises:
+            UnknownItem: It has no such part.
+            MalformedRequest: What was asked cannot be done with it.
+        """
+        told = self._keeping.tell(self._call, self.kept)
+        if self._call.method == "DELETE":
+            await self._forget()
+        return told
+
+    async def hear(self, data: bytes) -> None:
+        """Take a piece of what the vendor says, before it goes out: the answer has ended, or is no more."""
+        if self._call.method == "DELETE":
+            if data == self._keeping.tell(self._call, self.kept):
+                await self._forget()
+            return
+        answer = self._keeping.final_answer(data) if self.is_stream else data
+        renewed = None if answer is None else self._keeping.renew(self.kept, answer)
+        if renewed is not None:
+            self._answers.keep(self._id, renewed)
+            await self._answers.settled()
+
+    async def _forget(self) -> None:
+        self._answers.forget(self._id)
+        await self._answers.settled()
+
+    def is_gone(self, error: Refused) -> bool:
+        """Tell whether the vendor has nothing to delete: it never kept the answer, or does not any more."""
+        return self._call.method == "DELETE" and error.upstream_status in _ABSENT
+
+
+def _talk_key(conversation: str) -> str:
+    """Return what the account of a vendor's conversation is kept by: no path of an answer's can say it."""
+    return f"conversation/{conversation}"

@@ -178,6 +178,11 @@ class Attempts:
         """Of the last attempt; empty if there was none."""
         return "" if self._current is None else self._current.mode
 
+    @property
+    def is_native(self) -> bool:
+        """Whether the account that is asked, or was last, speaks the caller's protocol."""
+        return self._side is not None and self._side.codec.NAME == self._face.NAME
+
     # --- the whole ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

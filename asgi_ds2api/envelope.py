@@ -171,7 +171,11 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     turns: int = 1
     """How many answers the talk has."""
     account: str = ""
-    """``upstream/label`` of who keeps it as well, and knows it by the same id; empty: nobody does."""
+    """``upstream/label`` of who was asked in the same protocol, and may keep it as well; empty: nobody does."""
+    is_known: bool = False
+    """That account goes on from it by its id, with nothing else."""
+    is_open: bool = False
+    """It has not ended: that account works on it in the background."""
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):

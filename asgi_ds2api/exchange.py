@@ -15,7 +15,7 @@ import anyio
 import msgspec
 
 from . import answer_headers
-from .answers import Answers, Talk, tell
+from .answers import Answers, KeptAnswer, Talk
 from .attempts import Attempts
 from .auth import ANONYMOUS, Caller
 from .catalog import Catalog
@@ -26,11 +26,13 @@ from .errors import (
     InternalError,
     MalformedRequest,
     MethodNotAllowed,
+    Refused,
     RequestTimeout,
     RequestTooLarge,
     ShuttingDown,
     UnknownItem,
     UnknownRoute,
+    Unsupported,
 )
 from .fan_out import FanOut
 from .headers import read_headers, request_id_from
@@ -48,7 +50,7 @@ from .inbound import (
 from .json_guard import check_document
 from .observe import Record, Result, stack_of
 from .off_loop import off_loop
-from .question import Question
+from .question import Question, look_up
 from .reply import CLIENT_GONE_STATUS, Reply
 from .routing import Match, is_smuggled
 
@@ -63,6 +65,8 @@ _QUERY = frozenset(
         "after_id",
         "alt",
         "api-version",
+        "include_obfuscation",
+        "starting_after",
         "before_id",
         "beta",
         "limit",
@@ -180,7 +184,7 @@ class Exchange:
             case "get_model":
                 await self._tell_model(match, declared)
             case "kept":
-                await self._send_json(await self._tell_kept(match.codec))
+                await self._tell_kept(match.codec)
             case "generate" | "count_tokens" | "embed" | "complete" | "compact":
                 await self._ask_model(match, declared)
 
@@ -259,7 +263,7 @@ class Exchange:
         if answer is not None:
             await self._send_json(answer)
             return
-        if talk is not None and talk.is_kept and match.operation == "generate":
+        if talk is not None and talk.is_heard and match.operation == "generate":
             self._reply.heard_by = partial(self._hear, talk)
         await self._run_attempts(question.begin(targets, self._reply, self._base_headers(), account))
 
@@ -275,7 +279,11 @@ class Exchange:
     async def _talk(self, match: Match, envelope: Envelope) -> Talk | None:
         """Return the talk that a request is part of; None: nothing is kept of such a one."""
         keeping, answers = match.codec.KEEPING, self._answers()
-        if keeping is None or answers is None or match.operation not in ("generate", "count_tokens", "compact"):
+        if keeping is None or match.operation not in ("generate", "count_tokens", "compact"):
+            return None
+        if answers is None:
+            if keeping.is_background(self._call):
+                raise Unsupported("Answers are not kept here: nobody could ask for this one.", param="background")
             return None
         return await Talk.begin(answers, keeping, self._call, stream=envelope.stream)
 
@@ -291,14 +299,41 @@ class Exchange:
     async def _hear(self, talk: Talk, data: bytes) -> None:
         """Let a talk hear what goes out. What a vendor's own answer is called, its account knows as well."""
         attempts = self._attempts
-        await talk.hear(data, attempts.account if isinstance(attempts, Attempts) and attempts.mode == "relay" else "")
+        is_native = isinstance(attempts, Attempts) and attempts.is_native
+        account = attempts.account if isinstance(attempts, Attempts) and is_native else ""
+        await talk.hear(data, account, is_known=is_native and attempts is not None and attempts.mode == "relay")
 
-    async def _tell_kept(self, codec: Codec) -> bytes:
+    async def _tell_kept(self, codec: Codec) -> None:
         keeping, answers = codec.KEEPING, self._answers()
         assert keeping is not None, "a protocol with such a route keeps answers"
         if answers is None:
             raise UnknownItem("Answers are not kept here.", param="response_id")
-        return await tell(answers, keeping, self._call)
+        found = await KeptAnswer.find(answers, keeping, self._call)
+        if found.account:
+            await self._ask_keeper(codec, found)
+            return
+        told = await found.tell()
+        if not found.is_stream:
+            await self._send_json(told)
+            return
+        headers = [(b"content-type", codec.STREAM_CONTENT_TYPE), *answer_headers.STREAM, *self._base_headers()]
+        await self._reply.start(200, headers)
+        await self._reply.end(told)
+
+    async def _ask_keeper(self, codec: Codec, found: KeptAnswer) -> None:
+        """Pass on what the vendor who keeps an answer as well says; what it has nothing of is gone."""
+        self._envelope = Envelope(
+            operation="kept", model="", stream=found.is_stream, request_id=self._request_id,
+            created=int(self._engine.wall_now()),
+        )  # fmt: skip
+        self._reply.heard_by = found.hear
+        attempts = look_up(self._engine, codec, self._call, self._envelope, found, self._reply, self._base_headers())
+        try:
+            await self._run_attempts(attempts)
+        except Refused as error:
+            if not found.is_gone(error):
+                raise
+            await self._send_json(await found.tell())
 
     def _peek(self, match: Match) -> Envelope:
         check_document(self._call.body, self._engine.max_depth)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from .answers import KeptAnswer
 from .attempts import Attempts, UpstreamSide
 from .auth import ANONYMOUS
 from .canonical import (
@@ -21,15 +22,51 @@ from .codec import Codec, Envelope, Face, HTTPCall
 from .count_tokens import CountTokens
 from .embed import Embed, comparable, embeddings_of
 from .engine import Engine
-from .errors import MalformedRequest
+from .errors import MalformedRequest, UnknownItem
 from .fan_out import FanOut
 from .joint import part_of
+from .look_up import LookUp
 from .reply import Headers, Reply
 from .routing import Target
 from .shims import CallersReasoning, Shim, open_summaries
 from .shims import choose as choose_shims
 from .transcode import BYTES_PER_TOKEN, Side, Transcoder, Translate
 from .transcode import choose as choose_transcoder
+
+
+def look_up(
+    engine: Engine, face: Codec, call: HTTPCall, envelope: Envelope, found: KeptAnswer, reply: Reply, base: Headers
+) -> Attempts:  # fmt: skip
+    """Return what asks the account that keeps an answer as well.
+
+    Args:
+        engine: Shared by all requests.
+        face: The caller's protocol.
+        call: What is asked.
+        envelope: Says whether a stream is wanted.
+        found: The answer.
+        reply: To the caller.
+        base: Headers of every answer.
+
+    Raises:
+        UnknownItem: That account's upstream is not configured any more, or speaks another protocol by now.
+    """
+    upstream = found.account.partition("/")[0]
+    side, keeping = engine.upstreams.get(upstream), face.KEEPING
+    if side is None or side.codec.NAME != face.NAME or keeping is None:
+        raise UnknownItem("Who keeps this answer is not asked any more.", param="response_id")
+    return Attempts(
+        engine,
+        plan=engine.pool.plan((Target(upstream=upstream, model=""),), (found.account,)),
+        face=face,
+        envelope=envelope,
+        transcoder=lambda _, side: LookUp(
+            face=face, keeping=keeping, call=call, envelope=envelope, side=side, kept=found.kept
+        ),
+        request_bytes=0,
+        reply=reply,
+        base_headers=base,
+    )
 
 
 class Question:

@@ -138,3 +138,28 @@ def test_openai_C57_sdk_raises_where_no_model_is_named(kept: Kept) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         kept.web.post("/responses/compact", body={"input": "x"}, cast_to=object)
     assert caught.value.param == "model"
+
+
+def test_kept_answer_is_streamed_again_from_where_the_sdk_left_off(kept: Kept) -> None:
+    first = kept.web.responses.create(model="gpt-x", input="One")
+    with kept.web.responses.retrieve(first.id, stream=True) as stream:
+        events = list(stream)
+    final: Any = events[-1]
+    assert final.response.output == first.output
+    with kept.web.responses.retrieve(first.id, stream=True, starting_after=3) as stream:
+        assert [event.sequence_number for event in stream] == [event.sequence_number for event in events[4:]]
+
+
+def test_answer_that_is_whole_cannot_be_cancelled(kept: Kept) -> None:
+    first = kept.web.responses.create(model="gpt-x", input="One")
+    with pytest.raises(openai.BadRequestError, match="synchronous"):
+        kept.web.responses.cancel(first.id)
+    with pytest.raises(openai.NotFoundError):
+        kept.app.responses.cancel(first.id)
+
+
+@pytest.mark.parametrize("field", [{"background": True}, {"conversation": "conv_1"}])
+def test_what_only_a_vendor_could_keep_is_refused_by_name(kept: Kept, field: Any) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        kept.web.responses.create(model="gpt-x", input="One", **field)
+    assert (caught.value.code, caught.value.param) == ("unsupported_value", next(iter(field)))

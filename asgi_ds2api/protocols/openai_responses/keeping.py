@@ -4,26 +4,43 @@ Follows protocol-openai B11. What is kept of an answer is what it answered to (t
 turns included) and the answer as the caller got it. A request that goes on from it is the same request with those items
 in front: tools, format and instructions are always those of the new request.
 
-Only whole answers are kept, and none that was asked not to be (``store: false``). Who may see one is not decided here.
+Only whole answers are kept, and none that was asked not to be (``store: false``); of one that a vendor goes on with in
+the background, that it is there. Who may see one is not decided here.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw
 
-from ...codec import HTTPCall, Kept
-from ...errors import MalformedRequest, UnknownItem, Unsupported
+from ...canonical import Notices
+from ...codec import Envelope, HTTPCall, Kept
+from ...errors import MalformedRequest, UnknownItem
+from ...fold import unfold
+from ...headers import forwarded_headers
 from ...json_guard import decode_object
 from ...json_pieces import fields_of, items_of, text_of
+from ...profiles import Profile
+from . import wire
+from .request import path_of
+from .response import response_of
+from .stream_encoder import StreamEncoder
 
 MAX_TURNS: Final = 1_000
 """Longest chain of answers that is gone on from."""
 _FALSE: Final = b"false"
+_TRUE: Final = b"true"
 _KEPT_STATUS: Final = frozenset({"completed", "incomplete"})
+_OPEN_STATUS: Final = frozenset({"queued", "in_progress"})
+_BEGINNINGS: Final = (b'"type":"response.created"', b'"type": "response.created"')
 _ENDS: Final = (b'"type":"response.completed"', b'"type": "response.completed"',
                 b'"type":"response.incomplete"', b'"type": "response.incomplete"')  # fmt: skip
+_CANCEL: Final = "/cancel"
+_STREAM_QUERY: Final = frozenset({"include_obfuscation", "starting_after", "stream"})
+_MAX_DIGITS: Final = 9
+_FRAME: Final = b"\n\n"
 _MAX_PAGE: Final = 100
 _USUAL_PAGE: Final = 20
 
@@ -50,12 +67,31 @@ def previous_id(call: HTTPCall) -> str | None:
     return previous
 
 
+def conversation_id(call: HTTPCall) -> str | None:
+    """Return the id of the conversation that a request is part of; None: of none."""
+    if b'"conversation"' not in call.body:
+        return None
+    given = decode_object(call.body).get("conversation")
+    return text_of(given) or text_of(fields_of(given).get("id"))
+
+
+def is_background(call: HTTPCall) -> bool:
+    """Tell whether the vendor shall go on with the answer when nobody waits for it."""
+    return b'"background"' in call.body and bytes(decode_object(call.body).get("background") or b"") == _TRUE
+
+
 def go_on(call: HTTPCall, kept: Kept) -> HTTPCall:
     """Return a request with what it goes on from in front of its own input.
 
     Raises:
-        MalformedRequest: The talk has more turns than are gone on from.
+        MalformedRequest: The talk has more turns than are gone on from, or its last answer has not ended.
     """
+    if kept.is_open:
+        raise MalformedRequest(
+            "The previous response has not ended yet. Wait for it, or ask the model that works on it.",
+            code="invalid_value",
+            param="previous_response_id",
+        )
     if kept.turns >= MAX_TURNS:
         raise MalformedRequest(
             f"The talk has more than {MAX_TURNS} turns. Send the input that matters, and begin another one.",
@@ -76,12 +112,21 @@ def is_to_be_kept(call: HTTPCall) -> bool:
     return b'"store"' not in call.body or bytes(decode_object(call.body).get("store") or b"") != _FALSE
 
 
+def first_answer(data: bytes) -> bytes | None:
+    """Return the answer, without output, that these frames of a stream begin with; None: they do not begin it."""
+    return _answer_in(data, _BEGINNINGS)
+
+
 def final_answer(data: bytes) -> bytes | None:
     """Return the answer that these frames of a stream end with; None: they do not end it."""
-    if not any(end in data for end in _ENDS):
+    return _answer_in(data, _ENDS)
+
+
+def _answer_in(data: bytes, marks: Sequence[bytes]) -> bytes | None:
+    if not any(mark in data for mark in marks):
         return None
     for line in reversed(data.splitlines()):
-        if line.startswith(b"data:") and any(end in line for end in _ENDS):
+        if line.startswith(b"data:") and any(mark in line for mark in marks):
             return bytes(fields_of(Raw(line[5:].strip())).get("response") or b"") or None
     return None
 
@@ -96,13 +141,25 @@ def keep(call: HTTPCall, answer: bytes, before: Kept | None) -> tuple[str, Kept]
     """
     fields = fields_of(Raw(answer))
     id_ = text_of(fields.get("id"))
-    if not id_ or text_of(fields.get("status")) not in _KEPT_STATUS:
+    status = text_of(fields.get("status"))
+    is_open = status in _OPEN_STATUS and is_background(call)
+    if not id_ or (status not in _KEPT_STATUS and not is_open):
         return None
     own = tuple(_own_items(decode_object(call.body).get("input")))
     earlier = () if before is None else (*before.input, *before.output)
     turns = 1 if before is None else before.turns + 1
-    kept = Kept(input=(*earlier, *own), output=tuple(items_of(fields.get("output"))), answer=Raw(answer), turns=turns)
+    output = tuple(items_of(fields.get("output")))
+    kept = Kept(input=(*earlier, *own), output=output, answer=Raw(answer), turns=turns, is_open=is_open)
     return id_, kept
+
+
+def renew(kept: Kept, answer: bytes) -> Kept | None:
+    """Return what is kept of an answer that was open, now that it ended; None: it has not, or failed."""
+    fields = fields_of(Raw(answer))
+    if text_of(fields.get("status")) not in _KEPT_STATUS:
+        return None
+    output = tuple(items_of(fields.get("output")))
+    return msgspec.structs.replace(kept, output=output, answer=Raw(answer), is_open=False)
 
 
 # --- an answer that is looked up --------------------------------------------------------------------------------------
@@ -113,27 +170,61 @@ def id_in(path: str) -> str:
     return path.partition("/responses/")[2].partition("/")[0]
 
 
+def is_for_vendor(call: HTTPCall, kept: Kept) -> bool:
+    """Tell whether the account that keeps an answer as well is to be asked: to delete it, and while it is open."""
+    return bool(kept.account) and (call.method == "DELETE" or (kept.is_open and not _is_about_input(call)))
+
+
+def at_vendor(call: HTTPCall, model: str, profile: Profile) -> HTTPCall:
+    """Return the same look-up for the vendor."""
+    action = _CANCEL if call.path.endswith(_CANCEL) else ""
+    return HTTPCall(
+        method=call.method,
+        path=f"{path_of(profile, model, wire.PATH)}/{quote(id_in(call.path), safe='')}{action}",
+        headers=forwarded_headers(call.headers),
+        query={name: value for name, value in call.query.items() if name in _STREAM_QUERY},
+    )
+
+
+def is_stream(call: HTTPCall) -> bool:
+    """Tell whether an answer is to be told as a stream."""
+    is_answer = call.method == "GET" and not _is_about_input(call)
+    return is_answer and call.query.get("stream", "").lower() == "true"
+
+
+def _is_about_input(call: HTTPCall) -> bool:
+    return call.path.endswith("/input_items")
+
+
 def tell(call: HTTPCall, kept: Kept) -> bytes:
     """Return what is to be told of an answer that is kept.
 
     Raises:
-        MalformedRequest: It is not in the background, or the page is odd.
+        MalformedRequest: It is not in the background, or the page or the place in a stream is odd.
         UnknownItem: It has no such item.
-        Unsupported: It cannot be done here.
     """
-    if call.method == "DELETE" and kept.account:
-        raise Unsupported("The vendor keeps this answer as well: delete it there.", param="response_id")
     if call.method == "DELETE":
         return msgspec.json.encode({"id": id_in(call.path), "object": "response", "deleted": True})
-    if call.path.endswith("/cancel"):
-        raise MalformedRequest(
-            "Only answers in the background can be cancelled, and none is here.", code="invalid_value"
-        )
-    if call.path.endswith("/input_items"):
+    if call.path.endswith(_CANCEL):
+        raise MalformedRequest("Cannot cancel a synchronous response.", code="invalid_value", param="response_id")
+    if _is_about_input(call):
         return _page(_listed(kept.input), call.query)
-    if call.query.get("stream") == "true":
-        raise Unsupported("A stream cannot be taken up again here. Ask without stream.", param="stream")
+    if is_stream(call):
+        return _told_again(kept, call)
     return bytes(kept.answer)
+
+
+def _told_again(kept: Kept, call: HTTPCall) -> bytes:
+    """Return the stream of an answer that ended, without the events that the caller says it has."""
+    after = call.query.get("starting_after", "-1")
+    if after != "-1" and not (after.isascii() and after.isdigit() and len(after) <= _MAX_DIGITS):
+        raise MalformedRequest("starting_after is a number.", code="invalid_value", param="starting_after")
+    fields = fields_of(Raw(kept.answer))
+    is_stored = bytes(fields.get("store", b"")) == _TRUE
+    envelope = Envelope(model=text_of(fields.get("model")) or "", stream=True, is_kept=is_stored)
+    encoder = StreamEncoder(envelope, Notices())
+    *events, end = (encoder.encode(unfold(response_of(fields))) + encoder.close()).split(_FRAME)[:-1]
+    return b"".join(event + _FRAME for event in (*events[int(after) + 1 :], end))
 
 
 def _page(items: Sequence[dict[str, Raw]], query: Mapping[str, str]) -> bytes:

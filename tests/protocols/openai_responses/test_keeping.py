@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from asgi_ds2api.codec import HTTPCall, Kept
-from asgi_ds2api.errors import MalformedRequest, UnknownItem, Unsupported
+from asgi_ds2api.errors import MalformedRequest, UnknownItem
 from asgi_ds2api.framing import data_frame
+from asgi_ds2api.profiles import PROFILES
 from asgi_ds2api.protocols.openai_responses import keeping
 
 SAID = {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}
@@ -152,9 +154,103 @@ def test_unknown_place_in_the_input_is_refused() -> None:
         items(after="i30")
 
 
+def test_whole_answer_cannot_be_cancelled() -> None:
+    with pytest.raises(MalformedRequest, match="synchronous"):
+        keeping.tell(call(path="/v1/responses/resp_1/cancel"), kept())
+
+
+# --- what a vendor keeps as well --------------------------------------------------------------------------------------
+
+OPEN = {**ANSWER, "status": "queued", "output": []}
+BACKGROUND = {**FIRST, "background": True}
+OPENAI = PROFILES["openai-responses"]
+PATH = "/v1/responses/resp_1"
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress"])
+def test_background_answer_is_open_until_it_ends(status: str) -> None:
+    held = kept(BACKGROUND, {**OPEN, "status": status})
+    assert held.is_open
+    assert keeping.renew(held, json.dumps({**OPEN, "status": "in_progress"}).encode()) is None
+    ended = keeping.renew(held, json.dumps(ANSWER).encode())
+    assert ended is not None
+    assert (ended.is_open, values(ended.input), values(ended.output)) == (False, [ASKED], [SAID])
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_background_answer_that_failed_is_nothing_to_go_on_from(status: str) -> None:
+    assert keeping.renew(kept(BACKGROUND, OPEN), json.dumps({**OPEN, "status": status}).encode()) is None
+
+
+def test_answer_that_is_waited_for_is_never_open() -> None:
+    assert keeping.keep(call(FIRST), json.dumps(OPEN).encode(), None) is None
+
+
+def test_open_answer_is_not_gone_on_from() -> None:
+    with pytest.raises(MalformedRequest, match="not ended"):
+        keeping.go_on(call({"model": "m", "previous_response_id": "resp_1"}), kept(BACKGROUND, OPEN))
+
+
+def test_stream_in_the_background_is_known_by_its_first_frame() -> None:
+    begun = data_frame(json.dumps({"type": "response.created", "response": OPEN}).encode())
+    assert json.loads(keeping.first_answer(begun) or b"") == OPEN
+    assert keeping.first_answer(data_frame(b'{"type":"response.output_text.delta"}')) is None
+    assert keeping.final_answer(begun) is None
+
+
 @pytest.mark.parametrize(
-    ("path", "query"), [("/v1/responses/resp_1/cancel", {}), ("/v1/responses/resp_1", {"stream": "true"})]
+    ("method", "path", "body", "account", "expected"),
+    [
+        ("DELETE", PATH, FIRST, "openai/a", True),
+        ("DELETE", PATH, FIRST, "", False),
+        ("GET", PATH, FIRST, "openai/a", False),
+        ("GET", PATH, BACKGROUND, "openai/a", True),
+        ("POST", f"{PATH}/cancel", BACKGROUND, "openai/a", True),
+        ("GET", f"{PATH}/input_items", BACKGROUND, "openai/a", False),
+    ],
 )
-def test_what_needs_the_background_is_refused(path: str, query: dict[str, str]) -> None:
-    with pytest.raises((MalformedRequest, Unsupported)):
-        keeping.tell(call(path=path, method="GET", **query), kept())
+def test_vendor_is_asked_where_it_alone_can_answer(
+    method: str, path: str, body: Any, account: str, expected: bool
+) -> None:
+    held = replace(kept(body, OPEN if "background" in body else ANSWER), account=account)
+    assert keeping.is_for_vendor(call(path=path, method=method), held) is expected
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "expected"),
+    [
+        ("DELETE", PATH, {}, "/responses/resp_1"),
+        ("POST", f"{PATH}/cancel", {}, "/responses/resp_1/cancel"),
+        ("GET", PATH, {"stream": "true", "starting_after": "3", "limit": "4"}, "/responses/resp_1"),
+        ("GET", "/v1/responses/a%b?c", {}, "/responses/a%25b%3Fc"),
+    ],
+)
+def test_vendor_is_asked_the_same_by_its_own_path(method: str, path: str, query: Any, expected: str) -> None:
+    asked = keeping.at_vendor(call(path=path, method=method, **query), "m", OPENAI)
+    assert (asked.method, asked.path, asked.body) == (method, expected, b"")
+    assert dict(asked.query) == {name: value for name, value in query.items() if name != "limit"}
+
+
+@pytest.mark.parametrize("given", ["conv_1", {"id": "conv_1"}])
+def test_conversation_is_known_in_both_its_forms(given: Any) -> None:
+    assert keeping.conversation_id(call({**FIRST, "conversation": given})) == "conv_1"
+
+
+@pytest.mark.parametrize("body", [FIRST, {**FIRST, "conversation": None}, {**FIRST, "input": "conversation"}])
+def test_request_without_a_conversation_has_none(body: Any) -> None:
+    assert keeping.conversation_id(call(body)) is None
+
+
+@pytest.mark.parametrize("value", [False, None, "true"])
+def test_background_is_true_or_it_is_not(value: Any) -> None:
+    assert keeping.is_background(call({**FIRST, "background": value})) is False
+
+
+def test_stream_of_a_kept_answer_begins_where_the_caller_left_off() -> None:
+    asked = call(path=PATH, method="GET", stream="true")
+    whole = keeping.tell(asked, kept()).split(b"\n\n")
+    rest = keeping.tell(call(path=PATH, method="GET", stream="true", starting_after="2"), kept())
+    assert rest.split(b"\n\n") == whole[3:]
+    assert whole[-2] == b"data: [DONE]"
+    late = keeping.tell(call(path=PATH, method="GET", stream="true", starting_after="999"), kept())
+    assert late == b"data: [DONE]\n\n"
