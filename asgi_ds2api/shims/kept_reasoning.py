@@ -23,10 +23,10 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from ..canonical import Block, Event, Message, Notices, Reasoning, Request, Text, ToolCall
+from ..canonical import Block, Event, Extras, Message, Notices, Reasoning, Request, Text, ToolCall
 from ..profiles import Profile
 from ..state.facts import FactTable
-from .heard import Heard, Names
+from .heard import MARK, Heard, Names, call_name
 from .said import Turn, bare_turns, has_calls, is_proof, said_last, start_of_loop
 
 _ANTHROPIC: Final = "anthropic_messages"
@@ -44,6 +44,8 @@ class KeptTurn(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Who issued the reasoning."""
     items: tuple[Reasoning | str, ...]
     """In order: the reasoning, and the names of all other blocks (see `heard.Names`)."""
+    marks: Extras = {}
+    """Name of a call -> what it carries itself, where its protocol is the caller's."""
 
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -138,6 +140,9 @@ class KeptReasoning:
     def _put_back(self, messages: list[Message], turn: Turn, kept: KeptTurn, notices: Notices) -> None:
         is_proven = any(is_proof(item) for item in kept.items)
         run = messages[turn.first : turn.last + 1]
+        if kept.marks and self._is_native:
+            run = [replace(message, content=_marked(message.content, kept.marks)) for message in run]
+            messages[turn.first : turn.last + 1] = run
         if is_proven:  # it says what the client carries in plain words, and can be known again
             run = [replace(message, content=_without_reasoning(message.content)) for message in run]
         elif any(isinstance(block, Reasoning) for message in run for block in message.content):
@@ -204,15 +209,27 @@ class KeptReasoning:
         """Keep the turn that was heard. To be called when it is complete, before its end goes out."""
         for choice in self._heard.choices():
             items = tuple([item for item in choice.items() if isinstance(item, str) or self._goes_back(item)])
-            if choice.calls and any(isinstance(item, Reasoning) for item in items):
+            marks = choice.marks if self._is_native else {}
+            if choice.calls and (marks or any(isinstance(item, Reasoning) for item in items)):
                 said = said_last(self._messages, is_whole=self._is_whole)
                 name = _name_of(choice.calls[0].whole(), has_ids=self._has_ids)
-                self._kept.keep(said, name, KeptTurn(vendor=self._profile.vendor, items=items))
+                self._kept.keep(said, name, KeptTurn(vendor=self._profile.vendor, items=items, marks=marks))
 
     def _goes_back(self, thought: Reasoning) -> bool:
         """Tell whether the upstream takes it back: what it can know again, and of the rest what it asks for."""
         takes_plain = self._protocol == _OLLAMA or (self._protocol == _RESPONSES and self._is_native)
         return is_proof(thought) or (bool(thought.text) and (takes_plain or self._replay != "never"))
+
+
+def _marked(blocks: Sequence[Block], marks: Extras) -> tuple[Block, ...]:
+    """Return the blocks with calls that carry again what they came with; one that carries something keeps that."""
+    content: list[Block] = []
+    for block in blocks:
+        mark = marks.get(call_name(block)) if isinstance(block, ToolCall) else None
+        if isinstance(block, ToolCall) and mark is not None:
+            block = replace(block, extras={MARK: mark, **block.extras})
+        content.append(block)
+    return tuple(content)
 
 
 def _without_reasoning(blocks: Sequence[Block]) -> tuple[Block, ...]:

@@ -225,6 +225,25 @@ async def test_call_that_the_client_dropped_does_not_hide_the_thought() -> None:
     assert thought_back("chat", (await client.go_on("chat")).sent) == THOUGHT
 
 
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+async def test_signature_that_a_call_of_chat_carries_goes_back_with_it(streamed: bool) -> None:
+    """Gemini's own face of Chat puts it there."""
+    client = Client("chat")
+    profile = {"base": "gemini-openai"}
+    signed = {"google": {"thought_signature": "U0lH+/=="}}
+    calls = [{**CALLS[0], "extra_content": signed}, CALLS[1]]
+    pieces = [{"tool_calls": [{"index": index, **made}]} for index, made in enumerate(calls)]
+    stream = chat_stream(*map(chunk, pieces), chunk(finish="tool_calls"))
+    whole = chat_answer({"content": None, "tool_calls": calls}, "tool_calls")
+    asked = await client.ask("chat", stream if streamed else whole, streamed=streamed, profile=profile)
+    client.talk += bare_turn("chat", calls_in("chat", asked, streamed))
+    sent = (await client.go_on("chat", profile=profile)).sent["messages"][1]["tool_calls"]
+    assert [made.get("extra_content") for made in sent] == [signed, None]
+    client.talk[1]["tool_calls"][0]["extra_content"] = own = {"google": {"thought_signature": "T1dO"}}
+    sent = (await client.go_on("chat", profile=profile)).sent["messages"][1]["tool_calls"]
+    assert [made.get("extra_content") for made in sent] == [own, None]
+
+
 class LoopStore(MemoryStore):
     """Notes where it is asked."""
 
