@@ -7,15 +7,15 @@ out while every upstream is silent are no commit: failover goes on behind them.
 Pull-driven: the upstream is read again only after ``send`` returned. No queue, no task per event, no timer per event.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Collection, Sequence
+from typing import Literal
 
 import anyio
 import msgspec
 
 from . import answer_headers
 from .canonical import Notice, Notices
-from .codec import AnswerFacts, Codec, Envelope, Face, HTTPCall
+from .codec import AnswerFacts, Envelope, Face, HTTPCall
 from .errors import (
     CapacityError,
     GatewayError,
@@ -30,16 +30,16 @@ from .errors import (
 from .failover import may_be_asked_elsewhere, more_telling, without_retry
 from .headers import relayed_headers
 from .inbound import ClientGone
+from .means import Means, UpstreamSide
 from .observe import Attempt
 from .off_loop import off_loop
 from .pool.model import Candidate, Lease, Plan
-from .pool.pool import Pool
-from .profiles import Profile
 from .pulse import Pulse
 from .reply import Reply
-from .transcode import OnUnsupported, Side, Transcoder
+from .side import Side
+from .transcoder import Transcoder
 from .upstream.answer import is_stream, judge, read_until, read_whole
-from .upstream.contract import Limits, Upstream, UpstreamResponse
+from .upstream.contract import UpstreamResponse
 from .upstream.outbound import build
 
 BREAK_OFF_S = 1.0
@@ -50,61 +50,6 @@ MAX_HELD_BYTES = 65_536
 """Most that is held back before the first meaningful event."""
 OURS = frozenset({b"content-type", b"request-id", b"x-request-id", b"retry-after", b"retry-after-ms"})
 """Headers that an upstream may send and that this gateway says for itself."""
-
-
-class UpstreamSide(msgspec.Struct, frozen=True, kw_only=True):
-    """A configured upstream."""
-
-    name: str
-    codec: Codec
-    profile: Profile
-    base_url: str
-    on_unsupported: OnUnsupported
-    limits: Limits
-    fan_out: bool = False
-    """Several choices are asked for in several calls where the upstream gives one at a time."""
-
-
-class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of an exchange, in seconds unless the name says otherwise."""
-
-    deadline_s: float
-    """Until the first byte of a stream or the end of a whole answer; retries included."""
-    stream_s: float
-    """Longest life of a stream, from its commit."""
-    commit_after_s: float
-    """Silence after which a stream's 200 and heartbeats go out."""
-    heartbeat_s: float
-    send_s: float
-    """Longest wait of one ``send``: a caller that does not read is let go."""
-    queue_s: float
-    """Longest wait for a cooling account."""
-    max_attempts: int
-    max_event_bytes: int
-    """Of one event, and of a whole answer."""
-
-
-class Clients(Protocol):
-    """Hands out the client of an upstream."""
-
-    def client(self, upstream: str) -> Upstream:
-        """Return the client, made on first use in this event loop."""
-        ...
-
-
-class Means(msgspec.Struct, kw_only=True):
-    """What the attempts of all requests share."""
-
-    pool: Pool
-    upstreams: Mapping[str, UpstreamSide]
-    clients: Clients
-    timing: Timing
-    wall_now: Callable[[], float]
-    """Seconds since 1970."""
-    show_route: bool
-    """Answers tell which way they took."""
-    show_account: bool
-    """And whose account served them."""
 
 
 class Attempts:
@@ -148,6 +93,10 @@ class Attempts:
         self._is_caller_gone = False
         self._current: Transcoder | None = None
         self._side: UpstreamSide | None = None
+        self._held = b""
+        """Bytes of an attempt that are kept back."""
+        self._is_billed = False
+        """A part of the answer is there, so that nobody else is asked for all of it."""
         self.account = ""
         """Id of the account that is asked, or was last."""
         self.log: list[Attempt] = []
@@ -272,7 +221,7 @@ class Attempts:
         Raises:
             GatewayError: There shall be none: ``error``, or what tells the caller more.
         """
-        if self.is_committed or not may_be_asked_elsewhere(error):
+        if self.is_committed or self._is_billed or not may_be_asked_elsewhere(error):
             raise error
         if len(tried) >= self._timing.max_attempts:
             raise without_retry(error) if len(tried) > 1 else error
@@ -316,14 +265,22 @@ class Attempts:
 
     def _begin(self, side: UpstreamSide, lease: Lease) -> Transcoder:
         """Return the way there and back of an attempt."""
-        self.account, self._side = lease.candidate.account.id, side
-        model, max_event_bytes = lease.candidate.model, self._timing.max_event_bytes
-        asked = Side(codec=side.codec, profile=side.profile, model=model, max_event_bytes=max_event_bytes)
+        self.account, self._side, self._held = lease.candidate.account.id, side, b""
+        asked = Side(
+            codec=side.codec,
+            profile=side.profile,
+            model=lease.candidate.model,
+            max_event_bytes=self._timing.max_event_bytes,
+            resumes_pauses=side.resumes_pauses,
+        )
         self._current = transcoder = self._make_transcoder(side, asked)
         return transcoder
 
     async def _try(self, side: UpstreamSide, transcoder: Transcoder, lease: Lease, call: HTTPCall) -> None:
-        """Call the upstream, again without what it objects to if that is known to help, and pass its answer on."""
+        """Call the upstream and pass its answer on.
+
+        Call it again without what it objects to, if that is known to help, and to go on from an answer that it paused.
+        """
         repairs = 0
         while True:
             response = await self._open(side, lease, call)
@@ -331,15 +288,21 @@ class Attempts:
                 error = await judge(response, side.codec, self._means.wall_now())
                 if error is None:
                     await self._answer(transcoder, lease, response, is_stream=is_stream(response, side.codec))
-                    return
             finally:
                 with anyio.CancelScope(shield=True):
                     await response.close()
-            repaired = transcoder.repair(error) if isinstance(error, Refused) and repairs < MAX_REPAIRS else None
-            if repaired is None:
-                self._keep_own_dialect(error, side, transcoder)
-                raise error
-            call, repairs = repaired, repairs + 1
+            if error is None:
+                following = transcoder.resume()
+                if following is None:
+                    return
+                self._is_billed = True
+            else:
+                following = transcoder.repair(error) if isinstance(error, Refused) and repairs < MAX_REPAIRS else None
+                if following is None:
+                    self._keep_own_dialect(error, side, transcoder)
+                    raise error
+                repairs += 1
+            call = following
 
     def _keep_own_dialect(self, error: UpstreamError, side: UpstreamSide, transcoder: Transcoder) -> None:
         """Take off an error what means nothing to the caller: a body of another dialect, a path of another protocol.
@@ -369,17 +332,23 @@ class Attempts:
             UpstreamError: ``may_be_billed`` unless the upstream said itself, before the commit, that it failed.
         """
         try:
-            if not is_stream:
-                body = await read_whole(response, self._timing.max_event_bytes)
-                if self._envelope.stream:
-                    await self._send_as_stream(lease, response, transcoder.whole_as_stream(body))
-                else:
-                    await self._send_whole(lease, response, transcoder.whole(body))
-            elif self._envelope.stream:
+            if is_stream and self._envelope.stream:
                 await self._relay_stream(transcoder, lease, response)
-            else:
+                return
+            if is_stream:
                 await read_until(response, self._timing.max_event_bytes, transcoder.gather)
-                await self._send_whole(lease, response, transcoder.gathered())
+                answer = transcoder.gathered()
+            else:
+                body = await read_whole(response, self._timing.max_event_bytes)
+                answer = transcoder.whole_as_stream(body) if self._envelope.stream else transcoder.whole(body)
+            self._held += answer
+            if transcoder.is_paused:
+                return
+            if self._envelope.stream:
+                await self._commit(lease, response)
+                await self._reply.end(self._held)
+            else:
+                await self._send_whole(lease, response, self._held)
         except UpstreamError as error:
             if self.is_committed or isinstance(error, Malformed | Interrupted):
                 error.may_be_billed = True
@@ -387,28 +356,22 @@ class Attempts:
 
     async def _relay_stream(self, transcoder: Transcoder, lease: Lease, response: UpstreamResponse) -> None:
         """Pass a stream on, frame by frame; hold back what comes before its first meaningful event."""
-        held = b""
         data = b"more"
-        while data and not transcoder.is_complete and transcoder.failure is None:
+        while data and not transcoder.is_complete and not transcoder.is_paused and transcoder.failure is None:
             data = await response.read()
-            held += transcoder.feed(data) if data else transcoder.close()
-            if not self.is_committed:
-                if not _is_worth_committing(transcoder, held):
-                    continue
-                await self._commit(lease, response)
+            self._held += transcoder.feed(data) if data else transcoder.close()
+            if not self.is_committed and not _is_worth_committing(transcoder, self._held):
+                continue
+            await self._commit(lease, response)
+            held, self._held = self._held, b""
             if transcoder.is_complete:
                 await self._reply.end(held)
             else:
                 await self._reply.write(held)
-            held = b""
         if transcoder.failure is not None:
             raise transcoder.failure
-        if not transcoder.is_complete:
+        if not transcoder.is_complete and not transcoder.is_paused:
             raise Interrupted("The upstream's answer broke off.", code="incomplete_stream")
-
-    async def _send_as_stream(self, lease: Lease, response: UpstreamResponse, stream: bytes) -> None:
-        await self._commit(lease, response)
-        await self._reply.end(stream)
 
     async def _send_whole(self, lease: Lease, response: UpstreamResponse, body: bytes) -> None:
         self.is_committed = True
@@ -418,6 +381,8 @@ class Attempts:
 
     async def _commit(self, lease: Lease, response: UpstreamResponse) -> None:
         """From here on the answer is this upstream's. The status line may be out already: a heartbeat sends it too."""
+        if self.is_committed:
+            return
         self.is_committed = True
         self.committed_at = anyio.current_time()
         self._scope.deadline = self.committed_at + self._timing.stream_s

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from .attempts import UpstreamSide
 from .auth import Caller, check_model
 from .canonical import Model
 from .errors import RequestError, UnknownModel
+from .means import UpstreamSide
 from .routing import ModelTable, Target
 
 

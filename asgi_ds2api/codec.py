@@ -56,6 +56,7 @@ __all__ = [
     "KeepingCodec",
     "Kept",
     "Operation",
+    "PausingCodec",
     "RequestLimits",
     "Route",
     "StreamTap",
@@ -210,6 +211,14 @@ class KeepingCodec(Protocol):
         ...
 
 
+class PausingCodec(Protocol):
+    """What a protocol whose upstreams pause answers (``Finish.reason``) offers for that: a module of its own."""
+
+    def go_on_from(self, call: HTTPCall, answer: Response) -> HTTPCall:
+        """Return the call that goes on from an answer to ``call``, which this codec wrote."""
+        ...
+
+
 class EmbeddingsCodec(Protocol):
     """What a protocol that has embeddings offers for them: a module of its own beside the codec."""
 
@@ -315,6 +324,11 @@ class Codec(Protocol):
     @property
     def KEEPING(self) -> KeepingCodec | None:
         """How its answers are kept, looked up and gone on from; None: they never are."""
+        ...
+
+    @property
+    def PAUSING(self) -> PausingCodec | None:
+        """How an answer that its upstreams paused is gone on from; None: they never pause one."""
         ...
 
     @property

@@ -8,7 +8,8 @@ from . import seal
 from .canonical import Request, Usage
 from .codec import AnswerFacts, Codec, Envelope, HTTPCall
 from .errors import Unsupported
-from .transcode import Relay, Side
+from .side import Side
+from .transcode import Relay
 
 
 class CountTokens(Relay):

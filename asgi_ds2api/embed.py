@@ -12,7 +12,8 @@ from .canonical import EmbeddingsRequest, Usage, reject_losses
 from .codec import AnswerFacts, Codec, EmbeddingsCodec, Envelope, HTTPCall
 from .errors import Malformed, Unsupported
 from .routing import Target
-from .transcode import BYTES_PER_TOKEN, OnUnsupported, Relay, Side
+from .side import OnUnsupported, Side
+from .transcode import BYTES_PER_TOKEN, Relay
 
 
 class Embed(Relay):

@@ -5,11 +5,11 @@ from typing import Protocol
 
 import anyio
 
-from .attempts import Means
 from .auth import Authenticator
 from .codec import RequestLimits
 from .errors import GatewayError
 from .inbound import InboundLimits
+from .means import Means
 from .observe import Observatory
 from .routing import ModelTable, RouteTable
 from .seal import Keyring

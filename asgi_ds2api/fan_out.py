@@ -7,19 +7,20 @@ on, and a whole answer when all are there. A part that fails ends the whole: wha
 other parts are let go of.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import anyio
 import msgspec
 
 from . import answer_headers
-from .attempts import BREAK_OFF_S, Attempts, Timing
+from .attempts import BREAK_OFF_S, Attempts
 from .canonical import Notice, ProtocolName, Response
 from .codec import AnswerFacts, Envelope, Face
 from .errors import GatewayError
 from .inbound import ClientGone, Message
 from .joint import Joint, PartFace, join_responses, total_of
+from .means import Timing
 from .observe import Attempt
 from .pulse import Pulse
 from .reply import Reply
@@ -109,34 +110,39 @@ class FanOut:
 
     async def run(self) -> None:
         """Answer the request, or leave in ``failure`` why not. Raises as `Attempts.run`."""
-        at_once = anyio.CapacityLimiter(MAX_AT_ONCE)
+        numbers = iter(range(self._count))
         with self._scope:
             async with anyio.create_task_group() as group:
-                for number in range(self._count):
-                    group.start_soon(self._ask, number, at_once)
+                for _ in range(min(self._count, MAX_AT_ONCE)):
+                    group.start_soon(self._ask_each, numbers)
             await self._end()
         if self._problem is not None:
             raise self._problem
         if self.failure is not None and self._reply.is_started and not self._reply.is_ended:
             await self.break_off(self.failure)
 
-    async def _ask(self, number: int, at_once: anyio.CapacityLimiter) -> None:
-        """Ask one part. Whatever goes wrong is carried out as it is, as a group would wrap it."""
-        async with at_once:
+    async def _ask_each(self, numbers: Iterator[int]) -> None:
+        """Ask one part after the other, while there are any. What goes wrong goes on as it is, not as a group."""
+        for number in numbers:
+            if self._scope.cancel_called:
+                return
             self._running += 1
             try:
-                face = PartFace(self._face, lambda response: self._responses.update({number: response}))
-                part = self._parts[number] = self._make(number, face, self._envelope, self._reply_of(number))
-                self._has_begun.set()
-                await part.run()
-                if part.failure is not None:
-                    self.cut(part.failure)
+                await self._ask(number)
             except Exception as exc:  # goes on out of the task, as it is
                 self._problem = self._problem or exc
                 self._scope.cancel()
             finally:
                 self._running -= 1
-        if number == 0:
+
+    async def _ask(self, number: int) -> None:
+        face = PartFace(self._face, lambda response: self._responses.update({number: response}))
+        part = self._parts[number] = self._make(number, face, self._envelope, self._reply_of(number))
+        self._has_begun.set()
+        await part.run()
+        if part.failure is not None:
+            self.cut(part.failure)
+        elif number == 0:
             self._may_all_speak.set()
 
     async def _end(self) -> None:

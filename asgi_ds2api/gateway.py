@@ -25,7 +25,6 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from . import workers
-from .attempts import Clients, Timing, UpstreamSide
 from .auth import Authenticator, Authorize, Caller
 from .codec import RequestLimits
 from .config import Config, UpstreamConfig
@@ -34,6 +33,7 @@ from .engine import ActiveSet, Engine
 from .errors import ShuttingDown
 from .exchange import LAST_WORDS_S, Exchange
 from .inbound import InboundLimits
+from .means import Clients, Timing, UpstreamSide
 from .observe import Observatory, Observer
 from .pool.model import Account, Origin
 from .pool.pool import Pool
@@ -377,6 +377,7 @@ def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
         base_url=upstream.base_url,
         on_unsupported=upstream.on_unsupported,
         fan_out=upstream.fan_out,
+        resumes_pauses=upstream.resume_pauses,
         limits=Limits(
             connect_s=timeouts.connect_s,
             write_s=timeouts.write_s,

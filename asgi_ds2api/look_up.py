@@ -10,7 +10,8 @@ from msgspec import Raw
 
 from .codec import AnswerFacts, Codec, Envelope, HTTPCall, KeepingCodec, Kept
 from .json_guard import decode_answer
-from .transcode import Relay, Side
+from .side import Side
+from .transcode import Relay
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from .answers import KeptAnswer
-from .attempts import Attempts, UpstreamSide
+from .attempts import Attempts
 from .auth import ANONYMOUS
 from .canonical import (
     Choice,
@@ -26,12 +26,15 @@ from .errors import MalformedRequest, UnknownItem
 from .fan_out import FanOut
 from .joint import part_of
 from .look_up import LookUp
+from .means import UpstreamSide
 from .reply import Headers, Reply
 from .routing import Target
 from .shims import CallersReasoning, Shim, open_summaries
 from .shims import choose as choose_shims
-from .transcode import BYTES_PER_TOKEN, Side, Transcoder, Translate
+from .side import Side
+from .transcode import BYTES_PER_TOKEN, Translate
 from .transcode import choose as choose_transcoder
+from .transcoder import Transcoder
 
 
 def look_up(

@@ -5,7 +5,7 @@ attempt; what it has not yet let out is lost with it, so that failover starts cl
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 
@@ -33,112 +33,18 @@ from .canonical import (
 )
 from .canonical import Reasoning as ReasoningBlock
 from .codec import AnswerFacts, Codec, Envelope, Face, HTTPCall
-from .errors import GatewayError, Malformed, Refused, Unsupported, UpstreamError
+from .errors import GatewayError, Refused, Unsupported, UpstreamError
 from .fold import fold, merge_usage, tell_input, unfold
 from .framing import frame_mark
+from .gathering import Gathering
+from .pauses import Pauses
 from .profiles import Profile
 from .shims import KeptReasoning, Shim
+from .side import OnUnsupported, Side
+from .transcoder import Transcoder
 
-OnUnsupported = Literal["notice", "reject", "drop"]
 BYTES_PER_TOKEN = 4
 """For estimates, where an upstream tells no usage."""
-
-
-class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """An upstream as transcoding sees it."""
-
-    codec: Codec
-    profile: Profile
-    model: str
-    """The upstream's own name of the model."""
-    max_event_bytes: int
-
-
-class Transcoder(Protocol):
-    """One attempt's way there and back."""
-
-    @property
-    def mode(self) -> Literal["relay", "translate"]:
-        """For the header and the Record."""
-        ...
-
-    @property
-    def notices(self) -> Notices:
-        """What did not go through as it came, so far."""
-        ...
-
-    @property
-    def is_meaningful(self) -> bool:
-        """Something of the answer itself has come: from here on the caller may be sent bytes."""
-        ...
-
-    @property
-    def is_complete(self) -> bool:
-        """The stream ended as its protocol says, and everything was let out."""
-        ...
-
-    @property
-    def failure(self) -> UpstreamError | None:
-        """Why the stream is broken; what came before the break was let out."""
-        ...
-
-    @property
-    def facts(self) -> AnswerFacts:
-        """Usage and finish reason, for the Record."""
-        ...
-
-    def recall(self) -> None:
-        """Look up what is kept for the caller. In the event loop, before ``request``, which may be in a thread."""
-        ...
-
-    def request(self) -> HTTPCall:
-        """Return the upstream's request.
-
-        Raises:
-            Unsupported: It cannot be said in the upstream's protocol, or, under ``reject``, not without loss.
-            MalformedRequest: It is not a request of the caller's protocol.
-        """
-        ...
-
-    def repair(self, error: Refused) -> HTTPCall | None:
-        """Return the request without what the upstream objected to; None: nothing known helps."""
-        ...
-
-    def feed(self, data: bytes) -> bytes:
-        """Turn a piece of the upstream's stream into whole frames of the caller's."""
-        ...
-
-    def close(self) -> bytes:
-        """Say that the upstream's message ended; return the rest. Sets ``failure`` unless the stream is complete."""
-        ...
-
-    def error(self, error: GatewayError) -> bytes:
-        """Return an error as the last frame of the caller's stream."""
-        ...
-
-    def heartbeat(self) -> bytes:
-        """Return bytes of the caller's stream that keep a silent connection busy."""
-        ...
-
-    def whole(self, body: bytes) -> bytes:
-        """Turn a whole answer into a whole answer.
-
-        Raises:
-            UpstreamError: Malformed, or an error inside a 200.
-        """
-        ...
-
-    def whole_as_stream(self, body: bytes) -> bytes:
-        """Turn a whole answer into the stream that the caller asked for. Raises as ``whole``."""
-        ...
-
-    def gather(self, data: bytes) -> bool:
-        """Take a piece of a stream that the caller wants whole; tell whether it is over, for better or worse."""
-        ...
-
-    def gathered(self) -> bytes:
-        """Return the whole answer that was gathered. Raises as ``whole``."""
-        ...
 
 
 def choose(
@@ -176,6 +82,7 @@ class Relay:
     """Same protocol, to the letter: only the envelope's facts are rewritten, all else passes as it came."""
 
     mode: Literal["relay", "translate"] = "relay"
+    is_paused = False
 
     def __init__(self, *, codec: Codec, call: HTTPCall, envelope: Envelope, side: Side) -> None:
         self.notices = Notices()
@@ -220,6 +127,10 @@ class Relay:
 
     def repair(self, error: Refused) -> HTTPCall | None:
         """Return None: what a vendor says to its own client is passed on, and the client reacts."""
+        return None
+
+    def resume(self) -> HTTPCall | None:
+        """Return None: the vendor's own client goes on by itself."""
         return None
 
     def feed(self, data: bytes) -> bytes:
@@ -283,8 +194,11 @@ class Translate:
         self._shims = tuple(shims)
         self._kept = next((shim for shim in shims if isinstance(shim, KeptReasoning)), None)
         self._on_unsupported = on_unsupported
-        self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes)
-        self._gathering = Gathering(side)
+        self._pauses = Pauses(side)
+        self._call: HTTPCall | None = None
+        self._events: list[Event] = []
+        """Of a whole answer that paused: what was said before."""
+        self._read_next()
         self._encoder = face.StreamEncoder(envelope, self.notices)
         self._finish: Finish | None = None
         self._usage: Usage | None = None
@@ -309,6 +223,11 @@ class Translate:
         if self._kept is not None:
             self._kept.recall()
 
+    @property
+    def is_paused(self) -> bool:
+        """See `Transcoder`."""
+        return self._pauses.is_paused and not self.is_complete
+
     def request(self) -> HTTPCall:
         """See `Transcoder`."""
         for shim in self._shims:
@@ -317,19 +236,30 @@ class Translate:
 
     def repair(self, error: Refused) -> HTTPCall | None:
         """See `Transcoder`."""
-        repaired = self._side.codec.repair(self._request, error, self.notices)
+        repaired = None if self._pauses.resumed else self._side.codec.repair(self._request, error, self.notices)
         if repaired is None:
             return None
         self._request = repaired
         return self._encode()
 
+    def resume(self) -> HTTPCall | None:
+        """See `Transcoder`."""
+        if self._call is None or not self.is_paused:
+            return None
+        self._call = call = self._pauses.resume(self._call)
+        self.notices.hint("stop_reason", "the upstream paused its answer, and was asked to go on", action="resumed")
+        self._bytes_sent += len(call.body)
+        self._read_next()
+        return call
+
     def feed(self, data: bytes) -> bytes:
         """See `Transcoder`."""
+        self._pauses.read(len(data))
         return self._pass_on(self._decoder.feed(data), is_end=self._decoder.is_complete)
 
     def close(self) -> bytes:
         """See `Transcoder`."""
-        if self.is_complete:
+        if self.is_complete or self.is_paused:
             return b""
         return self._pass_on(self._decoder.close(), is_end=self._decoder.is_complete)
 
@@ -343,19 +273,28 @@ class Translate:
 
     def whole(self, body: bytes) -> bytes:
         """See `Transcoder`."""
+        self._pauses.read(len(body))
         return self._encode_whole(self._side.codec.decode_response(body, self._side.profile))
 
     def whole_as_stream(self, body: bytes) -> bytes:
         """See `Transcoder`."""
+        self._pauses.read(len(body))
         return self._pass_on(unfold(self._side.codec.decode_response(body, self._side.profile)), is_end=True)
 
     def gather(self, data: bytes) -> bool:
         """See `Transcoder`."""
+        self._pauses.read(len(data))
         return self._gathering.feed(data)
 
     def gathered(self) -> bytes:
         """See `Transcoder`."""
         return self._encode_whole(self._gathering.response())
+
+    def _read_next(self) -> None:
+        """Be ready for the answer to another call."""
+        side = self._side
+        self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes)
+        self._gathering = Gathering(side)
 
     def _encode(self) -> HTTPCall:
         places = self._request.places
@@ -369,9 +308,15 @@ class Translate:
         if self._on_unsupported == "reject":
             reject_losses(self.notices)
         self._bytes_sent = len(call.body)
+        self._call = call
         return call
 
     def _encode_whole(self, response: Response) -> bytes:
+        if not self._pauses.are_told:
+            self._events += self._pauses.pass_on(unfold(response))
+            if self._pauses.is_paused:
+                return b""
+            response = fold(self._events, self._side.codec.join_opaque)
         billed = response.usage
         if self._shims:
             response = fold(self._undo(unfold(response)), self._side.codec.join_opaque)
@@ -397,13 +342,13 @@ class Translate:
     def _pass_on(self, events: Sequence[Event], *, is_end: bool) -> bytes:
         if self.is_complete:
             return b""
-        events = self._undo(events)
+        events = self._undo(self._pauses.pass_on(events))
         self._watch(events)
         if not self._has_begun and self._model is not None:
             self._has_begun = True
             events = tell_input(events, self._estimate())
         out = self._encoder.encode(events)
-        if not is_end and not any(shim.is_over for shim in self._shims):
+        if (not is_end or self._pauses.is_paused) and not any(shim.is_over for shim in self._shims):
             return out
         if self._usage is None:
             self._usage = self._estimate()
@@ -444,34 +389,6 @@ class Translate:
             output_total=max(1, self._characters // BYTES_PER_TOKEN),
             is_estimated=True,
         )
-
-
-class Gathering:
-    """A stream that is read up to its end, for a caller who asked for a whole answer."""
-
-    def __init__(self, side: Side) -> None:
-        self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes)
-        self._join_opaque = side.codec.join_opaque
-        self._events: list[Event] = []
-
-    def feed(self, data: bytes) -> bool:
-        """Take a piece; tell whether the stream is over, so that nobody waits for the end of the file behind it."""
-        self._events += self._decoder.feed(data)
-        return self._decoder.is_complete or self._decoder.failure is not None
-
-    def response(self) -> Response:
-        """Return the answer.
-
-        Raises:
-            UpstreamError: It is broken.
-        """
-        if not self._decoder.is_complete:
-            self._events += self._decoder.close()
-        if self._decoder.failure is not None:
-            raise self._decoder.failure
-        if not self._decoder.is_complete:
-            raise Malformed("The upstream's answer is not a complete stream.")
-        return fold(self._events, self._join_opaque)
 
 
 def facts_so_far(told: AnswerFacts, transcoder: Transcoder, input_bytes: int, output_tokens: int) -> AnswerFacts:

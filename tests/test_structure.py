@@ -52,7 +52,7 @@ CATCH_ALL = {
     "asgi_ds2api/config/keys.py ProvidedKey.current Exception",
     "asgi_ds2api/exchange.py Exchange._last_resort Exception",
     "asgi_ds2api/exchange.py Exchange._run_attempts Exception",
-    "asgi_ds2api/fan_out.py FanOut._ask Exception",
+    "asgi_ds2api/fan_out.py FanOut._ask_each Exception",
     "asgi_ds2api/observe.py Observatory.publish Exception",
     "asgi_ds2api/observe.py Observatory.publish suppress(Exception)",
     "asgi_ds2api/upstream/actor.py _spawn_trio.main Exception",

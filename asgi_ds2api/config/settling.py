@@ -164,6 +164,7 @@ def _upstream(upstream: UpstreamTable, table: ConfigTable) -> UpstreamConfig:
         accounts=_accounts(upstream),
         models=upstream.models,
         on_unsupported=upstream.on_unsupported or table.on_unsupported,
+        resume_pauses=table.resume_pauses if upstream.resume_pauses is None else upstream.resume_pauses,
         fan_out=table.fan_out if upstream.fan_out is None else upstream.fan_out,
         max_connections=upstream.max_connections,
         proxy=upstream.proxy,

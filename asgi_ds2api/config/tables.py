@@ -160,6 +160,7 @@ class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         OnUnsupported | None, Meta(description="In place of the general one.", examples=["reject"])
     ] = None
     fan_out: Annotated[bool | None, Meta(description="In place of the general one.", examples=[True])] = None
+    resume_pauses: Annotated[bool | None, Meta(description="In place of the general one.", examples=[True])] = None
     max_connections: Annotated[
         int,
         Meta(
@@ -265,6 +266,14 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(
             description="Several answers to one request (`n`, `candidateCount`) are asked for in several calls where "
             "the upstream gives one at a time; each is billed for its input. Otherwise they are refused there."
+        ),
+    ] = False
+    resume_pauses: Annotated[
+        bool,
+        Meta(
+            description="An answer that an upstream of `anthropic_messages` paused in the middle of its own tools "
+            "(`pause_turn`) is gone on from, up to 5 times, if it is translated; each call is billed for its input. "
+            "Otherwise the caller is told of the pause as its protocol can."
         ),
     ] = False
     secret: Annotated[

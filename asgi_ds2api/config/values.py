@@ -33,6 +33,7 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Names and globs of bare model names."""
     on_unsupported: OnUnsupported
     fan_out: bool
+    resume_pauses: bool
     max_connections: int
     proxy: Secret | None
     """URL, with user and password if it has them."""

@@ -11,18 +11,19 @@ from typing import Any, Literal, cast
 import anyio
 import msgspec
 
-from asgi_ds2api.attempts import Attempts, Means, Timing, UpstreamSide
+from asgi_ds2api.attempts import Attempts
 from asgi_ds2api.canonical import Notices
 from asgi_ds2api.codec import AnswerFacts, Codec, Envelope, HTTPCall
 from asgi_ds2api.diagnosis import Told, classify
 from asgi_ds2api.errors import GatewayError, Interrupted, Refused, UpstreamError
+from asgi_ds2api.means import Means, Timing, UpstreamSide
 from asgi_ds2api.pool.model import Account, AccountStatus, Origin, Target
 from asgi_ds2api.pool.pool import Pool
 from asgi_ds2api.profiles import Profile
 from asgi_ds2api.reply import Reply
 from asgi_ds2api.secret import KeySource
+from asgi_ds2api.side import Side
 from asgi_ds2api.state.memory import MemoryStore
-from asgi_ds2api.transcode import Side
 from asgi_ds2api.upstream.contract import Limits
 from tests.support.scripted_client import Answering, Piece, Script, ScriptedUpstream
 from tests.support.server_send import ServerSend
@@ -108,6 +109,7 @@ class LineTranscoder:
         self.facts = AnswerFacts(model=side.model)
         self.is_meaningful = False
         self.is_complete = False
+        self.is_paused = False
         self.failure: UpstreamError | None = None
         self._repairs = repairs
         self._refuses = refuses
@@ -124,6 +126,9 @@ class LineTranscoder:
     def repair(self, error: Refused) -> HTTPCall | None:
         self._repairs -= 1
         return HTTPCall(method="POST", path="/talk", body=b"Hello again") if self._repairs >= 0 else None
+
+    def resume(self) -> HTTPCall | None:
+        return None
 
     def feed(self, data: bytes) -> bytes:
         *lines, self._tail = (self._tail + data).split(b"\n")

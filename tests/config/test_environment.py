@@ -114,8 +114,10 @@ def test_setting_is_read_from_its_variable(name: str, text: str, value: object) 
     assert getattr(from_env(**settings), SETTINGS[name]) == value
 
 
-def test_upstreams_fan_out_by_its_variable() -> None:
-    assert [upstream.fan_out for upstream in from_env(DS2API_FAN_OUT="true").upstreams] == [True]
+@pytest.mark.parametrize("key", ["fan_out", "resume_pauses"])
+def test_switch_of_all_upstreams_has_its_variable(key: str) -> None:
+    settings: dict[str, Any] = {f"DS2API_{key.upper()}": "true"}
+    assert [getattr(upstream, key) for upstream in from_env(**settings).upstreams] == [True]
 
 
 def test_every_plain_key_of_the_configuration_has_its_variable() -> None:

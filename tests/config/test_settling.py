@@ -15,7 +15,7 @@ from asgi_ds2api.pool.strategies import STRATEGIES
 from asgi_ds2api.profiles import PRESETS, PROFILES
 from asgi_ds2api.protocols import PROTOCOLS
 from asgi_ds2api.secret import Secret
-from asgi_ds2api.transcode import OnUnsupported as TranscodedOnUnsupported
+from asgi_ds2api.side import OnUnsupported as TranscodedOnUnsupported
 
 from .samples import ENVIRON, load, load_upstream, problems, sample, upstream, upstream_problems
 
@@ -139,10 +139,12 @@ def test_upstream_has_its_own_word_on_what_is_unsupported_or_the_general_one() -
     assert [made.on_unsupported for made in config.upstreams] == ["drop", "reject"]
 
 
-def test_upstream_has_its_own_word_on_fan_out_or_the_general_one() -> None:
-    config = load(fan_out=True, upstreams=[upstream(name="own", fan_out=False), upstream(name="general")])
-    assert [made.fan_out for made in config.upstreams] == [False, True]
-    assert [made.fan_out for made in load(upstreams=[upstream(name="own")]).upstreams] == [False]
+@pytest.mark.parametrize("key", ["fan_out", "resume_pauses"])
+def test_upstream_has_its_own_word_on_further_calls_or_the_general_one(key: str) -> None:
+    switches: dict[str, Any] = {key: True}
+    config = load(**switches, upstreams=[upstream(name="own", **{key: False}), upstream(name="general")])
+    assert [getattr(made, key) for made in config.upstreams] == [False, True]
+    assert [getattr(made, key) for made in load(upstreams=[upstream(name="own")]).upstreams] == [False]
 
 
 def test_F96_no_upstream_is_told_with_the_lines_that_mend_it() -> None:

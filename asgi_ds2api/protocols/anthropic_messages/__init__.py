@@ -7,6 +7,8 @@ This module is the codec (`codec.Codec`). What is lost on the way stands in the 
 from collections.abc import Sequence
 from typing import Final
 
+from ...codec import PausingCodec
+from . import pausing
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
 from .opaque import join_opaque
@@ -21,6 +23,7 @@ from .wire import NAME
 
 CREDENTIAL_HEADERS: Final[Sequence[str]] = ("x-api-key", "authorization")
 KEEPING: Final = None
+PAUSING: Final[PausingCodec | None] = pausing
 EMBEDDINGS: Final = None
 FAMILY: Final = "anthropic"
 REQUEST_ID_HEADER: Final = "request-id"
@@ -36,6 +39,7 @@ __all__ = [
     "HAS_CHOICES",
     "KEEPING",
     "NAME",
+    "PAUSING",
     "REQUEST_ID_HEADER",
     "ROUTES",
     "STREAM_CONTENT_TYPE",

@@ -28,6 +28,7 @@ COUNTS_TOKENS: Final = True
 HAS_CHOICES: Final = True
 KEEPING: Final = None
 EMBEDDINGS: Final = embeddings
+PAUSING: Final = None
 FAMILY: Final = "gemini"
 STREAM_CONTENT_TYPE: Final = b"text/event-stream"
 
@@ -45,6 +46,7 @@ __all__ = [
     "HAS_CHOICES",
     "KEEPING",
     "NAME",
+    "PAUSING",
     "REQUEST_ID_HEADER",
     "ROUTES",
     "STREAM_CONTENT_TYPE",

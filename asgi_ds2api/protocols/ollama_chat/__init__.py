@@ -25,6 +25,7 @@ COUNTS_TOKENS: Final = False
 HAS_CHOICES: Final = False
 KEEPING: Final = None
 EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
+PAUSING: Final = None
 FAMILY: Final = "ollama"
 CREDENTIAL_HEADERS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 REQUEST_ID_HEADER: Final = "x-request-id"
@@ -49,6 +50,7 @@ __all__ = [
     "HAS_CHOICES",
     "KEEPING",
     "NAME",
+    "PAUSING",
     "REQUEST_ID_HEADER",
     "ROUTES",
     "STREAM_CONTENT_TYPE",

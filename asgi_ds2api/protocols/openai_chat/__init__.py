@@ -30,6 +30,7 @@ HAS_CHOICES: Final = True
 CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
 KEEPING: Final = None
 EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
+PAUSING: Final = None
 FAMILY: Final = "openai"
 REQUEST_ID_HEADER: Final = "x-request-id"
 STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
@@ -67,6 +68,7 @@ __all__ = [
     "HAS_CHOICES",
     "KEEPING",
     "NAME",
+    "PAUSING",
     "REQUEST_ID_HEADER",
     "ROUTES",
     "STREAM_CONTENT_TYPE",

@@ -20,6 +20,7 @@ COUNTS_TOKENS: Final = True
 HAS_CHOICES: Final = False
 CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
 EMBEDDINGS: Final = None
+PAUSING: Final = None
 KEEPING: Final[KeepingCodec] = keeping
 FAMILY: Final = "openai"
 REQUEST_ID_HEADER: Final = "x-request-id"
@@ -33,6 +34,7 @@ __all__ = [
     "HAS_CHOICES",
     "KEEPING",
     "NAME",
+    "PAUSING",
     "REQUEST_ID_HEADER",
     "ROUTES",
     "STREAM_CONTENT_TYPE",

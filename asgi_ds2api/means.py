@@ -1,0 +1,69 @@
+"""What the attempts of all requests share: upstreams, their clients, the pool, and the bounds of a request."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from .codec import Codec
+from .pool.pool import Pool
+from .profiles import Profile
+from .side import OnUnsupported
+from .upstream.contract import Limits, Upstream
+
+
+class UpstreamSide(msgspec.Struct, frozen=True, kw_only=True):
+    """A configured upstream."""
+
+    name: str
+    codec: Codec
+    profile: Profile
+    base_url: str
+    on_unsupported: OnUnsupported
+    limits: Limits
+    fan_out: bool = False
+    """Several choices are asked for in several calls where the upstream gives one at a time."""
+    resumes_pauses: bool = False
+    """An answer that the upstream paused is gone on from."""
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of an exchange, in seconds unless the name says otherwise."""
+
+    deadline_s: float
+    """Until the first byte of a stream or the end of a whole answer; retries included."""
+    stream_s: float
+    """Longest life of a stream, from its commit."""
+    commit_after_s: float
+    """Silence after which a stream's 200 and heartbeats go out."""
+    heartbeat_s: float
+    send_s: float
+    """Longest wait of one ``send``: a caller that does not read is let go."""
+    queue_s: float
+    """Longest wait for a cooling account."""
+    max_attempts: int
+    max_event_bytes: int
+    """Of one event, and of a whole answer."""
+
+
+class Clients(Protocol):
+    """Hands out the client of an upstream."""
+
+    def client(self, upstream: str) -> Upstream:
+        """Return the client, made on first use in this event loop."""
+        ...
+
+
+class Means(msgspec.Struct, kw_only=True):
+    """What the attempts of all requests share."""
+
+    pool: Pool
+    upstreams: Mapping[str, UpstreamSide]
+    clients: Clients
+    timing: Timing
+    wall_now: Callable[[], float]
+    """Seconds since 1970."""
+    show_route: bool
+    """Answers tell which way they took."""
+    show_account: bool
+    """And whose account served them."""
