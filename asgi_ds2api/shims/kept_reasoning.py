@@ -47,6 +47,11 @@ class KeptTurn(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     marks: Extras = {}
     """Name of a call -> what it carries itself, where its protocol is the caller's."""
 
+    @property
+    def has_proof(self) -> bool:
+        """Some of the reasoning can be known again by its issuer."""
+        return any(is_proof(item) for item in self.items)
+
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(KeptTurn)
@@ -130,7 +135,9 @@ class KeptReasoning:
         loop = start_of_loop(messages) if has_gaps else 0
         for turn, kept in self._found:
             if kept.vendor != self._profile.vendor:
-                notices.lost(turn.at, "reasoning belongs to the vendor that issued it")
+                # Plain words are of use to nobody else, and encoders do not call it a loss either.
+                report = notices.lost if kept.has_proof or kept.marks else notices.hint
+                report(turn.at, "reasoning belongs to the vendor that issued it")
             elif turn.first < loop:
                 notices.hint(turn.at, "thinking before the running loop of tools is not given back")
             else:
@@ -138,12 +145,11 @@ class KeptReasoning:
         return replace(request, messages=tuple(messages))
 
     def _put_back(self, messages: list[Message], turn: Turn, kept: KeptTurn, notices: Notices) -> None:
-        is_proven = any(is_proof(item) for item in kept.items)
         run = messages[turn.first : turn.last + 1]
         if kept.marks and self._is_native:
             run = [replace(message, content=_marked(message.content, kept.marks)) for message in run]
             messages[turn.first : turn.last + 1] = run
-        if is_proven:  # it says what the client carries in plain words, and can be known again
+        if kept.has_proof:  # it says what the client carries in plain words, and can be known again
             run = [replace(message, content=_without_reasoning(message.content)) for message in run]
         elif any(isinstance(block, Reasoning) for message in run for block in message.content):
             return

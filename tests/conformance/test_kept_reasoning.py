@@ -4,13 +4,18 @@ import threading
 from typing import Any
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from asgi_ds2api.off_loop import LARGE_BYTES
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.state.memory import MemoryStore
+from tests.support.asgi_driver import call
+from tests.support.gateways import make_gateway, upstream
+from tests.support.scripted_client import ScriptedUpstream
 
-from .asking import CONTENTS, HELLO, chat_answer, chat_stream, chunk, claude_answer, gemini_answer
+from .asking import CONTENTS, HELLO, PATHS, chat_answer, chat_stream, chunk, claude_answer, gemini_answer
 from .forgetful import (
+    ANSWERS,
     BACK,
     BLOCKS,
     BYE,
@@ -19,6 +24,7 @@ from .forgetful import (
     PARTS,
     SIGNATURE,
     THOUGHT,
+    TOOLS,
     Client,
     bare_turn,
     calls_in,
@@ -68,18 +74,26 @@ async def test_reasoning_stays_where_the_next_question_ends_its_loop(face: str) 
     assert [path for path, severity in asked.notices.items() if severity != "hint"] == []
 
 
-@pytest.mark.parametrize(("first", "second"), [("claude", "gemini"), ("gemini", "claude"), ("chat", "responses")])
+@pytest.mark.parametrize(("first", "second"), [("claude", "gemini"), ("gemini", "claude"), ("responses", "claude")])
 async def test_reasoning_is_left_out_and_told_after_a_switch_of_vendor_anthropic_C27_openai_C44(
     first: str, second: str
 ) -> None:
     client = Client("chat")
     await client.take_turn(first)
     asked = await client.go_on(second)
-    assert not any(told in str(asked.sent) for told in ("U0lH", SIGNATURE, "EmwK", THOUGHT))
+    assert not any(told in str(asked.sent) for told in ("U0lH", SIGNATURE, "EmwK", "gAAA"))
     assert asked.notices["messages[1].tool_calls[0]"] == "lost"
     assert "messages[].tool_calls[]" in (asked.answer.header("x-ds2api-notices") or "")
     back = await client.go_on(first)
     assert thought_back(first, back.sent) == BACK[first]
+
+
+async def test_words_that_another_vendor_has_no_use_for_are_no_loss() -> None:
+    client = Client("chat", on_unsupported="reject")
+    await client.take_turn("chat")
+    asked = await client.go_on("responses")
+    assert THOUGHT not in str(asked.sent)
+    assert asked.notices["messages[1].tool_calls[0]"] == "hint"
 
 
 async def test_another_vendors_reasoning_is_refused_where_nothing_may_be_lost() -> None:
@@ -293,3 +307,23 @@ async def test_each_of_several_answers_keeps_what_it_thought() -> None:
     for number, id_ in enumerate(ids):
         client.talk = [*hello, *bare_turn("chat", [(id_, "f", {"a": 1})])]
         assert thought_back("chat", (await client.go_on("chat")).sent) == f"Idea {number}."
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+async def test_reasoning_is_kept_before_the_end_of_its_answer_goes_out(streamed: bool) -> None:
+    """The next request of a fast client may be there before anything behind the last send."""
+    store, kept_at_end = MemoryStore(lambda: 0.0), list[int]()
+    upstreams = {"claude": ScriptedUpstream(ANSWERS["claude", streamed]())}
+    gateway = make_gateway(upstream("claude"), scripts=upstreams, store=store)
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def watch(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                kept_at_end.append(len(store._facts))
+            await send(message)
+
+        await gateway(scope, receive, watch)
+
+    body = {"model": "claude/claude-sonnet-4-5", "messages": HELLO, "tools": TOOLS["chat"], "stream": streamed}
+    answer = await call(watched, "POST", PATHS["chat"], json=body)
+    assert (answer.status, kept_at_end) == (200, [1])
