@@ -38,7 +38,7 @@ from .pulse import Pulse
 from .reply import Reply
 from .side import Side
 from .transcoder import Transcoder
-from .upstream.answer import is_stream, judge, read_until, read_whole
+from .upstream.answer import is_stream, judge, rate_windows_of, read_until, read_whole
 from .upstream.contract import UpstreamResponse
 from .upstream.outbound import build
 
@@ -234,7 +234,7 @@ class Attempts:
             may_retry = self._pool.may_retry(lease)  # asked last, as it takes from the budget
         finally:
             if not may_retry:
-                self._pool.abandon(following)
+                self._pool.put_back(following)
         if not may_retry:
             raise without_retry(error)
         return following
@@ -255,13 +255,26 @@ class Attempts:
         except UpstreamError as exc:
             error, is_settled = exc, True
         finally:
-            if is_settled:
-                self._pool.release(lease, error)
-            else:
-                self._pool.abandon(lease)
+            tokens = None
+            try:
+                tokens = self._spent(error) if call is not None else None
+            finally:
+                if is_settled:
+                    self._pool.release(lease, error, tokens=tokens)
+                elif call is None:
+                    self._pool.put_back(lease)
+                else:
+                    self._pool.abandon(lease, tokens=tokens)
             if call is not None:
                 self.log.append(_attempt_record(lease, error, is_settled, anyio.current_time() - began))
         return error
+
+    def _spent(self, error: UpstreamError | None) -> int | None:
+        """Return how many tokens the attempt cost, as far as it was told or seen; None: nobody knows."""
+        if error is not None and not (error.may_be_billed or self.is_committed):
+            return 0
+        usage = self.facts.usage
+        return None if usage is None else (usage.input_total or 0) + (usage.output_total or 0)
 
     def _begin(self, side: UpstreamSide, lease: Lease) -> Transcoder:
         """Return the way there and back of an attempt."""
@@ -285,6 +298,7 @@ class Attempts:
         while True:
             response = await self._open(side, lease, call)
             try:
+                self._pool.heard(lease, rate_windows_of(response, self._means.wall_now()))
                 error = await judge(response, side.codec, self._means.wall_now())
                 if error is None:
                     await self._answer(transcoder, lease, response, is_stream=is_stream(response, side.codec))
@@ -376,6 +390,7 @@ class Attempts:
     async def _send_whole(self, lease: Lease, response: UpstreamResponse, body: bytes) -> None:
         self.is_committed = True
         self.committed_at = anyio.current_time()
+        self._pool.answered(lease)
         headers = [(b"content-type", b"application/json"), *self._headers(lease), *self._told(lease, response)]
         await self._reply.whole(200, headers, body)
 

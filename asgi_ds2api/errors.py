@@ -169,10 +169,14 @@ class CapacityError(GatewayError):
 
 
 class PoolExhausted(CapacityError):
-    """Every candidate is cooling. ``retry_after_s`` is that of the soonest."""
+    """Every candidate is cooling, or at its limit. ``retry_after_s`` is that of the soonest.
+
+    ``is_busy``: one may come free as soon as a running attempt ends, whatever ``retry_after_s`` says.
+    """
 
     status = 429
     code = "pool_exhausted"
+    is_busy: bool = False
 
 
 class QueueTimeout(CapacityError):

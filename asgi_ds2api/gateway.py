@@ -248,7 +248,13 @@ def build_engine(
             {upstream.name: upstream.models for upstream in config.upstreams},
         ),
         authenticator=Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s),
-        pool=Pool(accounts, store=store, now=now, rng=rng, strategy=config.strategy),
+        pool=Pool(
+            accounts,
+            store=store,
+            now=now,
+            rng=rng,
+            strategies={upstream.name: upstream.strategy for upstream in config.upstreams},
+        ),
         upstreams={upstream.name: _side(upstream, config) for upstream in config.upstreams},
         clients=clients,
         store=store,
@@ -363,7 +369,17 @@ def accounts_of(upstream: UpstreamConfig) -> list[Account]:
     port = parts.port or DEFAULT_PORTS[parts.scheme]
     origin = Origin(scheme=parts.scheme, host=parts.hostname or "", port=port)
     return [
-        Account(upstream=upstream.name, label=account.label, origin=origin, key=account.key, weight=account.weight)
+        Account(
+            upstream=upstream.name,
+            label=account.label,
+            origin=origin,
+            key=account.key,
+            weight=account.weight,
+            concurrency=account.concurrency,
+            rpm=account.rpm,
+            tpm=account.tpm,
+            models=account.models,
+        )
         for account in upstream.accounts
     ]
 

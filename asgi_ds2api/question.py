@@ -27,6 +27,7 @@ from .fan_out import FanOut
 from .joint import part_of
 from .look_up import LookUp
 from .means import UpstreamSide
+from .pool.model import Demand
 from .reply import Headers, Reply
 from .routing import Target
 from .shims import CallersReasoning, Shim, open_summaries
@@ -122,7 +123,7 @@ class Question:
         ) -> Attempts:  # fmt: skip
             return Attempts(
                 self._engine,
-                plan=self._engine.pool.plan(targets, allowed),
+                plan=self._engine.pool.plan(targets, allowed, self._demand(envelope)),
                 face=face,
                 envelope=envelope,
                 transcoder=transcoder,
@@ -168,8 +169,16 @@ class Question:
         empty = Response(source=self._face.NAME, id="", model=self._envelope.model, choices=(choice,), usage=Usage())
         return self._face.encode_response(empty, self._envelope, Notices())
 
+    def _demand(self, envelope: Envelope) -> Demand:
+        """Return what the pool sets aside for an attempt: by the bytes, and by what the answer may have."""
+        return Demand(self._input_tokens, (envelope.max_output_tokens or 0) * envelope.choices)
+
     def _estimate(self) -> TokenCount:
-        return TokenCount(input_tokens=max(1, len(self._call.body) // BYTES_PER_TOKEN), is_estimated=True)
+        return TokenCount(input_tokens=self._input_tokens, is_estimated=True)
+
+    @property
+    def _input_tokens(self) -> int:
+        return max(1, len(self._call.body) // BYTES_PER_TOKEN)
 
     def _can_count(self, target: Target) -> bool:
         return self._engine.upstreams[target.upstream].codec.COUNTS_TOKENS

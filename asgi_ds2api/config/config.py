@@ -231,6 +231,6 @@ def _doubts(
             doubts.append(
                 f"upstreams[{index}].base_url: plain http to another machine: keys and prompts can be read on the way"
             )
-        if table.strategy != "weighted" and any(account.weight != 1 for account in upstream.accounts):
+        if upstream.strategy != "weighted" and any(account.weight != 1 for account in upstream.accounts):
             doubts.append(f'upstreams[{index}].accounts: weight acts only with strategy = "weighted"')
     return doubts

@@ -13,8 +13,9 @@ import msgspec
 
 from ..profiles import DEFAULT_PROFILE, PRESETS, PROFILES, Preset, Profile
 from . import texts
+from .keys import AccountKey
 from .reading import Reading, nearest
-from .tables import AuthMode, ConfigTable, UpstreamTable
+from .tables import AccountTable, AuthMode, ConfigTable, UpstreamTable
 from .values import AccountConfig, CallerConfig, ModelAlias, UpstreamConfig
 
 NO_AUTHORIZE: Final = ('is "host", and no authorize= was given', "give it to Gateway, or configure callers")
@@ -171,6 +172,7 @@ def _upstream(upstream: UpstreamTable, table: ConfigTable) -> UpstreamConfig:
         ca_file=upstream.ca_file,
         client_cert=upstream.client_cert,
         transport=upstream.transport,
+        strategy=upstream.strategy or table.strategy,
     )
 
 
@@ -188,13 +190,30 @@ def _profile(upstream: UpstreamTable, preset: Preset | None, protocol: str) -> P
 
 def _accounts(upstream: UpstreamTable) -> tuple[AccountConfig, ...]:
     if upstream.accounts:
-        return tuple(AccountConfig(label=a.label, key=a.key, weight=a.weight) for a in upstream.accounts)
+        return tuple(_account(a, upstream) for a in upstream.accounts)
     if not upstream.keys:
-        return (AccountConfig(label="keyless", key=None),)
+        return (_key(upstream, "keyless", None),)
     labels: list[str] = []
     for number, key in enumerate(upstream.keys, 1):
         named = key.name if key.name and re.match(texts.NAME, key.name) else f"key-{number}"
         further = (f"{named}-{count}" for count in itertools.count(2))
         labels.append(next(label for label in itertools.chain((named,), further) if label not in labels))
     pairs = zip(labels, upstream.keys, strict=True)
-    return tuple(AccountConfig(label=label, key=key) for label, key in pairs)
+    return tuple(_key(upstream, label, key) for label, key in pairs)
+
+
+def _key(upstream: UpstreamTable, label: str, key: AccountKey | None) -> AccountConfig:
+    """Return an account of which nothing is said but its key."""
+    return AccountConfig(label=label, key=key, concurrency=upstream.concurrency, rpm=upstream.rpm, tpm=upstream.tpm)
+
+
+def _account(account: AccountTable, upstream: UpstreamTable) -> AccountConfig:
+    return AccountConfig(
+        label=account.label,
+        key=account.key,
+        weight=account.weight,
+        concurrency=upstream.concurrency if account.concurrency is None else account.concurrency,
+        rpm=upstream.rpm if account.rpm is None else account.rpm,
+        tpm=upstream.tpm if account.tpm is None else account.tpm,
+        models=account.models,
+    )

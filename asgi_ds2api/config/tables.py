@@ -25,7 +25,7 @@ from .reading import Flaw, Reading, join, read_fields
 
 AuthMode = Literal["callers", "host", "none"]
 OnUnsupported = Literal["notice", "reject", "drop"]
-Strategy = Literal["round_robin", "weighted"]
+Strategy = Literal["round_robin", "weighted", "least_inflight", "p2c_ewma", "fill_first"]
 Transport = Literal["auto", "httpx"]
 UpstreamProtocol = Literal["openai_chat", "openai_responses", "anthropic_messages", "gemini_generate", "ollama_chat"]
 
@@ -44,6 +44,31 @@ PresetName = Annotated[str, Meta(extra={"check": texts.preset}, extra_json_schem
 BaseURL = Annotated[str, Meta(pattern="^https?://", extra={"check": texts.base_url})]
 WebOrigin = Annotated[str, Meta(pattern=texts.ORIGIN, extra={"check": texts.origin})]
 FilePath = Annotated[str, Meta(min_length=1, extra={"read": readable_file})]
+Concurrency = Annotated[
+    Annotated[int, Meta(ge=1, le=100_000)] | None,
+    Meta(
+        description="Requests at a time; further ones go elsewhere, or wait (`queue_s`). Of an upstream: each of its "
+        "accounts, unless the account has its own. Default: no limit.",
+        examples=[4],
+    ),
+]
+PerMinute = Annotated[
+    Annotated[float, Meta(gt=0, le=10_000_000)] | None,
+    Meta(
+        description="Requests a minute, over all models; in other respects like `concurrency`. Limits that an upstream "
+        "tells in its headers (`x-ratelimit-*`, `anthropic-ratelimit-*`) are kept in any case.",
+        examples=[500],
+    ),
+]
+TokensPerMinute = Annotated[
+    Annotated[float, Meta(gt=0, le=100_000_000_000)] | None,
+    Meta(
+        description="Tokens a minute, in and out together, over all models; in other respects like `concurrency`. What "
+        "a request needs is estimated before (a quarter of its bytes, and what its answer may have), and put right "
+        "when the usage is known.",
+        examples=[200_000],
+    ),
+]
 AccountKey = Annotated[_AccountKey, Meta(extra={"read": account_key}, extra_json_schema=_SOURCE)]
 CallerKey = Annotated[KeyDigest, Meta(extra={"read": caller_key}, extra_json_schema={**_SOURCE, **_DIGEST_TOO})]
 Place = Annotated[StatePlace, Meta(extra={"read": state_place}, extra_json_schema={"type": "string"})]
@@ -77,7 +102,7 @@ def _profile(raw: object, reading: Reading, at: str) -> ProfileChoice:
 
 
 class AccountTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One key of an upstream, with a label and a weight."""
+    """One key of an upstream, with a label, a weight and limits."""
 
     label: Annotated[
         Name,
@@ -91,6 +116,18 @@ class AccountTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     weight: Annotated[
         float, Meta(description='Share of the traffic. Acts only with `strategy = "weighted"`.', gt=0, le=1_000)
     ] = 1.0
+    concurrency: Concurrency = None
+    rpm: PerMinute = None
+    tpm: TokensPerMinute = None
+    models: Annotated[
+        tuple[ModelGlob, ...],
+        Meta(
+            description="The upstream's names of the models that this key may be used for, exact or as globs. "
+            "Default: all.",
+            examples=[["gpt-4o*"]],
+            min_length=1,
+        ),
+    ] = ()
 
 
 class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,6 +198,12 @@ class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = None
     fan_out: Annotated[bool | None, Meta(description="In place of the general one.", examples=[True])] = None
     resume_pauses: Annotated[bool | None, Meta(description="In place of the general one.", examples=[True])] = None
+    strategy: Annotated[
+        Strategy | None, Meta(description="In place of the general one.", examples=["least_inflight"])
+    ] = None
+    concurrency: Concurrency = None
+    rpm: PerMinute = None
+    tpm: TokensPerMinute = None
     max_connections: Annotated[
         int,
         Meta(
@@ -317,7 +360,9 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Strategy,
         Meta(
             description="Which open account of an upstream is next. `round_robin`: the one used longest ago. "
-            "`weighted`: in proportion to `weight`."
+            "`weighted`: in proportion to `weight`. `least_inflight`: the one with the fewest requests at a time. "
+            "`p2c_ewma`: of two drawn by chance the one that would answer sooner, by how soon it began its last "
+            "answers. `fill_first`: the first of the list while it may be used, then the next."
         ),
     ] = "round_robin"
     debug_headers: Annotated[

@@ -6,7 +6,7 @@ from ..canonical import ProtocolName
 from ..profiles import Profile
 from ..secret import KeyDigest, Secret
 from .keys import AccountKey
-from .tables import OnUnsupported, Transport
+from .tables import OnUnsupported, Strategy, Transport
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +17,11 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     key: AccountKey | None
     """None: the server wants none, and gets none."""
     weight: float = 1.0
+    concurrency: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    models: tuple[str, ...] = ()
+    """Globs of the upstream's names; empty: all."""
 
 
 class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +45,7 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: str | None
     client_cert: str | None
     transport: Transport
+    strategy: Strategy
 
 
 class ModelAlias(msgspec.Struct, frozen=True, kw_only=True):

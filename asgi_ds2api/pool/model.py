@@ -1,6 +1,7 @@
 """The words of the pool: accounts, plans, leases, and what an attempt says about an account. Values only."""
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -8,12 +9,14 @@ import msgspec
 from ..routing import Target
 from ..secret import KeySource
 from ..state.contract import Scope, ScopeKind
+from .limits import Demand
 
 __all__ = [
     "Account",
     "AccountStatus",
     "Candidate",
     "Cool",
+    "Demand",
     "Disable",
     "Effect",
     "Fail",
@@ -56,6 +59,18 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Where the secret comes from; None: a keyless server."""
     weight: float = 1.0
     """Share of the traffic under ``weighted``, above 0."""
+    concurrency: int | None = None
+    """Attempts at a time; None: as many as come."""
+    rpm: float | None = None
+    """Attempts a minute, over all models."""
+    tpm: float | None = None
+    """Tokens a minute, in and out together, over all models."""
+    models: tuple[str, ...] = ()
+    """Globs of the upstream's names of the models that it serves; empty: all."""
+
+    def serves(self, model: str) -> bool:
+        """Tell whether it may be asked for a model."""
+        return not self.models or any(fnmatchcase(model, glob) for glob in self.models)
 
     @property
     def id(self) -> str:
@@ -84,9 +99,10 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Where a request may go: tiers in order of preference."""
+    """Where a request may go: tiers in order of preference; and what it needs."""
 
     tiers: tuple[Tier, ...]
+    demand: Demand = Demand()
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
@@ -118,6 +134,7 @@ Reason = Literal[
     "timeout",
     "malformed",
     "interrupted",
+    "slow",
     "blocked",
     "no_key",
     "quota",
@@ -192,6 +209,11 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     completed: int
     failed: int
     abandoned: int
+    max_in_flight: int | None = None
+    """None: no limit is configured; likewise the next two."""
+    requests_left: int | None = None
+    """Of the limit a minute."""
+    tokens_left: int | None = None
     models: tuple[ModelStatus, ...] = ()
 
 

@@ -1,58 +1,72 @@
-"""The order in which the accounts of one upstream are taken: heaps that are mended as they are used.
+"""The order in which the accounts of one upstream are taken, and who is left out until when.
 
-Knows indexes and times, nothing of health, accounts or models' meaning: the pool says until when one is to be left
-out. Each model has a ring of its own, because an account may be closed for one model only; what an account's rank is,
-is the same in all of them.
+Knows indexes and times, nothing of health, limits or models' meaning: the pool says until when one is to be left out.
+Each model has a ring of its own, because an account may be closed for one model only; what an account's rank is, is the
+same in all of them.
 
 A pick costs O(log n) however many accounts there are, and however many are closed: who is found closed at the front is
-parked until the time that was told, and is not looked at before. Nothing is moved in the middle of a heap: an entry
-whose account was taken elsewhere meanwhile is mended when it comes to the front.
+parked until the time that was told, and is not looked at before. Who is at its limit of attempts is parked without a
+time, and comes back when it is woken.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Sequence
-from heapq import heapify, heappop, heappush, heapreplace
+from collections.abc import Callable, Container, Iterable, Sequence
+from heapq import heapify, heappop, heappush
 from math import inf
 from typing import TypeAlias
 
-from .strategies import Strategy
+from .lines import DrawnLine, Line, RankedLine, Standings
+from .strategies import Latency, Strategy, Use, load
 
 MAX_RINGS = 64
 """Models of one upstream with a ring; others are rebuilt when asked for. Bounds memory where callers choose names."""
+_SPARE = 64
+"""Parked entries that are old news, beyond as many as accounts, before they are thrown away."""
 
 OpensAt: TypeAlias = Callable[[int], float]
-"""When an account may be taken again, as far as is known now."""
-
-_Entry: TypeAlias = tuple[float, int, int]
-"""Rank, turn, index."""
+"""When an account may be taken again, as far as is known now; infinity: when somebody says so."""
+RingKey: TypeAlias = tuple[str, int]
+"""The upstream's name of a model, and how many tokens a request needs at least (see `limits.need_of`)."""
 
 
 class Rotation:
-    """Ranks of all accounts of an upstream, and a ring for each model in use.
+    """Standings of all accounts of an upstream, and a ring for each model in use.
 
     Args:
         weights: Of the accounts, by index.
-        strategy: Ranks an account that was taken.
+        strategy: Ranks them.
+        rng: Returns floats in [0, 1); for strategies that leave it to chance.
     """
 
-    def __init__(self, weights: Sequence[float], strategy: Strategy) -> None:
+    def __init__(self, weights: Sequence[float], strategy: Strategy, rng: Callable[[], float]) -> None:
         self._weights = tuple(weights)
         self._strategy = strategy
+        self._rng = rng
         self._reached = 0.0
-        self._rings: OrderedDict[str, Ring] = OrderedDict()
-        self.ranks = [0.0] * len(self._weights)
-        self.turns = [0] * len(self._weights)
+        self._rings: OrderedDict[RingKey, Ring] = OrderedDict()
+        self.standings = Standings([strategy.first(index) for index in range(len(self._weights))])
 
-    def ring(self, model: str) -> "Ring":
-        """Return the ring of a model; a new one has everybody in line."""
-        ring = self._rings.get(model)
+    def ring(self, key: RingKey, members: Callable[[], Iterable[int]] | None = None) -> "Ring":
+        """Return the ring of a model; a new one has everybody in line.
+
+        Args:
+            key: Of the ring.
+            members: Tells who serves the model, for a new ring; None: everybody.
+        """
+        ring = self._rings.get(key)
         if ring is None:
-            ring = self._rings[model] = Ring(self)
+            everybody = range(len(self._weights)) if members is None else members()
+            ring = self._rings[key] = Ring(self._line(everybody))
             if len(self._rings) > MAX_RINGS:
                 self._rings.popitem(last=False)
         else:
-            self._rings.move_to_end(model)
+            self._rings.move_to_end(key)
         return ring
+
+    def _line(self, members: Iterable[int]) -> Line:
+        if self._strategy.is_drawn:
+            return DrawnLine(self.standings, members, self._rng)
+        return RankedLine(self.standings, members)
 
     def taken(self, index: int, turn: int, *, by_rank: bool) -> None:
         """Note that an account was taken.
@@ -62,15 +76,44 @@ class Rotation:
             turn: Unique, rising, above 0.
             by_rank: Whether it was the first in line, so that the rotation has come as far as its rank.
         """
-        rank = self.ranks[index]
+        standings = self.standings
+        rank = standings.ranks[index]
         if by_rank and rank > self._reached:
             self._reached = rank
-        self.ranks[index] = self._strategy(rank, self._weights[index], self._reached, turn)
-        self.turns[index] = turn
+        standings.ranks[index] = self._strategy.taken(self._use(index, turn, standings.in_flight[index] + 1))
+        standings.turns[index] = turn
+        standings.in_flight[index] += 1
 
-    def lowest(self, indexes: Sequence[int]) -> int:
+    def given_back(self, index: int) -> None:
+        """Note that an attempt on an account has ended."""
+        standings = self.standings
+        standings.in_flight[index] -= 1
+        if self._strategy.given_back is None:
+            return
+        use = self._use(index, standings.turns[index], standings.in_flight[index])
+        standings.ranks[index] = self._strategy.given_back(use)
+        for ring in self._rings.values():
+            ring.moved(index)
+
+    def answered(self, index: int, sample_s: float, now: float) -> bool:
+        """Note how long an account took to begin an answer; tell whether that was slow for it."""
+        before = self.standings.latencies[index]
+        self.standings.latencies[index] = Latency(sample_s, now) if before is None else before.after(sample_s, now)
+        return before is not None and before.is_slow(sample_s)
+
+    def failed(self, index: int, took_s: float, now: float) -> None:
+        """Note that an account did not answer."""
+        before = self.standings.latencies[index] or Latency(0.0, now)
+        self.standings.latencies[index] = before.after_fault(took_s, now)
+
+    def lowest(self, indexes: Sequence[int], now: float) -> int:
         """Return which of some accounts is the first in line."""
-        return min(indexes, key=lambda index: (self.ranks[index], self.turns[index], index))
+        standings = self.standings
+        if not self._strategy.is_drawn:
+            return min(indexes, key=standings.order)
+        return min(
+            indexes, key=lambda i: (load(standings.latencies[i], standings.in_flight[i], now), standings.order(i))
+        )
 
     def wake(self, index: int) -> None:
         """Put an account back in line that opened before its time."""
@@ -81,15 +124,15 @@ class Rotation:
         """Put everybody back in line."""
         self._rings.clear()
 
+    def _use(self, index: int, turn: int, in_flight: int) -> Use:
+        return Use(self.standings.ranks[index], self._weights[index], self._reached, turn, in_flight)
+
 
 class Ring:
     """Who is in line for one model, and who is parked until when. Every account is in exactly one of the two."""
 
-    def __init__(self, rotation: Rotation) -> None:
-        self._ranks = rotation.ranks
-        self._turns = rotation.turns
-        self._line: list[_Entry] = list(zip(self._ranks, self._turns, range(len(self._ranks)), strict=True))
-        heapify(self._line)
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self._parked: list[tuple[float, int]] = []
         self._parked_until: dict[int, float] = {}
         """Tells a valid entry of ``_parked`` from one whose account was woken before its time."""
@@ -106,24 +149,26 @@ class Ring:
             until, index = heappop(self._parked)
             if self._parked_until.get(index) == until:
                 self.wake(index)
-        waiting: list[_Entry] = []
-        first = self._front()
+        set_aside: list[int] = []
+        line = self._line
+        first = line.front(now)
         while first is not None:
             until = opens_at(first)
             if until > now:
-                heappop(self._line)
+                line.remove(first)
                 self._park(first, until)
             elif first in passed_over:
-                waiting.append(heappop(self._line))
+                line.remove(first)
+                set_aside.append(first)
             else:
                 break
-            first = self._front()
-        for entry in waiting:
-            heappush(self._line, entry)
+            first = line.front(now)
+        for index in set_aside:
+            line.add(index)
         return first
 
     def soonest(self, opens_at: OpensAt) -> float:
-        """Return when the first of the parked opens; infinity if none is parked."""
+        """Return when the first of the parked opens; infinity if none is parked, or none for a known time."""
         while self._parked:
             until, index = self._parked[0]
             if self._parked_until.get(index) != until:
@@ -139,16 +184,17 @@ class Ring:
     def wake(self, index: int) -> None:
         """Put an account back in line, if it is parked."""
         if self._parked_until.pop(index, None) is not None:
-            heappush(self._line, (self._ranks[index], self._turns[index], index))
+            self._line.add(index)
+
+    def moved(self, index: int) -> None:
+        """Hear that the rank of an account fell."""
+        self._line.moved(index)
 
     def _park(self, index: int, until: float) -> None:
         self._parked_until[index] = until
+        if until == inf:
+            return
         heappush(self._parked, (until, index))
-
-    def _front(self) -> int | None:
-        while self._line:
-            _, turn, index = self._line[0]
-            if turn == self._turns[index]:
-                return index
-            heapreplace(self._line, (self._ranks[index], self._turns[index], index))
-        return None
+        if len(self._parked) > 2 * len(self._parked_until) + _SPARE:
+            self._parked = [(time, index) for index, time in self._parked_until.items() if time != inf]
+            heapify(self._parked)

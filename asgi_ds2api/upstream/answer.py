@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 import anyio
 
 from ..codec import Codec
-from ..errors import Malformed, Timeout, UpstreamError
-from ..headers import retry_after_s
+from ..errors import Malformed, RateLimited, Timeout, UpstreamError
+from ..headers import RateWindow, Resource, rate_windows, retry_after_s
 from .contract import UpstreamResponse
 
 _log = logging.getLogger("asgi_ds2api.upstream")
@@ -55,7 +55,17 @@ async def judge(response: UpstreamResponse, codec: Codec, wall_now_s: float) -> 
     hinted = retry_after_s(headers, wall_now_s)
     if hinted is not None:
         error.retry_after_s = hinted
+    if isinstance(error, RateLimited):
+        requests = rate_windows(headers, wall_now_s).get("requests")
+        if requests is not None and requests.remaining == 0:
+            error.scope = "account"  # it may not be asked anything, whatever the words say of a model
     return error
+
+
+def rate_windows_of(response: UpstreamResponse, wall_now_s: float) -> Mapping[Resource, RateWindow]:
+    """Return what the head of an answer says is left of its account."""
+    told = [pair for pair in response.headers if b"ratelimit" in pair[0]]
+    return rate_windows(_as_mapping(told), wall_now_s) if told else {}
 
 
 async def read_whole(response: UpstreamResponse, max_bytes: int) -> bytes:

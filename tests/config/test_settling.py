@@ -204,6 +204,33 @@ def test_accounts_have_labels_and_weights() -> None:
     assert [(account.label, account.weight) for account in made.accounts] == [("a", 2.0), ("b", 1.0)]
 
 
+def test_limits_of_an_upstream_are_those_of_each_of_its_accounts_unless_they_have_their_own() -> None:
+    own = {"label": "a", "key": "env:UPSTREAM_A", "rpm": 10, "tpm": 5_000, "models": ["mini-*"]}
+    made = load_upstream(concurrency=4, rpm=60, accounts=[own, {"label": "b", "key": "env:UPSTREAM_B"}])
+    assert [(a.concurrency, a.rpm, a.tpm, a.models) for a in made.accounts] == [
+        (4, 10.0, 5_000.0, ("mini-*",)),
+        (4, 60.0, None, ()),
+    ]
+
+
+@pytest.mark.parametrize("fields", [{}, {"keys": ["env:UPSTREAM_A", "env:UPSTREAM_B"]}], ids=["keyless", "keys"])
+def test_limits_of_an_upstream_hold_for_keys_and_keyless_servers(fields: dict[str, Any]) -> None:
+    made = load_upstream(concurrency=2, tpm=9_000, **fields)
+    assert {(a.concurrency, a.rpm, a.tpm) for a in made.accounts} == {(2, None, 9_000.0)}
+
+
+@pytest.mark.parametrize(("key", "value"), [("concurrency", 0), ("concurrency", 1.5), ("rpm", 0), ("tpm", -1)])
+def test_F96_limits_are_positive(key: str, value: float) -> None:
+    (line,) = upstream_problems(accounts=[{"label": "a", "key": "env:UPSTREAM_A", key: value}])
+    assert line.startswith(f"upstreams[0].accounts[0].{key}: is ")
+
+
+def test_a_strategy_of_an_upstream_wins_over_the_general_one() -> None:
+    tables = [upstream(name="a", strategy="p2c_ewma"), upstream(name="b")]
+    first, second = load(strategy="fill_first", upstreams=tables).upstreams
+    assert (first.strategy, second.strategy) == ("p2c_ewma", "fill_first")
+
+
 @pytest.mark.parametrize("weight", [0, -1, 1001])
 def test_F96_weight_is_positive(weight: float) -> None:
     (line,) = upstream_problems(accounts=[{"label": "a", "key": "env:UPSTREAM_A", "weight": weight}])

@@ -39,7 +39,7 @@ MUTE = frozenset({"Reply._end", "Reply.end", "Reply._pass"})
 """The voice itself: the server cuts the connection."""
 FACELESS = frozenset({"ActiveSet.add", "Exchange._answer", "RouteTable.face_of", "RouteTable._find", "take_query_key"})
 """Until the face is known, an error is told in the words of the first one."""
-LEASES = frozenset({"Attempts._attempt", "Pool.release", "Pool._give_back"})
+LEASES = frozenset({"Attempts._attempt", "Pool.release", "Pool._give_back", "Slot.give_back", "Rotation.given_back"})
 """What counts leases, or stands between one and the ``finally`` that gives it back."""
 
 

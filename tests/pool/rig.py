@@ -1,9 +1,10 @@
 """A pool with a clock and a dice that a test holds in its hands."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 from asgi_ds2api.errors import UpstreamError
-from asgi_ds2api.pool.model import Account, AccountStatus, Candidate, Lease, Origin, Plan, Target
+from asgi_ds2api.pool.model import Account, AccountStatus, Candidate, Demand, Lease, Origin, Plan, Target
 from asgi_ds2api.pool.pool import Pool
 from asgi_ds2api.pool.strategies import StrategyName
 from asgi_ds2api.state.contract import StateStore
@@ -33,9 +34,9 @@ class Dice:
         return self.value
 
 
-def accounts(count: int, upstream: str = "openai", origin: Origin = HOME) -> list[Account]:
+def accounts(count: int, upstream: str = "openai", origin: Origin = HOME, **fields: Any) -> list[Account]:
     """Return accounts labelled 0, 1, 2, ..."""
-    return [Account(upstream=upstream, label=str(n), origin=origin) for n in range(count)]
+    return [Account(upstream=upstream, label=str(n), origin=origin, **fields) for n in range(count)]
 
 
 class Rig:
@@ -46,14 +47,14 @@ class Rig:
         members: int | Iterable[Account] = 1,
         *,
         strategy: StrategyName = "round_robin",
-        dice: float = 0.0,
+        dice: float | Callable[[], float] = 0.0,
         clock: Clock | None = None,
         store: StateStore | None = None,
         max_model_gates: int | None = None,
     ) -> None:
         self.accounts = accounts(members) if isinstance(members, int) else list(members)
         self.clock = clock or Clock()
-        self.dice = Dice(dice)
+        self.dice = dice if callable(dice) else Dice(dice)
         self.store = store or MemoryStore(self.clock)
         self.pool = Pool(
             self.accounts,
@@ -68,6 +69,10 @@ class Rig:
         """Plan over ``upstream/model`` targets."""
         pairs = [target.split("/") for target in targets or ["openai/m"]]
         return self.pool.plan([Target(upstream=upstream, model=model) for upstream, model in pairs])
+
+    def asking(self, input_tokens: int, output_tokens: int = 0, model: str = "m") -> Plan:
+        """Plan for the default upstream, a request that needs so many tokens."""
+        return self.pool.plan([Target(upstream="openai", model=model)], demand=Demand(input_tokens, output_tokens))
 
     def bound(self, *allowed: str) -> Plan:
         """Plan for the default target, over some accounts alone."""

@@ -169,7 +169,7 @@ def order(
 
 @pytest.fixture
 def rotation() -> Rotation:
-    return Rotation([1.0, 1.0, 1.0], STRATEGIES["round_robin"])
+    return Rotation([1.0, 1.0, 1.0], STRATEGIES["round_robin"], lambda: 0.0)
 
 
 def test_somebody_parked_is_not_asked_about_before_the_time(rotation: Rotation) -> None:
@@ -180,12 +180,12 @@ def test_somebody_parked_is_not_asked_about_before_the_time(rotation: Rotation) 
         return 10.0
 
     for now in (0.0, 5.0, 9.9):
-        rotation.ring("m").pick(now, opens_at, ())
+        rotation.ring(("m", 0)).pick(now, opens_at, ())
     assert asked == [0, 1, 2]
 
 
 def test_a_time_that_no_longer_counts_wakes_nobody(rotation: Rotation) -> None:
-    ring = rotation.ring("m")
+    ring = rotation.ring(("m", 0))
     asked: list[int] = []
     until = {0: 5.0, 1: 50.0, 2: 50.0}
 
@@ -202,7 +202,7 @@ def test_a_time_that_no_longer_counts_wakes_nobody(rotation: Rotation) -> None:
 
 
 def test_somebody_who_stays_closed_is_parked_again(rotation: Rotation) -> None:
-    ring = rotation.ring("m")
+    ring = rotation.ring(("m", 0))
     until = {0: 5.0, 1: 50.0, 2: 50.0}
     ring.pick(0.0, until.__getitem__, ())
     until[0] = 20.0
@@ -210,7 +210,7 @@ def test_somebody_who_stays_closed_is_parked_again(rotation: Rotation) -> None:
 
 
 def test_the_soonest_is_who_opens_first_as_things_stand(rotation: Rotation) -> None:
-    ring = rotation.ring("m")
+    ring = rotation.ring(("m", 0))
     until = {0: 5.0, 1: 30.0, 2: 40.0}
     ring.pick(0.0, until.__getitem__, ())
     until[0] = 35.0
@@ -218,7 +218,7 @@ def test_the_soonest_is_who_opens_first_as_things_stand(rotation: Rotation) -> N
 
 
 def test_who_was_woken_counts_no_more_among_the_parked(rotation: Rotation) -> None:
-    ring = rotation.ring("m")
+    ring = rotation.ring(("m", 0))
     until = {0: 5.0, 1: 30.0, 2: 40.0}
     ring.pick(0.0, until.__getitem__, ())
     rotation.wake(0)
@@ -226,7 +226,7 @@ def test_who_was_woken_counts_no_more_among_the_parked(rotation: Rotation) -> No
 
 
 def test_nobody_is_in_line_twice_after_waking_early_and_in_time(rotation: Rotation) -> None:
-    ring = rotation.ring("m")
+    ring = rotation.ring(("m", 0))
     ring.pick(0.0, lambda _: 5.0, ())
     rotation.wake(0)
     rotation.wake(0)
@@ -240,28 +240,28 @@ def test_nobody_is_in_line_twice_after_waking_early_and_in_time(rotation: Rotati
 
 
 def test_with_nobody_parked_there_is_no_soonest(rotation: Rotation) -> None:
-    assert rotation.ring("m").soonest(lambda _: 0.0) == float("inf")
+    assert rotation.ring(("m", 0)).soonest(lambda _: 0.0) == float("inf")
 
 
 def test_everybody_passed_over_keeps_the_order(rotation: Rotation) -> None:
-    ring = rotation.ring("m")
+    ring = rotation.ring(("m", 0))
     before = order(rotation, ring, [1], passed_over={0, 1, 2})
     assert (before, order(rotation, ring, [2, 3, 4])) == ([None], [0, 1, 2])
 
 
 def test_a_ring_that_was_forgotten_is_built_from_the_ranks(rotation: Rotation) -> None:
-    order(rotation, rotation.ring("m"), [1])
+    order(rotation, rotation.ring(("m", 0)), [1])
     for n in range(MAX_RINGS):
-        rotation.ring(f"other-{n}")
-    assert order(rotation, rotation.ring("m"), [2, 3, 4]) == [1, 2, 0]
+        rotation.ring((f"other-{n}", 0))
+    assert order(rotation, rotation.ring(("m", 0)), [2, 3, 4]) == [1, 2, 0]
 
 
 def test_the_ring_of_a_model_in_use_is_not_the_one_to_be_forgotten(rotation: Rotation) -> None:
-    ring = rotation.ring("m")
+    ring = rotation.ring(("m", 0))
     for n in range(2 * MAX_RINGS):
-        rotation.ring(f"other-{n}")
-        rotation.ring("m")
-    assert rotation.ring("m") is ring
+        rotation.ring((f"other-{n}", 0))
+        rotation.ring(("m", 0))
+    assert rotation.ring(("m", 0)) is ring
 
 
 def test_names_that_callers_make_up_do_not_fill_the_memory() -> None:
@@ -282,8 +282,8 @@ def test_a_model_gate_that_was_forgotten_is_open() -> None:
 
 
 def test_the_lowest_of_some_is_who_was_used_longest_ago(rotation: Rotation) -> None:
-    order(rotation, rotation.ring("m"), islice(range(1, 9), 2))
-    assert rotation.lowest([0, 1]) == 0
+    order(rotation, rotation.ring(("m", 0)), islice(range(1, 9), 2))
+    assert rotation.lowest([0, 1], 0.0) == 0
 
 
 def test_limits_of_every_account_and_model_are_remembered() -> None:

@@ -9,6 +9,7 @@ from msgspec import UNSET
 from ...codec import Envelope, HTTPCall, Operation, Route
 from ...headers import forwarded_headers
 from ...json_guard import decode_json
+from ...json_pieces import number_of, present
 from ...profiles import Profile
 from ..reserved import for_another_model
 from . import wire
@@ -53,6 +54,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         model=head.model,
         stream=bool(head.stream) and operation == "generate",
         session=_session(call, head),
+        max_output_tokens=number_of(present(head.max_tokens)),
     )
 
 

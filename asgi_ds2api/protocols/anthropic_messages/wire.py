@@ -265,7 +265,8 @@ class Peek(msgspec.Struct):
 
     model: str
     stream: bool | None = None
-    metadata: Raw | UnsetType = UNSET
+    max_tokens: JsonField = UNSET
+    metadata: JsonField = UNSET
 
 
 class Error(msgspec.Struct):

@@ -14,6 +14,7 @@ from ...codec import RESERVED_FIELDS, Envelope, HTTPCall, Operation, Route
 from ...errors import MalformedRequest
 from ...headers import forwarded_headers
 from ...json_guard import decode_object, encode_object
+from ...json_pieces import number_of
 from ...profiles import Profile
 from . import wire
 from .embeddings import retarget_batch
@@ -54,7 +55,7 @@ _OWN_HEADERS: Final = ("x-goog-api-client", "x-goog-api-key")
 _OWN_QUERY: Final = frozenset({"key", "pageSize", "pageToken"})
 
 _PEEK: Final = Shape("generationConfig", "cachedContent")
-_CONFIG: Final = Shape("candidateCount", "thinkingConfig")
+_CONFIG: Final = Shape("candidateCount", "maxOutputTokens", "thinkingConfig")
 _THINKING: Final = Shape("includeThoughts")
 
 
@@ -84,6 +85,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         model=model_in(call.path),
         stream=is_streamed,
         session=header or wire.text_of(fields.get("cachedContent")),
+        max_output_tokens=number_of(config.get("maxOutputTokens")),
         choices=count,
         include_thoughts=bytes(thinking.get("includeThoughts", b"false")) == b"true",
         stream_content_type=ARRAY if is_array else None,

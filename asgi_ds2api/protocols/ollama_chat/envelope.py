@@ -11,6 +11,7 @@ from ...canonical import Finish
 from ...codec import Envelope, HTTPCall, Operation, Route
 from ...headers import forwarded_headers
 from ...json_guard import decode_json
+from ...json_pieces import fields_of, number_of
 from ...profiles import Profile
 from ..reserved import for_another_model
 from . import wire
@@ -46,6 +47,7 @@ class _Peek(msgspec.Struct):
     images: wire.JsonField = UNSET
     keep_alive: wire.JsonField = UNSET
     messages: wire.JsonField = UNSET
+    options: wire.JsonField = UNSET
     prompt: wire.JsonField = UNSET
     stream: bool | None = None
     suffix: wire.JsonField = UNSET
@@ -79,6 +81,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         other_names=(model.removesuffix(LATEST),) if model.endswith(LATEST) else (f"{model}{LATEST}",),
         stream=head.stream is not False and operation == "generate",
         session=next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None),
+        max_output_tokens=number_of(fields_of(wire.present(head.options)).get("num_predict")),
         plain_prompt=is_prompt,
         is_single=operation == "embed" and is_single(call),
         finish=_nothing_asked(head, is_prompt=is_prompt) if operation == "generate" else None,

@@ -36,6 +36,7 @@ from ...canonical import (
 from ...codec import DEFAULT_LIMITS, CompletionForm, Envelope, HTTPCall, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json, decode_object, whole
+from ...json_pieces import number_of
 from . import wire
 from .answer import fields_of, items_of, text_of
 from .request import read_fields
@@ -58,6 +59,7 @@ class _Options(msgspec.Struct):
 class _Peek(msgspec.Struct):
     model: str | UnsetType = UNSET
     echo: bool | None = None
+    max_tokens: wire.JsonField = UNSET
     n: wire.Whole | None = None
     prompt: _Prompt = None
     prompt_cache_key: str | None = None
@@ -102,6 +104,7 @@ def peek_completion(call: HTTPCall) -> Envelope:
         model=model,
         stream=bool(head.stream),
         session=head.prompt_cache_key or head.user,
+        max_output_tokens=number_of(wire.present(head.max_tokens)),
         choices=whole(head.n, "n") or 1,
         include_usage=head.stream_options is not None and bool(head.stream_options.include_usage),
         completion=CompletionForm(prompts=max(1, len(prompts)), prefixes=prompts if head.echo else ()),

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from ...codec import Envelope, HTTPCall, Operation, Route
 from ...headers import forwarded_headers
 from ...json_guard import decode_json, whole
+from ...json_pieces import number_of
 from ...profiles import Profile
 from ..reserved import for_another_model
 from . import wire
@@ -54,6 +55,8 @@ class _Peek(msgspec.Struct):
     model: str | UnsetType = UNSET
     functions: wire.JsonField = UNSET
     include_reasoning: bool | None = None
+    max_completion_tokens: wire.JsonField = UNSET
+    max_tokens: wire.JsonField = UNSET
     n: wire.Whole | None = None
     prompt_cache_key: str | None = None
     reasoning: wire.JsonField = UNSET
@@ -93,6 +96,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         model=model,
         stream=bool(head.stream) and operation == "generate",
         session=head.prompt_cache_key or header or head.safety_identifier or head.user,
+        max_output_tokens=number_of(wire.present(head.max_completion_tokens) or wire.present(head.max_tokens)),
         choices=whole(head.n, "n") or 1,
         include_usage=is_mistral or (head.stream_options is not None and bool(head.stream_options.include_usage)),
         include_reasoning_details=_wants_details(head, call.body),

@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw
 from ...codec import Envelope, Heard, HTTPCall, Operation, Route
 from ...headers import forwarded_headers
 from ...json_guard import decode_json, decode_object
-from ...json_pieces import JsonField, fields_of, items_of, present, text_of
+from ...json_pieces import JsonField, fields_of, items_of, number_of, present, text_of
 from ...profiles import Profile
 from ..reserved import for_another_model
 from . import wire
@@ -44,6 +44,7 @@ class _Peek(msgspec.Struct):
 
     model: str
     input: JsonField = UNSET
+    max_output_tokens: JsonField = UNSET
     prompt_cache_key: str | None = None
     safety_identifier: str | None = None
     stream: bool | None = None
@@ -76,6 +77,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         model=head.model,
         stream=bool(head.stream) and operation == "generate",
         session=head.prompt_cache_key or header or head.safety_identifier or head.user,
+        max_output_tokens=number_of(present(head.max_output_tokens)),
         dialect=dialect,
         heard=Heard() if dialect == "codex" else None,
         echo={name: value for name, value in fields.items() if name in ECHO and bytes(value) != _NULL},

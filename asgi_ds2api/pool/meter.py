@@ -1,0 +1,93 @@
+"""What one account may still be asked: attempts at a time, requests and tokens a minute, and what its headers say.
+
+The arithmetic is in `limits`; here is what it is about, and what has to be put back.
+"""
+
+from collections.abc import Mapping
+from math import inf
+
+from ..headers import RateWindow, Resource
+from .limits import Bucket, Demand, Window, heard, need_in
+from .model import Account
+
+MAX_MODELS = 16
+"""Models of an account whose windows are remembered; then the oldest is forgotten. Callers may make names up."""
+
+
+class Meter:
+    """The limits of an account, and what is used of them.
+
+    Args:
+        account: As it is configured.
+        now: The present.
+    """
+
+    __slots__ = ("_requests", "_tokens", "_windows", "max_in_flight")
+
+    def __init__(self, account: Account, now: float) -> None:
+        self.max_in_flight = inf if account.concurrency is None else account.concurrency
+        self._requests = None if account.rpm is None else Bucket.full(account.rpm, now)
+        self._tokens = None if account.tpm is None else Bucket.full(account.tpm, now)
+        self._windows: dict[str, dict[Resource, Window]] = {}
+
+    def opens_at(self, model: str, need: int) -> float:
+        """Return when a request for a model that needs so many tokens fits in; attempts at a time are not counted."""
+        latest = -inf
+        if self._requests is not None:
+            latest = self._requests.opens_at(1.0)
+        if self._tokens is not None:
+            latest = max(latest, self._tokens.opens_at(need))
+        if self._windows:
+            for resource, window in self._windows.get(model, {}).items():
+                latest = max(latest, window.opens_at(need if resource == "tokens" else 1.0))
+        return latest
+
+    def take(self, model: str, demand: Demand, now: float) -> None:
+        """Note that an attempt begins."""
+        if self._requests is not None:
+            self._requests = self._requests.taken(1.0, now)
+        self._take_tokens(demand.tokens, now)
+        self._take_of_windows(model, demand, 1, now)
+
+    def settle(self, demand: Demand, spent: int, now: float) -> None:
+        """Put right what was estimated, now that it is known. What headers said needs no help."""
+        self._take_tokens(spent - demand.tokens, now)
+
+    def put_back(self, model: str, demand: Demand, now: float) -> None:
+        """Note that an attempt that was taken never began."""
+        if self._requests is not None:
+            self._requests = self._requests.taken(-1.0, now)
+        self._take_tokens(-demand.tokens, now)
+        self._take_of_windows(model, demand, -1, now)
+
+    def hear(self, model: str, said: Mapping[Resource, RateWindow], number: int, now: float) -> None:
+        """Take note of what the head of an answer says is left."""
+        windows = self._windows.get(model, {})
+        for resource, window in said.items():
+            known = heard(windows.get(resource), window, number, now)
+            if known is not None:
+                windows[resource] = known
+        if windows and model not in self._windows:
+            if len(self._windows) >= MAX_MODELS:
+                del self._windows[next(iter(self._windows))]
+            self._windows[model] = windows
+
+    def left(self, now: float) -> tuple[int | None, int | None]:
+        """Return the requests and the tokens that are left of what is configured; None: there is no limit."""
+        return _whole(self._requests, now), _whole(self._tokens, now)
+
+    def _take_tokens(self, amount: int, now: float) -> None:
+        if self._tokens is not None and amount:
+            self._tokens = self._tokens.taken(float(amount), now)
+
+    def _take_of_windows(self, model: str, demand: Demand, sign: int, now: float) -> None:
+        windows = self._windows.get(model)
+        if windows is None:
+            return
+        for resource, window in windows.items():
+            bucket = window.bucket.taken(sign * need_in(resource, demand), now)
+            windows[resource] = Window(bucket, window.until, window.told_to)
+
+
+def _whole(bucket: Bucket | None, now: float) -> int | None:
+    return None if bucket is None else max(0, int(bucket.level_at(now)))
