@@ -31,9 +31,11 @@ Severity = Literal["hint", "changed", "lost"]
 
 BOOKKEEPING: Final = frozenset(
     {
+        "cache_control",
         "client_metadata",
         "completed_at",
         "created_by",
+        "fileData.mimeType",
         "id",
         "index",
         "internal_chat_message_metadata_passthrough",
@@ -47,7 +49,8 @@ BOOKKEEPING: Final = frozenset(
         "type",
     }
 )
-"""Names of fields that name, date or number a part of a talk: what was said is the same without them."""
+"""Names of fields that name, date, number or mark a part of a talk, or say its kind again: what was said is the same
+without them."""
 
 _HEAD = re.compile(r"[^.\[]*")
 _INDEX = re.compile(r"\[\d+\]")

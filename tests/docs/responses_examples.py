@@ -130,8 +130,9 @@ REQUEST: Examples = {
         *_field("metadata", {"a": "b"}), *_field("user", "u"), *_field("safety_identifier", "u"),
         *_field("service_tier", "default"), *_field("store", False),
     ],
-    "prompt_cache_key, prompt_cache_retention": [
+    "prompt_cache_key, prompt_cache_options, prompt_cache_retention, moderation": [
         *_field("prompt_cache_key", "k"), *_field("prompt_cache_retention", "24h"),
+        *_field("prompt_cache_options", {"ttl": "30m"}), *_field("moderation", {"a": 1}),
     ],
     "stream, stream_options": [Example({"stream_options": {"include_obfuscation": False}}, "gpt-5")],
     "previous_response_id": _field("previous_response_id", "resp_1"),
@@ -142,12 +143,11 @@ REQUEST: Examples = {
         *_field("include", ["reasoning.encrypted_content"]), *_field("client_metadata", {"a": "b"}),
     ],
     "truncation": _field("truncation", "auto", "disabled"),
-    "access_programs, background_options, context_management, image, max_tool_calls, moderation, prompt_cache_options, "
-    "any other field": [
-        *_field("image", {"context_compression": "x"}), *_field("moderation", {"a": 1}),
+    "access_programs, background_options, context_management, image, max_tool_calls, any other field": [
+        *_field("image", {"context_compression": "x"}),
         *_field("access_programs", {"a": 1}), *_field("background_options", {"a": 1}),
         *_field("max_tool_calls", 3), *_field("context_management", [{"type": "compaction"}]),
-        *_field("prompt_cache_options", {"ttl": "30m"}), *_field("x_new", 1),
+        *_field("x_new", 1),
     ],
     "extra_body": [*_field("extra_body", {"openai": {"x": 1}}, {"other": {}})],
 }  # fmt: skip

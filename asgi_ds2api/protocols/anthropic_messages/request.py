@@ -187,6 +187,7 @@ def _request(head: wire.Request, parts: _Parts, call: HTTPCall, limits: RequestL
         extras=extras,
         places=_PLACES,
         required_extras=tuple(name for name in wire.REQUIRED_EXTRAS if name in extras),
+        idle_extras=tuple(name for name in extras if name in wire.IDLE or name.startswith("metadata.")),
     )
 
 

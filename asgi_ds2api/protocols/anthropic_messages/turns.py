@@ -183,7 +183,7 @@ def _fit_message(message: Message, source: ProtocolName, profile: Profile, notic
     if message.name is not None:
         notices.hint(f"{message.at}.name", "messages have no names here")
     for name in message.extras:
-        notices.lost(f"{message.at}.{name}", "Anthropic has no such field")
+        notices.unknown(message.at, name, "Anthropic has no such field")
     content = tuple(
         fitted for block in message.content if (fitted := _fit_block(block, message, source, profile, notices))
     )

@@ -259,6 +259,9 @@ EXTRAS: Final = (
 REQUIRED_EXTRAS: Final = ("fallbacks", "mcp_servers", "thread")
 """Of these, those that change what is asked: tools, models and messages that stand elsewhere."""
 
+IDLE: Final = frozenset({"billing_policy", "diagnostics", "inference_geo", "user_profile_id", "workspace_id"})
+"""Of these, those that say nothing about the answer."""
+
 
 class Peek(msgspec.Struct):
     """What routing needs of a request."""

@@ -27,10 +27,6 @@ SYSTEM: Final = ("system", "developer")
 
 _USERS: Final[Mapping[str, Sequence[str]]] = {"anthropic_messages": ("metadata.user_id",)}
 """Where a user's id stands, by protocol."""
-_HINTS: Final = frozenset(
-    {"diagnostics", "inference_geo", "user_profile_id", "workspace_id", "billing_policy", "stream_options"}
-)
-"""Extras of other protocols that say nothing about the answer."""
 _WEB_SEARCH: Final = "web_search_options"
 _SEARCH: Final = VendorTool(
     protocol=wire.NAME, type="googleSearch", name=None, raw=Raw(b'{"googleSearch":{}}'), runs_at="provider"
@@ -69,8 +65,7 @@ def _report_extras(request: Request, notices: Notices) -> None:
         if name in request.required_extras:
             raise Unsupported("Gemini has nothing that could stand in for this.", param=name)
         if name != _WEB_SEARCH:
-            is_idle = name.partition(".")[0] in _HINTS or name in request.idle_extras
-            report = notices.hint if is_idle else notices.lost
+            report = notices.hint if name in request.idle_extras else notices.lost
             report(name, "Gemini has no such field")
 
 
@@ -90,7 +85,9 @@ def arrange(request: Request, profile: Profile, facts: ModelFacts, notices: Noti
         Unsupported: With ``param``, the path of what nothing can stand in for.
     """
     for message in request.messages:
-        for name in (*(("name",) if message.name is not None else ()), *message.extras):
+        if message.name is not None:
+            notices.hint(f"{message.at}.name", "Gemini's turns have no names")
+        for name in message.extras:
             notices.unknown(message.at, name, "Gemini's turns have no such field")
     messages = pair_results(request.messages, notices)
     messages = keep_own_thoughts(messages, profile, notices, is_native=False)

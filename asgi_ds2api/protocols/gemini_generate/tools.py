@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from ...canonical import CustomTool, Extras, FunctionTool, Notices, Request, Tool, ToolChoice, VendorTool
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
+from ..foreign_tools import described
 from . import wire
 from .parts import PartWriter
 from .schema import check_size, fit_schema, from_openapi, to_openapi
@@ -159,8 +161,12 @@ def encode_tools(tools: Sequence[Tool], writer: PartWriter, notices: Notices, *,
 
 def _encode_function(tool: FunctionTool, writer: PartWriter, notices: Notices, *, in_json_schema: bool) -> JsonObject:
     written: JsonObject = {"name": tool.name}
-    if tool.description is not None:
-        written["description"] = tool.description
+    extras = dict(tool.extras)
+    lowered = extras.pop(LOWERED, None)
+    foreign = replace(tool, extras=extras)
+    description = tool.description if writer.is_native else described(foreign, notices, "Gemini has no such field")
+    if description is not None:
+        written["description"] = description
     if tool.cache is not None:
         notices.hint(tool.cache.at or f"{tool.at}.cache_control", "Gemini caches prompts by itself")
     if tool.parameters is not None and (writer.is_native or not _is_empty(tool.parameters)):
@@ -168,10 +174,9 @@ def _encode_function(tool: FunctionTool, writer: PartWriter, notices: Notices, *
             written["parametersJsonSchema"] = tool.parameters if writer.is_native else fit_schema(tool.parameters)
         else:
             written["parameters"] = to_openapi(tool.parameters, f"{tool.at}.parameters", notices)
-    extras = dict(tool.extras)
-    if (lowered := extras.pop(LOWERED, None)) is not None:
+    if lowered is not None:
         written["parameters"] = lowered
-    return put_extras(written, writer.own(extras, tool.at))
+    return put_extras(written, extras) if writer.is_native else written
 
 
 def _is_empty(schema: Raw) -> bool:

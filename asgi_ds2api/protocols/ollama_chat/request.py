@@ -229,8 +229,6 @@ _FORMATS: Final = {"response_format": ".json_schema"}
 """Where the schema of a form stands, if not in the form itself."""
 _USER_PLACES: Final = {"anthropic_messages": ("metadata.user_id",)}
 """Where the id of the end user may stand."""
-_HINTS: Final = frozenset({"diagnostics", "inference_geo", "user_profile_id", "workspace_id", "billing_policy"})
-"""Extras of other protocols that say nothing about the answer."""
 
 
 def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall:
@@ -413,8 +411,7 @@ def _add_extras(body: JsonObject, options: JsonObject, request: Request, notices
         elif name in request.required_extras:
             raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
         else:
-            is_idle = name in _HINTS or name in request.idle_extras or name.startswith("metadata.")
-            report = notices.hint if is_idle else notices.lost
+            report = notices.hint if name in request.idle_extras else notices.lost
             report(name, "the upstream has no such field")
 
 

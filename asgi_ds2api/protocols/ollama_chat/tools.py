@@ -10,6 +10,7 @@ from ...canonical import CustomTool, Extras, FunctionTool, Tool, ToolChoice, Ven
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
+from ..foreign_tools import described
 from . import wire
 from .messages import MessageWriter
 from .wire import JsonObject, Shape, put_extras
@@ -166,8 +167,9 @@ def _is_search(tool: Tool, writer: MessageWriter) -> bool:
 
 def _encode_function(tool: FunctionTool, writer: MessageWriter) -> JsonObject:
     function: JsonObject = {"name": tool.name}
-    if tool.description is not None:
-        function["description"] = tool.description
+    description = tool.description if writer.is_own else described(tool, writer.notices)
+    if description is not None:
+        function["description"] = description
     parameters = tool.parameters
     if parameters is None and not writer.is_own:
         parameters = _NO_PARAMETERS
@@ -176,4 +178,4 @@ def _encode_function(tool: FunctionTool, writer: MessageWriter) -> JsonObject:
     if tool.strict:
         writer.notices.lost(f"{tool.at}.strict", "the upstream does not hold a model to a tool's schema")
     writer.report_mark(tool.cache, tool.at)
-    return put_extras({"type": "function", "function": function}, writer.own(tool.extras, tool.at))
+    return put_extras({"type": "function", "function": function}, tool.extras if writer.is_own else {})

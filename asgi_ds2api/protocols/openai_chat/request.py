@@ -151,7 +151,7 @@ def _request(
         vendor_fields=head.extra_body or {},
         extras=extras,
         required_extras=_required(extras),
-        idle_extras=tuple(name for name in extras if name in wire.IDLE),
+        idle_extras=_idle(extras),
         places=_PLACES,
     )
 
@@ -200,9 +200,21 @@ def _decode_format(raw: Raw | None, extras: Extras, limits: RequestLimits) -> Ou
 def _required(extras: Extras) -> tuple[str, ...]:
     """Return the extras without which another question would be asked."""
     required: list[str] = [name for name in (*wire.REQUIRED_EXTRAS, "response_format") if name in extras]
-    if "modalities" in extras and decode_json(_MODALITIES, extras["modalities"], "modalities") != ["text"]:
+    if "modalities" in extras and not _asks_for_text(extras):
         required.append("modalities")
     return tuple(required)
+
+
+def _idle(extras: Extras) -> tuple[str, ...]:
+    """Return the extras that no other upstream need know."""
+    idle = [name for name in extras if name in wire.IDLE]
+    return (*idle, "modalities") if _asks_for_text(extras) else tuple(idle)
+
+
+def _asks_for_text(extras: Extras) -> bool:
+    """Tell whether text alone is asked for, which is what comes anyway."""
+    raw = extras.get("modalities")
+    return raw is not None and decode_json(_MODALITIES, raw, "modalities") == ["text"]
 
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
@@ -215,11 +227,11 @@ MAX_USER_CHARS: Final = 128
 
 _LIMIT_FIELDS: Final = {"anthropic_messages": "max_tokens"}
 """Names of the answer's limit in other protocols."""
-_HINTS: Final = frozenset({"diagnostics", "inference_geo", "user_profile_id", "workspace_id", "billing_policy"})
-"""Extras of other protocols that say nothing about the answer."""
 _INLINED: Final = "tool_search_tool"
 """Begins the types of Anthropic's tools that find tools: here all tools are told at once."""
 _RESPONSES: Final = "openai_responses"
+_SHARED: Final = frozenset({"moderation", "prompt_cache_options"})
+"""Extras that mean the same in the vendor's other protocol."""
 _WEB_SEARCH: Final = "web_search"
 _OPTION: Final = "stream_options."
 
@@ -439,14 +451,13 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
     for name, value in request.extras.items():
         if is_reserved(name, notices):
             continue
-        if is_own:
+        if is_own or (name in _SHARED and request.source == _RESPONSES):
             if not name.startswith(_OPTION):
                 body[name] = value
         elif name in request.required_extras:
             raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
         else:
-            is_idle = name in _HINTS or name in request.idle_extras or name.startswith("metadata.")
-            report = notices.hint if is_idle else notices.lost
+            report = notices.hint if name in request.idle_extras else notices.lost
             report(name, "the upstream has no such field")
 
 

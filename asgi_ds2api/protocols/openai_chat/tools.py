@@ -3,7 +3,7 @@
 ``functions`` and ``function_call``, which the vendor has given up, are read as tools, and written as tools.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -20,6 +20,7 @@ from ...canonical import (
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
+from ..foreign_tools import described
 from . import wire
 from .content import PartWriter
 from .wire import JsonObject, Shape, put_extras
@@ -219,13 +220,6 @@ def _name_of(tool: wire.NamedTool, at: str) -> str:
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
-_EXAMPLES: Final = "input_examples"
-_SENT_ANYWAY: Final[Mapping[str, str]] = {
-    "defer_loading": "all tools are sent at once",
-    "eager_input_streaming": "arguments are streamed as they come",
-}
-"""Fields of Anthropic's tools that ask for no more than what happens anyway."""
-
 
 def encode_tool(tool: Tool, writer: PartWriter) -> JsonObject | Raw:
     """Return a tool as JSON.
@@ -267,31 +261,16 @@ def encode_choice(choice: ToolChoice, tools: Sequence[Tool], writer: PartWriter)
 
 def _encode_function(tool: FunctionTool, writer: PartWriter) -> JsonObject:
     function: JsonObject = {"name": tool.name}
-    if tool.description is not None:
-        function["description"] = tool.description
+    description = tool.description if writer.is_own else described(tool, writer.notices)
+    if description is not None:
+        function["description"] = description
     if tool.parameters is not None:
         function["parameters"] = tool.parameters
     if tool.strict is not None:
         function["strict"] = tool.strict
     written: JsonObject = {"type": "function", "function": function}
     writer.report_mark(tool.cache, tool.at)
-    if tool.extras and not writer.is_own:
-        _say_otherwise(tool, function, writer)
-        return written
-    return put_extras(written, tool.extras)
-
-
-def _say_otherwise(tool: FunctionTool, function: JsonObject, writer: PartWriter) -> None:
-    """Report another vendor's fields; what can be said in the description is said there."""
-    for name, value in tool.extras.items():
-        if name == _EXAMPLES:
-            examples = bytes(value).decode()
-            function["description"] = f"{tool.description or ''}\n\nExamples of its input: {examples}".lstrip()
-            writer.notices.changed(f"{tool.at}.{name}", "said in the description", action="moved")
-        elif name in _SENT_ANYWAY:
-            writer.notices.hint(f"{tool.at}.{name}", _SENT_ANYWAY[name])
-        else:
-            writer.notices.lost(f"{tool.at}.{name}", "the upstream has no such field")
+    return put_extras(written, tool.extras) if writer.is_own else written
 
 
 def _encode_named(name: str, *, is_custom: bool) -> JsonObject:

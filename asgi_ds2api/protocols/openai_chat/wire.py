@@ -336,5 +336,6 @@ EXTRAS: Final = (
 REQUIRED_EXTRAS: Final = ("audio", "moderation")
 """Of these, those that change what is asked: another form of the answer, a judgement of it."""
 
-IDLE: Final = frozenset({"include_reasoning"})
-"""Of these, those that the gateway itself heeds as it writes the answer: no other upstream need know them."""
+IDLE: Final = frozenset({"include_reasoning", "user"})
+"""Extras that no other upstream need know: the gateway itself heeds them as it writes the answer, or they say again
+who asks, beside ``safety_identifier``."""

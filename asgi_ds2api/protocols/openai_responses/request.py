@@ -142,6 +142,7 @@ def _request(
         extras=extras,
         places=_PLACES,
         required_extras=_required(extras),
+        idle_extras=tuple(name for name in extras if name in wire.IDLE),
     )
 
 
@@ -215,15 +216,15 @@ _NOT_COUNTED: Final = frozenset(
 
 _OPTION: Final = "stream_options."
 _TEXT_FIELD: Final = "text."
-_HINTS: Final = frozenset(
-    {"client_metadata", "context_management", "include", "max_tool_calls", "prompt_cache_options", "user",
-     "stream_options.include_obfuscation"}
-)  # fmt: skip
-"""Fields of callers that have no effect on what is answered."""
 _LIMIT_FIELDS: Final = {"openai_chat": "max_completion_tokens"}
 """Names of the answer's limit in other protocols, where it is not ``max_tokens``."""
+_CHAT: Final = "openai_chat"
+_SHARED: Final = frozenset({"moderation", "prompt_cache_options"})
+"""Extras that mean the same in the vendor's other protocol."""
 _WEB_SEARCH: Final = "web_search"
 _SEARCH_OPTIONS: Final = "web_search_options"
+_INLINED: Final = "tool_search_tool"
+"""Begins the types of Anthropic's tools that find tools: here all tools are told at once."""
 
 
 def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall:
@@ -305,6 +306,8 @@ def _offered(request: Request, notices: Notices) -> list[Tool]:
             asked = msgspec.json.decode(tool.raw, type=_Search)
             filters = {"filters": {"allowed_domains": asked.allowed_domains}} if asked.allowed_domains else {}
             tools.append(_own_search({**filters, **_place(asked.user_location)}, tool.at or "tools", notices))
+        elif isinstance(tool, VendorTool) and tool.type.startswith(_INLINED):
+            notices.changed(tool.at or "tools", "all tools are told at once", action="dropped")
         else:
             tools.append(tool)
     if not is_own and (options := request.extras.get(_SEARCH_OPTIONS)) is not None:
@@ -474,14 +477,15 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
             notices.hint(name, "of the client's own: servers know no such field")
         elif is_own and name.startswith(_OPTION):
             options[name.removeprefix(_OPTION)] = value
+        elif name in _SHARED and request.source == _CHAT:
+            body[name] = value
         elif is_own:
             if name != "include" and not name.startswith("text."):
                 body[name] = value
         elif name in request.required_extras:
             raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
         elif name != _SEARCH_OPTIONS:
-            is_idle = name in _HINTS or name in request.idle_extras or name.startswith("metadata.")
-            report = notices.hint if is_idle else notices.lost
+            report = notices.hint if name in request.idle_extras else notices.lost
             report(name, "the upstream has no such field")
     if options and request.stream:
         body["stream_options"] = options

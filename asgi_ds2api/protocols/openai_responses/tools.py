@@ -4,7 +4,7 @@ Tools of a namespace are known everywhere else by their full name, ``namespace__
 format of a free-text tool is kept as Chat writes it, with the grammar in an object of its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -15,6 +15,7 @@ from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from ...json_pieces import JsonField, JsonObject, Shape, bound, fields_of, missing, present, put_extras, text_of
+from ..foreign_tools import described
 from . import wire
 from .content import PartWriter
 
@@ -250,12 +251,6 @@ def _mode(word: str, at: str) -> Literal["auto", "none", "required"]:
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
-_EXAMPLES: Final = "input_examples"
-_SENT_ANYWAY: Final[Mapping[str, str]] = {
-    "defer_loading": "all tools are sent at once",
-    "eager_input_streaming": "arguments are streamed as they come",
-}
-"""Fields of Anthropic's tools that ask for no more than what happens anyway."""
 _NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
 
 
@@ -293,8 +288,10 @@ def _vendors_own(tool: VendorTool) -> Raw:
 def _encode_tool(tool: FunctionTool | CustomTool, name: str, extras: Extras, writer: PartWriter) -> JsonObject:
     writer.report_mark(tool.cache, tool.at)
     written: JsonObject = {"type": "function" if isinstance(tool, FunctionTool) else "custom", "name": name}
-    if tool.description is not None:
-        written["description"] = tool.description
+    is_plain = writer.is_own or isinstance(tool, CustomTool)
+    description = tool.description if is_plain else described(tool, writer.notices)
+    if description is not None:
+        written["description"] = description
     if isinstance(tool, CustomTool):
         if tool.format is not None:
             written["format"] = _encode_format(tool.format)
@@ -303,23 +300,7 @@ def _encode_tool(tool: FunctionTool | CustomTool, name: str, extras: Extras, wri
         written["parameters"] = _NO_PARAMETERS if tool.parameters is None else tool.parameters
     if tool.strict is not None or not writer.is_own:
         written["strict"] = bool(tool.strict)  # left out, the vendor would try to be strict
-    if writer.is_own:
-        return put_extras(written, extras)
-    _say_otherwise(tool, written, writer)
-    return written
-
-
-def _say_otherwise(tool: FunctionTool, written: JsonObject, writer: PartWriter) -> None:
-    """Report another vendor's fields; what can be said in the description is said there."""
-    for name, value in tool.extras.items():
-        if name == _EXAMPLES:
-            examples = bytes(value).decode()
-            written["description"] = f"{tool.description or ''}\n\nExamples of its input: {examples}".lstrip()
-            writer.notices.changed(f"{tool.at}.{name}", "said in the description", action="moved")
-        elif name in _SENT_ANYWAY:
-            writer.notices.hint(f"{tool.at}.{name}", _SENT_ANYWAY[name])
-        else:
-            writer.notices.unknown(tool.at, name, "the upstream has no such field")
+    return put_extras(written, extras) if writer.is_own else written
 
 
 def _encode_format(raw: Raw) -> Raw:

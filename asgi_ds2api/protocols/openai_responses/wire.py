@@ -289,6 +289,9 @@ EXTRAS: Final = (
 REQUIRED_EXTRAS: Final = ("background", "conversation", "prompt")
 """Fields that change what is asked: work that goes on without the caller, a talk and a prompt that the vendor keeps."""
 
+IDLE: Final = frozenset({"user"})
+"""Extras that no other upstream need know: it says again who asks, beside ``safety_identifier``."""
+
 PRIVATE: Final = frozenset(
     {
         "client_metadata",
