@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from .auth import Caller, check_model
-from .canonical import Model
+from .canonical import Model, ProtocolName
 from .errors import RequestError, UnknownModel
 from .means import UpstreamSide
 from .routing import ModelTable, Target
@@ -40,6 +40,10 @@ class Catalog:
         if self._caller is not None:
             check_model(self._caller, known_as)
         return targets
+
+    def protocols(self, model: str) -> set[ProtocolName]:
+        """Return what the upstreams that serve a model speak. Raises as `targets`."""
+        return {self._upstreams[target.upstream].codec.NAME for target in self.targets(model)}
 
     def models(self) -> list[Model]:
         """Return what may be asked for, without the names that hold a wildcard."""

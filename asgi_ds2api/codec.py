@@ -21,6 +21,7 @@ from .canonical import (
     Response,
     TokenCount,
 )
+from .capabilities import Capabilities
 from .envelope import (
     DEFAULT_LIMITS,
     RESERVED_FIELDS,
@@ -294,6 +295,11 @@ class Codec(Protocol):
     @property
     def FAMILY(self) -> str:
         """Name of the vendor whose SDKs speak it: all its routes are also found under ``/FAMILY``, unshared."""
+        ...
+
+    @property
+    def CAPABILITIES(self) -> Capabilities:
+        """What its fields mean, and what becomes of what the fields of others mean."""
         ...
 
     @property

@@ -6,6 +6,7 @@ from typing import Protocol
 import anyio
 
 from .auth import Authenticator
+from .capabilities import Matrix
 from .codec import RequestLimits
 from .errors import GatewayError
 from .inbound import InboundLimits
@@ -59,6 +60,7 @@ class Engine(Means, kw_only=True):
     """What every exchange needs; made once by the Gateway, replaced as a whole on reload."""
 
     routes: RouteTable
+    capabilities: Matrix
     models: ModelTable
     authenticator: Authenticator
     keyring: Keyring

@@ -12,7 +12,8 @@ from msgspec import Raw
 from .canonical import Finish, Usage
 
 Operation = Literal[
-    "generate", "count_tokens", "list_models", "get_model", "embed", "complete", "compact", "kept", "tell"
+    "generate", "count_tokens", "list_models", "get_model", "embed", "complete", "compact", "kept", "tell",
+    "capabilities",
 ]  # fmt: skip
 """``tell``: what is said is always the same (a version), and stands in the route."""
 

@@ -69,11 +69,14 @@ _QUERY = frozenset(
         "starting_after",
         "before_id",
         "beta",
+        "face",
         "limit",
+        "model",
         "order",
         "pageSize",
         "pageToken",
         "stream",
+        "upstream",
     }
 )
 
@@ -178,11 +181,16 @@ class Exchange:
         if len(query) != len(dict(query)):
             raise MalformedRequest("A query parameter was sent twice. Send it once.", code="duplicate_parameter")
         self._call = msgspec.structs.replace(self._call, model=match.model, query=dict(query))
+        await self._carry_out(match, declared)
+
+    async def _carry_out(self, match: Match, declared: int | None) -> None:
         match match.operation:
             case "list_models":
                 await self._send_json(match.codec.encode_models(self._catalog().models(), self._call.query))
             case "get_model":
                 await self._tell_model(match, declared)
+            case "capabilities":
+                await self._send_json(self._tell_capabilities())
             case "kept":
                 await self._tell_kept(match.codec)
             case "generate" | "count_tokens" | "embed" | "complete" | "compact":
@@ -334,6 +342,11 @@ class Exchange:
             if not found.is_gone(error):
                 raise
             await self._send_json(await found.tell())
+
+    def _tell_capabilities(self) -> bytes:
+        query = self._call.query
+        served_by = self._catalog().protocols(query["model"]) if "model" in query else None
+        return self._engine.capabilities.told(query, served_by)
 
     def _peek(self, match: Match) -> Envelope:
         check_document(self._call.body, self._engine.max_depth)

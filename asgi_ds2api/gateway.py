@@ -26,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 
 from . import workers
 from .auth import Authenticator, Authorize, Caller
+from .capabilities import Matrix
 from .codec import RequestLimits
 from .config import Config, UpstreamConfig
 from .config.places import StatePlace
@@ -243,10 +244,8 @@ def build_engine(
     callers = {caller.key.digest(): Caller(label=caller.label, models=caller.models) for caller in config.callers}
     return Engine(
         routes=RouteTable(PROTOCOLS.values()),
-        models=ModelTable(
-            [Alias(name=alias.name, targets=alias.targets) for alias in config.models],
-            {upstream.name: upstream.models for upstream in config.upstreams},
-        ),
+        capabilities=Matrix({name: codec.CAPABILITIES for name, codec in PROTOCOLS.items()}),
+        models=_models(config),
         authenticator=Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s),
         pool=Pool(
             accounts,
@@ -307,6 +306,11 @@ def store_of(config: Config, now: Callable[[], float] = time.monotonic) -> State
     from .state.shared import SharedStore
 
     return SharedStore(backend, memory, now, workers=config.workers, max_waiting_bytes=limits.max_kept_bytes)
+
+
+def _models(config: Config) -> ModelTable:
+    aliases = [Alias(name=alias.name, targets=alias.targets) for alias in config.models]
+    return ModelTable(aliases, {upstream.name: upstream.models for upstream in config.upstreams})
 
 
 def _answers(store: StateStore, config: Config) -> FactTable | None:

@@ -19,6 +19,8 @@ _SMUGGLED = re.compile(rb"%(?:2f|5c|00|2e)", re.IGNORECASE)
 _PARAMETER = re.compile(r"\{\w+\}")
 _CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 MAX_MODEL_BYTES = 512
+OWN_ROUTES = (Route(method="GET", path="/capabilities", operation="capabilities"),)
+"""Paths that no protocol has: each face answers them, in its own words where it has to refuse."""
 _WAYS_UP = frozenset({".", ".."})
 """No model is called that, and no quoting keeps them from being a way up where the name stands in a URL."""
 _NO_MODEL = "The model does not exist or you do not have access to it. List the models to see which do."
@@ -73,7 +75,7 @@ class RouteTable:
         self._exact: dict[str, list[tuple[Codec, Route]]] = {}
         patterns: dict[str, dict[str, _Pattern]] = {}
         for codec in self._codecs:
-            for route in _spelled(codec):
+            for route in (*_spelled(codec), *OWN_ROUTES):
                 fixed, parameter, rest = route.path.partition("{")
                 if not parameter:
                     self._exact.setdefault(fixed, []).append((codec, route))

@@ -5,6 +5,8 @@ from typing import Final
 
 from tests.protocols.matrix.published import what_passes
 
+from .capability_tables import fields
+
 INTRODUCTION: Final = """<!-- Made by `python -m tests.support.documents --write`. -->
 
 # Capabilities
@@ -14,7 +16,7 @@ What passes between the protocols, and what does not. How each field is carried 
 [Messages](protocols/anthropic-messages.md), [Gemini](protocols/gemini.md), [Ollama](protocols/ollama.md).
 """
 
-SECTIONS: Final[tuple[Callable[[], str], ...]] = (what_passes,)
+SECTIONS: Final[tuple[Callable[[], str], ...]] = (what_passes, fields)
 """What makes the sections, in their order; each begins with its title."""
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from ...codec import PausingCodec
 from . import pausing
+from .capabilities import CAPABILITIES
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
 from .opaque import join_opaque
@@ -32,6 +33,7 @@ HAS_CHOICES: Final = False
 STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
 
 __all__ = [
+    "CAPABILITIES",
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",

@@ -10,6 +10,7 @@ from ...codec import EmbeddingsCodec, HTTPCall
 from ...framing import NDJSON
 from ...profiles import Profile
 from . import embeddings
+from .capabilities import CAPABILITIES
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
 from .operations import decode_token_count, encode_model, encode_models, encode_token_count
@@ -43,6 +44,7 @@ def join_opaque(block: Opaque, deltas: Sequence[Raw]) -> Opaque:
 
 
 __all__ = [
+    "CAPABILITIES",
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",

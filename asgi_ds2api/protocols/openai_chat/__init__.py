@@ -10,6 +10,7 @@ from ...codec import DEFAULT_LIMITS, EmbeddingsCodec, Envelope, EventEncoder, HT
 from ...profiles import Profile
 from . import embeddings
 from .audio import join_opaque
+from .capabilities import CAPABILITIES
 from .completion_stream import CompletionEncoder
 from .completions import decode_completion, encode_completion
 from .envelope import ROUTES, claims, is_completion, peek, retarget
@@ -61,6 +62,7 @@ def encode_count_request(request: Request, profile: Profile, notices: Notices) -
 
 
 __all__ = [
+    "CAPABILITIES",
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",

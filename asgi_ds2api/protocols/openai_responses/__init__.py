@@ -4,6 +4,7 @@ from typing import Final
 
 from ...codec import KeepingCodec
 from . import keeping
+from .capabilities import CAPABILITIES
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
 from .hosted import join_opaque
@@ -27,6 +28,7 @@ REQUEST_ID_HEADER: Final = "x-request-id"
 STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
 
 __all__ = [
+    "CAPABILITIES",
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
     "EMBEDDINGS",

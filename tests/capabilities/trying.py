@@ -1,0 +1,119 @@
+"""Sends a sample through a gateway and tells what became of it."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.conformance.asking import (
+    TEXT_BLOCK,
+    Asked,
+    ask,
+    chat_answer,
+    chat_stream,
+    chunk,
+    claude_answer,
+    claude_events,
+    claude_stream,
+    gemini_answer,
+    gemini_chunk,
+    gemini_stream,
+    ollama_answer,
+    ollama_end,
+    ollama_line,
+    ollama_stream,
+    response_answer,
+    response_events,
+    response_stream,
+    said_item,
+)
+from tests.support.scripted_client import Script
+
+from .sample import Sample
+
+NAMES = ("chat", "responses", "claude", "gemini", "ollama")
+MODELS = {
+    "chat": "gpt-5",
+    "responses": "gpt-5",
+    "claude": "claude-sonnet-4-5",
+    "gemini": "gemini-2.5-pro",
+    "ollama": "qwen3",
+}
+"""The usual model of each upstream; its default profile says whose it is."""
+VENDORS = {"chat": "openai", "responses": "openai", "claude": "anthropic", "gemini": "google", "ollama": "ollama"}
+LETTERS = {"hint": "H", "changed": "E", "lost": "W"}
+LOSSLESS, REFUSED = "L", "X"
+
+WHOLE: Mapping[str, Callable[[], Script]] = {
+    "chat": chat_answer,
+    "responses": response_answer,
+    "claude": claude_answer,
+    "gemini": lambda: gemini_answer([{"text": "Hello"}]),
+    "ollama": ollama_answer,
+}
+STREAM: Mapping[str, Callable[[], Script]] = {
+    "chat": lambda: chat_stream(chunk({"content": "Hello"}), chunk(finish="stop")),
+    "responses": lambda: response_stream(response_events(said_item("Hello"))),
+    "claude": lambda: claude_stream(claude_events(TEXT_BLOCK)),
+    "gemini": lambda: gemini_stream(gemini_chunk([{"text": "Hello"}], "STOP")),
+    "ollama": lambda: ollama_stream(ollama_line({"content": "Hello"}), ollama_end()),
+}
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a sample."""
+
+    letters: str
+    """In the order of the alphabet."""
+    said: tuple[tuple[str, str, str], ...] = ()
+    """Letter, path and reason of each Notice that the plain question has not."""
+    sent: object = None
+    """What the upstream was asked; None: nothing."""
+
+
+UNSAID = Fate(LOSSLESS)
+
+
+async def _asked(face: str, to: str, sample: Sample) -> Asked:
+    told = {name: value for name, value in sample.body.items() if value is not ...}
+    body = json.loads(json.dumps(told).replace('"VENDOR"', json.dumps(VENDORS[to])))
+    body |= {name: value for name, value in sample.body.items() if value is ...}
+    if face == "ollama":
+        body.setdefault("stream", False)
+    script = sample.answer or (STREAM if body.get("stream") else WHOLE)[to]()
+    return await ask(
+        face, to, body, script, model=sample.model or MODELS[to], headers=sample.headers, path=sample.path,
+        profile=sample.profile,
+    )  # fmt: skip
+
+
+async def plain(face: str, to: str, besides: Mapping[str, object]) -> Fate:
+    """Return what becomes of a question that says nothing but ``besides``, streamed and not."""
+    whole = await fate(face, to, Sample({"stream": False, **besides}))
+    streamed = await fate(face, to, Sample({"stream": True, **besides}))
+    return Fate(LOSSLESS, (*whole.said, *streamed.said), whole.sent)
+
+
+async def fate(face: str, to: str, sample: Sample, usual: Fate = UNSAID) -> Fate:
+    """Return what becomes of a sample.
+
+    Args:
+        face: Who asks.
+        to: Who is asked.
+        sample: The question.
+        usual: What becomes of the question without it: those Notices are nothing to the sample.
+    """
+    asked = await _asked(face, to, sample)
+    if asked.answer.status == 400:
+        assert asked.upstream.calls == [], "refused by the upstream, not by the gateway"
+        return Fate(REFUSED, said=((REFUSED, "", asked.answer.text),))
+    assert asked.answer.status == 200, asked.answer.text
+    known = {path for _, path, _ in usual.said}
+    said = tuple(
+        (LETTERS[notice.severity], notice.path, notice.reason)
+        for notice in asked.records[-1].notices
+        if notice.path not in known
+    )
+    request = asked.upstream.calls[-1].request
+    sent = (request.url, dict(request.headers), asked.sent)
+    return Fate("".join(sorted({letter for letter, _, _ in said})) or LOSSLESS, said, sent)
