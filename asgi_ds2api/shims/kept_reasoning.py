@@ -17,7 +17,7 @@ Rules:
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -150,6 +150,9 @@ class KeptReasoning:
             run = [replace(message, content=_marked(message.content, kept.marks)) for message in run]
             messages[turn.first : turn.last + 1] = run
         if kept.has_proof:  # it says what the client carries in plain words, and can be known again
+            if not any(isinstance(item, Reasoning) and item.text for item in kept.items):
+                for thought in _reasoning_in(run):
+                    notices.hint(thought.at or turn.at, "the model needs no thoughts back that are not signed")
             run = [replace(message, content=_without_reasoning(message.content)) for message in run]
         elif any(isinstance(block, Reasoning) for message in run for block in message.content):
             return
@@ -236,6 +239,11 @@ def _marked(blocks: Sequence[Block], marks: Extras) -> tuple[Block, ...]:
             block = replace(block, extras={MARK: mark, **block.extras})
         content.append(block)
     return tuple(content)
+
+
+def _reasoning_in(messages: Sequence[Message]) -> Iterator[Reasoning]:
+    for message in messages:
+        yield from (block for block in message.content if isinstance(block, Reasoning) and block.text)
 
 
 def _without_reasoning(blocks: Sequence[Block]) -> tuple[Block, ...]:

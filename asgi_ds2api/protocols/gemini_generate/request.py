@@ -39,6 +39,7 @@ from . import wire
 from .pairing import CallIds
 from .parts import PartWriter, decode_part
 from .paths import COUNT, GENERATE, STREAM, is_stream, model_in, path_of, query_of
+from .pieces import join_thoughts
 from .preflight import SYSTEM, arrange, report_unsayable
 from .settings import GENERATION, PLACES, decode_format, decode_settings, encode_settings
 from .signatures import keep_own_thoughts, sign_steps
@@ -132,7 +133,7 @@ def _decode_messages(raw: Raw | None, limits: RequestLimits) -> tuple[Message, .
     for position, piece in enumerate(pieces):
         ids.turn = position
         messages.append(_decode_content(piece, f"contents[{position}]", ids, limits))
-    return tuple(messages)
+    return join_thoughts(messages)
 
 
 _ROLES: Final[Mapping[str, Role]] = {

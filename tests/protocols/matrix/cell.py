@@ -70,10 +70,9 @@ class Cell:
         body = self.face.write(self.row.ask, self.model, stream=self.stream)
         if self.row.way != "replay":
             return await self._call(body, stream=self.stream)
-        first = self.face.write(self.row.ask, self.model, stream=False)
-        answer = await self._call(first, stream=False)
+        answer = await self._call(body, stream=self.stream)
         assert answer.status == 200, answer.text
-        return await self._call(self.face.go_on(body, json.loads(answer.body), "It snows."), stream=self.stream)
+        return await self._call(self.face.go_on(body, self._whole_of(answer), "It snows."), stream=self.stream)
 
     async def _call(self, body: Json, *, stream: bool) -> Answer:
         path, query = self.face.path(self.model, stream=stream)
@@ -83,14 +82,13 @@ class Cell:
 
     def _answer(self) -> Answering:
         row, to = self.row, self.to
-        is_stream = self.stream and not (row.way == "replay" and len(self.upstream.calls) == 1)
         if row.way == "refused":
             assert row.failure is not None
             status, body = to.refuse(row.failure)
             retry = {"retry-after": row.retry_after} if row.retry_after else {}
             return _json(body, status, retry)
         whole, frame = to.fail()
-        if not is_stream:
+        if not self.stream:
             if row.way == "cut":
                 return Answering(200, {"content-type": "application/json"}, [_encoded(self._whole)[:-40]])
             return _json(whole if row.way == "failed" else self._whole)
@@ -139,9 +137,14 @@ class Cell:
             meant = Outcome(**{**vars(meant), "cached_tokens": 0, "reasoning_tokens": 0})
         outcome = outcome_of(self.face.ORACLE, answer.body, is_stream=self.stream)
         found = {name for name, value in vars(meant).items() if getattr(outcome, name) != value}
-        if not self.stream and self.face.finish_of(json.loads(answer.body)) != self._word():
+        if self.face.finish_of(self._whole_of(answer)) != self._word():
             found.add("word")
         return frozenset(found)
+
+    def _whole_of(self, answer: Answer) -> Json:
+        """Return an answer as a whole, however it came."""
+        whole: Json = self.face.gather(answer.body) if self.stream else json.loads(answer.body)
+        return whole
 
     def _word(self) -> str:
         """Return the vendor's word for why the answer ends; only who tells of stop sequences has one for them."""
@@ -150,6 +153,8 @@ class Cell:
 
 
 def _differs(name: str, found: Asked, meant: Asked) -> bool:
+    if name == "thoughts":  # a stream tells them in pieces
+        return "".join(found.thoughts) != "".join(meant.thoughts)
     if name == "said":
         rest = iter(found.said)
         return not all(text in rest for text in meant.said)

@@ -1,12 +1,11 @@
 """OpenAI Chat Completions, from both ends, by the vendor's reference; ``reasoning_content`` is its look-alikes'."""
 
-import json
 from typing import Any, Final
 
 from tests.support.http_bytes import sse_event
 from tests.support.outcome import json_arguments
 
-from .neutral import Ask, Asked, Failure, Json, Said, Trouble, Turn, as_text, halves, parts_of
+from .neutral import Ask, Asked, Failure, Json, Said, Trouble, Turn, as_text, halves, parts_of, payloads
 
 NAME: Final = "chat"
 MODEL: Final = "gpt-5.6"
@@ -196,6 +195,36 @@ def _usage(said: Said) -> Json:
     }
 
 
+def gather(stream: bytes) -> Json:
+    answer: Json = {"message": {}, "finish_reason": None}
+    for chunk in payloads(stream):
+        for choice in chunk["choices"]:
+            _accumulate(answer["message"], choice["delta"])
+            answer["finish_reason"] = choice["finish_reason"] or answer["finish_reason"]
+    for call in answer["message"].get("tool_calls", ()):
+        del call["index"]
+    return {"choices": [answer]}
+
+
+def _accumulate(whole: Json, delta: Json) -> None:
+    """Add a delta to what came before: texts are joined, entries of lists found by their index, as the SDK does it."""
+    for name, value in delta.items():
+        known = whole.get(name)
+        if known is None or name in ("index", "type"):
+            whole[name] = value
+        elif isinstance(value, str):
+            whole[name] = known + value
+        elif isinstance(value, dict):
+            _accumulate(known, value)
+        elif isinstance(value, list):
+            for entry in value:
+                same = next((old for old in known if old.get("index") == entry["index"]), None)
+                if same is None:
+                    known.append(entry)
+                else:
+                    _accumulate(same, entry)
+
+
 def finish_of(answer: Json) -> str:
     choice = answer["choices"][0]
     reason: str = choice["finish_reason"]
@@ -229,5 +258,4 @@ def trouble(status: int, body: Json) -> tuple[Trouble, str, str]:
 
 
 def is_broken(stream: bytes) -> bool:
-    events = [line.removeprefix(b"data: ") for line in stream.split(b"\n") if line.startswith(b"data: ")]
-    return b"[DONE]" not in events and json.loads(events[-1]).keys() == {"error"}
+    return b"[DONE]" not in stream and payloads(stream)[-1].keys() == {"error"}

@@ -6,7 +6,7 @@ from typing import Any, Final
 from tests.support.http_bytes import sse_event
 from tests.support.outcome import json_arguments
 
-from .neutral import Ask, Asked, Failure, Json, Said, Trouble, Turn, as_text, halves, parts_of
+from .neutral import Ask, Asked, Failure, Json, Said, Trouble, Turn, as_text, halves, parts_of, payloads
 
 NAME: Final = "claude"
 MODEL: Final = "claude-opus-5"
@@ -191,6 +191,35 @@ def _usage(said: Said) -> Json:
     return usage
 
 
+def gather(stream: bytes) -> Json:
+    answer: Json = {}
+    pieces: dict[int, str] = {}
+    for event in payloads(stream):
+        match event:
+            case {"type": "message_start", "message": message}:
+                answer = message
+            case {"type": "content_block_start", "index": index, "content_block": block}:
+                assert index == len(answer["content"])
+                answer["content"].append(block)
+            case {"type": "content_block_delta", "index": index, "delta": {"type": "input_json_delta"} as delta}:
+                pieces[index] = pieces.get(index, "") + delta["partial_json"]
+                answer["content"][index]["input"] = json.loads(pieces[index]) if _is_whole(pieces[index]) else {}
+            case {"type": "content_block_delta", "index": index, "delta": {"type": kind} as delta}:
+                name = kind.removesuffix("_delta")
+                answer["content"][index][name] += delta[name]
+            case {"type": "message_delta", "delta": delta}:
+                answer |= delta
+    return answer
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 def finish_of(answer: Json) -> str:
     reason: str = answer["stop_reason"]
     return reason
@@ -224,5 +253,5 @@ def trouble(status: int, body: Json) -> tuple[Trouble, str, str]:
 
 
 def is_broken(stream: bytes) -> bool:
-    events = [json.loads(line[6:]) for line in stream.split(b"\n") if line.startswith(b"data: ")]
+    events = payloads(stream)
     return "message_stop" not in [event["type"] for event in events] and events[-1]["type"] == "error"

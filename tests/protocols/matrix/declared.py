@@ -98,30 +98,17 @@ LOSSES: Final = (
         told=frozenset({"reasoning_tokens"}),
     ),
     *_each(
-        {CHAT: "messages[].reasoning_details[]", RESPONSES: "input[]", CLAUDE: "messages[].content[]"},
+        {
+            CHAT: "messages[].reasoning_details[]",
+            RESPONSES: "input[]",
+            CLAUDE: "messages[].content[]",
+            OLLAMA: "messages[].thinking",
+        },
         to=(GEMINI,),
         row="reasoning that goes back",
         verdict="H",
         why="the vendor wants its signature back, which goes; the text of a thought without one stays here",
         asked=frozenset({"thoughts"}),
-    ),
-    Loss(
-        row="reasoning that goes back",
-        faces=(OLLAMA,),
-        to=(RESPONSES, GEMINI),
-        verdict="H",
-        at="messages[].thinking",
-        why="the caller can carry no signature, and without it the vendor takes no thoughts back",
-        asked=frozenset({"thoughts", "signatures"}),
-    ),
-    Loss(
-        row="reasoning that goes back",
-        faces=(OLLAMA,),
-        to=(CLAUDE,),
-        verdict="W",
-        at="messages[].thinking",
-        why="the caller can carry no signature, and without it the vendor takes no thoughts back",
-        asked=frozenset({"thoughts", "signatures"}),
     ),
     *_each(
         {

@@ -1,12 +1,11 @@
 """Gemini's ``generateContent``, from both ends. Follows the vendor's reference."""
 
-import json
 from typing import Any, Final
 
 from tests.support.http_bytes import sse_event
 from tests.support.outcome import json_arguments
 
-from .neutral import Ask, Asked, Data, Failure, Json, Said, Trouble, Turn, halves
+from .neutral import Ask, Asked, Data, Failure, Json, Said, Trouble, Turn, halves, payloads
 
 NAME: Final = "gemini"
 MODEL: Final = "gemini-3.5-pro"
@@ -165,6 +164,12 @@ def _answer(parts: list[Json], finish: str | None, said: Said) -> Json:
     return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "up-1", "responseId": "r7"}
 
 
+def gather(stream: bytes) -> Json:
+    candidates = [candidate for chunk in payloads(stream) for candidate in chunk["candidates"]]
+    parts = [part for candidate in candidates for part in candidate["content"]["parts"]]
+    return {"candidates": [{**candidates[-1], "content": {"role": "model", "parts": parts}}]}
+
+
 def finish_of(answer: Json) -> str:
     reason: str = answer["candidates"][0]["finishReason"]
     return reason
@@ -198,6 +203,6 @@ def trouble(status: int, body: Json) -> tuple[Trouble, str, str]:
 
 
 def is_broken(stream: bytes) -> bool:
-    chunks = [json.loads(line[6:]) for line in stream.replace(b"\r", b"").split(b"\n") if line.startswith(b"data: ")]
+    chunks = payloads(stream)
     ends = [candidate for chunk in chunks for candidate in chunk.get("candidates", ()) if "finishReason" in candidate]
     return not ends and chunks[-1].keys() == {"error"}

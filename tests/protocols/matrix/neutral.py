@@ -212,6 +212,10 @@ class End(Protocol):
         """
         ...
 
+    def gather(self, stream: bytes) -> Json:
+        """Put a complete stream together as the vendor's SDK does, as a caller: a whole answer."""
+        ...
+
     def go_on(self, body: Json, answer: Json, result: str) -> Json:
         """Return the next question: the last one, its answer as it came, and what its call came to."""
         ...
@@ -247,6 +251,12 @@ class End(Protocol):
     def is_broken(self, stream: bytes) -> bool:
         """Tell whether a stream ends with an error, as a caller, and says nowhere that it is complete."""
         ...
+
+
+def payloads(stream: bytes) -> list[Json]:
+    """Return the data of server-sent events, but for ``[DONE]``."""
+    lines = [line[6:] for line in stream.replace(b"\r", b"").split(b"\n") if line.startswith(b"data: ")]
+    return [json.loads(line) for line in lines if line != b"[DONE]"]
 
 
 def halves(text: str) -> tuple[str, str]:

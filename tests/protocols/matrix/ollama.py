@@ -159,6 +159,15 @@ def _line(value: Json) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
 
+def gather(stream: bytes) -> Json:
+    lines = [json.loads(line) for line in stream.split(b"\n") if line.strip()]
+    message: Json = {"role": "assistant"}
+    for line in lines:
+        for name, value in line["message"].items():
+            message[name] = value if name == "role" or name not in message else message[name] + value
+    return {**lines[-1], "message": message}
+
+
 def finish_of(answer: Json) -> str:
     reason: str = answer["done_reason"]
     return reason

@@ -1,6 +1,5 @@
 """OpenAI Responses, from both ends. Follows the vendor's reference."""
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -8,7 +7,7 @@ from tests.support.http_bytes import sse_event
 from tests.support.outcome import json_arguments
 
 from .chat import data_of
-from .neutral import Ask, Asked, Failure, Json, Said, Trouble, Turn, Wordless, as_text, halves, parts_of
+from .neutral import Ask, Asked, Failure, Json, Said, Trouble, Turn, Wordless, as_text, halves, parts_of, payloads
 
 NAME: Final = "responses"
 MODEL: Final = "gpt-5.6"
@@ -229,6 +228,11 @@ def _event(event: Json) -> bytes:
     return sse_event(event, event["type"])
 
 
+def gather(stream: bytes) -> Json:
+    whole: Json = payloads(stream)[-1]["response"]
+    return whole
+
+
 def finish_of(answer: Json) -> str:
     reason = (answer["incomplete_details"] or {}).get("reason")
     parts = [part["type"] for item in answer["output"] for part in item.get("content", ())]
@@ -265,10 +269,12 @@ def trouble(status: int, body: Json) -> tuple[Trouble, str, str]:
 
 
 def is_broken(stream: bytes) -> bool:
-    lines = [line[6:] for line in stream.split(b"\n") if line.startswith(b"data: ")]
-    if b"[DONE]" in lines:
-        return False
-    events = [json.loads(line) for line in lines]
+    events = payloads(stream)
     ends = {"response.completed", "response.incomplete"} & {event["type"] for event in events}
     last = events[-1]
-    return not ends and last["type"] == "response.failed" and bool(last["response"]["error"]["message"])
+    return (
+        b"[DONE]" not in stream
+        and not ends
+        and last["type"] == "response.failed"
+        and bool(last["response"]["error"]["message"])
+    )
