@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeAlias
 import anyio
 import msgspec
 
-from .codec import Codec
+from .budgets import NO_LIMITS, CallerLimits
+from .codec import Codec, no_time
 from .errors import AuthorizerFailed, Forbidden, MalformedRequest, Unauthenticated
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -32,6 +33,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Names the caller in the log and the Record; never a credential."""
     models: tuple[str, ...] = ("*",)
     """Globs of the model names, as asked for, that this caller may use."""
+    limits: CallerLimits = NO_LIMITS
+    """What it may use, and how much of it."""
+    expires_at: float | None = None
+    """Seconds since 1970; from then on it is nobody. None: never."""
 
 
 Authorize: TypeAlias = Callable[[Scope], Awaitable[Caller | None]]
@@ -49,6 +54,7 @@ class Authenticator:
         callers: SHA-256 digest of the key -> caller.
         authorize: The host's check, for ``host``.
         timeout_s: Bound of one call of ``authorize``.
+        wall_now: Seconds since 1970, for keys that expire.
     """
 
     def __init__(
@@ -57,11 +63,13 @@ class Authenticator:
         callers: Mapping[bytes, Caller],
         authorize: Authorize | None = None,
         timeout_s: float = 5.0,
+        wall_now: Callable[[], float] = no_time,
     ) -> None:
         self._mode = mode
         self._callers = dict(callers)
         self._authorize = authorize
         self._timeout_s = timeout_s
+        self._wall_now = wall_now
 
     async def authenticate(self, scope: Scope, codec: Codec, query_key: bytes | None = None) -> Caller:
         """Return who this is.
@@ -72,15 +80,19 @@ class Authenticator:
             query_key: What stood in the query, where the configuration lets a key stand there.
 
         Raises:
-            Unauthenticated: No credential, or an unknown one; or the host said no.
+            Unauthenticated: No credential, an unknown one, or one that has expired; or the host said no.
             MalformedRequest: Two credentials that belong to different callers.
             AuthorizerFailed: ``authorize`` raised, took too long or answered another type.
         """
         if self._mode == "none":
             return ANONYMOUS
         if self._mode == "host":
-            return await self._ask_host(scope)
-        return self._by_key(scope["headers"], codec.CREDENTIAL_HEADERS, query_key or b"")
+            caller = await self._ask_host(scope)
+        else:
+            caller = self._by_key(scope["headers"], codec.CREDENTIAL_HEADERS, query_key or b"")
+        if caller.expires_at is not None and self._wall_now() >= caller.expires_at:
+            raise Unauthenticated("This key has expired. Ask whoever runs this gateway for another one.")
+        return caller
 
     def _by_key(self, headers: HeaderPairs, names: Sequence[str], query_key: bytes) -> Caller:
         values = ((name, query_key if name == QUERY_KEY else _header(headers, name)) for name in names)

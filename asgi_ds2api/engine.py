@@ -14,6 +14,7 @@ from .means import Means
 from .observe import Observatory
 from .routing import ModelTable, RouteTable
 from .seal import Keyring
+from .spending import Costs
 from .state.contract import StateStore
 from .state.facts import FactTable
 
@@ -65,6 +66,7 @@ class Engine(Means, kw_only=True):
     authenticator: Authenticator
     keyring: Keyring
     store: StateStore
+    costs: Costs
     answers: FactTable | None
     """Where answers are kept for their callers; None: none is."""
     reasoning: FactTable | None

@@ -114,7 +114,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Which conversation this is, in the caller's words: the key of soft affinity, as requests of one conversation
     profit from one account's prompt cache. The pool has no affinity yet, so that nobody asks for it so far."""
     max_output_tokens: int | None = None
-    """As many as the answer may have, where the request says so: what the pool sets aside."""
+    """As many as the answer may have, where the request says so: what is set aside."""
     choices: int = 1
     include_usage: bool = False
     """Chat: the usage chunk was asked for."""

@@ -162,7 +162,7 @@ class HeadersTooLarge(RequestError):
 
 
 class CapacityError(GatewayError):
-    """Nobody's fault: no account may be used right now. Always carries ``retry_after_s``."""
+    """Nobody's fault: there is nothing free right now. Carries ``retry_after_s``, unless it lasts."""
 
     status = 503
     code = "no_capacity"
@@ -184,6 +184,20 @@ class QueueTimeout(CapacityError):
 
     status = 429
     code = "queue_timeout"
+
+
+class CallerLimited(CapacityError):
+    """The caller has as many requests as it may, or has used what it may in a minute."""
+
+    status = 429
+    code = "caller_rate_limited"
+
+
+class CallerBudgetSpent(CapacityError):
+    """The caller's budget of a day or a month does not suffice; the message says when it begins anew."""
+
+    status = 429
+    code = "caller_budget_spent"
 
 
 class NoCapacity(CapacityError):

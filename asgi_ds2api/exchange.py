@@ -18,6 +18,7 @@ from . import answer_headers
 from .answers import Answers, KeptAnswer, Talk
 from .attempts import Attempts
 from .auth import ANONYMOUS, Caller
+from .budgets import NO_LIMITS
 from .catalog import Catalog
 from .codec import Codec, Envelope, HTTPCall
 from .engine import Engine
@@ -52,7 +53,8 @@ from .observe import Record, Result, stack_of
 from .off_loop import off_loop
 from .question import Question, look_up
 from .reply import CLIENT_GONE_STATUS, Reply
-from .routing import Match, is_smuggled
+from .routing import Match, Target, is_smuggled
+from .spending import Spending, reserve
 
 _log = logging.getLogger("asgi_ds2api")
 
@@ -106,6 +108,7 @@ class Exchange:
         self._caller: Caller | None = None
         self._envelope: Envelope | None = None
         self._attempts: Attempts | FanOut | None = None
+        self._spending: Spending | None = None
         self._is_gone = False
         self._cut_reason: GatewayError | None = None
         self._failure: GatewayError | None = None
@@ -126,7 +129,7 @@ class Exchange:
             with self._last_resort(), anyio.move_on_after(patience_s, shield=True):
                 await self._end()
             with self._last_resort():
-                self._engine.observatory.publish(self._record())
+                self._close_books()
             self._engine.active.discard(self)
 
     @contextmanager
@@ -141,6 +144,14 @@ class Exchange:
         except Exception as exc:  # a mistake of ours, or of a codec: the host's server must not see it
             _log.error("request %s failed inside the gateway:\n%s", self._request_id, stack_of(exc))
             self._failure = InternalError("The gateway made a mistake. Its log has the request id.")
+
+    def _close_books(self) -> None:
+        """Settle what was reserved, and tell the observers."""
+        record = self._record()
+        if self._spending is not None:
+            self._spending.settle(record)
+        cost_usd = self._engine.costs.of(record, record.usage)
+        self._engine.observatory.publish(msgspec.structs.replace(record, cost_usd=cost_usd))
 
     def cut(self, reason: GatewayError) -> None:
         """End the request now, because the gateway shuts down; one that is still being sent ends when it is read."""
@@ -273,7 +284,29 @@ class Exchange:
             return
         if talk is not None and talk.is_heard and match.operation == "generate":
             self._reply.heard_by = partial(self._hear, talk)
+        await self._reserve(envelope, targets[0])
         await self._run_attempts(question.begin(targets, self._reply, self._base_headers(), account))
+
+    async def _reserve(self, envelope: Envelope, target: Target) -> None:
+        """Set aside what the request may need of what its caller may use.
+
+        Raises:
+            CallerLimited: It has used that for now.
+            CallerBudgetSpent: It does not suffice.
+        """
+        if self._caller is None or self._caller.limits == NO_LIMITS:
+            return
+        engine = self._engine
+        self._spending = await reserve(
+            engine.store,
+            engine.costs,
+            self._caller,
+            engine.new_id(),
+            envelope,
+            len(self._call.body),
+            target,
+            engine.wall_now(),
+        )
 
     @property
     def _label(self) -> str:

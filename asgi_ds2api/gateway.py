@@ -30,6 +30,7 @@ from .capabilities import Matrix
 from .codec import RequestLimits
 from .config import Config, UpstreamConfig
 from .config.places import StatePlace
+from .config.values import CallerConfig
 from .engine import ActiveSet, Engine
 from .errors import ShuttingDown
 from .exchange import LAST_WORDS_S, Exchange
@@ -38,10 +39,12 @@ from .means import Clients, Timing, UpstreamSide
 from .observe import Observatory, Observer
 from .pool.model import Account, Origin
 from .pool.pool import Pool
+from .prices import PriceTable
 from .protocols import PROTOCOLS
 from .routing import Alias, ModelTable, RouteTable, route_path
 from .seal import Keyring
 from .secret import Secret
+from .spending import Costs
 from .state.backend import Backend
 from .state.contract import StateStore
 from .state.facts import FactTable
@@ -241,12 +244,12 @@ def build_engine(
     """
     store = store or store_of(config, now)
     accounts = [account for upstream in config.upstreams for account in accounts_of(upstream)]
-    callers = {caller.key.digest(): Caller(label=caller.label, models=caller.models) for caller in config.callers}
+    callers = {caller.key.digest(): _caller(caller) for caller in config.callers}
     return Engine(
         routes=RouteTable(PROTOCOLS.values()),
         capabilities=Matrix({name: codec.CAPABILITIES for name, codec in PROTOCOLS.items()}),
         models=_models(config),
-        authenticator=Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s),
+        authenticator=Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s, wall_now),
         pool=Pool(
             accounts,
             store=store,
@@ -257,6 +260,7 @@ def build_engine(
         upstreams={upstream.name: _side(upstream, config) for upstream in config.upstreams},
         clients=clients,
         store=store,
+        costs=Costs(PriceTable(config.prices), now),
         answers=_answers(store, config),
         reasoning=_reasoning(store, config),
         keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
@@ -286,6 +290,10 @@ def _alone_among_workers(config: Config, store: StateStore | None) -> list[str]:
         'worker alone, and previous_response_id finds an answer in one of them only; set state = "sqlite:PATH" for the '
         "workers of one machine, or the address of a Redis server for many"
     ]
+
+
+def _caller(caller: CallerConfig) -> Caller:
+    return Caller(label=caller.label, models=caller.models, limits=caller.limits, expires_at=caller.expires_at)
 
 
 def store_of(config: Config, now: Callable[[], float] = time.monotonic) -> StateStore:

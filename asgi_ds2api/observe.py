@@ -66,6 +66,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
     attempts: tuple[Attempt, ...] = ()
     usage: Usage | None = None
+    cost_usd: float | None = None
+    """What the usage costs; None: there is none, or nobody knows the price."""
     finish: str | None = None
     """Canonical finish reason."""
     notices: tuple[Notice, ...] = ()
@@ -74,6 +76,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     first_byte_s: float | None = None
     """From the request's start to the first byte of the answer."""
     duration_s: float = 0.0
+
+    @property
+    def output_tokens_per_s(self) -> float | None:
+        """How fast the answer came, from its first byte to its end; None: it cannot be told."""
+        tokens = None if self.usage is None else self.usage.output_total
+        if not tokens or self.first_byte_s is None or self.duration_s <= self.first_byte_s:
+            return None
+        return tokens / (self.duration_s - self.first_byte_s)
 
 
 def stack_of(error: BaseException, *, depth: int = 8) -> str:
@@ -194,6 +204,8 @@ def _log_fields(record: Record) -> dict[str, object]:
         "cached_tokens": usage.cache_read,
         "reasoning_tokens": usage.reasoning,
         "tokens_estimated": usage.is_estimated,
+        "cost_usd": record.cost_usd,
+        "output_tokens_per_s": record.output_tokens_per_s,
         "finish": record.finish,
         "notices": len(record.notices),
         "bytes_in": record.bytes_in,

@@ -19,6 +19,8 @@ from msgspec import Raw
 from .codec import ErrorAnswer
 from .diagnosis import Told, classify, diagnose, read
 from .errors import (
+    CallerBudgetSpent,
+    CallerLimited,
     Forbidden,
     GatewayError,
     Interrupted,
@@ -161,7 +163,7 @@ def _status(error: GatewayError) -> int:
 
 def _type(error: GatewayError) -> str:
     match error:
-        case QuotaExhausted():
+        case QuotaExhausted() | CallerBudgetSpent():
             return "insufficient_quota"
         case RequestError() | Refused():
             return "invalid_request_error"
@@ -181,8 +183,10 @@ def _code(error: GatewayError) -> str | None:
             return "upstream_truncated"
         case ServerFault() | Malformed() | Unreachable():
             return "upstream_error"
-        case RateLimited():
+        case RateLimited() | CallerLimited():
             return "rate_limit_exceeded"
+        case CallerBudgetSpent():
+            return "insufficient_quota"
         case Refused():
             return _KIND_CODES.get(error.kind)
         case UnknownModel() | Forbidden():

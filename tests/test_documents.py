@@ -92,6 +92,21 @@ targets = ["claude/claude-opus-5", "local/*"]
 label = "web"
 key = "env:DS2API_CALLER_KEY"
 models = ["*"]
+expires = "2027-01-31"
+concurrency = 8
+rpm = 60
+tpm = 100_000
+tokens_per_day = 2_000_000
+tokens_per_month = 20_000_000
+usd_per_day = 25
+usd_per_month = 300
+
+[[prices]]
+model = "local/*"
+input = 0
+output = 0
+cache_read = 0
+cache_write = 0
 """
 
 
@@ -133,6 +148,8 @@ def test_file_that_says_everything_does() -> None:
         ("max_connections = 100", "max_connections = 0", "$.upstreams[1].max_connections: minimum"),
         ("max_connections = 100", "max_connections = 100001", "$.upstreams[1].max_connections: maximum"),
         ('"claude/claude-opus-5"', '"claude-opus-5"', "$.models[0].targets[0]: pattern"),
+        ("rpm = 60", "rpm = 0", "$.callers[0].rpm: exclusiveMinimum"),
+        ("output = 0", "output = -1", "$.prices[0].output: minimum"),
         ('"env:DS2API_CALLER_KEY"', '"sha256:0f"', "$.callers[0].key: pattern"),
     ],
 )

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from ..errors import ConfigError
+from ..prices import Price
 from ..secret import Secret
 from . import environment, settling
 from .limits import Limits, Timeouts
@@ -59,6 +60,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: tuple[UpstreamConfig, ...]
     models: tuple[ModelAlias, ...]
     callers: tuple[CallerConfig, ...]
+    prices: tuple[Price, ...]
     limits: Limits
     timeouts: Timeouts
     notes: tuple[str, ...]
@@ -171,6 +173,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             upstreams=upstreams,
             models=settling.models_of(table),
             callers=settling.callers_of(table),
+            prices=settling.prices_of(table),
             limits=table.limits,
             timeouts=table.timeouts,
             notes=(*notes, *_doubts(table, auth, upstreams, has_authorize)),

@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from ..budgets import CallerLimits
+from ..prices import Price
 from ..profiles import DEFAULT_PROFILE, PRESETS, PROFILES, Preset, Profile
 from . import texts
 from .keys import AccountKey
@@ -148,7 +150,30 @@ def models_of(table: ConfigTable) -> tuple[ModelAlias, ...]:
 
 def callers_of(table: ConfigTable) -> tuple[CallerConfig, ...]:
     """Return the callers in file order."""
-    return tuple(CallerConfig(label=c.label, key=c.key, models=c.models) for c in table.callers)
+    return tuple(
+        CallerConfig(
+            label=caller.label,
+            key=caller.key,
+            models=caller.models,
+            expires_at=caller.expires,
+            limits=CallerLimits(**{name: getattr(caller, name) for name in CallerLimits.__struct_fields__}),
+        )
+        for caller in table.callers
+    )
+
+
+def prices_of(table: ConfigTable) -> tuple[Price, ...]:
+    """Return the application's own prices in file order."""
+    return tuple(
+        Price(
+            model=row.model,
+            input=row.input,
+            output=row.output,
+            cache_read=row.cache_read,
+            cache_write=row.cache_write,
+        )
+        for row in table.prices
+    )
 
 
 def _upstream(upstream: UpstreamTable, table: ConfigTable) -> UpstreamConfig:

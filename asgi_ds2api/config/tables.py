@@ -273,6 +273,71 @@ class CallerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             min_length=1,
         ),
     ] = ("*",)
+    expires: Annotated[
+        float | None,
+        Meta(
+            description="From when on the key is nobody's: a date (then from its beginning, UTC) or a date and a time.",
+            extra={"check": texts.moment},
+            extra_json_schema={"type": "string", "examples": ["2027-01-31"]},
+        ),
+    ] = None
+    concurrency: Annotated[
+        Annotated[int, Meta(ge=1, le=100_000)] | None, Meta(description="Requests at a time.", examples=[8])
+    ] = None
+    rpm: Annotated[
+        Annotated[float, Meta(gt=0, le=10_000_000)] | None, Meta(description="Requests a minute.", examples=[60])
+    ] = None
+    tpm: Annotated[
+        Annotated[float, Meta(gt=0, le=100_000_000_000)] | None,
+        Meta(
+            description="Tokens a minute, in and out together. What a request needs is reserved before (a quarter of "
+            "its bytes, and what its answer may have, else 1,024), and put right when its usage is known.",
+            examples=[100_000],
+        ),
+    ] = None
+    tokens_per_day: Annotated[
+        Annotated[float, Meta(gt=0, le=1e15)] | None,
+        Meta(description="Tokens of a day (UTC), reserved and put right as those of a minute.", examples=[2_000_000]),
+    ] = None
+    tokens_per_month: Annotated[
+        Annotated[float, Meta(gt=0, le=1e15)] | None, Meta(description="The same of a month (UTC).")
+    ] = None
+    usd_per_day: Annotated[
+        Annotated[float, Meta(gt=0, le=1e12)] | None,
+        Meta(
+            description="Dollars of a day (UTC), by list prices and `[[prices]]`. A model whose price nobody knows "
+            "costs nothing here, and the log says so; its tokens count.",
+            examples=[25],
+        ),
+    ] = None
+    usd_per_month: Annotated[
+        Annotated[float, Meta(gt=0, le=1e12)] | None, Meta(description="The same of a month (UTC).", examples=[300])
+    ] = None
+
+
+class PriceRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model costs, in dollars per million tokens."""
+
+    model: Annotated[
+        str,
+        Meta(
+            description="The upstream's name of the model, or `upstream/name`; exact or as a glob. The first that fits "
+            "goes, before every list price that the gateway knows.",
+            examples=["gpt-5*", "local/*"],
+            min_length=1,
+            extra={"check": texts.model_glob},
+        ),
+    ]
+    input: Annotated[float, Meta(description="Of input.", ge=0, le=1e6, examples=[1.25])]
+    output: Annotated[float, Meta(description="Of output, reasoning included.", ge=0, le=1e6, examples=[10])]
+    cache_read: Annotated[
+        Annotated[float, Meta(ge=0, le=1e6)] | None,
+        Meta(description="Of input that came from a cache. Default: a tenth of `input`."),
+    ] = None
+    cache_write: Annotated[
+        Annotated[float, Meta(ge=0, le=1e6)] | None,
+        Meta(description="Of input put into one. Default: `input` times 1.25, twice `input` for an hour's."),
+    ] = None
 
 
 class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -393,5 +458,6 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     upstreams: tuple[UpstreamTable, ...] = ()
     models: tuple[ModelTable, ...] = ()
     callers: tuple[CallerTable, ...] = ()
+    prices: tuple[PriceRow, ...] = ()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()

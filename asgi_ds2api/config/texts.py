@@ -7,11 +7,12 @@ that no two of them look alike; they are compared byte by byte.
 import ipaddress
 import re
 from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from ..profiles import PRESETS, PROFILES
-from .reading import Flaw, nearest, text_of
+from .reading import Flaw, kind_of, nearest, text_of
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 PREFIX: Final = r"^(/[A-Za-z0-9._~-]+)+$"
@@ -202,3 +203,18 @@ def dialect_flaw(key: str, value: object) -> Flaw | None:
 def _is_operation_path(text: str) -> bool:
     plain = text.replace("{model}", "model")
     return bool(plain) and bool(_URL_PATH.fullmatch(plain)) and not {".", ".."} & set(plain.split("/"))
+
+
+def moment(raw: object) -> float:
+    """Return a date, or a date and a time, as seconds since 1970; without a zone it is UTC."""
+    value = raw
+    if isinstance(raw, str):
+        try:
+            value = datetime.fromisoformat(raw)
+        except ValueError:
+            raise Flaw("is no date", 'write it as in "2027-01-31" or "2027-01-31T12:00:00Z"') from None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if not isinstance(value, datetime):
+        raise Flaw(f"is {kind_of(raw)}", 'write a date, as in "2027-01-31"')
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ..budgets import NO_LIMITS, CallerLimits
 from ..canonical import ProtocolName
 from ..profiles import Profile
 from ..secret import KeyDigest, Secret
@@ -64,3 +65,6 @@ class CallerConfig(msgspec.Struct, frozen=True, kw_only=True):
     key: KeyDigest
     models: tuple[str, ...]
     """Globs of the names, as asked for, that the caller may use."""
+    expires_at: float | None = None
+    """Seconds since 1970; None: never."""
+    limits: CallerLimits = NO_LIMITS

@@ -1,0 +1,131 @@
+"""What one caller may use: at a time, in a minute, in a day, in a month. Pure: amounts in, amounts out.
+
+A request reserves what it may need before it goes anywhere, and settles when what it used is known, whatever became of
+it: two requests cannot spend the same money. Days and months are those of UTC. What was never asked of an upstream is
+given back but for its place among the requests of a minute.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from .errors import CallerBudgetSpent, CallerLimited, CapacityError
+from .state.contract import Admission, Amount, Refusal, Slot
+
+MINUTE_S = 60.0
+DEFAULT_OUTPUT_TOKENS = 1_024
+"""Reserved for an answer whose request does not say how long it may be."""
+
+
+class CallerLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller may use; None: as much as it likes."""
+
+    concurrency: int | None = None
+    """Requests at a time."""
+    rpm: float | None = None
+    """Requests a minute."""
+    tpm: float | None = None
+    """Tokens a minute, in and out together."""
+    tokens_per_day: float | None = None
+    tokens_per_month: float | None = None
+    usd_per_day: float | None = None
+    """Dollars; models whose price nobody knows are counted in tokens alone."""
+    usd_per_month: float | None = None
+
+
+NO_LIMITS = CallerLimits()
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request needs, or has used."""
+
+    requests: int = 1
+    tokens: float = 0
+    usd: float | None = None
+    """None: nobody knows the price."""
+
+
+def admission(holder: str, caller: str, limits: CallerLimits, use: Use, wall_now: float) -> Admission:
+    """Return what a request of a caller must be granted.
+
+    Args:
+        holder: Of the request; unique.
+        caller: Its label.
+        limits: The caller's.
+        use: An estimate, rather too much than too little.
+        wall_now: Seconds since 1970.
+    """
+    slots = () if limits.concurrency is None else (Slot(f"caller {caller}", limits.concurrency),)
+    return Admission(holder=holder, slots=slots, amounts=_amounts(caller, limits, use, wall_now))
+
+
+def corrections(admitted: Admission, reserved: Use, used: Use) -> tuple[Amount, ...]:
+    """Return what is to be added to what was admitted, now that it is known; nothing where the estimate was right."""
+    differences = {
+        "requests": float(used.requests - reserved.requests),
+        "tokens": used.tokens - reserved.tokens,
+        "usd": (used.usd or 0.0) - (reserved.usd or 0.0),
+    }
+    return tuple(
+        [
+            msgspec.structs.replace(amount, amount=difference)
+            for amount in admitted.amounts
+            if (difference := differences[_unit(amount.name)])
+        ]
+    )
+
+
+def refused(refusal: Refusal, admitted: Admission, wall_now: float) -> CapacityError:
+    """Return why a request is not let in, in words that its caller understands."""
+    if any(slot.name == refusal.name for slot in admitted.slots):
+        limit = admitted.slots[0].limit
+        return CallerLimited(
+            f"This key may have {limit} requests at a time, and has them. Wait until one has ended.",
+            retry_after_s=refusal.wait_s,
+        )
+    amount = next(amount for amount in admitted.amounts if amount.name == refusal.name)
+    unit = _unit(amount.name)
+    words = "dollars" if unit == "usd" else unit
+    if amount.is_paced:
+        return CallerLimited(
+            f"This key may use {amount.limit:,.10g} {words} a minute. Try again later.",
+            retry_after_s=refusal.wait_s,
+        )
+    until = datetime.fromtimestamp(wall_now + refusal.wait_s, UTC)
+    return CallerBudgetSpent(
+        f"This key's budget of {amount.limit:,.10g} {words} for this {_period(amount.name)} does not suffice for this "
+        f"request. It begins anew at {until:%Y-%m-%d %H:%M} UTC.",
+        should_retry=False,
+    )
+
+
+def _amounts(caller: str, limits: CallerLimits, use: Use, wall_now: float) -> tuple[Amount, ...]:
+    now = datetime.fromtimestamp(wall_now, UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    month = midnight.replace(day=1)
+    day_left = (midnight + timedelta(days=1) - now).total_seconds()
+    month_left = ((month + timedelta(days=32)).replace(day=1) - now).total_seconds()
+    day_name, month_name = f"day {now:%Y-%m-%d}", f"month {now:%Y-%m}"
+    rows = (
+        ("requests", "minute", limits.rpm, use.requests, MINUTE_S, True),
+        ("tokens", "minute", limits.tpm, use.tokens, MINUTE_S, True),
+        ("tokens", day_name, limits.tokens_per_day, use.tokens, day_left, False),
+        ("tokens", month_name, limits.tokens_per_month, use.tokens, month_left, False),
+        ("usd", day_name, limits.usd_per_day, use.usd or 0.0, day_left, False),
+        ("usd", month_name, limits.usd_per_month, use.usd or 0.0, month_left, False),
+    )
+    return tuple(
+        [
+            Amount(name=f"{unit} {period} of {caller}", amount=amount, limit=limit, life_s=life_s, is_paced=is_paced)
+            for unit, period, limit, amount, life_s, is_paced in rows
+            if limit is not None
+        ]
+    )
+
+
+def _unit(name: str) -> str:
+    return name.partition(" ")[0]
+
+
+def _period(name: str) -> str:
+    return name.split(" ")[1]

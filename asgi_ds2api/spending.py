@@ -1,0 +1,140 @@
+"""What one request of a caller with limits has reserved, and what becomes of that when the request is over.
+
+Nothing is held where a caller has no limits. What is held is given back exactly once, whatever ended the request.
+"""
+
+import logging
+from collections.abc import Callable
+
+from cachetools import TTLCache
+
+from .auth import Caller
+from .budgets import DEFAULT_OUTPUT_TOKENS, Use, admission, corrections, refused
+from .canonical import Usage
+from .codec import Envelope
+from .observe import Record
+from .prices import Price, PriceTable, cost_of
+from .routing import Target
+from .state.contract import Admission, StateStore
+from .transcode import BYTES_PER_TOKEN
+
+_log = logging.getLogger("asgi_ds2api.budgets")
+
+TOLD_EVERY_S = 3_600.0
+MAX_TOLD = 1_000
+"""Models whose price is unknown, told once in that time."""
+
+
+class Costs:
+    """What requests cost, and which models nobody knows the price of.
+
+    Args:
+        prices: By model.
+        now: Monotonic clock, in seconds.
+    """
+
+    def __init__(self, prices: PriceTable, now: Callable[[], float]) -> None:
+        self._prices = prices
+        self._told: TTLCache[Target, None] = TTLCache(MAX_TOLD, TOLD_EVERY_S, timer=now)
+
+    def of(self, record: Record, usage: Usage | None) -> float | None:
+        """Return what a usage cost where a request was served, in dollars; None: nothing, or nobody knows."""
+        if usage is None or not record.attempts:
+            return None
+        served = record.attempts[-1]
+        price = self._prices.find(served.upstream, served.model)
+        return None if price is None else cost_of(price, usage)
+
+    def price(self, target: Target) -> Price | None:
+        """Return what a model costs whose caller has a budget of money. A price that is unknown is told to the log."""
+        price = self._prices.find(target.upstream, target.model)
+        if price is None and target not in self._told and self._told.currsize < MAX_TOLD:
+            self._told[target] = None
+            _log.warning(
+                "no price is known of %s/%s: budgets of money do not count it, those of tokens do; see [[prices]]",
+                target.upstream,
+                target.model,
+            )
+        return price
+
+
+class Spending:
+    """What a request has reserved.
+
+    Args:
+        store: Where limits are counted.
+        admitted: What was reserved there.
+        reserved: The same, in our words.
+        costs: Knows prices.
+    """
+
+    def __init__(self, store: StateStore, admitted: Admission, reserved: Use, costs: Costs) -> None:
+        self._store = store
+        self._costs = costs
+        self._admitted = admitted
+        self._reserved = reserved
+
+    def settle(self, record: Record) -> None:
+        """Give back what was not used, and count what was used beyond."""
+        self._store.leave(self._admitted.holder)
+        usage = usage_of(record)
+        used = Use(tokens=0 if usage is None else tokens_of(usage), usd=self._costs.of(record, usage))
+        for amount in corrections(self._admitted, self._reserved, used):
+            self._store.add(amount)
+
+
+async def reserve(
+    store: StateStore, costs: Costs, caller: Caller, holder: str, envelope: Envelope, body_bytes: int, target: Target,
+    wall_now: float,
+) -> Spending:  # fmt: skip
+    """Reserve what a request may need of its caller's limits.
+
+    Args:
+        store: Where limits are counted.
+        costs: Knows prices.
+        caller: Whose request it is.
+        holder: Of this request; unique among all who share the store.
+        envelope: What was peeked of it.
+        body_bytes: Its size.
+        target: Who will probably answer: by that price.
+        wall_now: Seconds since 1970.
+
+    Raises:
+        CallerLimited: It has used what it may for now.
+        CallerBudgetSpent: Its budget does not suffice.
+    """
+    limits = caller.limits
+    output = 0
+    if envelope.operation in ("generate", "complete"):
+        output = (envelope.max_output_tokens or DEFAULT_OUTPUT_TOKENS) * max(1, envelope.choices)
+    usage = Usage(input_total=body_bytes // BYTES_PER_TOKEN, output_total=output)
+    is_money_counted = limits.usd_per_day is not None or limits.usd_per_month is not None
+    price = costs.price(target) if is_money_counted else None
+    need = Use(tokens=tokens_of(usage), usd=None if price is None else cost_of(price, usage))
+    wanted = admission(holder, caller.label, limits, need, wall_now)
+    refusal = await store.admit(wanted)
+    if refusal is not None:
+        raise refused(refusal, wanted, wall_now)
+    return Spending(store, wanted, need, costs)
+
+
+def tokens_of(usage: Usage) -> int:
+    """Return all tokens of a usage."""
+    return (usage.input_total or 0) + (usage.output_total or 0)
+
+
+def usage_of(record: Record) -> Usage | None:
+    """Return what a finished request has used; None: nothing.
+
+    An answer whose end nobody saw is counted by its bytes: it was paid for all the same.
+    """
+    if record.usage is not None and tokens_of(record.usage):
+        return record.usage
+    is_paid = record.first_byte_s is not None or record.result in ("client_gone", "cut")
+    if not record.attempts or not is_paid:
+        return None
+    return Usage(
+        input_total=record.bytes_in // BYTES_PER_TOKEN,
+        output_total=record.bytes_out // BYTES_PER_TOKEN,
+        is_estimated=True,
+    )

@@ -1,0 +1,1 @@
+"""What one caller may use, and what it costs."""

@@ -1,0 +1,68 @@
+"""What tokens cost: the application's own prices first, and never 0 where nobody knows."""
+
+import pytest
+
+from asgi_ds2api.canonical import Usage
+from asgi_ds2api.prices import KNOWN, Price, PriceTable, cost_of
+
+PRICE = Price(model="m", input=10, output=40)
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        pytest.param(Usage(input_total=1_000_000, output_total=100_000), 14.0, id="in and out"),
+        pytest.param(Usage(input_total=1_000_000, cache_read=500_000), 5.5, id="a cache read is a tenth"),
+        pytest.param(Usage(input_total=1_000_000, cache_write=500_000), 11.25, id="a cache write is a quarter more"),
+        pytest.param(
+            Usage(input_total=1_000_000, cache_write=500_000, cache_write_1h=500_000),
+            15.0,
+            id="for an hour it is twice",
+        ),
+        pytest.param(Usage(output_total=100, reasoning=90), 0.004, id="reasoning is output"),
+        pytest.param(Usage(input_total=10, cache_read=50), 0.00001, id="more from the cache than there was"),
+        pytest.param(Usage(), 0.0, id="nothing told"),
+    ],
+)
+def test_cost(usage: Usage, expected: float) -> None:
+    assert cost_of(PRICE, usage) == pytest.approx(expected)
+
+
+def test_own_rows_say_what_the_cache_costs() -> None:
+    price = Price(model="m", input=10, output=0, cache_read=5, cache_write=20)
+    usage = Usage(input_total=1_000_000, cache_read=200_000, cache_write=300_000, cache_write_1h=100_000)
+    assert cost_of(price, usage) == pytest.approx(5 + 1 + 6)
+
+
+def test_own_prices_go_first_by_name_or_by_upstream() -> None:
+    own = PriceTable([Price(model="local/*", input=0, output=0), Price(model="gpt-5*", input=1, output=1)])
+    assert own.find("local", "gpt-5") == Price(model="local/*", input=0, output=0)
+    assert own.find("openai", "gpt-5") == Price(model="gpt-5*", input=1, output=1)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("gpt-4o-mini-2024-07-18", 0.15),
+        ("gpt-5-mini", 0.25),
+        ("gpt-5", 1.25),
+        ("claude-opus-4-5-20251101", 5.0),
+        ("claude-opus-4-1", 15.0),
+        ("openai/gpt-4o", 2.5),
+        ("gemini-2.5-flash-lite", 0.10),
+    ],
+)
+def test_known_models_by_their_dated_names_and_those_of_resellers(model: str, expected: float) -> None:
+    price = PriceTable().find("anybody", model)
+    assert price is not None
+    assert price.input == expected
+
+
+def test_a_model_that_nobody_knows_has_no_price() -> None:
+    assert PriceTable().find("local", "my-model") is None
+
+
+def test_no_row_is_hidden_behind_a_wider_one() -> None:
+    for place, row in enumerate(KNOWN):
+        found = PriceTable().find("x", row.model.replace("*", ""))
+        assert found is row, f"row {place}"
