@@ -17,7 +17,7 @@ from asgi_ds2api.state.contract import Amount
 from asgi_ds2api.state.memory import MemoryStore
 from tests.conformance.asking import chat_answer
 from tests.support.asgi_driver import Answer, Exchange, call
-from tests.support.gateways import Records, loop_time, make_gateway, upstream
+from tests.support.gateways import Records, make_gateway, upstream
 from tests.support.scripted_client import NEVER, Script, ScriptedUpstream
 
 pytestmark = pytest.mark.anyio
@@ -32,13 +32,18 @@ PATHS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+def still() -> float:
+    """Tell the time of a clock that stands: nothing comes back while a test runs."""
+    return 1_000.0
+
+
 class House:
     """A gateway whose callers have limits, in front of one upstream."""
 
     def __init__(self, *scripts: Script, prices: Any = (), expires: str | None = None, **limits: float) -> None:
         self.upstream = ScriptedUpstream(*scripts)
         self.records = Records()
-        self.store = MemoryStore(loop_time)
+        self.store = MemoryStore(still)
         callers = [{"label": label, "key": Secret(key), **limits} for label, key in KEYS.items()]
         if expires is not None:
             callers[0]["expires"] = expires
@@ -47,6 +52,7 @@ class House:
             scripts={"chat": self.upstream},
             hooks=[self.records],
             store=self.store,
+            now=still,
             auth="callers",
             callers=callers,
             prices=list(prices),
