@@ -9,7 +9,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from urllib.parse import parse_qsl
 
 import anyio
 import msgspec
@@ -46,6 +45,7 @@ from .inbound import (
     judge_content_type,
     judge_head,
     read_body,
+    read_query,
     take_query_key,
 )
 from .json_guard import check_document
@@ -61,26 +61,6 @@ _log = logging.getLogger("asgi_ds2api")
 LAST_WORDS_S = 1.0
 """What a request that the server cancels may still take to say so to its caller."""
 LIVENESS_PATHS = frozenset({"", "/"})
-_QUERY = frozenset(
-    {
-        "after",
-        "after_id",
-        "alt",
-        "api-version",
-        "include_obfuscation",
-        "starting_after",
-        "before_id",
-        "beta",
-        "face",
-        "limit",
-        "model",
-        "order",
-        "pageSize",
-        "pageToken",
-        "stream",
-        "upstream",
-    }
-)
 
 
 class Exchange:
@@ -165,7 +145,7 @@ class Exchange:
         if self._engine.hides_query_key:
             self._query_key = take_query_key(self._scope)
         self._face = self._engine.routes.face_of(self._call)
-        query = _query(self._scope, self._engine.inbound.max_query_bytes)
+        query = read_query(self._scope, self._engine.inbound.max_query_bytes)
         asked = dict(reversed(query))
         if self._query_key is not None:
             asked["key"] = ""  # a codec may know that there was one
@@ -494,13 +474,3 @@ class Exchange:
             first_byte_s=None if first_byte is None else first_byte - self._started,
             duration_s=anyio.current_time() - self._started,
         )
-
-
-def _query(scope: Scope, max_bytes: int) -> list[tuple[str, str]]:
-    """Return the query parameters that mean something here, in the order in which they came; of too long a query none.
-
-    A path that several faces share is told apart by them, so they are read before anything is judged.
-    """
-    query = scope.get("query_string", b"")
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if len(query) <= max_bytes else []
-    return [(name, value) for name, value in pairs if name in _QUERY]

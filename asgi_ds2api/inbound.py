@@ -7,7 +7,7 @@ hands out the disconnect once and then waits for ever.
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 import anyio
 import anyio.lowlevel
@@ -29,6 +29,26 @@ _BAD_ENCODING = "invalid_encoding"
 BAD_FRAMING = "invalid_framing"
 """Code of a request whose end two readers could find in two places: nothing behind it can be trusted either."""
 _UNENCODED = frozenset({b"", b"identity"})
+_QUERY = frozenset(
+    {
+        "after",
+        "after_id",
+        "alt",
+        "api-version",
+        "include_obfuscation",
+        "starting_after",
+        "before_id",
+        "beta",
+        "face",
+        "limit",
+        "model",
+        "order",
+        "pageSize",
+        "pageToken",
+        "stream",
+        "upstream",
+    }
+)
 
 
 class ClientGone(Exception):
@@ -191,3 +211,13 @@ def _too_large(limits: InboundLimits) -> RequestTooLarge:
     return RequestTooLarge(
         f"The body is larger than {limits.max_body_bytes} bytes. Send less, or raise max_body_bytes."
     )
+
+
+def read_query(scope: Scope, max_bytes: int) -> list[tuple[str, str]]:
+    """Return the query parameters that mean something here, in the order in which they came; of too long a query none.
+
+    A path that several faces share is told apart by them, so they are read before anything is judged.
+    """
+    query = scope.get("query_string", b"")
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if len(query) <= max_bytes else []
+    return [(name, value) for name, value in pairs if name in _QUERY]

@@ -71,6 +71,10 @@ keys = ["env:ANTHROPIC_API_KEY", "file:/run/secrets/anthropic-b"]
 models = ["claude-*"]
 on_unsupported = "reject"
 fan_out = true
+resume_pauses = true
+concurrency = 16
+rpm = 500
+tpm = 200_000
 
 [[upstreams]]
 name = "local"
