@@ -60,6 +60,7 @@ class Attempts:
         plan: Where this one may go.
         face: The caller's protocol.
         envelope: What was peeked of the request.
+        way: Chooses how an upstream is asked for a model, of the ways that it has.
         transcoder: Makes the way there and back of one attempt.
         request_bytes: Size of the caller's body: on a large one the work is done in a thread.
         reply: Nothing was sent on it yet.
@@ -77,6 +78,7 @@ class Attempts:
         request_bytes: int,
         reply: Reply,
         base_headers: Sequence[tuple[bytes, bytes]],
+        way: Callable[[UpstreamSide, str], UpstreamSide] | None = None,
     ) -> None:
         self._means = means
         self._pool = means.pool
@@ -84,6 +86,7 @@ class Attempts:
         self._plan = plan
         self._face = face
         self._envelope = envelope
+        self._choose_way = way
         self._make_transcoder = transcoder
         self._request_bytes = request_bytes
         self._reply = reply
@@ -129,8 +132,9 @@ class Attempts:
 
     @property
     def is_native(self) -> bool:
-        """Whether the account that is asked, or was last, speaks the caller's protocol."""
-        return self._side is not None and self._side.codec.NAME == self._face.NAME
+        """Whether the account that is asked, or was last, speaks the caller's protocol, and will the next time."""
+        side = self._side
+        return side is not None and side.codec.NAME == self._face.NAME and side is self._means.upstreams[side.name]
 
     # --- the whole ----------------------------------------------------------------------------------------------------
 
@@ -246,8 +250,7 @@ class Attempts:
         error: UpstreamError | None = None
         is_settled = False
         try:
-            side = self._means.upstreams[lease.candidate.account.upstream]
-            transcoder = await off_loop(self._request_bytes, lambda: self._begin(side, lease))
+            side, transcoder = await off_loop(self._request_bytes, lambda: self._begin(lease))
             transcoder.recall()
             call = await off_loop(self._request_bytes, transcoder.request)
             await self._try(side, transcoder, lease, call)
@@ -276,8 +279,11 @@ class Attempts:
         usage = self.facts.usage
         return None if usage is None else (usage.input_total or 0) + (usage.output_total or 0)
 
-    def _begin(self, side: UpstreamSide, lease: Lease) -> Transcoder:
-        """Return the way there and back of an attempt."""
+    def _begin(self, lease: Lease) -> tuple[UpstreamSide, Transcoder]:
+        """Return who is asked in an attempt, and the way there and back."""
+        side = self._means.upstreams[lease.candidate.account.upstream]
+        if self._choose_way is not None:
+            side = self._choose_way(side, lease.candidate.model)
         self.account, self._side, self._held = lease.candidate.account.id, side, b""
         asked = Side(
             codec=side.codec,
@@ -287,7 +293,7 @@ class Attempts:
             resumes_pauses=side.resumes_pauses,
         )
         self._current = transcoder = self._make_transcoder(side, asked)
-        return transcoder
+        return side, transcoder
 
     async def _try(self, side: UpstreamSide, transcoder: Transcoder, lease: Lease, call: HTTPCall) -> None:
         """Call the upstream and pass its answer on.
@@ -391,7 +397,7 @@ class Attempts:
         self.is_committed = True
         self.committed_at = anyio.current_time()
         self._pool.answered(lease)
-        headers = [(b"content-type", b"application/json"), *self._headers(lease), *self._told(lease, response)]
+        headers = [(b"content-type", b"application/json"), *self._headers(lease), *self._told(response)]
         await self._reply.whole(200, headers, body)
 
     async def _commit(self, lease: Lease, response: UpstreamResponse) -> None:
@@ -403,7 +409,7 @@ class Attempts:
         self._scope.deadline = self.committed_at + self._timing.stream_s
         self._pool.answered(lease)
         if not self._reply.is_started:
-            await self._reply.start(200, [*self.stream_headers(lease), *self._told(lease, response)])
+            await self._reply.start(200, [*self.stream_headers(lease), *self._told(response)])
 
     async def break_off(self, error: GatewayError) -> None:
         """Tell a caller whose stream has begun why it ends here.
@@ -441,10 +447,9 @@ class Attempts:
             *answer_headers.route(served, len(self.log) + 1, with_account=self._means.show_account),
         ]
 
-    def _told(self, lease: Lease, response: UpstreamResponse) -> list[tuple[bytes, bytes]]:
+    def _told(self, response: UpstreamResponse) -> list[tuple[bytes, bytes]]:
         """Return what the upstream's head and the translation tell: vendor headers within one protocol, Notices."""
-        side = self._means.upstreams[lease.candidate.account.upstream]
-        is_same = side.codec.NAME == self._face.NAME
+        is_same = self._side is not None and self._side.codec.NAME == self._face.NAME
         vendors = [pair for pair in relayed_headers(response.headers) if pair[0] not in OURS] if is_same else []
         return vendors + answer_headers.notices(self.notices) if self.tells_notices else vendors
 

@@ -40,6 +40,7 @@ from .observe import Observatory, Observer
 from .pool.model import Account, Origin
 from .pool.pool import Pool
 from .prices import PriceTable
+from .profiles import responses_beside
 from .protocols import PROTOCOLS
 from .routing import Alias, ModelTable, RouteTable, route_path
 from .seal import Keyring
@@ -398,7 +399,7 @@ def accounts_of(upstream: UpstreamConfig) -> list[Account]:
 
 def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
     timeouts = config.timeouts
-    return UpstreamSide(
+    side = UpstreamSide(
         name=upstream.name,
         codec=PROTOCOLS[upstream.protocol],
         profile=upstream.profile,
@@ -414,6 +415,12 @@ def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
             max_header_bytes=config.limits.max_header_bytes,
         ),
     )
+    if not upstream.responses:
+        return side
+    responses = msgspec.structs.replace(
+        side, codec=PROTOCOLS["openai_responses"], profile=responses_beside(upstream.profile)
+    )
+    return msgspec.structs.replace(side, other_way=responses)
 
 
 def _load(

@@ -25,6 +25,8 @@ class UpstreamSide(msgspec.Struct, frozen=True, kw_only=True):
     """Several choices are asked for in several calls where the upstream gives one at a time."""
     resumes_pauses: bool = False
     """An answer that the upstream paused is gone on from."""
+    other_way: "UpstreamSide | None" = None
+    """The same server in another protocol, where it takes what it refuses in this one; same accounts, same name."""
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,6 +35,9 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Gemini: the result of a function may hold pictures and files."""
     web_search: bool = False
     """Chat: the model searches the web by itself (``web_search_options``)."""
+    chat_tools: Literal["any", "without_effort", "without_reasoning"] = "any"
+    """Chat: what functions may stand beside. ``without_effort``: no effort but ``none``. ``without_reasoning``: this
+    effort alone, as the model reasons unasked."""
     context_tokens: int = 0
     """What fits into its window; 0 where nobody knows."""
     stream_only: bool = False
@@ -107,8 +110,10 @@ CLAUDE_MODELS: tuple[tuple[str, ModelFacts], ...] = (
 
 OPENAI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
     ("*-search-*", ModelFacts(web_search=True)),
-    ("gpt-5.[6-9]*", ModelFacts(cache_marks=True)),
-    ("gpt-[6-9]*", ModelFacts(cache_marks=True)),
+    ("gpt-5.4*", ModelFacts(chat_tools="without_effort")),
+    ("gpt-5.5*", ModelFacts(chat_tools="without_reasoning")),
+    ("gpt-5.[6-9]*", ModelFacts(cache_marks=True, chat_tools="without_reasoning")),
+    ("gpt-[6-9]*", ModelFacts(cache_marks=True, chat_tools="without_reasoning")),
 )
 
 _LEVELS = ModelFacts(thinking=("adaptive",), efforts=("minimal", "low", "medium", "high"), signs_calls=True)

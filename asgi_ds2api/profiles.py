@@ -340,6 +340,25 @@ DEFAULT_PROFILE: dict[str, str] = {
 """Protocol -> the dialect of an upstream that names none: the protocol to the letter."""
 
 
+def responses_beside(chat: Profile) -> Profile:
+    """Return how a vendor who is known by his dialect of Chat speaks Responses under the same address.
+
+    Not to the letter: what goes this way is an exception, and the answers that the vendor keeps of it are not for the
+    requests that follow, which may go the other one.
+    """
+    return msgspec.structs.replace(
+        PROFILES[DEFAULT_PROFILE["openai_responses"]],
+        exact=False,
+        vendor=chat.vendor,
+        auth_header=chat.auth_header,
+        auth_scheme=chat.auth_scheme,
+        query=chat.query,
+        user_field=chat.user_field,
+        drop=chat.drop,
+        models=chat.models,
+    )
+
+
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """A known vendor: everything but the key."""
 
@@ -353,6 +372,8 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     wants no key."""
     models: tuple[str, ...] = ()
     """Globs of bare model names that it serves when found in the environment."""
+    has_responses: bool = False
+    """Whether a vendor who speaks Chat speaks Responses as well, under the same address."""
     is_found: bool = True
     """Whether its key in the environment is enough to make it an upstream."""
 
@@ -368,7 +389,14 @@ def _chat(profile: str, base_url: str | None, env: str | None, *models: str, is_
 
 
 PRESETS: dict[str, Preset] = {
-    "openai": _chat("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "gpt-*", "o1*", "o3*", "o4*", "chatgpt-*"),
+    "openai": Preset(
+        protocol="openai_chat",
+        base_url="https://api.openai.com/v1",
+        profile="openai",
+        env="OPENAI_API_KEY",
+        models=("gpt-*", "o1*", "o3*", "o4*", "chatgpt-*"),
+        has_responses=True,
+    ),
     "openai-responses": Preset(
         protocol="openai_responses",
         base_url="https://api.openai.com/v1",

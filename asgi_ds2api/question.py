@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 from .answers import KeptAnswer
 from .attempts import Attempts
@@ -36,6 +37,10 @@ from .side import Side
 from .transcode import BYTES_PER_TOKEN, Translate
 from .transcode import choose as choose_transcoder
 from .transcoder import Transcoder
+from .ways import chat_takes
+
+_TOOLS: Final = (b'"tools"', b'"functions"')
+"""What a request with tools holds, on every face."""
 
 
 def look_up(
@@ -130,6 +135,7 @@ class Question:
                 request_bytes=len(self._call.body),
                 reply=reply,
                 base_headers=base_headers,
+                way=self._way,
             )
 
         envelope = self._envelope
@@ -191,8 +197,17 @@ class Question:
         side = self._engine.upstreams[target.upstream]
         return side.codec.NAME == self._face.NAME and side.profile.has_completions(target.model)
 
+    def _way(self, side: UpstreamSide, model: str) -> UpstreamSide:
+        """Return how an upstream is asked for a model: in its other way what it refuses in the usual one."""
+        other, facts = side.other_way, side.profile.facts(model)
+        if other is None or facts.chat_tools == "any" or self._envelope.operation != "generate":
+            return side
+        if not any(word in self._call.body for word in _TOOLS):  # so that most of what is relayed is not read
+            return side
+        return side if chat_takes(self._request(), facts) else other
+
     def _gives_choices(self, target: Target) -> bool:
-        side = self._engine.upstreams[target.upstream]
+        side = self._way(self._engine.upstreams[target.upstream], target.model)
         return side.codec.HAS_CHOICES and side.profile.choices
 
     def _may_give_choices(self, target: Target) -> bool:
@@ -220,7 +235,8 @@ class Question:
 
         None where all speak one. Else it is one that is not the caller's, and fields of any are foreign.
         """
-        names = sorted({self._engine.upstreams[target.upstream].codec.NAME for target in targets})
+        sides = (self._way(self._engine.upstreams[target.upstream], target.model) for target in targets)
+        names = sorted({side.codec.NAME for side in sides})
         return next((name for name in names if name != self._face.NAME), None) if len(names) > 1 else None
 
     def _request(self) -> Request:
@@ -250,7 +266,7 @@ class Question:
                 request=self._embeddings_request,
                 on_unsupported=upstream.on_unsupported,
             )
-        return choose_transcoder(
+        made = choose_transcoder(
             face=face,
             call=call,
             envelope=envelope,
@@ -259,6 +275,8 @@ class Question:
             shims=lambda request: self._shims(request, side),
             on_unsupported=upstream.on_unsupported,
         )
+        self._tell_way(upstream, made)
+        return made
 
     def _part_transcoder(
         self, number: int, face: Face, envelope: Envelope, upstream: UpstreamSide, side: Side, *, is_single: bool
@@ -273,9 +291,14 @@ class Question:
             shims=self._shims(request, side),
             on_unsupported=upstream.on_unsupported,
         )
+        self._tell_way(upstream, made)
         if is_single:
             made.notices.changed("n", "each answer is a call of its own, input included")
         return made
+
+    def _tell_way(self, upstream: UpstreamSide, made: Transcoder) -> None:
+        if upstream is not self._engine.upstreams[upstream.name]:
+            made.notices.hint("tools", "the model's Chat takes no functions beside reasoning", action="moved")
 
     def _shims(self, request: Request, side: Side) -> Sequence[Shim]:
         table, label = self._engine.reasoning, self._label

@@ -74,6 +74,9 @@ def _check_upstream(upstream: UpstreamTable, reading: Reading, at: str) -> None:
     preset = _preset(upstream)
     if preset is not None and preset.base_url is None and upstream.base_url is None:
         reading.conflict(f"{at}.base_url", "is missing", "this vendor has another one for each customer")
+    protocol = upstream.protocol or (preset.protocol if preset else "openai_chat")
+    if upstream.responses and protocol != "openai_chat":
+        reading.conflict(f"{at}.responses", "acts with openai_chat alone", "leave it out")
     if upstream.keys and upstream.accounts:
         reading.conflict(f"{at}.keys", "stands beside accounts", "write all keys in one of the two")
     wants_key = preset is not None and preset.env is not None and upstream.base_url is None
@@ -182,6 +185,7 @@ def _upstream(upstream: UpstreamTable, table: ConfigTable) -> UpstreamConfig:
     base_url = upstream.base_url or (preset.base_url if preset else None)
     assert protocol in DEFAULT_PROFILE
     assert base_url is not None
+    has_responses = bool(preset and preset.has_responses) if upstream.responses is None else upstream.responses
     return UpstreamConfig(
         name=upstream.name,
         protocol=protocol,
@@ -190,6 +194,7 @@ def _upstream(upstream: UpstreamTable, table: ConfigTable) -> UpstreamConfig:
         accounts=_accounts(upstream),
         models=upstream.models,
         on_unsupported=upstream.on_unsupported or table.on_unsupported,
+        responses=has_responses and protocol == "openai_chat",
         resume_pauses=table.resume_pauses if upstream.resume_pauses is None else upstream.resume_pauses,
         fan_out=table.fan_out if upstream.fan_out is None else upstream.fan_out,
         max_connections=upstream.max_connections,

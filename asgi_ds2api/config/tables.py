@@ -196,6 +196,14 @@ class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     on_unsupported: Annotated[
         OnUnsupported | None, Meta(description="In place of the general one.", examples=["reject"])
     ] = None
+    responses: Annotated[
+        bool | None,
+        Meta(
+            description="Whether a server of `openai_chat` speaks OpenAI Responses as well, under the same `base_url`: "
+            "what its Chat refuses of a model (functions beside reasoning) is asked there. Default: the preset's.",
+            examples=[True],
+        ),
+    ] = None
     fan_out: Annotated[bool | None, Meta(description="In place of the general one.", examples=[True])] = None
     resume_pauses: Annotated[bool | None, Meta(description="In place of the general one.", examples=[True])] = None
     strategy: Annotated[

@@ -38,6 +38,8 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     """Names and globs of bare model names."""
     on_unsupported: OnUnsupported
+    responses: bool
+    """What its Chat refuses is asked in Responses."""
     fan_out: bool
     resume_pauses: bool
     max_connections: int

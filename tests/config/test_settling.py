@@ -139,6 +139,21 @@ def test_upstream_has_its_own_word_on_what_is_unsupported_or_the_general_one() -
     assert [made.on_unsupported for made in config.upstreams] == ["drop", "reject"]
 
 
+def test_server_of_chat_speaks_responses_as_well_if_the_preset_or_the_operator_says_so() -> None:
+    openai: dict[str, Any] = {"preset": "openai", "protocol": None, "base_url": None, "keys": ["env:UPSTREAM_A"]}
+    assert load_upstream(**openai).responses
+    assert not load_upstream(**openai, responses=False).responses
+    assert not load_upstream(protocol="openai_chat").responses
+    assert load_upstream(protocol="openai_chat", responses=True).responses
+    assert not load_upstream(**{**openai, "protocol": "openai_responses"}).responses
+
+
+@pytest.mark.parametrize("changes", [{"protocol": "anthropic_messages"}, {"preset": "anthropic", "protocol": None}])
+def test_F96_other_protocol_than_chat_has_no_responses_beside_it(changes: dict[str, Any]) -> None:
+    line = "upstreams[0].responses: acts with openai_chat alone; leave it out"
+    assert upstream_problems(**changes, responses=True) == [line]
+
+
 @pytest.mark.parametrize("key", ["fan_out", "resume_pauses"])
 def test_upstream_has_its_own_word_on_further_calls_or_the_general_one(key: str) -> None:
     switches: dict[str, Any] = {key: True}
