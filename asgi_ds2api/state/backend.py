@@ -72,8 +72,11 @@ class Backend(Protocol):
         """Return a fact and the seconds it still lives; None: there is none."""
         ...
 
-    def admit(self, admission: Admission, lease_s: float) -> Refusal | Granted:
-        """See `StateStore.admit`; slots and probes are lost after ``lease_s`` unless they are renewed."""
+    def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:
+        """Judge several, one after the other, in one go (see `StateStore.admit`).
+
+        Slots and probes are lost after ``lease_s`` unless they are renewed.
+        """
         ...
 
     def leave(self, holder: str, names: Sequence[str]) -> None:

@@ -152,13 +152,24 @@ class RedisBackend:
 
     # --- slots and amounts --------------------------------------------------------------------------------------------
 
-    def admit(self, admission: Admission, lease_s: float) -> Refusal | Granted:
-        """Take all that is asked for, or nothing."""
+    def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:
+        """Judge several, one script each, in one round trip."""
+        with _failures():
+            client = self._open_client()
+            if len(admissions) == 1:  # without the question, which a pipeline asks, whether the script is known
+                return [_verdict(admissions[0], self._run(scripts.ADMIT, *self._asked(admissions[0], lease_s)))]
+            pipe = client.pipeline(transaction=False)
+            for admission in admissions:
+                self._run(scripts.ADMIT, *self._asked(admission, lease_s), pipe)
+            return [_verdict(*pair) for pair in zip(admissions, pipe.execute(), strict=True)]
+
+    def _asked(self, admission: Admission, lease_s: float) -> tuple[list[str], list[Value]]:
+        """Return the keys and the values of the script."""
         probes, slots, amounts = admission.probes, admission.slots, admission.amounts
-        names = [*map(probe_name, probes), *[slot.name for slot in slots], *[amount.name for amount in amounts]]
         keys = [
             self._cooldowns,
-            *[self._slot(name) for name in names[: len(probes) + len(slots)]],
+            *[self._slot(probe_name(probe)) for probe in probes],
+            *[self._slot(slot.name) for slot in slots],
             *[self._amount(amount) for amount in amounts],
         ]
         values: list[Value] = [admission.holder, _ms(lease_s), len(probes), len(slots), len(amounts)]
@@ -167,13 +178,7 @@ class RedisBackend:
         values += [slot.limit for slot in slots]
         for amount in amounts:
             values += _figures(amount)
-        with _failures():
-            self._open_client()
-            place, *rest = self._run(scripts.ADMIT, keys, values)
-        if place < 0:
-            return Granted(tuple([float(used) for used in rest]))
-        name = str(probes[place - 1].scope) if place <= len(probes) else names[place - 1]
-        return Refusal(name, float(rest[0]) / 1000)
+        return keys, values
 
     def leave(self, holder: str, names: Sequence[str]) -> None:
         """Give back slots and probes."""
@@ -218,6 +223,19 @@ def _failures() -> Iterator[None]:
         yield
     except (redis.RedisError, OSError, ValueError, msgspec.MsgspecError) as error:
         raise BackendError(f"redis: {type(error).__name__}") from None
+
+
+def _verdict(admission: Admission, answer: list[Any]) -> Refusal | Granted:
+    """Return what the script of an admission answered."""
+    place, *rest = answer
+    if place < 0:
+        return Granted(tuple([float(used) for used in rest]))
+    names = [
+        *[str(probe.scope) for probe in admission.probes],
+        *[slot.name for slot in admission.slots],
+        *[amount.name for amount in admission.amounts],
+    ]
+    return Refusal(names[place - 1], float(rest[0]) / 1000)
 
 
 def _row(entry: Cooldown) -> _Entry:

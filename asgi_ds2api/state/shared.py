@@ -8,7 +8,6 @@ be found by others. Where the place is out of reach this process goes on alone, 
 import logging
 import math
 import secrets
-import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,6 +17,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
+from .asker import Asker
 from .backend import Backend, BackendError, CooldownNews, FactNews, Granted, News
 from .contract import Admission, Amount, Cooldown, Refusal, Scope, Slot, Watcher
 from .courier import Courier, Door
@@ -38,23 +38,7 @@ RENEW_S = 10.0
 MIN_AWAY_S, MAX_AWAY_S = 0.5, 30.0
 """How long a place is left alone after it failed; doubled each time."""
 MAX_THREADS = 8
-"""Questions that are asked at once."""
-
-
-class _Question:
-    """One admission that is being asked for in a thread; whoever comes second learns that the other gave up or won."""
-
-    __slots__ = ("_is_settled", "_lock")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._is_settled = False
-
-    def settle(self) -> bool:
-        """Return whether the caller is the first to say what becomes of it."""
-        with self._lock:
-            is_first, self._is_settled = not self._is_settled, True
-            return is_first
+"""Facts that are looked up at once."""
 
 
 class SharedStore:
@@ -66,6 +50,7 @@ class SharedStore:
         now: Monotonic clock, in seconds; the same as the copy's.
         workers: How many processes share the limits while the backend is out of reach.
         max_waiting_bytes: Of facts that are not yet written; the oldest are given up first.
+        patience_s: Longest wait for an admission.
     """
 
     is_shared = True
@@ -78,11 +63,13 @@ class SharedStore:
         *,
         workers: int = 1,
         max_waiting_bytes: int = 64 * 1024 * 1024,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._backend = backend
         self._memory = memory
         self._now = now
         self._workers = workers
+        self._patience_s = patience_s
         self._outbox = Outbox(max_waiting_bytes)
         self._held: dict[str, tuple[str, ...]] = {}
         """Holder -> names of what it holds at the backend."""
@@ -90,6 +77,7 @@ class SharedStore:
         self._cursor = ""
         self._renewed_at = -math.inf
         self._courier: Courier | None = None
+        self._asker: Asker | None = None
         self._limiter: anyio.CapacityLimiter | None = None
         self._away_until = -math.inf
         self._away_s = MIN_AWAY_S
@@ -122,17 +110,21 @@ class SharedStore:
         with anyio.move_on_after(FIND_S):
             await anyio.to_thread.run_sync(self._round, door, abandon_on_cancel=True, limiter=self._limiter)
         await anyio.lowlevel.checkpoint()  # what that round heard is taken in by the loop's next turn
+        self._asker = Asker(door, self._backend, LEASE_S, self._undo)
+        self._asker.start()
         courier.start()
 
     async def close(self) -> None:
         """Write what is not yet written, for a second at most, and stop."""
         courier, self._courier = self._courier, None
-        if courier is None or not courier.belongs_here():
-            return
-        courier.stop()
-        with anyio.move_on_after(FIND_S, shield=True):
-            await anyio.to_thread.run_sync(courier.join, abandon_on_cancel=True)
+        asker, self._asker = self._asker, None
         self._limiter = None
+        if courier is None or asker is None or not courier.belongs_here():
+            return
+        with anyio.move_on_after(FIND_S, shield=True):
+            for thread in (asker, courier):
+                thread.stop()
+                await anyio.to_thread.run_sync(thread.join, abandon_on_cancel=True)
         self._backend.close()
 
     # --- from memory --------------------------------------------------------------------------------------------------
@@ -207,18 +199,11 @@ class SharedStore:
         """Take all that is asked for, in one step among all; of this process alone if they cannot be reached."""
         if not (admission.probes or admission.slots or admission.amounts):
             return None
-        if self.is_alone or self._limiter is None:
+        if self.is_alone or self._asker is None:
             return await self._admit_alone(admission)
-        question = _Question()
         answer: Refusal | Granted | None = None
-        try:
-            async with self._patience(PATIENCE_S):
-                answer = await anyio.to_thread.run_sync(
-                    self._ask, admission, question, abandon_on_cancel=True, limiter=self._limiter
-                )
-        finally:
-            if answer is None and not question.settle():
-                self._undo(admission)  # it was granted in the moment in which nobody waited any more
+        async with self._patience(self._patience_s):
+            answer = await self._asker.ask(admission)
         match answer:
             case None:
                 return await self._admit_alone(admission)
@@ -236,15 +221,8 @@ class SharedStore:
             self._outbox.leave(holder, names)
             self._wake()
 
-    def _ask(self, admission: Admission, question: _Question) -> Refusal | Granted:
-        """Ask the backend, in a thread; give back at once what nobody waits for any more."""
-        answer = self._backend.admit(admission, LEASE_S)
-        if not question.settle() and isinstance(answer, Granted):
-            self._undo(admission)
-        return answer
-
     def _undo(self, admission: Admission) -> None:
-        """Give back what was granted too late. Called in the loop, or in a thread."""
+        """Give back what was granted when nobody waited for it any more."""
         self._outbox.leave(admission.holder, _names(admission))
         for amount in admission.amounts:
             self._outbox.add(msgspec.structs.replace(amount, amount=-amount.amount))

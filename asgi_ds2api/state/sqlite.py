@@ -188,18 +188,11 @@ class SQLiteBackend:
 
     # --- slots and amounts --------------------------------------------------------------------------------------------
 
-    def admit(self, admission: Admission, lease_s: float) -> Refusal | Granted:
-        """Take all that is asked for, or nothing."""
+    def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:
+        """Judge several in one transaction."""
         now = self._now()
         with self._step() as connection:
-            refusal = _refusal(connection, admission, now)
-            if refusal is not None:
-                return refusal
-            names = [*map(probe_name, admission.probes), *[slot.name for slot in admission.slots]]
-            connection.executemany(
-                "REPLACE INTO slots VALUES (?, ?, ?)", [(name, admission.holder, now + lease_s) for name in names]
-            )
-            return Granted(tuple([_add(connection, amount, now) for amount in admission.amounts]))
+            return [_judge(connection, admission, now, lease_s) for admission in admissions]
 
     def leave(self, holder: str, names: Sequence[str]) -> None:
         """Give back slots and probes."""
@@ -210,11 +203,13 @@ class SQLiteBackend:
 
     def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:
         """Let what these holders hold live on."""
-        ends_at = self._now() + lease_s
-        rows = [(ends_at, name, holder) for holder, names in held.items() for name in names]
+        now = self._now()
+        rows = [(now + lease_s, name, holder, now) for holder, names in held.items() for name in names]
         if rows:
             with self._step() as connection:
-                connection.executemany("UPDATE slots SET ends_at = ? WHERE name = ? AND holder = ?", rows)
+                connection.executemany(
+                    "UPDATE slots SET ends_at = ? WHERE name = ? AND holder = ? AND ends_at > ?", rows
+                )
 
     def add(self, amounts: Sequence[Amount]) -> None:
         """Count what was used."""
@@ -230,6 +225,18 @@ def _merge(connection: sqlite3.Connection, news: CooldownNews, now: float, numbe
     total = news.entry if row is None else merged(news.entry, _cooldown(row[0], row[1], now))
     values = (name, msgspec.json.encode(total), now + total.until, number, writer)
     connection.execute("REPLACE INTO cooldowns VALUES (?, ?, ?, ?, ?)", values)
+
+
+def _judge(
+    connection: sqlite3.Connection, admission: Admission, now: float, lease_s: float
+) -> Refusal | Granted:  # fmt: skip
+    refusal = _refusal(connection, admission, now)
+    if refusal is not None:
+        return refusal
+    names = [*map(probe_name, admission.probes), *[slot.name for slot in admission.slots]]
+    rows = [(name, admission.holder, now + lease_s) for name in names]
+    connection.executemany("REPLACE INTO slots VALUES (?, ?, ?)", rows)
+    return Granted(tuple([_add(connection, amount, now) for amount in admission.amounts]))
 
 
 def _refusal(connection: sqlite3.Connection, admission: Admission, now: float) -> Refusal | None:

@@ -76,6 +76,12 @@ def probe(holder: str, epoch: int = 1) -> Admission:
     return Admission(holder=holder, probes=(Probe(ACCOUNT, epoch),))
 
 
+def admit(backend: Backend, admission: Admission, lease_s: float) -> Refusal | Granted:
+    """Ask for one admission."""
+    (answer,) = backend.admit([admission], lease_s)
+    return answer
+
+
 # --- news -------------------------------------------------------------------------------------------------------------
 
 
@@ -150,30 +156,33 @@ def test_keys_are_data(place: Make) -> None:
 
 def test_slots_are_bounded_over_all(place: Make) -> None:
     one, two = place(), place()
-    answers = [one.admit(slot("a"), LEASE_S), two.admit(slot("b"), LEASE_S), one.admit(slot("c"), LEASE_S)]
+    answers = [admit(one, slot("a"), LEASE_S), admit(two, slot("b"), LEASE_S), admit(one, slot("c"), LEASE_S)]
     assert [isinstance(answer, Granted) for answer in answers] == [True, True, False]
     two.leave("b", ["account openai/a"])
-    assert isinstance(one.admit(slot("c"), LEASE_S), Granted)
+    assert isinstance(admit(one, slot("c"), LEASE_S), Granted)
 
 
 def test_F113_a_slot_is_lost_when_its_holder_dies(backend: Backend) -> None:
-    backend.admit(slot("a", 1), lease_s=0.0)
-    assert isinstance(backend.admit(slot("b", 1), LEASE_S), Granted)
+    admit(backend, slot("a", 1), 0.0)
+    assert isinstance(admit(backend, slot("b", 1), LEASE_S), Granted)
 
 
-def test_what_is_renewed_is_kept_and_what_was_lost_stays_lost(backend: Backend) -> None:
-    backend.admit(slot("a", 1), lease_s=0.02)
-    backend.renew({"a": ["account openai/a"], "dead": ["account openai/a"]}, LEASE_S)
-    refused = backend.admit(slot("b", 1), LEASE_S)
-    backend.leave("a", ["account openai/a"])
-    assert isinstance(refused, Refusal)
-    assert isinstance(backend.admit(slot("b", 1), LEASE_S), Granted)
+def test_what_is_renewed_is_kept(backend: Backend) -> None:
+    admit(backend, slot("a", 1), LEASE_S)
+    backend.renew({"a": ["account openai/a"]}, LEASE_S)
+    assert isinstance(admit(backend, slot("b", 1), LEASE_S), Refusal)
+
+
+def test_what_was_lost_stays_lost(backend: Backend) -> None:
+    admit(backend, slot("a", 1), 0.0)
+    backend.renew({"a": ["account openai/a"], "never": ["account openai/a"]}, LEASE_S)
+    assert isinstance(admit(backend, slot("b", 1), LEASE_S), Granted)
 
 
 def test_F115_one_of_many_may_probe(place: Make) -> None:
     many = [place() for _ in range(5)]
     many[0].write(ME, [CooldownNews(ACCOUNT, cooling(-0.001))])
-    answers = [one.admit(probe(str(number)), LEASE_S) for number, one in enumerate(many)]
+    answers = [admit(one, probe(str(number)), LEASE_S) for number, one in enumerate(many)]
     assert [isinstance(answer, Granted) for answer in answers] == [True, False, False, False, False]
 
 
@@ -187,17 +196,17 @@ def test_F115_one_of_many_may_probe(place: Make) -> None:
 )
 def test_who_has_old_news_may_not_probe(backend: Backend, entry: Cooldown) -> None:
     backend.write(ME, [CooldownNews(ACCOUNT, entry)])
-    assert backend.admit(probe("a"), LEASE_S) == Refusal("account openai/a", 1.0)
+    assert admit(backend, probe("a"), LEASE_S) == Refusal("account openai/a", 1.0)
 
 
 def test_what_nobody_knows_may_be_probed(backend: Backend) -> None:
-    assert isinstance(backend.admit(probe("a"), LEASE_S), Granted)
+    assert isinstance(admit(backend, probe("a"), LEASE_S), Granted)
 
 
 def test_a_counted_limit_holds_over_all(place: Make) -> None:
     one, two = place(), place()
-    first = one.admit(Admission(holder="a", amounts=(counted(60),)), LEASE_S)
-    second = two.admit(Admission(holder="b", amounts=(counted(60),)), LEASE_S)
+    first = admit(one, Admission(holder="a", amounts=(counted(60),)), LEASE_S)
+    second = admit(two, Admission(holder="b", amounts=(counted(60),)), LEASE_S)
     assert first == Granted((60.0,))
     assert isinstance(second, Refusal)
     assert second.wait_s == pytest.approx(86_400, abs=60)
@@ -205,14 +214,14 @@ def test_a_counted_limit_holds_over_all(place: Make) -> None:
 
 def test_what_was_not_used_is_given_back(place: Make) -> None:
     one, two = place(), place()
-    one.admit(Admission(holder="a", amounts=(counted(100),)), LEASE_S)
+    admit(one, Admission(holder="a", amounts=(counted(100),)), LEASE_S)
     one.add([counted(-30)])
-    assert two.admit(Admission(holder="b", amounts=(counted(30),)), LEASE_S) == Granted((100.0,))
+    assert admit(two, Admission(holder="b", amounts=(counted(30),)), LEASE_S) == Granted((100.0,))
 
 
 def test_a_paced_limit_holds_over_all(place: Make) -> None:
     places = [place(), place()]
-    answers = [places[n % 2].admit(Admission(holder=str(n), amounts=(paced(20),)), LEASE_S) for n in range(4)]
+    answers = [admit(places[n % 2], Admission(holder=str(n), amounts=(paced(20),)), LEASE_S) for n in range(4)]
     assert [isinstance(answer, Granted) for answer in answers] == [True, True, True, False]
     refused = answers[-1]
     assert isinstance(refused, Refusal)
@@ -220,25 +229,30 @@ def test_a_paced_limit_holds_over_all(place: Make) -> None:
 
 
 def test_a_paced_limit_passes_alone_what_is_larger(backend: Backend) -> None:
-    assert isinstance(backend.admit(Admission(holder="a", amounts=(paced(500),)), LEASE_S), Granted)
-    assert isinstance(backend.admit(Admission(holder="a", amounts=(paced(1),)), LEASE_S), Refusal)
+    assert isinstance(admit(backend, Admission(holder="a", amounts=(paced(500),)), LEASE_S), Granted)
+    assert isinstance(admit(backend, Admission(holder="a", amounts=(paced(1),)), LEASE_S), Refusal)
 
 
 def test_all_is_taken_or_nothing(backend: Backend) -> None:
-    backend.admit(Admission(holder="x", amounts=(counted(100),)), LEASE_S)
+    admit(backend, Admission(holder="x", amounts=(counted(100),)), LEASE_S)
     both = Admission(holder="a", slots=(Slot("s", 1),), amounts=(paced(10), counted(1)))
-    assert isinstance(backend.admit(both, LEASE_S), Refusal)
-    rest = backend.admit(Admission(holder="b", slots=(Slot("s", 1),), amounts=(paced(10),)), LEASE_S)
+    assert isinstance(admit(backend, both, LEASE_S), Refusal)
+    rest = admit(backend, Admission(holder="b", slots=(Slot("s", 1),), amounts=(paced(10),)), LEASE_S)
     assert isinstance(rest, Granted)
     assert rest.used[0] == pytest.approx(10, abs=0.5)
+
+
+def test_several_are_judged_one_after_the_other(backend: Backend) -> None:
+    answers = backend.admit([slot("a"), slot("b"), slot("c"), Admission(holder="d", amounts=(counted(5),))], LEASE_S)
+    assert [isinstance(answer, Granted) for answer in answers] == [True, True, False, True]
 
 
 def test_what_is_kept_outlives_who_wrote_it(place: Make) -> None:
     one = place()
     one.write(ME, [FactNews("answers", "k", b"v", 60), CooldownNews(ACCOUNT, cooling(60))])
-    one.admit(Admission(holder="a", amounts=(counted(100),)), LEASE_S)
+    admit(one, Admission(holder="a", amounts=(counted(100),)), LEASE_S)
     one.close()
     two = place()
     assert two.find("answers", "k") is not None
     assert len(two.read(OTHER, "")[1]) == 1
-    assert isinstance(two.admit(Admission(holder="b", amounts=(counted(1),)), LEASE_S), Refusal)
+    assert isinstance(admit(two, Admission(holder="b", amounts=(counted(1),)), LEASE_S), Refusal)

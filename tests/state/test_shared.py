@@ -65,10 +65,10 @@ class Moody:
         self._mood()
         return self._backend.find(table, key)
 
-    def admit(self, admission: Admission, lease_s: float) -> Refusal | Granted:
+    def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:
         self._mood()
-        self.admitted += 1
-        return self._backend.admit(admission, lease_s)
+        self.admitted += len(admissions)
+        return self._backend.admit(admissions, lease_s)
 
     def leave(self, holder: str, names: Sequence[str]) -> None:
         self._mood()
@@ -91,11 +91,14 @@ class Place:
         self.clock = Clock()
 
     @asynccontextmanager
-    async def stores(self, number: int, workers: int = 1) -> AsyncIterator[list[tuple[SharedStore, Moody]]]:
+    async def stores(
+        self, number: int, workers: int = 1, patience_s: float = LATEST_S
+    ) -> AsyncIterator[list[tuple[SharedStore, Moody]]]:
         made = []
         for _ in range(number):
             moody = Moody(SQLiteBackend(self._path))
-            made.append((SharedStore(moody, MemoryStore(self.clock), self.clock, workers=workers), moody))
+            memory = MemoryStore(self.clock)
+            made.append((SharedStore(moody, memory, self.clock, workers=workers, patience_s=patience_s), moody))
         try:
             for store, _ in made:
                 await store.open()
@@ -225,7 +228,7 @@ async def test_F108_what_was_used_alone_is_counted_when_the_place_is_back(place:
 
 
 async def test_F109_a_silent_place_is_waited_for_once(place: Place) -> None:
-    async with place.stores(1) as ((store, moody),):
+    async with place.stores(1, patience_s=0.05) as ((store, moody),):
         moody.silence.clear()
         assert await store.admit(slot("a", 1)) is None
         assert store.is_alone
@@ -234,7 +237,7 @@ async def test_F109_a_silent_place_is_waited_for_once(place: Place) -> None:
 
 
 async def test_F109_what_was_granted_too_late_is_given_back(place: Place) -> None:
-    async with place.stores(2) as ((one, moody), (two, _)):
+    async with place.stores(2, patience_s=0.05) as ((one, moody), (two, _)):
         moody.silence.clear()
         await one.admit(slot("a", 1))
         moody.silence.set()

@@ -1,0 +1,113 @@
+"""A thread that asks a backend for admissions: all that wait, in one go.
+
+What becomes of a question is said in the event loop alone, so that nobody gives up in the very moment in which the
+answer comes: an answer that nobody waits for any more is handed to ``give_back``.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+
+from .backend import Backend, BackendError, Granted
+from .contract import Admission, Refusal
+from .courier import Courier, Door
+
+MAX_BATCH = 256
+"""Questions asked in one go: those of one go wait for each other."""
+IDLE_S = 60.0
+"""Between two looks when nobody asks."""
+
+
+class _Question:
+    """One admission that somebody waits for."""
+
+    __slots__ = ("admission", "answer", "answered", "error", "is_abandoned")
+
+    def __init__(self, admission: Admission) -> None:
+        self.admission = admission
+        self.answered = anyio.Event()
+        self.answer: Refusal | Granted | None = None
+        self.error: BackendError | None = None
+        self.is_abandoned = False
+
+
+class Asker:
+    """Asks for one process and one event loop.
+
+    Args:
+        door: Of the event loop.
+        backend: Who is asked.
+        lease_s: How long slots and probes are held unless they are renewed.
+        give_back: Is told, in the event loop, what was granted to nobody.
+    """
+
+    def __init__(self, door: Door, backend: Backend, lease_s: float, give_back: Callable[[Admission], None]) -> None:
+        self._door = door
+        self._backend = backend
+        self._lease_s = lease_s
+        self._give_back = give_back
+        self._waiting: deque[_Question] = deque()
+        self._courier = Courier(door, self._round, IDLE_S)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._courier.start()
+
+    def stop(self) -> None:
+        """Say that the questions that wait are the last. Idempotent."""
+        self._courier.stop()
+
+    def join(self) -> None:
+        """Wait until they are answered. Blocks."""
+        self._courier.join()
+
+    async def ask(self, admission: Admission) -> Refusal | Granted:
+        """Ask, and wait for the answer. Who is cancelled here holds nothing.
+
+        Raises:
+            BackendError: It cannot be asked.
+        """
+        question = _Question(admission)
+        self._waiting.append(question)
+        self._courier.wake()
+        try:
+            await question.answered.wait()
+        finally:
+            question.is_abandoned = question.answer is None
+        if question.error is not None:
+            raise question.error
+        assert question.answer is not None, "it was answered"
+        return question.answer
+
+    def _round(self) -> None:
+        while self._waiting:
+            batch: list[_Question] = []
+            while self._waiting and len(batch) < MAX_BATCH:
+                question = self._waiting.popleft()
+                if not question.is_abandoned:
+                    batch.append(question)
+            if batch:
+                self._ask(batch)
+
+    def _ask(self, batch: list[_Question]) -> None:
+        try:
+            answers = self._backend.admit([question.admission for question in batch], self._lease_s)
+        except BackendError as error:
+            self._door.call(partial(self._fail, batch, error))
+        else:
+            self._door.call(partial(self._answer, batch, answers))
+
+    def _answer(self, batch: list[_Question], answers: "list[Refusal | Granted]") -> None:
+        for question, answer in zip(batch, answers, strict=True):
+            if not question.is_abandoned:
+                question.answer = answer
+                question.answered.set()
+            elif isinstance(answer, Granted):
+                self._give_back(question.admission)
+
+    def _fail(self, batch: list[_Question], error: BackendError) -> None:
+        for question in batch:
+            question.error = error
+            question.answered.set()
