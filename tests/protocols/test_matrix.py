@@ -9,10 +9,12 @@ from itertools import product
 
 import pytest
 
-from tests.protocols.matrix.cell import ENDS, Cell
+from asgi_ds2api.protocols import PROTOCOLS
+from tests.protocols.matrix.cell import ENDS, Cell, Found
 from tests.protocols.matrix.declared import LOSSES, WORDLESS, declared, is_wordless, losses
 from tests.protocols.matrix.neutral import Wordless
 from tests.protocols.matrix.rows import ROWS, Row
+from tests.support.gateways import PROTOCOLS as NAMES
 from tests.support.oracle import outcome_of
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +82,26 @@ async def test_the_text_before_a_break_reaches_the_caller() -> None:
         answer = await Cell(row, ENDS[face], ENDS[to], stream=True).ask()
         assert row.said.text[:6] in answer.text, (face, to)
         assert row.said.text[-6:] not in answer.text, (face, to)
+
+
+ANSWERED = [row for row in ROWS if row.way == "answer"]
+
+
+@pytest.mark.parametrize("row", ANSWERED[1:], ids=lambda row: row.name.replace(" ", "_"))
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_cell_misses_what_its_row_is_about_where_it_is_not_there(row: Row, stream: bool) -> None:
+    """The plain row, judged by another: each of them fails where nothing of it passes."""
+    for face, to in zip(ENDS, (*ENDS, *ENDS)[1:], strict=False):
+        cell = Cell(ANSWERED[0], ENDS[face], ENDS[to], stream)
+        answer = await cell.ask()
+        assert cell.found(answer) == dataclasses.replace(Found(), hints=cell.found(answer).hints)
+        cell.row = row
+        found = cell.found(answer)
+        assert found.asked or found.told, (face, to)
+
+
+def test_every_protocol_is_in_the_matrix() -> None:
+    assert {NAMES[name] for name in ENDS} == PROTOCOLS.keys()
 
 
 def test_every_declaration_is_of_a_cell() -> None:
