@@ -41,6 +41,7 @@ from .transcoder import Transcoder
 from .upstream.answer import is_stream, judge, rate_windows_of, read_until, read_whole
 from .upstream.contract import UpstreamResponse
 from .upstream.outbound import build
+from .waiting import lease_for
 
 BREAK_OFF_S = 1.0
 """For the last words to a caller whose stream has begun."""
@@ -192,7 +193,7 @@ class Attempts:
     async def _until_one_answers(self) -> None:
         tried: set[Candidate] = set()
         error: UpstreamError | None = None
-        lease = await self._first_lease()
+        lease = await self._wait_for_lease()
         while True:
             tried.add(lease.candidate)
             try:
@@ -205,22 +206,15 @@ class Attempts:
             if failed is None:
                 return
             error = failed
-            lease = self._next_lease(lease, tried, error)
+            lease = await self._next_lease(lease, tried, error)
 
-    async def _first_lease(self) -> Lease:
-        """Take a slot; wait for one that is near, and once more if somebody else was faster."""
-        latest = anyio.current_time() + self._timing.queue_s
-        while True:
-            try:
-                return self._pool.acquire(self._plan)
-            except PoolExhausted as exhausted:
-                wait_s = exhausted.retry_after_s
-                if wait_s is None or anyio.current_time() + wait_s > latest:
-                    raise
-            await anyio.sleep(wait_s)
+    async def _wait_for_lease(self, tried: Collection[Candidate] = ()) -> Lease:
+        """Take a slot, or the place in line that leads to one."""
+        left_s = self._scope.deadline - anyio.current_time()
+        return await lease_for(self._pool, self._plan, min(self._timing.queue_s, left_s), tried)
 
-    def _next_lease(self, lease: Lease, tried: Collection[Candidate], error: UpstreamError) -> Lease:
-        """Take the slot of another attempt.
+    async def _next_lease(self, lease: Lease, tried: Collection[Candidate], error: UpstreamError) -> Lease:
+        """Take the slot of another attempt; wait for one that is merely busy.
 
         Raises:
             GatewayError: There shall be none: ``error``, or what tells the caller more.
@@ -229,19 +223,24 @@ class Attempts:
             raise error
         if len(tried) >= self._timing.max_attempts:
             raise without_retry(error) if len(tried) > 1 else error
+        following: Lease | None = None
         try:
             following = self._pool.acquire(self._plan, tried)
         except CapacityError as full:
-            raise more_telling(error, full) from None
+            if not (isinstance(full, PoolExhausted) and full.is_busy):
+                raise more_telling(error, full) from None
         may_retry = False
         try:
             may_retry = self._pool.may_retry(lease)  # asked last, as it takes from the budget
         finally:
-            if not may_retry:
+            if following is not None and not may_retry:
                 self._pool.put_back(following)
         if not may_retry:
             raise without_retry(error)
-        return following
+        try:
+            return following or await self._wait_for_lease(tried)
+        except CapacityError as full:
+            raise more_telling(error, full) from None
 
     async def _attempt(self, lease: Lease) -> UpstreamError | None:
         """Try one candidate; return why it failed, None if it answered. The lease is released exactly once."""

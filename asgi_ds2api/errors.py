@@ -180,7 +180,7 @@ class PoolExhausted(CapacityError):
 
 
 class QueueTimeout(CapacityError):
-    """A slot did not come free within the queue limit."""
+    """A slot, or a connection, did not come free within the queue limit."""
 
     status = 429
     code = "queue_timeout"
@@ -198,6 +198,13 @@ class CallerBudgetSpent(CapacityError):
 
     status = 429
     code = "caller_budget_spent"
+
+
+class QueueFull(CapacityError):
+    """As many requests as may wait for a slot wait already."""
+
+    status = 429
+    code = "queue_full"
 
 
 class NoCapacity(CapacityError):

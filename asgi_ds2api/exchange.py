@@ -249,6 +249,7 @@ class Exchange:
         return anyio.current_time() - self._started
 
     async def _ask_model(self, match: Match, declared: int | None) -> None:
+        self._engine.pool.turn_away(self._label)
         envelope = await self._peeked(match, declared)
         targets = self._catalog().targets(envelope.model, envelope.other_names)
         if self._cut_reason is not None:

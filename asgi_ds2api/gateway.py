@@ -244,20 +244,13 @@ def build_engine(
         rng: For jitter, in [0, 1).
     """
     store = store or store_of(config, now)
-    accounts = [account for upstream in config.upstreams for account in accounts_of(upstream)]
     callers = {caller.key.digest(): _caller(caller) for caller in config.callers}
     return Engine(
         routes=RouteTable(PROTOCOLS.values()),
         capabilities=Matrix({name: codec.CAPABILITIES for name, codec in PROTOCOLS.items()}),
         models=_models(config),
         authenticator=Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s, wall_now),
-        pool=Pool(
-            accounts,
-            store=store,
-            now=now,
-            rng=rng,
-            strategies={upstream.name: upstream.strategy for upstream in config.upstreams},
-        ),
+        pool=_pool(config, store, now, rng),
         upstreams={upstream.name: _side(upstream, config) for upstream in config.upstreams},
         clients=clients,
         store=store,
@@ -359,6 +352,17 @@ def _request_limits(config: Config) -> RequestLimits:
         max_inputs=limits.max_inputs,
         max_prompts=limits.max_prompts,
         max_choices=limits.max_choices,
+    )
+
+
+def _pool(config: Config, store: StateStore, now: Callable[[], float], rng: Callable[[], float]) -> Pool:
+    return Pool(
+        [account for upstream in config.upstreams for account in accounts_of(upstream)],
+        store=store,
+        now=now,
+        rng=rng,
+        max_waiting=config.limits.max_waiting,
+        strategies={upstream.name: upstream.strategy for upstream in config.upstreams},
     )
 
 

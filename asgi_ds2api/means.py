@@ -42,7 +42,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     send_s: float
     """Longest wait of one ``send``: a caller that does not read is let go."""
     queue_s: float
-    """Longest wait for a cooling account."""
+    """Longest wait for an account that is busy or cooling."""
     max_attempts: int
     max_event_bytes: int
     """Of one event, and of a whole answer."""

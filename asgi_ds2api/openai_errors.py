@@ -118,6 +118,7 @@ _OWN_CODES: Final[Mapping[str, str | None]] = {
     "missing_api_key": None,
     "no_capacity": "server_is_overloaded",
     "pool_exhausted": "rate_limit_exceeded",
+    "queue_full": "rate_limit_exceeded",
     "queue_timeout": "rate_limit_exceeded",
     "shutting_down": "server_is_overloaded",
     "unsupported_media_type": "unsupported_content_type",

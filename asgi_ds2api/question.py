@@ -128,7 +128,7 @@ class Question:
         ) -> Attempts:  # fmt: skip
             return Attempts(
                 self._engine,
-                plan=self._engine.pool.plan(targets, allowed, self._demand(envelope)),
+                plan=self._engine.pool.plan(targets, allowed, self._demand(envelope), self._label),
                 face=face,
                 envelope=envelope,
                 transcoder=transcoder,

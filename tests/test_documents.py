@@ -88,6 +88,9 @@ proxy = "http://proxy.example:3128"
 ca_file = "ca.pem"
 client_cert = "me.pem"
 transport = "httpx"
+concurrency = 4
+rpm = 60
+tpm = 90_000.5
 
 [[models]]
 name = "smart"

@@ -86,6 +86,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_attempts: Annotated[
         int, Meta(description="Upstream calls for one request, the first included.", ge=1, le=10)
     ] = 3
+    max_waiting: Annotated[
+        Annotated[int, Meta(ge=0, le=1_000_000)] | None,
+        Meta(
+            description="Requests that wait for an account at a time (`queue_s`); callers take turns, and a full line "
+            "takes somebody only in place of the caller who waits most. Default: twice the `concurrency` of all "
+            "accounts together, at least 16, if all have one; else 1,000.",
+            examples=[64],
+        ),
+    ] = None
     upload_min_bytes_s: Annotated[
         int,
         Meta(
@@ -133,7 +142,11 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 15.0
     queue_s: Annotated[
         float,
-        Meta(description="Longest wait for an account that is about to be free; else 429 at once.", ge=0, le=DAY_S),
+        Meta(
+            description="Longest wait for an account that is busy, or about to be open; else 429 at once.",
+            ge=0,
+            le=DAY_S,
+        ),
     ] = 2.0
     send_s: Annotated[
         float, Meta(description="For which a caller may not read its answer before it is let go.", gt=0, le=DAY_S)

@@ -9,7 +9,7 @@ import msgspec
 from ..routing import Target
 from ..secret import KeySource
 from ..state.contract import Scope, ScopeKind
-from .limits import Demand
+from .limits import Demand, need_of
 
 __all__ = [
     "Account",
@@ -103,6 +103,13 @@ class Plan(msgspec.Struct, frozen=True):
 
     tiers: tuple[Tier, ...]
     demand: Demand = Demand()
+    caller: str = ""
+    """Whose turn it is when requests wait; empty: nobody is told from anybody."""
+
+    @property
+    def need(self) -> int:
+        """Requests of one need wait in one queue."""
+        return need_of(self.demand.tokens)
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):

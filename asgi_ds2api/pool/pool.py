@@ -10,14 +10,15 @@ it. What happens at a gate is decided by `health`, how much room there is by `li
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from ..errors import UpstreamError
+from ..errors import CapacityError, PoolExhausted, QueueFull, UpstreamError
 from ..headers import RateWindow, Resource
 from ..state.contract import StateStore
 from .gates import Gates
 from .health import Rng
 from .limits import Demand
+from .line import Key, Line, Waiter
 from .model import Account, Candidate, Lease, Origin, Plan, PoolSnapshot, Target, Tier
-from .refusals import Refusals
+from .refusals import SHORT_WAIT_S, Refusals
 from .reports import Reports
 from .slots import Group, Held, Server, Slot
 from .snapshot import snapshot_of
@@ -28,6 +29,10 @@ _log = logging.getLogger("asgi_ds2api.pool")
 MODELS_PER_ACCOUNT = 64
 MIN_MODEL_GATES = 10_000
 NO_DEMAND = Demand()
+MAX_WAITING = 1_000
+"""Requests in line where nobody knows how many are served at a time."""
+MIN_WAITING = 16
+"""And at least: one request may be several questions, and a server that takes one at a time is not short of time."""
 
 
 class Pool:
@@ -42,6 +47,8 @@ class Pool:
         strategies: In its place, for single upstreams.
         max_model_gates: Bound of account x model states; over it the oldest is forgotten. None: 64 per account, at
             least 10,000.
+        max_waiting: Requests that may stand in line. None: twice as many as all accounts take at a time, at least 16,
+            if all have such a limit; else 1,000.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class Pool:
         strategy: StrategyName = "round_robin",
         strategies: Mapping[str, StrategyName] | None = None,
         max_model_gates: int | None = None,
+        max_waiting: int | None = None,
     ) -> None:
         self._now = now
         self._rng = rng
@@ -69,6 +77,7 @@ class Pool:
         self._reports = Reports(self._gates, now, rng)
         self._refusals = Refusals(self._groups, self._slots, rng)
         self._build(strategy, strategies or {})
+        self._line = Line(_max_waiting(self._slots) if max_waiting is None else max_waiting)
         self._gates.listen()
 
     def _build(self, strategy: StrategyName, strategies: Mapping[str, StrategyName]) -> None:
@@ -100,27 +109,34 @@ class Pool:
     # --- choosing -----------------------------------------------------------------------------------------------------
 
     def plan(
-        self, targets: Iterable[Target], allowed: Iterable[str] | None = None, demand: Demand = NO_DEMAND
-    ) -> Plan:  # fmt: skip
+        self,
+        targets: Iterable[Target],
+        allowed: Iterable[str] | None = None,
+        demand: Demand = NO_DEMAND,
+        caller: str = "",
+    ) -> Plan:
         """Return where a request may go. Takes nothing, looks at no clock.
 
         Args:
             targets: In order of preference; each names an upstream of this pool.
             allowed: Ids of the accounts that the request is bound to (its file or response lives there); None: all.
             demand: What it is thought to need.
+            caller: Whose turn it is when requests wait.
 
         Returns:
             A plan; without tiers if no allowed account serves any of the targets.
         """
         if allowed is None:
-            return Plan(tuple([Tier(upstream=target.upstream, model=target.model) for target in targets]), demand)
+            return Plan(
+                tuple([Tier(upstream=target.upstream, model=target.model) for target in targets]), demand, caller
+            )
         bound = [self._accounts[id_] for id_ in allowed if id_ in self._accounts]
         tiers = []
         for target in targets:
             only = tuple(a for a in bound if a.upstream == target.upstream and a.serves(target.model))
             if only:
                 tiers.append(Tier(upstream=target.upstream, model=target.model, only=only))
-        return Plan(tuple(tiers), demand)
+        return Plan(tuple(tiers), demand, caller)
 
     def acquire(self, plan: Plan, tried: Collection[Candidate] = ()) -> Lease:
         """Choose a candidate and take a slot on it, in one step.
@@ -138,6 +154,13 @@ class Pool:
             NoCapacity: Every account is disabled. ``retry_after_s`` is that of the next probe.
             UnknownModel: No account serves any of the models.
         """
+        self._serve()  # who waits comes first: what is left nobody who waits could use
+        lease = self._choose(plan, tried)
+        if lease is None:
+            raise self._refusals.nobody(plan, self._now())
+        return lease
+
+    def _choose(self, plan: Plan, tried: Collection[Candidate]) -> Lease | None:
         now = self._now()
         for tier, passed_over in self._rounds(plan, tried):
             slot = self._pick(tier, plan.demand, passed_over, now)
@@ -145,7 +168,7 @@ class Pool:
                 if not tried:
                     slot.server.budget = slot.server.budget.deposit(now)
                 return self._take(slot, tier, plan.demand, now)
-        raise self._refusals.nobody(plan, now)
+        return None
 
     def _rounds(self, plan: Plan, tried: Collection[Candidate]) -> Iterator[tuple[Tier, Collection[Slot]]]:
         """Yield the tiers in the order in which they are looked at, and who is passed over there."""
@@ -189,6 +212,76 @@ class Pool:
         self._leases[lease] = held  # last, and right after it was counted: nothing can go wrong in between
         return lease
 
+    # --- waiting ------------------------------------------------------------------------------------------------------
+
+    def join(
+        self, plan: Plan, tried: Collection[Candidate], wait_s: float, wake: Callable[[], None], refusal: CapacityError
+    ) -> Waiter:
+        """Put a request in line that found nobody. Whoever gives a slot back hands it to the first who can use it.
+
+        Args:
+            plan: As it was given to `acquire`.
+            tried: Likewise.
+            wait_s: How long it would wait.
+            wake: Is called when a lease was handed to it, or when waiting is no use: take what is there, and `leave`.
+            refusal: What `acquire` raised.
+
+        Raises:
+            QueueFull: As many wait as may, and no other caller has more of them.
+        """
+        return self._line.join(plan, tried, self._now() + wait_s, wake, refusal)
+
+    def look(self, waiter: Waiter) -> CapacityError | None:
+        """Look whether time has opened somebody for those in line; return why not for this one; None: it is served."""
+        self._serve()
+        if waiter.lease is not None or waiter.refusal is not None:
+            return None
+        return self._refusals.nobody(waiter.plan, self._now())
+
+    def leave(self, waiter: Waiter) -> None:
+        """Take a request out of line. What was handed to it and not taken goes to the next."""
+        self._line.leave(waiter)
+        lease = waiter.take()
+        if lease is not None:
+            self.put_back(lease)
+
+    def turn_away(self, caller: str) -> None:
+        """Refuse a request before it is read: the line is full, and there is no upstream that nobody waits for.
+
+        Raises:
+            QueueFull: That is so, and no other caller has more requests in line.
+        """
+        line = self._line
+        if len(line) >= line.max_waiting and line.upstreams == len(self._groups) and not line.has_room(caller):
+            raise QueueFull(
+                "Too many requests wait here. Try again later.", retry_after_s=self._refusals.short_wait_s()
+            )
+
+    def _serve(self) -> None:
+        """Hand slots to those who wait: in each queue to the first, as long as there is somebody for it."""
+        line = self._line
+        served = len(line) > 0
+        hopeless: set[Key] = set()
+        while served:
+            served = False
+            for waiter in line.fronts():
+                if waiter.key in hopeless:
+                    continue
+                lease = self._choose(waiter.plan, waiter.tried)
+                if lease is not None:
+                    line.serve(waiter, lease)
+                    served = True
+                    break
+                hopeless.add(waiter.key)
+                self._dismiss(waiter)
+
+    def _dismiss(self, waiter: Waiter) -> None:
+        """Tell those of a queue who would wait in vain."""
+        refusal = self._refusals.nobody(waiter.plan, self._now())
+        is_busy = isinstance(refusal, PoolExhausted) and refusal.is_busy
+        if not is_busy and (refusal.retry_after_s or 0.0) > SHORT_WAIT_S:
+            self._line.refuse(waiter.key, refusal, self._now() + (refusal.retry_after_s or 0.0))
+
     # --- reporting ----------------------------------------------------------------------------------------------------
 
     def heard(self, lease: Lease, windows: Mapping[Resource, RateWindow]) -> None:
@@ -200,6 +293,7 @@ class Pool:
         slot.change(lambda meter: meter.hear(model, windows, lease.number, now))
         if windows.keys() & {"tokens", "input_tokens", "output_tokens"}:
             slot.group.counts_tokens = True
+        self._serve()
 
     def answered(self, lease: Lease) -> None:
         """Note that a valid answer has begun: what waited for this probe opens now, not when a long stream ends."""
@@ -208,6 +302,7 @@ class Pool:
             return
         self._measure(held, lease)
         self._reports.began(held.slot, lease)
+        self._serve()
 
     def release(self, lease: Lease, error: UpstreamError | None = None, *, tokens: int | None = None) -> None:
         """Give a lease back, and say how the attempt ended.
@@ -227,10 +322,11 @@ class Pool:
         if error is not None:
             slot.failed += 1
             self._reports.failed(slot, lease, error)
-            return
-        slot.completed += 1
-        self._measure(held, lease)
-        self._reports.succeeded(slot, lease, is_slow=held.is_slow)
+        else:
+            slot.completed += 1
+            self._measure(held, lease)
+            self._reports.succeeded(slot, lease, is_slow=held.is_slow)
+        self._serve()
 
     def abandon(self, lease: Lease, *, tokens: int | None = None) -> None:
         """Give a lease back whose attempt says nothing: the caller left, it was cancelled, or the fault was ours.
@@ -241,6 +337,7 @@ class Pool:
         if held is not None:
             held.slot.abandoned += 1
             self._reports.dropped(held.slot, lease)
+            self._serve()
 
     def put_back(self, lease: Lease) -> None:
         """Give a lease back that nobody used: it costs nothing. As for a second time, see `release`."""
@@ -250,6 +347,7 @@ class Pool:
             slot.change(lambda meter: meter.put_back(lease.candidate.model, held.demand, now))
             slot.abandoned += 1
             self._reports.dropped(slot, lease)
+            self._serve()
 
     def may_retry(self, lease: Lease) -> bool:
         """Tell whether a failed attempt may be followed by another, and take that one from the origin's budget."""
@@ -290,3 +388,9 @@ class Pool:
             stray_releases=self._stray_releases,
             now=self._now(),
         )
+
+
+def _max_waiting(accounts: Iterable[Account]) -> int:
+    limits = [account.concurrency for account in accounts]
+    known = [limit for limit in limits if limit is not None]
+    return max(MIN_WAITING, 2 * sum(known)) if known and len(known) == len(limits) else MAX_WAITING

@@ -28,10 +28,14 @@ class Refusals:
         self._slots = slots
         self._rng = rng
 
-    def nobody(self, plan: Plan, now: float) -> CapacityError | UnknownModel:
-        """Return why nobody can be asked."""
+    def nobody(self, plan: Plan, now: float) -> CapacityError:
+        """Return why nobody can be asked.
+
+        Raises:
+            UnknownModel: No account serves any of the models.
+        """
         if plan.tiers and not any(self._serving(tier) for tier in plan.tiers):
-            return UnknownModel("No account here serves this model.")
+            raise UnknownModel("No account here serves this model.")
         soonest = min([inf, *[self._soonest(tier, plan, now) for tier in plan.tiers]])
         is_disabled = all(self._is_disabled(tier) for tier in plan.tiers)
         wait_s = ceil((soonest - now) * 1000) / 1000 if soonest < inf else LONG_WAIT_S if is_disabled else SHORT_WAIT_S
@@ -40,11 +44,15 @@ class Refusals:
         if is_disabled:
             return NoCapacity("No account for this model may be used at present.", retry_after_s=wait_s)
         if any(self._is_full(tier) for tier in plan.tiers):
-            wait_s = min(wait_s, SHORT_WAIT_S * (1.0 + self._rng()))
+            wait_s = min(wait_s, self.short_wait_s())
             busy = PoolExhausted("Every account for this model is busy. Try again later.", retry_after_s=wait_s)
             busy.is_busy = True
             return busy
         return PoolExhausted("Every account for this model is cooling down. Try again later.", retry_after_s=wait_s)
+
+    def short_wait_s(self) -> float:
+        """Return a short time to come back in, not the same for all."""
+        return SHORT_WAIT_S * (1.0 + self._rng())
 
     def _serving(self, tier: Tier) -> bool:
         group = self._groups[tier.upstream]

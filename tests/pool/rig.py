@@ -51,6 +51,7 @@ class Rig:
         clock: Clock | None = None,
         store: StateStore | None = None,
         max_model_gates: int | None = None,
+        max_waiting: int | None = None,
     ) -> None:
         self.accounts = accounts(members) if isinstance(members, int) else list(members)
         self.clock = clock or Clock()
@@ -63,6 +64,7 @@ class Rig:
             rng=self.dice,
             strategy=strategy,
             max_model_gates=max_model_gates,
+            max_waiting=max_waiting,
         )
 
     def plan(self, *targets: str) -> Plan:
