@@ -89,7 +89,7 @@ ca_file = "ca.pem"
 client_cert = "me.pem"
 transport = "httpx"
 concurrency = 4
-rpm = 60
+rpm = 90
 tpm = 90_000.5
 
 [[models]]
