@@ -303,6 +303,11 @@ class Codec(Protocol):
         ...
 
     @property
+    def DEFAULT_PROFILE(self) -> Profile:
+        """The dialect of an upstream that names none: the protocol to the letter."""
+        ...
+
+    @property
     def ROUTES(self) -> Sequence[Route]:
         """The paths of its face."""
         ...

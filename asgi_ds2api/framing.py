@@ -342,7 +342,7 @@ def json_line(payload: bytes) -> bytes:
 
 def frame_mark(content_type: bytes) -> bytes:
     """Return what stands once in every frame of a stream of this type: how a relay counts without reading."""
-    return b"\n" if content_type.startswith(NDJSON) else b"data:"
+    return b"data:" if content_type.startswith(b"text/event-stream") else b"\n"
 
 
 def event_frame(name: bytes, payload: bytes) -> bytes:

@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 from . import workers
 from .auth import Authenticator, Authorize, Caller
 from .capabilities import Matrix
-from .codec import RequestLimits
+from .codec import Codec, RequestLimits
 from .config import Config, UpstreamConfig
 from .config.places import StatePlace
 from .config.values import CallerConfig
@@ -70,6 +70,8 @@ class Gateway:
         authorize: With ``auth = "host"``: says who a request comes from; None is a no.
         hooks: Observers, called with the `Record` of every finished request.
         store: Where cooldowns are kept; by default in this process.
+        protocols: What callers and upstreams may speak, by name: `protocols.PROTOCOLS`, and perhaps rows of the
+            application's own. A `Config` has its own ones.
 
     Raises:
         ConfigError: Lists every problem of the configuration.
@@ -83,8 +85,9 @@ class Gateway:
         authorize: Authorize | None = None,
         hooks: Sequence[Observer] = (),
         store: StateStore | None = None,
+        protocols: Mapping[str, Codec] = PROTOCOLS,
     ) -> None:
-        self.config = _load(config, has_authorize=authorize is not None)
+        self.config = _load(config, protocols, has_authorize=authorize is not None)
         for warning in (*self.config.warnings(), *_alone_among_workers(self.config, store)):
             _log.warning(warning)
         self._clients = ClientSet(self.config, http_client)
@@ -246,8 +249,8 @@ def build_engine(
     store = store or store_of(config, now)
     callers = {caller.key.digest(): _caller(caller) for caller in config.callers}
     return Engine(
-        routes=RouteTable(PROTOCOLS.values()),
-        capabilities=Matrix({name: codec.CAPABILITIES for name, codec in PROTOCOLS.items()}),
+        routes=RouteTable(config.protocols.values()),
+        capabilities=Matrix({name: codec.CAPABILITIES for name, codec in config.protocols.items()}),
         models=_models(config),
         authenticator=Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s, wall_now),
         pool=_pool(config, store, now, rng),
@@ -405,7 +408,7 @@ def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
     timeouts = config.timeouts
     side = UpstreamSide(
         name=upstream.name,
-        codec=PROTOCOLS[upstream.protocol],
+        codec=config.protocols[upstream.protocol],
         profile=upstream.profile,
         base_url=upstream.base_url,
         on_unsupported=upstream.on_unsupported,
@@ -428,15 +431,18 @@ def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
 
 
 def _load(
-    config: Config | Mapping[str, Any] | str | PathLike[str] | None, *, has_authorize: bool
-) -> Config:  # fmt: skip
+    config: Config | Mapping[str, Any] | str | PathLike[str] | None,
+    protocols: Mapping[str, Codec],
+    *,
+    has_authorize: bool,
+) -> Config:
     match config:
         case None:
-            return Config.find(has_authorize=has_authorize)
+            return Config.find(has_authorize=has_authorize, protocols=protocols)
         case Config():
             config.check_authorize(has_authorize=has_authorize)
             return config
         case Mapping():
-            return Config.from_dict(config, has_authorize=has_authorize)
+            return Config.from_dict(config, has_authorize=has_authorize, protocols=protocols)
         case _:
-            return Config.load(config, has_authorize=has_authorize)
+            return Config.load(config, has_authorize=has_authorize, protocols=protocols)

@@ -330,16 +330,6 @@ PROFILES: dict[str, Profile] = {
 """Dialects by the name that the configuration uses."""
 
 
-DEFAULT_PROFILE: dict[str, str] = {
-    "openai_chat": "openai",
-    "openai_responses": "openai-responses",
-    "anthropic_messages": "anthropic",
-    "ollama_chat": "ollama",
-    "gemini_generate": "gemini",
-}
-"""Protocol -> the dialect of an upstream that names none: the protocol to the letter."""
-
-
 def responses_beside(chat: Profile) -> Profile:
     """Return how a vendor who is known by his dialect of Chat speaks Responses under the same address.
 
@@ -347,7 +337,7 @@ def responses_beside(chat: Profile) -> Profile:
     requests that follow, which may go the other one.
     """
     return msgspec.structs.replace(
-        PROFILES[DEFAULT_PROFILE["openai_responses"]],
+        PROFILES["openai-responses"],
         exact=False,
         vendor=chat.vendor,
         auth_header=chat.auth_header,

@@ -12,15 +12,8 @@ from ..errors import Unsupported
 Extras: TypeAlias = dict[str, Raw]
 """Fields that have no canonical name: the source protocol's field name -> JSON as it came."""
 
-ProtocolName = Literal[
-    "openai_chat",
-    "openai_responses",
-    "anthropic_messages",
-    "gemini_generate",
-    "ollama_chat",
-    "bedrock_converse",
-    "cohere_chat",
-]
+ProtocolName: TypeAlias = str
+"""``NAME`` of a codec: its row in ``protocols.PROTOCOLS``. Nothing below the protocols lists them."""
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,8 +15,10 @@ from typing import Final
 
 import msgspec
 
+from ..codec import Codec
 from ..errors import ConfigError
 from ..prices import Price
+from ..protocols import PROTOCOLS
 from ..secret import Secret
 from . import environment, settling
 from .limits import Limits, Timeouts
@@ -39,7 +41,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a `Gateway` is told. Made by `load`, `from_dict`, `from_env` or `find`; its repr shows no secret.
 
     ``has_authorize`` of these tells whether the application says who a request comes from; None: nobody knows, as when
-    a file is only checked.
+    a file is only checked. ``protocols`` are what upstreams may speak, by name; a gateway of this configuration has
+    their faces.
     """
 
     source: str
@@ -65,6 +68,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts
     notes: tuple[str, ...]
     """What `warnings` returns."""
+    protocols: Mapping[str, Codec]
+    """What upstreams may speak, by name."""
 
     @classmethod
     def load(
@@ -73,6 +78,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         environ: Mapping[str, str] | None = None,
         *,
         has_authorize: bool | None = None,
+        protocols: Mapping[str, Codec] = PROTOCOLS,
     ) -> "Config":
         """Read a TOML file. Relative paths in it start from its own directory.
 
@@ -80,16 +86,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             path: Of the file.
             environ: Where ``env:NAME`` looks; by default the environment of the process.
             has_authorize: See the class.
+            protocols: See the class.
 
         Raises:
             ConfigError: Lists every problem.
         """
         environ = Environment(os.environ if environ is None else environ)
-        reading = Reading(environ, Path(path).absolute().parent, strays=_STRAYS)
+        reading = Reading(environ, Path(path).absolute().parent, strays=_STRAYS, protocols=protocols)
         table = _table_in(Path(path), reading)
         if table is None:
             raise ConfigError(reading.problems)
-        return cls._settle(table, reading, os.fspath(path), has_authorize)
+        return cls._settle(table, reading, os.fspath(path), has_authorize, protocols)
 
     @classmethod
     def from_dict(
@@ -98,6 +105,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         environ: Mapping[str, str] | None = None,
         *,
         has_authorize: bool | None = None,
+        protocols: Mapping[str, Codec] = PROTOCOLS,
     ) -> "Config":
         """Take a mapping of the same shape as the file. Relative paths in it start from the working directory.
 
@@ -108,14 +116,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             ConfigError: Lists every problem.
         """
         environ = Environment(os.environ if environ is None else environ)
-        reading = Reading(environ, Path.cwd(), strays=_STRAYS)
+        reading = Reading(environ, Path.cwd(), strays=_STRAYS, protocols=protocols)
         table = read_table(ConfigTable, mapping, reading)
-        return cls._settle(table, reading, "mapping", has_authorize)
+        return cls._settle(table, reading, "mapping", has_authorize, protocols)
 
     @classmethod
     def from_env(
-        cls, environ: Mapping[str, str] | None = None, *, has_authorize: bool | None = None
-    ) -> "Config":  # fmt: skip
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        has_authorize: bool | None = None,
+        protocols: Mapping[str, Codec] = PROTOCOLS,
+    ) -> "Config":
         """Make a configuration of environment variables alone: well-known ``*_API_KEY``, and our own ``DS2API_*``.
 
         Raises:
@@ -123,13 +135,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """
         environ = Environment(os.environ if environ is None else environ)
         mapping, places = environment.mapping_of(environ)
-        reading = Reading(environ, Path.cwd(), places=places)
+        reading = Reading(environ, Path.cwd(), places=places, protocols=protocols)
         table = read_table(ConfigTable, mapping, reading)
         notes = environment.strangers(environ)
-        return cls._settle(table, reading, "environment", has_authorize, environment.ADVICE, notes)
+        return cls._settle(table, reading, "environment", has_authorize, protocols, environment.ADVICE, notes)
 
     @classmethod
-    def find(cls, environ: Mapping[str, str] | None = None, *, has_authorize: bool | None = None) -> "Config":
+    def find(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        has_authorize: bool | None = None,
+        protocols: Mapping[str, Codec] = PROTOCOLS,
+    ) -> "Config":
         """Take the file that ``DS2API_CONFIG`` names, else ``./ds2api.toml``, else the environment.
 
         Raises:
@@ -138,8 +156,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         environ = Environment(os.environ if environ is None else environ)
         named = environ.get(environment.CONFIG_VARIABLE, "").strip()
         if named or Path(environment.CONFIG_FILE).exists():
-            return cls.load(named or environment.CONFIG_FILE, environ, has_authorize=has_authorize)
-        return cls.from_env(environ, has_authorize=has_authorize)
+            file = named or environment.CONFIG_FILE
+            return cls.load(file, environ, has_authorize=has_authorize, protocols=protocols)
+        return cls.from_env(environ, has_authorize=has_authorize, protocols=protocols)
 
     @classmethod
     def _settle(
@@ -148,6 +167,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         reading: Reading,
         source: str,
         has_authorize: bool | None,
+        protocols: Mapping[str, Codec],
         advice: settling.Advice = settling.TOML_ADVICE,
         notes: Sequence[str] = (),
     ) -> "Config":
@@ -155,7 +175,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if reading.problems:
             raise ConfigError(reading.problems)
         auth = settling.auth_mode(table, has_authorize)
-        upstreams = settling.upstreams_of(table)
+        upstreams = settling.upstreams_of(table, protocols)
         return cls(
             source=source,
             prefix=table.prefix,
@@ -177,6 +197,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             limits=table.limits,
             timeouts=table.timeouts,
             notes=(*notes, *_doubts(table, auth, upstreams, has_authorize)),
+            protocols=protocols,
         )
 
     def check_authorize(self, *, has_authorize: bool) -> None:

@@ -11,7 +11,7 @@ have written one in the wrong place. What is quoted is known here, or the name o
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from difflib import get_close_matches
 from pathlib import Path
@@ -86,6 +86,7 @@ class Reading:
         base_dir: What relative paths start from.
         places: Path of a value -> what a reader knows it as, where that is something else.
         strays: Key that belongs elsewhere -> how to mend that it is here.
+        protocols: Names of what an upstream may speak.
     """
 
     def __init__(
@@ -95,10 +96,12 @@ class Reading:
         *,
         places: Mapping[str, str] | None = None,
         strays: Mapping[str, str] | None = None,
+        protocols: Collection[str] = (),
     ) -> None:
         self.environ = Environment(environ)
         self.base_dir = base_dir
         self.problems: list[str] = []
+        self.protocols = protocols
         self._places = places or {}
         self._strays = strays or {}
         self._bad: list[str] = []

@@ -6,14 +6,15 @@ because nothing that they read can be missing.
 
 import itertools
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
 from ..budgets import CallerLimits
+from ..codec import Codec
 from ..prices import Price
-from ..profiles import DEFAULT_PROFILE, PRESETS, PROFILES, Preset, Profile
+from ..profiles import PRESETS, PROFILES, Preset, Profile
 from . import texts
 from .keys import AccountKey
 from .reading import Reading, nearest
@@ -141,9 +142,14 @@ def auth_mode(table: ConfigTable, has_authorize: bool | None) -> AuthMode:
     return "host" if has_authorize and not table.callers else "callers"
 
 
-def upstreams_of(table: ConfigTable) -> tuple[UpstreamConfig, ...]:
-    """Return the upstreams in file order."""
-    return tuple(_upstream(upstream, table) for upstream in table.upstreams)
+def upstreams_of(table: ConfigTable, protocols: Mapping[str, Codec]) -> tuple[UpstreamConfig, ...]:
+    """Return the upstreams in file order.
+
+    Args:
+        table: Without problems.
+        protocols: What upstreams may speak, by name.
+    """
+    return tuple(_upstream(upstream, table, protocols) for upstream in table.upstreams)
 
 
 def models_of(table: ConfigTable) -> tuple[ModelAlias, ...]:
@@ -179,18 +185,20 @@ def prices_of(table: ConfigTable) -> tuple[Price, ...]:
     )
 
 
-def _upstream(upstream: UpstreamTable, table: ConfigTable) -> UpstreamConfig:
+def _upstream(upstream: UpstreamTable, table: ConfigTable, protocols: Mapping[str, Codec]) -> UpstreamConfig:
     preset = _preset(upstream)
     protocol = upstream.protocol or (preset.protocol if preset else None)
     base_url = upstream.base_url or (preset.base_url if preset else None)
-    assert protocol in DEFAULT_PROFILE
+    assert protocol is not None
     assert base_url is not None
     has_responses = bool(preset and preset.has_responses) if upstream.responses is None else upstream.responses
     return UpstreamConfig(
         name=upstream.name,
         protocol=protocol,
         base_url=base_url,
-        profile=_profile(upstream, preset if preset and preset.protocol == protocol else None, protocol),
+        profile=_profile(
+            upstream, preset if preset and preset.protocol == protocol else None, protocols[protocol].DEFAULT_PROFILE
+        ),
         accounts=_accounts(upstream),
         models=upstream.models,
         on_unsupported=upstream.on_unsupported or table.on_unsupported,
@@ -210,12 +218,13 @@ def _preset(upstream: UpstreamTable) -> Preset | None:
     return None if upstream.preset is None else PRESETS[upstream.preset]
 
 
-def _profile(upstream: UpstreamTable, preset: Preset | None, protocol: str) -> Profile:
+def _profile(upstream: UpstreamTable, preset: Preset | None, default: Profile) -> Profile:
     """Return the dialect; a preset counts only where the upstream speaks the preset's protocol."""
-    usual = preset.profile if preset else DEFAULT_PROFILE[protocol]
+    usual = PROFILES[preset.profile] if preset else default
     if upstream.profile is None:
-        return PROFILES[usual]
-    return msgspec.structs.replace(PROFILES[upstream.profile.base or usual], **upstream.profile.fields)
+        return usual
+    base = upstream.profile.base
+    return msgspec.structs.replace(usual if base is None else PROFILES[base], **upstream.profile.fields)
 
 
 def _accounts(upstream: UpstreamTable) -> tuple[AccountConfig, ...]:

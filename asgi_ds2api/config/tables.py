@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from ..profiles import PRESETS, PROFILES, Profile
+from ..protocols import PROTOCOLS
 from ..secret import KeyDigest, Secret
 from . import texts
 from .keys import AccountKey as _AccountKey
@@ -27,7 +28,6 @@ AuthMode = Literal["callers", "host", "none"]
 OnUnsupported = Literal["notice", "reject", "drop"]
 Strategy = Literal["round_robin", "weighted", "least_inflight", "p2c_ewma", "fill_first"]
 Transport = Literal["auto", "httpx"]
-UpstreamProtocol = Literal["openai_chat", "openai_responses", "anthropic_messages", "gemini_generate", "ollama_chat"]
 
 ONE_OR_LIST: Final = "x-one-or-list"
 """Says in the JSON Schema what ``one_or_list`` says to the reading."""
@@ -41,6 +41,7 @@ ModelGlob = Annotated[str, Meta(min_length=1, extra={"check": texts.model_glob})
 ModelTarget = Annotated[str, Meta(pattern="^[^/]+/.+$", extra={"check": texts.target})]
 Prefix = Annotated[str, Meta(pattern=texts.PREFIX, extra={"check": texts.prefix})]
 PresetName = Annotated[str, Meta(extra={"check": texts.preset}, extra_json_schema={"enum": list(PRESETS)})]
+ProtocolWord = Annotated[str, Meta(extra={"read": texts.protocol}, extra_json_schema={"enum": list(PROTOCOLS)})]
 BaseURL = Annotated[str, Meta(pattern="^https?://", extra={"check": texts.base_url})]
 WebOrigin = Annotated[str, Meta(pattern=texts.ORIGIN, extra={"check": texts.origin})]
 FilePath = Annotated[str, Meta(min_length=1, extra={"read": readable_file})]
@@ -150,7 +151,7 @@ class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             examples=["anthropic"],
         ),
     ] = None
-    protocol: Annotated[UpstreamProtocol | None, Meta(description="What it speaks.", examples=["openai_chat"])] = None
+    protocol: Annotated[ProtocolWord | None, Meta(description="What it speaks.", examples=["openai_chat"])] = None
     base_url: Annotated[
         BaseURL | None,
         Meta(

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from ..profiles import PRESETS, PROFILES
-from .reading import Flaw, kind_of, nearest, text_of
+from .reading import Flaw, Reading, kind_of, nearest, text_of
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 PREFIX: Final = r"^(/[A-Za-z0-9._~-]+)+$"
@@ -48,6 +48,11 @@ def preset(raw: object) -> str:
 def profile_name(raw: object) -> str:
     """Return the name of a dialect."""
     return _row(raw, PROFILES, "profile")
+
+
+def protocol(raw: object, reading: Reading, _at: str) -> str:
+    """Return the name of a protocol."""
+    return _row(raw, reading.protocols, "protocol")
 
 
 def _row(raw: object, table: Iterable[str], what: str) -> str:

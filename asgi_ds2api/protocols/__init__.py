@@ -14,4 +14,4 @@ PROTOCOLS: Final[Mapping[ProtocolName, Codec]] = {
     "gemini_generate": gemini_generate,
     "ollama_chat": ollama_chat,
 }
-"""All protocols, in the order in which their faces are asked whether a shared path is theirs."""
+"""All protocols, in the order in which their faces are asked whether a shared path is theirs; one row each."""

@@ -11,7 +11,7 @@ from msgspec import Raw
 from asgi_ds2api.canonical import EmbeddingInput, Embeddings, EmbeddingsRequest, Notices, ProtocolName, Usage
 from asgi_ds2api.codec import Codec, EmbeddingsCodec, Envelope
 from asgi_ds2api.embed import embeddings_of
-from asgi_ds2api.profiles import DEFAULT_PROFILE, PROFILES, Profile
+from asgi_ds2api.profiles import Profile
 from asgi_ds2api.protocols import PROTOCOLS
 
 ABLE = {name: codec for name, codec in PROTOCOLS.items() if codec.EMBEDDINGS is not None}
@@ -25,7 +25,7 @@ floats = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
 def profile_of(codec: Codec) -> Profile:
-    return PROFILES[DEFAULT_PROFILE[codec.NAME]]
+    return codec.DEFAULT_PROFILE
 
 
 def made(codec: Codec) -> EmbeddingsCodec:

@@ -1,4 +1,5 @@
-"""What holds for every protocol, whatever it is: each row of ``PROTOCOLS`` is judged the moment it is there.
+"""What holds for every protocol, whatever it is: each row of ``PROTOCOLS`` is judged the moment it is there,
+and so is a toy, which has none.
 
 A protocol brings the bodies in which its leaves are looked for: ``tests/cases/<name>/requests.json``, a list of
 ``{"id", "body"}``.
@@ -33,10 +34,11 @@ from asgi_ds2api.canonical import (
 from asgi_ds2api.codec import Codec, Envelope, HTTPCall
 from asgi_ds2api.errors import MalformedRequest, Unsupported
 from asgi_ds2api.fold import fold, unfold
-from asgi_ds2api.profiles import DEFAULT_PROFILE, PROFILES, Profile
-from asgi_ds2api.protocols import PROTOCOLS
+from asgi_ds2api.profiles import Profile
 from tests.support.strategies import requests, responses
 from tests.support.streams import streams
+
+from .with_toy import WITH_TOY
 
 CASES = Path(__file__).parents[1] / "cases"
 MAX_EVENT_BYTES = 1_000_000
@@ -48,15 +50,14 @@ ENVELOPE = Envelope(
     request_id="req_1",
     created=1_700_000_000,
 )
-EXACT: dict[str, Profile] = {name: PROFILES[DEFAULT_PROFILE[name]] for name in PROTOCOLS}
-"""The profile of the vendor who made a protocol."""
 
-every_protocol = pytest.mark.parametrize("codec", PROTOCOLS.values(), ids=PROTOCOLS)
+every_protocol = pytest.mark.parametrize("codec", WITH_TOY.values(), ids=WITH_TOY)
 few = settings(max_examples=25, deadline=None)
 
 
 def profile_of(codec: Codec) -> Profile:
-    return EXACT[codec.NAME]
+    """Return the profile of the vendor who made a protocol."""
+    return codec.DEFAULT_PROFILE
 
 
 def plain(value: object) -> object:
@@ -316,7 +317,7 @@ def bodies(codec: Codec) -> list[tuple[str, Any]]:
 
 ACCOUNTED = [
     pytest.param(source, target, body, id=f"{source.NAME}-{target.NAME}-{name}")
-    for source, target in product(PROTOCOLS.values(), PROTOCOLS.values())
+    for source, target in product(WITH_TOY.values(), WITH_TOY.values())
     for name, body in bodies(source)
 ]
 

@@ -23,7 +23,7 @@ from asgi_ds2api.shims.stop_matcher import StopMatcher
 
 def request_with(*stop: str, source: str = "openai_chat") -> Request:
     return Request(
-        source=source,  # type: ignore[arg-type]  # a plain str parametrises better
+        source=source,
         model="m",
         messages=(Message(role="user", content=(Text(text="hi"),)),),
         stop=stop,

@@ -4,7 +4,7 @@ Strategies are made once: making them costs more than drawing from them.
 """
 
 from functools import cache
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 import msgspec
 from hypothesis import strategies as st
@@ -31,10 +31,11 @@ from asgi_ds2api.canonical import (
     ToolResult,
     UrlSource,
 )
+from asgi_ds2api.protocols import PROTOCOLS
 
 T = TypeVar("T")
 
-PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
+PROTOCOL_NAMES: tuple[ProtocolName, ...] = (*PROTOCOLS, "x_next_years")
 NASTY_TEXTS = (
     "\n\ndata: [DONE]\n\n",
     "\r\nevent: error\r\ndata: {}\r\n\r\n",

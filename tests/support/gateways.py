@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from asgi_ds2api.auth import Authorize
+from asgi_ds2api.codec import Codec
 from asgi_ds2api.gateway import Gateway, build_engine
 from asgi_ds2api.observe import Observer, Record
+from asgi_ds2api.protocols import PROTOCOLS as PROTOCOL_TABLE
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.state.contract import StateStore
 
@@ -78,6 +80,7 @@ def make_gateway(
     hooks: Sequence[Observer] = (),
     now: Callable[[], float] | None = None,
     store: StateStore | None = None,
+    protocols: Mapping[str, Codec] = PROTOCOL_TABLE,
     **config: Any,
 ) -> Gateway:
     """Return a gateway that everybody may use, unless ``auth`` or ``callers`` say otherwise.
@@ -89,11 +92,12 @@ def make_gateway(
         hooks: Observers.
         now: The pool's clock; by default that of the running event loop, so that virtual time rules cooldowns too.
         store: Where short-lived facts are kept; by default the gateway's own memory.
+        protocols: What callers and upstreams may speak.
         config: More top-level keys.
     """
     tables = list(upstreams) or [upstream(name) for name in scripts or ()]
     whole: dict[str, Any] = {"auth": "none", "secret": SECRET, "upstreams": tables}
-    gateway = Gateway({**whole, **config}, authorize=authorize, hooks=hooks)
+    gateway = Gateway({**whole, **config}, authorize=authorize, hooks=hooks, protocols=protocols)
     clients = gateway._clients if scripts is None else ScriptedClients(scripts)
     gateway._engine = build_engine(
         gateway.config,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...codec import PausingCodec
+from ...profiles import PROFILES
 from . import pausing
 from .capabilities import CAPABILITIES
 from .envelope import ROUTES, claims, peek, retarget
@@ -27,6 +28,7 @@ KEEPING: Final = None
 PAUSING: Final[PausingCodec | None] = pausing
 EMBEDDINGS: Final = None
 FAMILY: Final = "anthropic"
+DEFAULT_PROFILE: Final = PROFILES["anthropic"]
 REQUEST_ID_HEADER: Final = "request-id"
 COUNTS_TOKENS: Final = True
 HAS_CHOICES: Final = False
@@ -36,6 +38,7 @@ __all__ = [
     "CAPABILITIES",
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
+    "DEFAULT_PROFILE",
     "EMBEDDINGS",
     "FAMILY",
     "HAS_CHOICES",

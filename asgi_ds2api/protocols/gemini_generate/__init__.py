@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Raw
 
 from ...canonical import Opaque
+from ...profiles import PROFILES
 from . import embeddings
 from .capabilities import CAPABILITIES
 from .envelope import ROUTES, claims, peek, retarget
@@ -31,6 +32,7 @@ KEEPING: Final = None
 EMBEDDINGS: Final = embeddings
 PAUSING: Final = None
 FAMILY: Final = "gemini"
+DEFAULT_PROFILE: Final = PROFILES["gemini"]
 STREAM_CONTENT_TYPE: Final = b"text/event-stream"
 
 
@@ -43,6 +45,7 @@ __all__ = [
     "CAPABILITIES",
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
+    "DEFAULT_PROFILE",
     "EMBEDDINGS",
     "FAMILY",
     "HAS_CHOICES",

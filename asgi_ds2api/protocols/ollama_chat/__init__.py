@@ -8,7 +8,7 @@ from msgspec import Raw
 from ...canonical import Notices, Opaque, Request
 from ...codec import EmbeddingsCodec, HTTPCall
 from ...framing import NDJSON
-from ...profiles import Profile
+from ...profiles import PROFILES, Profile
 from . import embeddings
 from .capabilities import CAPABILITIES
 from .envelope import ROUTES, claims, peek, retarget
@@ -28,6 +28,7 @@ KEEPING: Final = None
 EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
 PAUSING: Final = None
 FAMILY: Final = "ollama"
+DEFAULT_PROFILE: Final = PROFILES["ollama"]
 CREDENTIAL_HEADERS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 REQUEST_ID_HEADER: Final = "x-request-id"
 STREAM_CONTENT_TYPE: Final = NDJSON
@@ -47,6 +48,7 @@ __all__ = [
     "CAPABILITIES",
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
+    "DEFAULT_PROFILE",
     "EMBEDDINGS",
     "FAMILY",
     "HAS_CHOICES",

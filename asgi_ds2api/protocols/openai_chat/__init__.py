@@ -7,7 +7,7 @@ from typing import Final
 
 from ...canonical import Notices, Request, Response
 from ...codec import DEFAULT_LIMITS, EmbeddingsCodec, Envelope, EventEncoder, HTTPCall, RequestLimits
-from ...profiles import Profile
+from ...profiles import PROFILES, Profile
 from . import embeddings
 from .audio import join_opaque
 from .capabilities import CAPABILITIES
@@ -33,6 +33,7 @@ KEEPING: Final = None
 EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
 PAUSING: Final = None
 FAMILY: Final = "openai"
+DEFAULT_PROFILE: Final = PROFILES["openai"]
 REQUEST_ID_HEADER: Final = "x-request-id"
 STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
 
@@ -65,6 +66,7 @@ __all__ = [
     "CAPABILITIES",
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
+    "DEFAULT_PROFILE",
     "EMBEDDINGS",
     "FAMILY",
     "HAS_CHOICES",

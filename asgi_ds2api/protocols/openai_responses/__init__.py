@@ -3,6 +3,7 @@
 from typing import Final
 
 from ...codec import KeepingCodec
+from ...profiles import PROFILES
 from . import keeping
 from .capabilities import CAPABILITIES
 from .envelope import ROUTES, claims, peek, retarget
@@ -24,6 +25,7 @@ EMBEDDINGS: Final = None
 PAUSING: Final = None
 KEEPING: Final[KeepingCodec] = keeping
 FAMILY: Final = "openai"
+DEFAULT_PROFILE: Final = PROFILES["openai-responses"]
 REQUEST_ID_HEADER: Final = "x-request-id"
 STREAM_CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
 
@@ -31,6 +33,7 @@ __all__ = [
     "CAPABILITIES",
     "COUNTS_TOKENS",
     "CREDENTIAL_HEADERS",
+    "DEFAULT_PROFILE",
     "EMBEDDINGS",
     "FAMILY",
     "HAS_CHOICES",
