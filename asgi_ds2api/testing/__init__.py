@@ -1,4 +1,4 @@
-"""An AI vendor for your own tests: it speaks OpenAI Chat Completions and Anthropic Messages and costs nothing.
+"""An AI vendor for your own tests: it speaks five protocols and costs nothing.
 
     from asgi_ds2api.testing import FakeUpstream, Script
 
@@ -8,7 +8,9 @@
             ...
             assert fake.requests[0].json["model"] == "my-model"
 
-`FakeUpstream` listens on a free port of 127.0.0.1. What a `Script` does not say it makes up: it repeats what it was
+`FakeUpstream` listens on a free port of 127.0.0.1, and speaks OpenAI Chat Completions (``/v1/chat/completions``) and
+Responses (``/v1/responses``), Anthropic Messages (``/v1/messages``), Gemini (``/v1beta/models/...``) and Ollama
+(``/api/chat``), all at once and of the same script. What a `Script` does not say it makes up: it repeats what it was
 told, calls a tool when it is offered one, cites what the tool answered, fills in the JSON Schema of a structured
 output, says what images it sees, counts words as tokens, and answers errors as the vendors do.
 

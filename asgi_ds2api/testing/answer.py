@@ -1,16 +1,19 @@
 """What goes back over the wire, and what a protocol of the fake offers: `Face`.
 
-A face is a module (``chat``, ``messages``). It shares nothing with the gateway's own codecs: the fake is a witness, and
-a witness that reads with the same eyes proves nothing.
+A face is a module (`chat`, `responses`, `messages`, `contents`, `lines`). It shares nothing with the gateway's
+own codecs: the fake is a witness, and a witness that reads with the same eyes proves nothing.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
 from .turn import Prompt, Turn
+
+if TYPE_CHECKING:
+    from .http1 import Request
 
 Headers = tuple[tuple[str, str], ...]
 T = TypeVar("T")
@@ -71,8 +74,13 @@ def json_answer(status: int, body: object, headers: Headers = ()) -> Answer:
 class Face(Protocol):
     """A protocol that the fake speaks."""
 
-    def read(self, body: object, headers: Mapping[str, str]) -> Prompt:
-        """Understand a request.
+    @property
+    def STREAM_HEADERS(self) -> Headers:
+        """What a stream says of itself."""
+        ...
+
+    def read(self, body: object, asked: "Request") -> Prompt:
+        """Understand a request: its body, decoded, and what path, query and headers say.
 
         Raises:
             Fault: The vendor would answer this one with an error.
@@ -83,12 +91,20 @@ class Face(Protocol):
         """Say a turn, streamed if that was asked for. ``serial`` makes ids that differ."""
         ...
 
+    def no_key(self) -> Error:
+        """Return what is said without a key that is known."""
+        ...
+
+    def no_model(self, name: str) -> Error:
+        """Return what is said of a model that does not exist."""
+        ...
+
     def error(self, error: Error, serial: int) -> Answer:
         """Say an error."""
         ...
 
     def event(self, value: object) -> bytes:
-        """Return one SSE event: of text as it is, of anything else as JSON."""
+        """Return one event of a stream, or a line: of text as it is, of anything else as JSON."""
         ...
 
     def models(self, names: Sequence[str], query: Mapping[str, str], serial: int) -> Answer:

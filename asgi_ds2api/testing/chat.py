@@ -7,8 +7,6 @@ Deliberate divergences:
 3. Only functions are called. ``custom`` tools, ``logprobs`` and audio output are read and not acted upon.
 """
 
-import base64
-import binascii
 import itertools
 import re
 import time
@@ -18,9 +16,12 @@ from typing import Annotated, Literal
 import msgspec
 
 from .answer import SSE_HEADERS, Answer, Error, Frame, converted, invalid, json_answer
+from .attachments import from_url, size_of
+from .http1 import Request
 from .turn import Choice, Media, Message, Prompt, Result, Tool, Turn, count, pieces
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+STREAM_HEADERS = SSE_HEADERS
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FINISH = {"end": "stop", "stop": "stop", "length": "length", "calls": "tool_calls"}
 _TYPES = {429: "requests", 500: "server_error", 502: "server_error", 503: "server_error", 504: "server_error"}
 _CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded", 503: "server_is_overloaded"}
@@ -130,7 +131,7 @@ class _Request(msgspec.Struct):
     stream_options: _StreamOptions | None = None
 
 
-def read(body: object, headers: Mapping[str, str]) -> Prompt:
+def read(body: object, asked: Request) -> Prompt:
     """Understand the body of ``POST /v1/chat/completions``."""
     request = converted(body, _Request)
     _check_pairing(request.messages)
@@ -174,34 +175,17 @@ def _message(message: _Message, path: str) -> Message:
 
 def _media(part: _Part, path: str) -> Media | None:
     if part.image_url is not None:
-        return _from_url(part.image_url.url, "image", f"{path}.image_url.url")
+        return from_url(part.image_url.url, "image", f"{path}.image_url.url")
     if part.input_audio is not None:
-        size = _size(part.input_audio.data, f"{path}.input_audio.data")
+        size = size_of(part.input_audio.data, f"{path}.input_audio.data")
         return Media(kind="sound", media_type=f"audio/{part.input_audio.format}", size_bytes=size)
     if part.file is not None:
         if part.file.file_data is None:
             return Media(kind="file")
-        return _from_url(part.file.file_data, "file", f"{path}.file.file_data")
+        return from_url(part.file.file_data, "file", f"{path}.file.file_data")
     if part.type not in ("text", "refusal"):
         raise invalid(f"Missing required parameter: '{path}.{part.type}'.", path, "missing_required_parameter")
     return None
-
-
-def _from_url(url: str, kind: str, path: str) -> Media:
-    """Read a data URL; one of the web is not fetched."""
-    if url.startswith(("https://", "http://")):
-        return Media(kind=kind)
-    head, comma, data = url.partition(",")
-    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
-        raise invalid(f"Invalid '{path}': expected a URL or a base64 data URL.", path, "invalid_image_url")
-    return Media(kind=kind, media_type=head[5:-7], size_bytes=_size(data, path))
-
-
-def _size(data: str, path: str) -> int:
-    try:
-        return len(base64.b64decode(data, validate=True))
-    except binascii.Error:
-        raise invalid(f"Invalid base64 in '{path}'.", path, "invalid_base64_image") from None
 
 
 def _check_pairing(messages: Sequence[_Message]) -> None:
@@ -235,8 +219,8 @@ def _offered(request: _Request) -> tuple[Choice, tuple[Tool, ...]]:
     tools = [tool.function for tool in request.tools or () if tool.function is not None]
     names = [tool.name for tool in tools]
     for i, name in enumerate(names):
-        if not _NAME.fullmatch(name) or name in names[:i]:
-            raise invalid(f"Invalid 'tools[{i}].function.name': not unique, or not {_NAME.pattern}.", f"tools[{i}]")
+        if not NAME.fullmatch(name) or name in names[:i]:
+            raise invalid(f"Invalid 'tools[{i}].function.name': not unique, or not {NAME.pattern}.", f"tools[{i}]")
     choice, allowed = _choice(request, names)
     callable_tools = (
         Tool(name=tool.name, description=tool.description or "", schema=tool.parameters or {})
@@ -282,13 +266,13 @@ def answer(prompt: Prompt, turn: Turn, serial: int) -> Answer:
     if prompt.stream:
         common = {**head, "object": "chat.completion.chunk", **about}
         frames = _stream(common, prompt, turn, serial, usage)
-        return Answer(headers=(*SSE_HEADERS, *_headers(serial)), frames=frames)
+        return Answer(headers=(*SSE_HEADERS, *headers(serial)), frames=frames)
     choices = [
         {"index": i, "message": _said(turn, serial, i), "logprobs": None, "finish_reason": _FINISH[turn.ending]}
         for i in range(prompt.copies)
     ]
     body = {**head, "object": "chat.completion", "choices": choices, "usage": usage, **about}
-    return json_answer(200, body, _headers(serial))
+    return json_answer(200, body, headers(serial))
 
 
 def _said(turn: Turn, serial: int, index: int) -> dict[str, object]:
@@ -365,12 +349,23 @@ def _usage(prompt: Prompt, turn: Turn) -> dict[str, object]:
     }
 
 
+def no_key() -> Error:
+    """Return what is said without a key that is known."""
+    return Error(status=401, message="The API key is missing or not one that this fake knows.")
+
+
+def no_model(name: str) -> Error:
+    """Return what is said of a model that does not exist."""
+    message = f"The model '{name}' does not exist or you do not have access to it."
+    return Error(status=404, message=message, code="model_not_found")
+
+
 def error(error: Error, serial: int) -> Answer:
     """Say an error as OpenAI does."""
     kind = error.type or _TYPES.get(error.status, "invalid_request_error")
     code = error.code or _CODES.get(error.status)
     body = {"error": {"message": error.message, "type": kind, "param": error.param, "code": code}}
-    return json_answer(error.status, body, (*_headers(serial), *error.headers))
+    return json_answer(error.status, body, (*headers(serial), *error.headers))
 
 
 def event(value: object) -> bytes:
@@ -381,19 +376,20 @@ def event(value: object) -> bytes:
 
 def models(names: Sequence[str], query: Mapping[str, str], serial: int) -> Answer:
     """List the models, all on one page."""
-    return json_answer(200, {"object": "list", "data": [_described(name) for name in names]}, _headers(serial))
+    return json_answer(200, {"object": "list", "data": [_described(name) for name in names]}, headers(serial))
 
 
 def model(name: str, serial: int) -> Answer:
     """Describe one model."""
-    return json_answer(200, _described(name), _headers(serial))
+    return json_answer(200, _described(name), headers(serial))
 
 
 def _described(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": 1_767_225_600, "owned_by": "fake"}
 
 
-def _headers(serial: int) -> tuple[tuple[str, str], ...]:
+def headers(serial: int) -> tuple[tuple[str, str], ...]:
+    """Return what OpenAI's answers have in common."""
     return (
         ("x-request-id", f"req_fake{serial:08d}"),
         ("openai-processing-ms", "1"),

@@ -1,4 +1,4 @@
-"""OpenAI's embeddings as the fake makes them: https://platform.openai.com/docs/api-reference/embeddings (2026-11).
+"""Embeddings as the fake makes them, in the words of OpenAI, of Ollama (``/api/embed``) and of Gemini.
 
 A vector is made of the text by a digest: equal texts have equal vectors, of length 1, and nothing else can be said of
 them. Numbers are rounded as the vendor's are, to floats of 32 bits, in the text as in base64.
@@ -28,6 +28,29 @@ class _Request(msgspec.Struct):
     user: str | None = None
 
 
+class _Lines(msgspec.Struct):
+    model: Annotated[str, msgspec.Meta(min_length=1)]
+    input: str | list[str]
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=4_096)] | None = None
+
+
+class _Part(msgspec.Struct):
+    text: str = ""
+
+
+class _Content(msgspec.Struct):
+    parts: list[_Part]
+
+
+class _Contents(msgspec.Struct, rename="camel"):
+    content: _Content
+    output_dimensionality: Annotated[int, msgspec.Meta(ge=1, le=4_096)] | None = None
+
+
+class _Batch(msgspec.Struct):
+    requests: list[_Contents]
+
+
 def embed(body: object) -> Answer:
     """Answer ``POST /v1/embeddings``.
 
@@ -44,6 +67,26 @@ def embed(body: object) -> Answer:
     ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return json_answer(200, {"object": "list", "data": data, "model": request.model, "usage": usage})
+
+
+def embed_lines(body: object) -> Answer:
+    """Answer ``POST /api/embed``. Raises as `embed`."""
+    request = converted(body, _Lines)
+    texts = [request.input] if isinstance(request.input, str) else request.input
+    vectors = [_vector(text, request.dimensions or _DIMENSIONS) for text in texts]
+    durations = {"total_duration": 3_000_000, "load_duration": 1_000_000}
+    told = {"model": request.model, "embeddings": vectors, "prompt_eval_count": sum(map(count, texts))}
+    return json_answer(200, {**told, **durations})
+
+
+def embed_contents(body: object, *, is_batch: bool) -> Answer:
+    """Answer Gemini's ``:embedContent``, or ``:batchEmbedContents``. Raises as `embed`."""
+    requests = converted(body, _Batch).requests if is_batch else [converted(body, _Contents)]
+    vectors = []
+    for request in requests:
+        text = "\n".join(part.text for part in request.content.parts)
+        vectors.append({"values": _vector(text, request.output_dimensionality or _DIMENSIONS)})
+    return json_answer(200, {"embeddings": vectors} if is_batch else {"embedding": vectors[0]})
 
 
 def _texts(given: str | list[str | int | list[int]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The fake itself: a server on a free loopback port that speaks OpenAI Chat Completions and Anthropic Messages.
+"""The fake itself: a server on a free loopback port that speaks five protocols.
 
 Everything it holds is bounded: bytes of a request, connections, remembered requests. What it starts it awaits: after
 `FakeUpstream.stop` no task and no socket is left.
@@ -48,7 +48,7 @@ class FakeUpstream:
 
     Args:
         keys: API keys that are accepted. Default: any, and none.
-        models: Models that exist. Default: any name; `/v1/models` then lists ``fake-1``.
+        models: Models that exist. Default: any name; the lists then have ``fake-1``.
         words_per_s: How fast it talks. Default: as fast as it can.
         rate_limited_every: For a key of ``keys``: each N-th of its requests for a message is answered 429.
         retry_after_s: The ``Retry-After`` of these, in seconds.
@@ -112,7 +112,7 @@ class FakeUpstream:
 
     @property
     def url(self) -> str:
-        """The origin, without a slash at the end: Anthropic's ``base_url``. OpenAI's is ``f"{fake.url}/v1"``."""
+        """The origin, without a slash at the end: the ``base_url`` of all but OpenAI, whose is ``f"{fake.url}/v1"``."""
         if self._socket is None:
             raise RuntimeError("the fake has no port yet: call bind() or start() first")
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"

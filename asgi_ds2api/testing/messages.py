@@ -12,7 +12,6 @@ Deliberate divergences:
 
 import base64
 import binascii
-import hashlib
 import itertools
 import json
 import re
@@ -22,8 +21,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from .answer import SSE_HEADERS, Answer, Error, Frame, converted, invalid, json_answer
+from .http1 import Request
+from .seals import is_own, seal
 from .turn import Choice, Media, Message, Prompt, Result, Tool, Turn, count, pieces
 
+STREAM_HEADERS = SSE_HEADERS
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _VERSIONS = ("2023-06-01", "2026-10-21")
@@ -117,10 +119,10 @@ class _Request(_CountRequest, kw_only=True):
     stream: bool | None = None
 
 
-def read(body: object, headers: Mapping[str, str]) -> Prompt:
+def read(body: object, asked: Request) -> Prompt:
     """Understand the body of ``POST /v1/messages``."""
     request = converted(body, _Request)
-    prompt = _read(request, headers)
+    prompt = _read(request, asked.headers)
     if request.thinking is not None and request.thinking.type == "enabled":
         budget = request.thinking.budget_tokens or 0
         if budget < _MIN_BUDGET:
@@ -132,9 +134,9 @@ def read(body: object, headers: Mapping[str, str]) -> Prompt:
     )
 
 
-def count_tokens(body: object, headers: Mapping[str, str], serial: int) -> Answer:
+def count_tokens(body: object, asked: Request, serial: int) -> Answer:
     """Answer ``POST /v1/messages/count_tokens``."""
-    prompt = _read(converted(body, _CountRequest), headers)
+    prompt = _read(converted(body, _CountRequest), asked.headers)
     return json_answer(200, {"input_tokens": prompt.input_tokens}, _headers(serial))
 
 
@@ -292,25 +294,10 @@ def _offered(request: _CountRequest) -> tuple[Choice, tuple[Tool, ...]]:
     ), tuple(Tool(name=tool.name, description=tool.description or "", schema=tool.input_schema or {}) for tool in tools)
 
 
-def _signature(thinking: str) -> str:
-    """Return what vouches for a text: its digest, and a mark over it that others would have to copy from us."""
-    digest = hashlib.sha256(thinking.encode()).digest()[:16]
-    return base64.b64encode(digest + _mark(digest)).decode()
-
-
-def _mark(digest: bytes) -> bytes:
-    return hashlib.sha256(b"asgi_ds2api.testing" + digest).digest()[:16]
-
-
 def _check_signature(block: _Block, path: str) -> None:
     """Refuse a block that is not ours or whose text was changed. A text that was left out (omitted) proves nothing."""
-    try:
-        raw = base64.b64decode(block.signature or "", validate=True)
-    except binascii.Error:
-        raw = b""
-    digest = raw[:16]
-    is_ours = len(raw) == 32 and raw[16:] == _mark(digest)
-    if not is_ours or (block.thinking and _signature(block.thinking) != block.signature):
+    given = block.signature or ""
+    if not is_own(given) or (block.thinking and seal(block.thinking) != given):
         raise invalid(f"{path}: Invalid `signature` in `thinking` block")
 
 
@@ -328,7 +315,7 @@ def _content(prompt: Prompt, turn: Turn, serial: int) -> list[dict[str, object]]
     content: list[dict[str, object]] = []
     if turn.reasoning:
         thinking = turn.reasoning if prompt.shows_reasoning else ""
-        content.append({"type": "thinking", "thinking": thinking, "signature": _signature(turn.reasoning)})
+        content.append({"type": "thinking", "thinking": thinking, "signature": seal(turn.reasoning)})
     if turn.text:
         content.append({"type": "text", "text": turn.text})
     for i, call in enumerate(turn.calls):
@@ -359,7 +346,7 @@ def _streamed_blocks(
     if turn.reasoning:
         shown = pieces(turn.reasoning) if prompt.shows_reasoning else []
         deltas: list[dict[str, object]] = [{"type": "thinking_delta", "thinking": piece} for piece in shown]
-        deltas.append({"type": "signature_delta", "signature": _signature(turn.reasoning)})
+        deltas.append({"type": "signature_delta", "signature": seal(turn.reasoning)})
         yield {"type": "thinking", "thinking": "", "signature": ""}, deltas
     if turn.text:
         yield {"type": "text", "text": ""}, [{"type": "text_delta", "text": piece} for piece in pieces(turn.text)]
@@ -386,6 +373,17 @@ def _usage(prompt: Prompt, turn: Turn) -> dict[str, object]:
         "output_tokens_details": {"thinking_tokens": turn.reasoning_tokens},
         "service_tier": "standard",
     }
+
+
+def no_key() -> Error:
+    """Return what is said without a key that is known."""
+    return Error(status=401, message="The API key is missing or not one that this fake knows.")
+
+
+def no_model(name: str) -> Error:
+    """Return what is said of a model that does not exist."""
+    message = f"The model '{name}' does not exist or you do not have access to it."
+    return Error(status=404, message=message)
 
 
 def error(error: Error, serial: int) -> Answer:

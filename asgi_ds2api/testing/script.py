@@ -4,9 +4,9 @@ A `Script` is one or more answers. They are joined with ``+`` and repeated with 
 
     fake.play(Script.error(429, retry_after_s=1) + Script.text("Hello.") * 2)
 
-Each request for a message (``/v1/chat/completions``, ``/v1/messages``) takes the next answer, in the protocol in which
-it asked; when none is left, the fake says what it thinks itself. Requests that are refused (an unknown key, a malformed
-body) take nothing.
+Each request for a message (``/v1/chat/completions``, ``/v1/responses``, ``/v1/messages``, ``:generateContent``,
+``/api/chat``, ...) takes the next answer, in the protocol in which it asked; when none is left, the fake says what it
+thinks itself. Requests that are refused (an unknown key, a malformed body) take nothing.
 """
 
 import json
@@ -15,12 +15,12 @@ from typing import Self, TypeAlias
 
 import msgspec
 
-from .answer import SSE_HEADERS, Answer, Error, Face, Frame, Headers
+from .answer import Answer, Error, Face, Frame, Headers
 from .turn import Call, Ending, Turn, call
 
 
 class Verbatim(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP answer as it is: a body, or SSE events."""
+    """An HTTP answer as it is: a body, or the events of a stream."""
 
     status: int
     headers: Headers
@@ -104,8 +104,8 @@ class Script:
             status: 400 to 599.
             message: For people.
             type: Default: what the vendor says with this status.
-            code: Only OpenAI's bodies have one. Default: as for ``type``.
-            param: Only OpenAI's bodies have one.
+            code: Of OpenAI's bodies, or Google's reason, which is in capitals. Default: as for ``type``.
+            param: Of OpenAI's bodies, or the field of Google's violation.
             retry_after_s: Sent as ``Retry-After``.
             headers: More headers.
         """
@@ -132,8 +132,8 @@ class Script:
             headers: Win over the content type that goes with the body.
             json: Any value that JSON has.
             text: The body as it is.
-            events: SSE events. Text is the data as it is (``"[DONE]"``), anything else becomes JSON; on
-                ``/v1/messages`` an object with a ``type`` is named after it.
+            events: Of a stream: SSE events, or Ollama's lines. Text is the data as it is (``"[DONE]"``), anything else
+                becomes JSON; in Messages and Responses an object with a ``type`` is named after it.
         """
         content_type: Headers = (("content-type", "application/json"),)
         body = b"" if events is not None else _encoded(json)
@@ -141,7 +141,7 @@ class Script:
             content_type = (("content-type", "text/plain; charset=utf-8"),)
             body = text.encode() if isinstance(text, str) else text
         if events is not None:
-            content_type = SSE_HEADERS
+            content_type = ()
         merged = {**dict(content_type), **{name.lower(): value for name, value in (headers or {}).items()}}
         what = Verbatim(
             status=status,
@@ -179,7 +179,8 @@ def verbatim(what: Verbatim, face: Face) -> Answer:
     if what.events is None:
         return Answer(status=what.status, headers=what.headers, frames=(Frame(what.body),), length=len(what.body))
     frames = tuple(Frame(face.event(value), is_word=True) for value in what.events)
-    return Answer(status=what.status, headers=what.headers, frames=frames)
+    headers = {**dict(face.STREAM_HEADERS), **dict(what.headers)}
+    return Answer(status=what.status, headers=tuple(headers.items()), frames=frames)
 
 
 def _encoded(value: object) -> bytes:

@@ -85,7 +85,13 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     stream: bool = False
+    is_array: bool = False
+    """The stream is wanted as a JSON array (Gemini's without ``alt=sse``)."""
+    is_plain: bool = False
+    """A text is wanted, not a message (Ollama's ``/api/generate``)."""
     include_usage: bool = False
+    carries_reasoning: bool = False
+    """The caller sends reasoning back, and wants what vouches for it (Responses' ``include``)."""
     copies: int = 1
     """How many answers are wanted (Chat's ``n``)."""
 

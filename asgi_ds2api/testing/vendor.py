@@ -9,22 +9,33 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from . import chat, embeddings, messages
-from .answer import Answer, Error, Face, Fault, Frame
+from . import chat, contents, embeddings, lines, messages, responses
+from .answer import Answer, Error, Face, Fault, Frame, json_answer
 from .http1 import BadRequest, Request
 from .script import Script, Step, verbatim
 from .turn import Turn, turn_of
 
+_DEFAULT_MODELS = ("fake-1",)
+_TALKS: Mapping[str, Face] = {
+    "/v1/chat/completions": chat,
+    "/v1/responses": responses,
+    "/v1/messages": messages,
+    "/api/chat": lines,
+    "/api/generate": lines,
+}
 _METHODS = {
     "/": "GET",
-    "/v1/models": "GET",
-    "/v1/chat/completions": "POST",
+    **dict.fromkeys(_TALKS, "POST"),
     "/v1/embeddings": "POST",
-    "/v1/messages": "POST",
     "/v1/messages/count_tokens": "POST",
+    "/v1/responses/input_tokens": "POST",
+    "/api/embed": "POST",
+    "/api/show": "POST",
+    "/api/tags": "GET",
+    "/api/ps": "GET",
+    "/api/version": "GET",
 }
-_MODEL_PREFIX = "/v1/models/"
-_DEFAULT_MODELS = ("fake-1",)
+_LISTS = ("/v1/models", "/v1beta/models", "/v1alpha/models")
 
 
 class Vendor:
@@ -52,7 +63,8 @@ class Vendor:
         """Return which of the keys a request came with."""
         headers = request.headers
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        key = headers.get("x-api-key") or headers.get("api-key") or bearer
+        named = (headers.get(name) for name in ("x-api-key", "api-key", "x-goog-api-key"))
+        key = next(filter(None, named), None) or request.query.get("key") or bearer
         return self._keys.index(key) if key in self._keys else None
 
     def refuse(self, problem: BadRequest, head: Request) -> Answer:
@@ -74,28 +86,46 @@ class Vendor:
             text = b"A fake AI vendor for tests: asgi_ds2api.testing.\n"
             return Answer(headers=(("content-type", "text/plain"),), frames=(Frame(text),), length=len(text))
         if self._keys and self.account(request) is None:
-            raise Fault(Error(status=401, message="The API key is missing or not one that this fake knows."))
-        if path == "/v1/models":
-            return face.models(self._models or _DEFAULT_MODELS, request.query, serial)
-        if path.startswith(_MODEL_PREFIX):
-            self._check_model(path.removeprefix(_MODEL_PREFIX))
-            return face.model(path.removeprefix(_MODEL_PREFIX), serial)
-        if path == "/v1/messages/count_tokens":
-            return messages.count_tokens(_decoded(request.body), request.headers, serial)
-        if path == "/v1/embeddings":
-            return self._embedded(request)
+            raise Fault(face.no_key())
+        if request.method in ("GET", "HEAD"):
+            return self._shown(request, face, serial)
+        if path == "/api/show":
+            name = str(_fields(request.body).get("model", ""))
+            self._check_model(name, face)
+            return face.model(name, serial)
+        if path.endswith(("/count_tokens", "/input_tokens", ":countTokens")):
+            return _counted(request, face, serial)
+        if path.endswith(("/embeddings", "/embed", "mbedContent", "mbedContents")):
+            return self._embedded(request, face)
         return self._said(request, face, serial)
 
-    def _embedded(self, request: Request) -> Answer:
-        body = _decoded(request.body)
-        answer = embeddings.embed(body)
-        self._check_model(str(body.get("model")) if isinstance(body, dict) else "")
+    def _shown(self, request: Request, face: Face, serial: int) -> Answer:
+        """Answer a request for what there is."""
+        path = request.path
+        if path == "/api/version":
+            return json_answer(200, {"version": lines.VERSION})
+        if path == "/api/ps":
+            return json_answer(200, {"models": []})
+        if path == "/api/tags" or path in _LISTS:
+            return face.models(self._models or _DEFAULT_MODELS, request.query, serial)
+        name = path.partition("/models/")[2]
+        self._check_model(name, face)
+        return face.model(name, serial)
+
+    def _embedded(self, request: Request, face: Face) -> Answer:
+        body, found = _decoded(request.body), contents.PATH.fullmatch(request.path)
+        name = found["model"] if found is not None else str(_fields(request.body).get("model", ""))
+        if found is not None:
+            answer = embeddings.embed_contents(body, is_batch=found["verb"].startswith("batch"))
+        else:
+            answer = embeddings.embed_lines(body) if face is lines else embeddings.embed(body)
+        self._check_model(name, face)
         self._check_rate(self.account(request))
         return answer
 
     def _said(self, request: Request, face: Face, serial: int) -> Answer:
         """Answer a request for a message: by the script, else by the fake's own lights."""
-        prompt = face.read(_decoded(request.body), request.headers)
+        prompt = face.read(_decoded(request.body), request)
         step = self.script.popleft() if self.script else Step()
         match step.what:
             case Turn():
@@ -103,17 +133,16 @@ class Vendor:
             case Error():
                 answer = face.error(step.what, serial)
             case None:
-                self._check_model(prompt.model)
+                self._check_model(prompt.model, face)
                 self._check_rate(self.account(request))
                 answer = face.answer(prompt, turn_of(prompt), serial)
             case what:
                 answer = verbatim(what, face)
         return msgspec.structs.replace(answer, cut_after=step.cut_after, hangs=step.hangs)
 
-    def _check_model(self, name: str) -> None:
+    def _check_model(self, name: str, face: Face) -> None:
         if self._models and name not in self._models:
-            message = f"The model '{name}' does not exist or you do not have access to it."
-            raise Fault(Error(status=404, message=message, code="model_not_found"))
+            raise Fault(face.no_model(name))
 
     def _check_rate(self, account: int | None) -> None:
         self._asked[account] += 1
@@ -125,7 +154,7 @@ class Vendor:
 
 
 def _check_path(request: Request) -> None:
-    allowed = _METHODS.get(request.path) or ("GET" if request.path.startswith(_MODEL_PREFIX) else None)
+    allowed = _allowed(request.path)
     if allowed is None:
         raise Fault(Error(status=404, message=f"Invalid URL ({request.method} {request.path})", code="unknown_url"))
     if request.method != allowed and (request.method, allowed) != ("HEAD", "GET"):
@@ -133,11 +162,44 @@ def _check_path(request: Request) -> None:
         raise Fault(Error(status=405, message=message, code="method_not_supported", headers=(("allow", allowed),)))
 
 
+def _allowed(path: str) -> str | None:
+    """Return the method of a path, or None."""
+    if path in _METHODS:
+        return _METHODS[path]
+    if contents.PATH.fullmatch(path):
+        return "POST"
+    return "GET" if path in _LISTS or path.startswith(tuple(f"{listed}/" for listed in _LISTS)) else None
+
+
 def _face_of(request: Request) -> Face:
-    """Tell the protocol by the path; on those that both have, by the header that Anthropic's clients always send."""
-    if request.path.startswith("/v1/chat/"):
-        return chat
-    return messages if request.path.startswith("/v1/messages") or "anthropic-version" in request.headers else chat
+    """Tell the protocol by the path; on those that several have, by the header that a vendor's clients always send."""
+    path = request.path
+    if path in _TALKS:
+        return _TALKS[path]
+    if path.startswith("/api/"):
+        return lines
+    if path.startswith(("/v1beta/", "/v1alpha/")) or contents.PATH.fullmatch(path):
+        return contents
+    if path.startswith("/v1/responses"):
+        return responses
+    is_claudes = path.startswith("/v1/messages") or "anthropic-version" in request.headers
+    if path.startswith("/v1/models") and "x-goog-api-key" in request.headers and not is_claudes:
+        return contents
+    return messages if is_claudes else chat
+
+
+def _counted(request: Request, face: Face, serial: int) -> Answer:
+    body = _decoded(request.body)
+    if face is messages:
+        return messages.count_tokens(body, request, serial)
+    prompt = face.read(body, request)
+    return contents.count_tokens(prompt) if face is contents else responses.count_tokens(prompt, serial)
+
+
+def _fields(body: bytes) -> dict[str, object]:
+    """Return the fields of a body; none of what is no object."""
+    decoded = _decoded(body)
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def _decoded(body: bytes) -> object:

@@ -1,4 +1,4 @@
-"""A gateway in a real uvicorn, in front of a fake vendor that speaks both protocols."""
+"""A gateway in a real uvicorn, in front of a fake vendor that speaks all five protocols."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Stage:
         self.fake.play(script)
 
 
-@pytest.fixture(params=["chat", "claude"])
+@pytest.fixture(params=list(PROTOCOLS))
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     """A fresh gateway and vendor, once for each upstream protocol."""
     name: str = request.param
@@ -42,7 +42,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         accounts = [{"label": f"a{n}", "key": lambda key=key: key} for n, key in enumerate(KEYS)]
         records = Records()
         upstream = {"name": name, "protocol": PROTOCOLS[name], "base_url": fake.url, "accounts": accounts}
-        if name == "chat":
+        if PROTOCOLS[name].startswith("openai_"):
             upstream["base_url"] = f"{fake.url}/v1"
         gateway = Gateway({"auth": "none", "upstreams": [upstream]}, hooks=[records])
         with serve(gateway) as served:

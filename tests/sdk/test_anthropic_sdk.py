@@ -16,7 +16,7 @@ WEATHER: Any = {
     "name": "get_weather",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
-PIXEL = base64.b64encode(b"x" * 68).decode()
+PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"x" * 60).decode()
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 
 
@@ -127,7 +127,7 @@ def test_anthropic_C21_wait_of_the_upstream_is_passed_on(stage: Stage, client: A
 
 
 def test_anthropic_C20_cut_stream_raises(stage: Stage, client: Anthropic) -> None:
-    stage.play(Script.cut(after=700, of=Script.text("one two three four five six seven eight nine ten " * 20)))
+    stage.play(Script.cut(after=4_000, of=Script.text("one two three four five six seven eight nine ten " * 20)))
     texts: list[str] = []
     with (
         pytest.raises(anthropic.APIStatusError) as caught,
@@ -148,7 +148,7 @@ def test_second_account_serves_where_the_first_is_limited(stage: Stage, client: 
 
 @pytest.mark.anyio
 async def test_async_client_leaves_and_the_upstream_is_closed(stage: Stage) -> None:
-    stage.play(Script.hang(after=900, of=Script.text("one two three four five six seven")))
+    stage.play(Script.hang(after=4_000, of=Script.text("one two three four five six seven " * 30)))
     async with AsyncAnthropic(base_url=stage.url, api_key="any") as client:
         stream = await client.messages.create(model=stage.model, max_tokens=50, messages=HELLO, stream=True)
         async for _ in stream:

@@ -219,7 +219,7 @@ def test_error_is_the_sdks_own(
 
 
 def test_cut_stream_raises_after_what_was_said(stage: Stage, client: genai.Client) -> None:
-    stage.play(Script.cut(after=1_500, of=Script.text(LONG)))
+    stage.play(Script.cut(after=4_000, of=Script.text(LONG)))
     said: list[str] = []
     with pytest.raises(errors.ServerError) as caught:
         read(client, stage, streamed=True, said=said)
@@ -259,7 +259,7 @@ async def test_async_client_reads_the_same(stage: Stage) -> None:
 
 @pytest.mark.anyio
 async def test_async_client_leaves_and_the_upstream_is_closed(stage: Stage) -> None:
-    stage.play(Script.hang(after=1_500, of=Script.text(LONG)))
+    stage.play(Script.hang(after=4_000, of=Script.text(LONG)))
     async with closing_google(google_client(stage.url)) as client:
         stream: Any = await client.aio.models.generate_content_stream(model=stage.model, contents="Hello")
         async for _ in stream:

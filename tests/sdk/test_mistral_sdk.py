@@ -135,7 +135,7 @@ def test_error_is_the_sdks_own(stage: Stage, client: Mistral, sent: int, status:
 
 def test_cut_stream_raises_after_what_was_said(stage: Stage, client: Mistral) -> None:
     """An error in a stream is no chunk to this SDK: it says so, and shows the error."""
-    stage.play(Script.cut(after=1_500, of=Script.text(LONG)))
+    stage.play(Script.cut(after=4_000, of=Script.text(LONG)))
     said: list[CompletionChunk] = []
     with pytest.raises(ResponseValidationError) as caught:
         chunks_of(client, stage, said)

@@ -114,7 +114,7 @@ def test_openai_C58_error_is_the_sdks_own(
 
 def test_openai_C47_cut_stream_ends_in_a_failure(stage: Stage, client: OpenAI) -> None:
     text = "one two three four five six seven eight nine ten " * 20
-    stage.play(Script.cut(after=1_500, of=Script.text(text)))
+    stage.play(Script.cut(after=4_000, of=Script.text(text)))
     events: list[Any] = list(client.responses.create(model=stage.model, input="Hello", stream=True))
     got = "".join(event.delta for event in events if event.type == "response.output_text.delta")
     assert (events[-1].type, events[-1].response.status) == ("response.failed", "failed")

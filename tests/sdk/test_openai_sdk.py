@@ -19,7 +19,7 @@ WEATHER: Any = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
-PIXEL = base64.b64encode(b"x" * 68).decode()
+PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"x" * 60).decode()
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 
 
@@ -151,7 +151,7 @@ def test_openai_C59_upstreams_401_is_no_401_and_is_not_repeated(stage: Stage) ->
 
 def test_openai_C16_cut_stream_raises(stage: Stage, client: OpenAI) -> None:
     text = "one two three four five six seven eight nine ten " * 20
-    stage.play(Script.cut(after=1_500, of=Script.text(text)))
+    stage.play(Script.cut(after=4_000, of=Script.text(text)))
     chunks: list[Any] = []
     with pytest.raises(openai.APIError) as caught:
         chunks.extend(client.chat.completions.create(model=stage.model, messages=HELLO, stream=True))
@@ -163,7 +163,7 @@ def test_openai_C16_cut_stream_raises(stage: Stage, client: OpenAI) -> None:
 
 @pytest.mark.anyio
 async def test_async_client_leaves_and_the_upstream_is_closed(stage: Stage) -> None:
-    stage.play(Script.hang(after=1_500, of=Script.text("one two three four five six seven " * 9)))
+    stage.play(Script.hang(after=4_000, of=Script.text("one two three four five six seven " * 30)))
     async with AsyncOpenAI(base_url=f"{stage.url}/v1", api_key="any") as client:
         stream = await client.chat.completions.create(model=stage.model, messages=HELLO, stream=True)
         async for _ in stream:
