@@ -195,6 +195,7 @@ class Attempts:
         error: UpstreamError | None = None
         lease = await self._wait_for_lease()
         while True:
+            lease = await self._granted(lease, tried)
             tried.add(lease.candidate)
             try:
                 failed = await self._attempt(lease)
@@ -212,6 +213,23 @@ class Attempts:
         """Take a slot, or the place in line that leads to one."""
         left_s = self._scope.deadline - anyio.current_time()
         return await lease_for(self._pool, self._plan, min(self._timing.queue_s, left_s), tried)
+
+    async def _granted(self, lease: Lease, tried: Collection[Candidate]) -> Lease:
+        """Return a lease that those who share its account grant: this one, or another in its place."""
+        fleet = self._means.fleet
+        while fleet is not None:
+            is_answered = False
+            try:
+                refusal = await fleet.admit(lease, self._plan.demand)
+                is_answered = True
+            finally:
+                if not is_answered:
+                    self._pool.put_back(lease)
+            if refusal is None:
+                break
+            self._pool.refuse(lease, refusal.wait_s)
+            lease = await self._wait_for_lease(tried)
+        return lease
 
     async def _next_lease(self, lease: Lease, tried: Collection[Candidate], error: UpstreamError) -> Lease:
         """Take the slot of another attempt; wait for one that is merely busy.
@@ -267,6 +285,8 @@ class Attempts:
                     self._pool.put_back(lease)
                 else:
                     self._pool.abandon(lease, tokens=tokens)
+                if self._means.fleet is not None:
+                    self._means.fleet.leave(lease, self._plan.demand, tokens if call is not None else 0)
             if call is not None:
                 self.log.append(_attempt_record(lease, error, is_settled, anyio.current_time() - began))
         return error

@@ -34,6 +34,7 @@ from .config.values import CallerConfig
 from .engine import ActiveSet, Engine
 from .errors import ShuttingDown
 from .exchange import LAST_WORDS_S, Exchange
+from .fleet import Fleet
 from .inbound import InboundLimits
 from .means import Clients, Timing, UpstreamSide
 from .observe import Observatory, Observer
@@ -257,6 +258,7 @@ def build_engine(
         upstreams={upstream.name: _side(upstream, config) for upstream in config.upstreams},
         clients=clients,
         store=store,
+        fleet=Fleet(store) if store.is_shared else None,
         costs=Costs(PriceTable(config.prices), now),
         answers=_answers(store, config),
         reasoning=_reasoning(store, config),

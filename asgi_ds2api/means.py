@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from .codec import Codec
+from .fleet import Fleet
 from .pool.pool import Pool
 from .profiles import Profile
 from .side import OnUnsupported
@@ -60,6 +61,8 @@ class Means(msgspec.Struct, kw_only=True):
     """What the attempts of all requests share."""
 
     pool: Pool
+    fleet: Fleet | None = None
+    """Those who share the accounts; None: nobody does."""
     upstreams: Mapping[str, UpstreamSide]
     clients: Clients
     timing: Timing

@@ -22,19 +22,20 @@ class Meter:
         now: The present.
     """
 
-    __slots__ = ("_requests", "_tokens", "_windows", "max_in_flight")
+    __slots__ = ("_refused_until", "_requests", "_tokens", "_windows", "max_in_flight")
 
     def __init__(self, account: Account, now: float) -> None:
         self.max_in_flight = inf if account.concurrency is None else account.concurrency
         self._requests = None if account.rpm is None else Bucket.full(account.rpm, now)
         self._tokens = None if account.tpm is None else Bucket.full(account.tpm, now)
         self._windows: dict[str, dict[Resource, Window]] = {}
+        self._refused_until = -inf
 
     def opens_at(self, model: str, need: int) -> float:
         """Return when a request for a model that needs so many tokens fits in; attempts at a time are not counted."""
-        latest = -inf
+        latest = self._refused_until
         if self._requests is not None:
-            latest = self._requests.opens_at(1.0)
+            latest = max(latest, self._requests.opens_at(1.0))
         if self._tokens is not None:
             latest = max(latest, self._tokens.opens_at(need))
         if self._windows:
@@ -48,6 +49,10 @@ class Meter:
             self._requests = self._requests.taken(1.0, now)
         self._take_tokens(demand.tokens, now)
         self._take_of_windows(model, demand, 1, now)
+
+    def refuse(self, until: float) -> None:
+        """Note that all who share the account have no room on it for now."""
+        self._refused_until = until
 
     def settle(self, demand: Demand, spent: int, now: float) -> None:
         """Put right what was estimated, now that it is known. What headers said needs no help."""

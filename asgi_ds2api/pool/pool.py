@@ -33,6 +33,8 @@ MAX_WAITING = 1_000
 """Requests in line where nobody knows how many are served at a time."""
 MIN_WAITING = 16
 """And at least: one request may be several questions, and a server that takes one at a time is not short of time."""
+LOOK_AGAIN_S = 0.25
+"""How long an account that others fill is passed over: nobody tells when a place comes free there."""
 
 
 class Pool:
@@ -348,6 +350,19 @@ class Pool:
             slot.abandoned += 1
             self._reports.dropped(slot, lease)
             self._serve()
+
+    def refuse(self, lease: Lease, wait_s: float) -> None:
+        """Give a lease back that those who share the account did not grant, and offer it to nobody for a while.
+
+        Args:
+            lease: That nobody used. As for a second time, see `release`.
+            wait_s: What they said.
+        """
+        held = self._leases.get(lease)
+        if held is not None:
+            until = self._now() + min(wait_s, LOOK_AGAIN_S)
+            held.slot.change(lambda meter: meter.refuse(until))
+        self.put_back(lease)
 
     def may_retry(self, lease: Lease) -> bool:
         """Tell whether a failed attempt may be followed by another, and take that one from the origin's budget."""

@@ -1,0 +1,121 @@
+"""What an attempt does with what the others say: passes over what they fill, holds nothing that it did not use."""
+
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from asgi_ds2api.fleet import Fleet
+from asgi_ds2api.gateway import Gateway
+from asgi_ds2api.pool.limits import Demand
+from asgi_ds2api.state.contract import Admission, Amount, Refusal, Slot
+from asgi_ds2api.state.memory import MemoryStore
+from tests.conformance.asking import chat_answer
+from tests.support.asgi_driver import Exchange, call
+from tests.support.gateways import make_gateway, open_leases, upstream
+from tests.support.scripted_client import NEVER, Script, ScriptedUpstream
+
+pytestmark = pytest.mark.anyio
+
+ASK = {"model": "chat/m", "messages": [{"role": "user", "content": "Hi"}]}
+PATH = "/v1/chat/completions"
+
+
+class Shared(MemoryStore):
+    """A store that several gateways of one process share."""
+
+    is_shared = True
+
+    def __init__(self) -> None:
+        super().__init__(lambda: 1_000.0)
+        self.asked: list[Admission] = []
+        self.may_answer = anyio.Event()
+        self.may_answer.set()
+
+    async def admit(self, admission: Admission) -> Refusal | None:
+        """Remember who asked, and answer when the test lets it."""
+        self.asked.append(admission)
+        await self.may_answer.wait()
+        return await super().admit(admission)
+
+
+def gateway(store: Shared, *scripts: Script, accounts: int = 1, **fields: Any) -> tuple[Gateway, ScriptedUpstream]:
+    scripted = ScriptedUpstream(*scripts)
+    made = make_gateway(
+        upstream("chat", accounts=accounts, **fields), scripts={"chat": scripted}, store=store, timeouts={"queue_s": 5}
+    )
+    return made, scripted
+
+
+async def test_an_account_that_others_fill_is_passed_over() -> None:
+    store = Shared()
+    await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),)))
+    app, scripted = gateway(store, chat_answer(), accounts=2, concurrency=1)
+    assert (await call(app, "POST", PATH, json=ASK)).status == 200
+    assert [str(made.header("authorization")).endswith("-1") for made in scripted.calls] == [True]
+
+
+async def test_an_account_that_others_fill_is_waited_for_while_there_is_no_other() -> None:
+    store = Shared()
+    await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),)))
+    app, scripted = gateway(store, chat_answer(), concurrency=1)
+    async with Exchange(app, "POST", PATH, json=ASK) as exchange:
+        while len(store.asked) < 3:  # noqa: ASYNC110  the store of this test sets no event
+            await anyio.sleep(0.01)
+        assert scripted.calls == []
+        store.leave("other")
+        assert (await exchange.finish()).status == 200
+
+
+async def test_what_was_granted_is_given_back_and_put_right() -> None:
+    store = Shared()
+    usage = {"prompt_tokens": 5, "completion_tokens": 6, "total_tokens": 11}
+    app, _ = gateway(store, chat_answer(usage=usage), concurrency=1, tpm=1_000_000)
+    await call(app, "POST", PATH, json=ASK)
+    minute = Amount(name="tokens minute of account chat/a0", amount=0, limit=1_000_000, life_s=60, is_paced=True)
+    assert store.used(minute) == pytest.approx(11)
+    assert await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),))) is None
+
+
+async def test_F103_who_leaves_while_the_others_are_asked_holds_nothing() -> None:
+    store = Shared()
+    store.may_answer = anyio.Event()
+    app, scripted = gateway(store, concurrency=1)
+    async with Exchange(app, "POST", PATH, json=ASK) as exchange:
+        while not store.asked:
+            await anyio.lowlevel.checkpoint()
+        exchange.disconnect()
+    store.may_answer.set()
+    assert (open_leases(app), scripted.calls) == (0, [])
+    assert await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),))) is None
+
+
+async def test_F103_who_leaves_while_it_waits_for_an_answer_gives_its_place_back() -> None:
+    store = Shared()
+    app, scripted = gateway(store, NEVER, concurrency=1)
+    async with Exchange(app, "POST", PATH, json=ASK) as exchange:
+        await scripted.wait_calls(1)
+        exchange.disconnect()
+    assert open_leases(app) == 0
+    assert await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),))) is None
+
+
+async def test_nothing_is_asked_of_the_others_where_nothing_is_limited() -> None:
+    store = Shared()
+    app, _ = gateway(store, chat_answer())
+    await call(app, "POST", PATH, json=ASK)
+    assert [(asked.probes, asked.slots, asked.amounts) for asked in store.asked] == [((), (), ())]
+
+
+async def test_two_processes_hold_by_different_names() -> None:
+    store = Shared()
+    app, _ = gateway(store, accounts=1, concurrency=2)
+    pool = app._engine.pool
+    leases = [pool.acquire(pool.plan(app._engine.models.resolve("chat/m"))) for _ in range(2)]
+    one, two = Fleet(store), Fleet(store)
+    assert await one.admit(leases[0], Demand()) is None
+    assert await two.admit(leases[0], Demand()) is None
+    assert len({asked.holder for asked in store.asked}) == 2
+    for lease in leases:
+        pool.put_back(lease)
