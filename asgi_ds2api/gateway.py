@@ -38,7 +38,7 @@ from .fleet import Fleet
 from .inbound import InboundLimits
 from .means import Clients, Timing, UpstreamSide
 from .observe import Observatory, Observer
-from .pool.model import Account, Origin
+from .pool.model import Account, Origin, Override
 from .pool.pool import Pool
 from .prices import PriceTable
 from .profiles import responses_beside
@@ -141,6 +141,23 @@ class Gateway:
             exchange.cut(ShuttingDown("The server is shutting down. Try again.", retry_after_s=1))
         with anyio.move_on_after(LAST_WORDS_S):
             await engine.active.wait_empty()
+
+    def override(self, account: str, word: Override) -> None:
+        """Steer an account by hand. Call it in the event loop in which the gateway serves.
+
+        ``disable``: it is asked nothing more, not even as a probe, until it is enabled. ``enable``: that is taken back.
+        ``reset``: what keeps requests from it is forgotten: cooldowns, refusals of its key, backoff, of the account, of
+        it for single models, and of its server; what was disabled by hand stays so. Running requests go on. All who
+        share the state obey; where it is ``memory``, a restart forgets.
+
+        Args:
+            account: ``UPSTREAM/LABEL``.
+            word: ``disable``, ``enable`` or ``reset``.
+
+        Raises:
+            UnknownItem: There is no such account.
+        """
+        self._engine.pool.override(account, word)
 
     def status(self) -> Mapping[str, Any]:
         """Return what a health route may show: no secret, no content, no name of a caller.

@@ -7,6 +7,7 @@ healthy and costs nothing; those of account x model come into being with the fir
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
+from math import inf
 from weakref import WeakValueDictionary
 
 from ..state.contract import Cooldown, Scope, StateStore, merged
@@ -183,6 +184,11 @@ class Gates:
         if health.closed(state) != health.closed(before):
             self._store.merge(gate.scope, health.entry_of(state))
 
+    def override(self, gate: Gate, state: State) -> None:
+        """Put a gate into a state by hand: others must know whatever they think of it, so the store is told always."""
+        self._set(gate, state)
+        self._store.merge(gate.scope, health.entry_of(state))
+
     def _hear(self, scope: Scope, entry: Cooldown) -> None:
         """Agree with what the store says. What it heard from here is no news."""
         gate = self._find(scope)
@@ -233,12 +239,12 @@ class Gates:
         opens_in_s = max(0.0, health.opens_at(state) - self._now())
         self._transitions[f"{was}>{becomes}:{reason}"] += 1
         _log.log(
-            _LOG_LEVELS[becomes],
-            "%s: %s -> %s, opens in %.1f s (%s)",
+            logging.WARNING if reason == health.OPERATOR else _LOG_LEVELS[becomes],
+            "%s: %s -> %s, opens %s (%s)",
             scope,
             was,
             becomes,
-            opens_in_s,
+            "by hand" if opens_in_s == inf else f"in {opens_in_s:.1f} s",
             reason,
             extra={
                 "scope": scope.kind,
@@ -246,7 +252,7 @@ class Gates:
                 "model": scope.model,
                 "state": becomes,
                 "reason": reason,
-                "opens_in_s": round(opens_in_s, 3),
+                "opens_in_s": None if opens_in_s == inf else round(opens_in_s, 3),
                 "epoch": state.epoch,
             },
         )

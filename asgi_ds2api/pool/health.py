@@ -14,7 +14,9 @@ Rules:
    closes or opens anything; it may lengthen a pause if the server said for how long. So fifty requests that were on
    their way when a limit was reached count once.
 3. A pause begins with the first 429; faults go through a breaker, which may not take more than half of its kind.
-4. Nothing is scheduled: a scope whose time is up, and a probe that was never heard of again, are found when the next
+4. An operator's word begins an era of epochs: what is known from before it is void, and what is on its way is old news.
+   Who is shut by hand stays so; only the same hand opens it.
+5. Nothing is scheduled: a scope whose time is up, and a probe that was never heard of again, are found when the next
    attempt looks (see `opens_at`).
 
 ``now`` is seconds of a monotonic clock; ``rng`` returns floats in [0, 1).
@@ -27,7 +29,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 from msgspec.structs import replace
 
-from ..state.contract import Cooldown
+from ..state.contract import Cooldown, next_era
 from .model import Cool, Disable, Fail, StateName
 
 Rng: TypeAlias = Callable[[], float]
@@ -59,6 +61,11 @@ REFUSAL_MEMORY_S = 60.0
 """A second refusal of the key within this time disables the account."""
 DISABLED_S: dict[str, tuple[float, float]] = {"quota": (1_800.0, 21_600.0), "auth": (900.0, 86_400.0)}
 """Wait before the first probe of a disabled account, doubled each time, and the longest."""
+
+OPERATOR = "operator"
+"""Why an account is disabled that somebody shut by hand."""
+SHUT_S = 3_155_760_000.0
+"""A hundred years: what stores are told of the end of that, as they want a number."""
 
 EJECTION_DECAY_S = 600.0
 """A healthy scope is forgiven one ejection each time this passes."""
@@ -100,7 +107,7 @@ class Cooling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disabled(msgspec.Struct, frozen=True, kw_only=True):
-    """Refused by the provider; from ``until`` on, one attempt may probe it."""
+    """Refused by the provider: from ``until`` on, one attempt may probe it. Or shut by hand: then none may."""
 
     until: float
     epoch: int
@@ -135,16 +142,23 @@ HEALTHY = Healthy()
 
 
 def opens_at(state: State) -> float:
-    """Return when the next attempt may go: as a probe, unless the scope is healthy."""
+    """Return when the next attempt may go: as a probe, unless the scope is healthy; infinity: when somebody says so."""
     match state:
         case Healthy():
             return -inf
         case Probing():
             return max(state.lease_until + LOST_PROBE_S, state.before.until)
+        case Disabled(reason="operator"):
+            return inf
         case Cooling() | Disabled():
             return state.until
         case _:
             assert_never(state)
+
+
+def is_shut(state: State) -> bool:
+    """Tell whether somebody shut it by hand."""
+    return isinstance(state, Disabled) and state.reason == OPERATOR
 
 
 def state_name(state: State) -> StateName:
@@ -188,6 +202,16 @@ def probing(state: State, probe: int, now: float) -> State:
 def abandoned(state: State, probe: int) -> State:
     """Take back a probe that proved nothing: the next attempt may be the probe."""
     return state.before if isinstance(state, Probing) and state.probe == probe else state
+
+
+def shut(state: State, now: float) -> Disabled:
+    """Close a scope by hand, until it is opened by hand."""
+    return Disabled(until=now + SHUT_S, epoch=next_era(state.epoch), ejections=0, reason=OPERATOR, refusals=0)
+
+
+def cleared(state: State, now: float) -> Healthy:
+    """Forget by hand all that speaks against a scope."""
+    return Healthy(epoch=next_era(state.epoch), since=now)
 
 
 def succeeded(state: State, seen: int, now: float) -> State:

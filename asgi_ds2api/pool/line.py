@@ -8,7 +8,7 @@ A line that is full takes a newcomer only in place of the last request of the ca
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import TypeAlias
 
@@ -164,6 +164,11 @@ class Line:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def waiting(self) -> Mapping[str, int]:
+        """Upstream -> how many wait for it; who would take any of several is counted at each."""
+        return dict(self._by_upstream)
 
     @property
     def upstreams(self) -> int:

@@ -25,6 +25,7 @@ __all__ = [
     "Neutral",
     "Origin",
     "OriginStatus",
+    "Override",
     "Plan",
     "PoolSnapshot",
     "Reason",
@@ -189,6 +190,8 @@ Effect: TypeAlias = Neutral | Cool | Fail | Disable
 
 
 StateName = Literal["healthy", "cooling", "probing", "disabled"]
+Override = Literal["disable", "enable", "reset"]
+"""What an operator says of an account by hand; see `pool.overrides`."""
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,11 +214,14 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     """Why it is closed; empty if it is healthy."""
     opens_in_s: float
-    """Until a probe may be made; 0 if it is open."""
+    """Until a probe may be made; 0 if it is open; a hundred years if only a hand opens it."""
     in_flight: int
     completed: int
     failed: int
     abandoned: int
+    ewma_s: float | None = None
+    """How long its answers take to begin: a moving average, as of the last, that a peak replaces at once. A fault
+    counts for at least a second. None: it was not asked yet."""
     max_in_flight: int | None = None
     """None: no limit is configured; likewise the next two."""
     requests_left: int | None = None
@@ -238,6 +244,8 @@ class PoolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     accounts: tuple[AccountStatus, ...]
     origins: tuple[OriginStatus, ...]
+    waiting: Mapping[str, int]
+    """Upstream -> requests that wait for it now; who would take any of several is counted at each."""
     transitions: Mapping[str, int]
     """``healthy>cooling:rate_limited`` -> how often, since the pool was made."""
     stray_releases: int

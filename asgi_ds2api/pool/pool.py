@@ -10,14 +10,15 @@ it. What happens at a gate is decided by `health`, how much room there is by `li
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from ..errors import CapacityError, PoolExhausted, QueueFull, UpstreamError
+from ..errors import CapacityError, PoolExhausted, QueueFull, UnknownItem, UpstreamError
 from ..headers import RateWindow, Resource
 from ..state.contract import StateStore
 from .gates import Gates
 from .health import Rng
 from .limits import Demand
 from .line import Key, Line, Waiter
-from .model import Account, Candidate, Lease, Origin, Plan, PoolSnapshot, Target, Tier
+from .model import Account, Candidate, Lease, Origin, Override, Plan, PoolSnapshot, Target, Tier
+from .overrides import OVERRIDES
 from .refusals import SHORT_WAIT_S, Refusals
 from .reports import Reports
 from .slots import Group, Held, Server, Slot
@@ -392,6 +393,24 @@ class Pool:
             held.is_answered = True
             held.is_slow = slot.group.rotation.answered(slot.index, now - lease.acquired_at, now)
 
+    # --- by hand ------------------------------------------------------------------------------------------------------
+
+    def override(self, account: str, word: Override) -> None:
+        """Do with an account what an operator says; see `overrides`.
+
+        Args:
+            account: Its id, ``upstream/label``.
+            word: Which.
+
+        Raises:
+            UnknownItem: There is no such account.
+        """
+        found = self._accounts.get(account)
+        if found is None:
+            raise UnknownItem("There is no such account here. An account is called UPSTREAM/LABEL.", param="account")
+        OVERRIDES[word](self._gates, self._slots[found], self._now())
+        self._serve()
+
     # --- looking ------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> PoolSnapshot:
@@ -399,6 +418,7 @@ class Pool:
         return snapshot_of(
             self._slots.values(),
             self._servers,
+            waiting=self._line.waiting,
             transitions=self._gates.transitions,
             stray_releases=self._stray_releases,
             now=self._now(),

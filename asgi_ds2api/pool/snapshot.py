@@ -13,6 +13,7 @@ def snapshot_of(
     slots: Iterable[Slot],
     servers: Mapping[Origin, Server],
     *,
+    waiting: Mapping[str, int],
     transitions: Mapping[str, int],
     stray_releases: int,
     now: float,
@@ -22,6 +23,7 @@ def snapshot_of(
     Args:
         slots: In the order of the configuration.
         servers: By their origins.
+        waiting: See `PoolSnapshot`.
         transitions: See `PoolSnapshot`.
         stray_releases: See `PoolSnapshot`.
         now: The present.
@@ -39,6 +41,7 @@ def snapshot_of(
                 for origin, server in servers.items()
             ]
         ),
+        waiting=waiting,
         transitions=transitions,
         stray_releases=stray_releases,
     )
@@ -59,6 +62,7 @@ def _account_status(slot: Slot, now: float) -> AccountStatus:
         completed=slot.completed,
         failed=slot.failed,
         abandoned=slot.abandoned,
+        ewma_s=_ewma_s(slot),
         max_in_flight=None if meter.max_in_flight == inf else int(meter.max_in_flight),
         requests_left=requests_left,
         tokens_left=tokens_left,
@@ -83,4 +87,11 @@ def _reason(gate: Gate) -> str:
 
 
 def _opens_in_s(gate: Gate, now: float) -> float:
+    if health.is_shut(gate.state):
+        return health.SHUT_S  # a number, as what is made of this may become JSON
     return max(0.0, health.opens_at(gate.state) - now)
+
+
+def _ewma_s(slot: Slot) -> float | None:
+    latency = slot.group.rotation.standings.latencies[slot.index]
+    return None if latency is None else latency.value_s

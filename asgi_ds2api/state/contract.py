@@ -54,14 +54,26 @@ class Cooldown(msgspec.Struct, frozen=True, kw_only=True):
 
 _PHASES: dict[CooldownState, int] = {"cooling": 0, "disabled": 1, "healthy": 2}
 
+ERA = 2**24
+"""Epochs of one era: more closings, of which there is one a second at most, than there are between two words of an
+operator. Each such word begins an era; so it is later than whatever others have found out by themselves meanwhile."""
+
+
+def next_era(epoch: int) -> int:
+    """Return the epoch in which an operator's word about a scope holds."""
+    return (epoch // ERA + 1) * ERA
+
 
 def merged(one: Cooldown, other: Cooldown) -> Cooldown:
     """Return what somebody who heard both knows.
 
-    The later epoch wins, and within an epoch the later phase; ``until`` never falls. Commutative, associative and
-    idempotent, so that news may come in any order and more than once.
+    The later epoch wins, and within an epoch the later phase; ``until`` never falls but by a new era, which knows
+    nothing of what was before. Commutative, associative and idempotent, so that news may come in any order and more
+    than once.
     """
     newer = max(one, other, key=_age)
+    if one.epoch // ERA != other.epoch // ERA:
+        return newer
     return msgspec.structs.replace(newer, until=max(one.until, other.until))
 
 

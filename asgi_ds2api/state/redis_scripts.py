@@ -8,6 +8,8 @@ them against each other.
 
 from typing import Final
 
+from .contract import ERA
+
 _CLOCK: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -48,6 +50,7 @@ end
 
 MERGE: Final = (
     _CLOCK
+    + f"local ERA = {ERA}\n"
     + """
 -- KEYS: cooldowns, news. ARGV: scope, entry, writer, most news
 local phases = {cooling = 0, disabled = 1, healthy = 2}
@@ -64,8 +67,9 @@ local known = redis.call('HGET', KEYS[1], ARGV[1])
 if known then
   known = cjson.decode(known)
   local last = math.max(entry[2], known[2])
+  local is_one_era = math.floor(entry[3] / ERA) == math.floor(known[3] / ERA)
   if is_newer(known, entry) then entry = known end
-  entry[2] = last
+  if is_one_era then entry[2] = last end
 end
 local text = cjson.encode(entry)
 redis.call('HSET', KEYS[1], ARGV[1], text)

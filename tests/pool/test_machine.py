@@ -27,6 +27,7 @@ from asgi_ds2api.errors import (
     UpstreamError,
 )
 from asgi_ds2api.pool.model import Account, Candidate, Lease, Origin, Target, Tier
+from asgi_ds2api.pool.model import Override as Word
 from asgi_ds2api.pool.pool import Pool
 from asgi_ds2api.state.contract import Scope
 from asgi_ds2api.state.memory import MemoryStore
@@ -36,6 +37,8 @@ from .verdicts import limited, refused, unauthorized
 
 ORIGINS = [Origin("https", host, 443) for host in ("one.example", "two.example")]
 TARGETS = [Target(upstream=upstream, model=model) for upstream in ("a", "b") for model in ("m", "n")]
+ACCOUNTS = [*[f"a/{n}" for n in range(3)], *[f"b/{n}" for n in range(2)]]
+WORDS: tuple[Word, ...] = ("disable", "enable", "reset")
 MAX_ATTEMPTS = 3
 
 
@@ -99,7 +102,14 @@ class Wait(NamedTuple):
     seconds: float
 
 
-Step: TypeAlias = Acquire | Release | Abandon | Answered | Retry | Wait
+class Override(NamedTuple):
+    """An operator says a word about an account."""
+
+    account: str
+    word: Word
+
+
+Step: TypeAlias = Acquire | Release | Abandon | Answered | Retry | Wait | Override
 
 
 class World:
@@ -130,6 +140,8 @@ class World:
                 return str(self.pool.may_retry(self.leases[number]))
             case Wait(seconds):
                 self.clock.now += seconds
+            case Override(account, word):
+                self.pool.override(account, word)
             case _:
                 assert_never(step)
         return ""
@@ -169,6 +181,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.firsts: Counter[Origin] = Counter()
         self.retries: Counter[Origin] = Counter()
         self.opening_times: dict[Scope, float] = {}
+        self.shut: set[str] = set()
         self.strays = 0
 
     # --- the model ----------------------------------------------------------------------------------------------------
@@ -286,6 +299,24 @@ class PoolMachine(RuleBasedStateMachine):
             self.perform(Abandon(number))
         self.strays += times - 1
 
+    @rule(account=st.sampled_from(ACCOUNTS), word=st.sampled_from(WORDS))
+    def operator_steps_in(self, account: str, word: Word) -> None:
+        self.perform(Override(account, word))
+        match word:
+            case "disable":
+                self.shut.add(account)
+            case "enable":
+                if account in self.shut:
+                    self.opening_times.pop(Scope("account", account), None)
+                self.shut.discard(account)
+            case "reset":
+                origin = Scope("origin", str(self.world.accounts[account].origin))
+                mine = [scope for scope in self.opening_times if scope == origin or scope.name == account]
+                for scope in mine:
+                    if scope.kind != "account" or account not in self.shut:
+                        del self.opening_times[scope]
+
+    @precondition(lambda self: not self.shut)
     @rule(goals=st.lists(st.sampled_from(TARGETS), min_size=1, max_size=2, unique=True))
     def caller_waits_as_told_and_is_served(self, goals: list[Target]) -> None:
         request = Request(tuple(goals), None, [])
@@ -318,6 +349,16 @@ class PoolMachine(RuleBasedStateMachine):
                     assert self.opening_times.get(scope, 0.0) <= now + 1e-6
                 else:
                     self.opening_times[scope] = now + opens_in_s
+
+    @invariant()
+    def who_was_disabled_by_hand_is_asked_nothing(self) -> None:
+        """And nothing but a hand opens it."""
+        by_hand = {
+            f"{s.upstream}/{s.label}"
+            for s in self.world.pool.snapshot().accounts
+            if (s.state, s.reason) == ("disabled", "operator")
+        }
+        assert by_hand == self.shut
 
     def scopes(self) -> list[tuple[Scope, str, float]]:
         snapshot = self.world.pool.snapshot()

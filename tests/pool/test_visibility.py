@@ -44,6 +44,7 @@ def test_a_snapshot_says_how_every_account_is() -> None:
             completed=0,
             failed=1,
             abandoned=0,
+            ewma_s=1.0,
         ),
         AccountStatus(
             upstream="openai",
@@ -57,6 +58,7 @@ def test_a_snapshot_says_how_every_account_is() -> None:
             completed=0,
             failed=1,
             abandoned=0,
+            ewma_s=1.0,
             models=(ModelStatus(model="big", state="cooling", reason="rate_limited", opens_in_s=5.0),),
         ),
     )

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from asgi_ds2api.pool.health import SHUT_S
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.state.backend import SMALL_FACT_BYTES, Backend, CooldownNews, FactNews, Granted
-from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, Slot
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, Slot, next_era
 from asgi_ds2api.state.redis import RedisBackend
 from asgi_ds2api.state.sqlite import SQLiteBackend
 from tests.support.redis_server import RedisServer
@@ -109,6 +110,26 @@ def test_cooldowns_of_two_writers_are_merged(place: Make) -> None:
     (news,) = place().read("third", "")[1]
     assert isinstance(news, CooldownNews)
     assert (news.entry.epoch, news.entry.until > 50) == (2, True)
+
+
+def test_an_operator_s_word_shortens_what_others_wrote(place: Make) -> None:
+    one, two = place(), place()
+    one.write(ME, [CooldownNews(ACCOUNT, cooling(600, epoch=7))])
+    two.write(OTHER, [CooldownNews(ACCOUNT, Cooldown(state="healthy", until=0.0, epoch=next_era(7)))])
+    one.write(ME, [CooldownNews(ACCOUNT, cooling(900, epoch=8))])
+    (news,) = place().read("third", "")[1]
+    assert isinstance(news, CooldownNews)
+    assert (news.entry.state, news.entry.epoch, news.entry.until <= 0) == ("healthy", next_era(7), True)
+
+
+def test_what_an_operator_shut_is_remembered_for_as_long_as_that_takes(place: Make) -> None:
+    one = place()
+    entry = Cooldown(state="disabled", until=SHUT_S, epoch=next_era(0), reason="operator")
+    one.write(ME, [CooldownNews(ACCOUNT, entry)])
+    (news,) = place().read("third", "")[1]
+    assert isinstance(news, CooldownNews)
+    assert news.entry.until == pytest.approx(SHUT_S, abs=60)
+    assert news.entry.reason == "operator"
 
 
 def test_news_are_heard_once(place: Make) -> None:

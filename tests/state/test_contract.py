@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_ds2api.state.contract import Cooldown, CooldownState, Scope, merged
+from asgi_ds2api.state.contract import ERA, Cooldown, CooldownState, Scope, merged, next_era
 
 cooldowns = st.builds(
     Cooldown,
     state=st.sampled_from(("cooling", "disabled", "healthy")),
     until=st.floats(min_value=0, max_value=1e6),
-    epoch=st.integers(min_value=0, max_value=3),
+    epoch=st.integers(min_value=0, max_value=3) | st.integers(min_value=ERA - 1, max_value=ERA + 1),
     ejections=st.integers(min_value=0, max_value=2),
     refusals=st.integers(min_value=0, max_value=2),
     reason=st.sampled_from(("", "rate_limited", "quota")),
@@ -34,9 +34,18 @@ def test_news_that_come_twice_change_nothing(one: Cooldown, other: Cooldown) -> 
 
 
 @given(one=cooldowns, other=cooldowns)
-def test_until_and_epoch_never_fall(one: Cooldown, other: Cooldown) -> None:
+def test_the_epoch_never_falls_and_until_only_with_an_era(one: Cooldown, other: Cooldown) -> None:
     total = merged(one, other)
-    assert (total.until, total.epoch) == (max(one.until, other.until), max(one.epoch, other.epoch))
+    eras = {entry.epoch // ERA for entry in (one, other)}
+    expected = max(one.until, other.until) if len(eras) == 1 else max(one, other, key=lambda e: e.epoch).until
+    assert (total.until, total.epoch) == (expected, max(one.epoch, other.epoch))
+
+
+@pytest.mark.parametrize("epoch", [0, 1, ERA - 1_001, ERA, 5 * ERA + 7])
+def test_an_operator_s_word_is_later_than_what_others_find_out_meanwhile(epoch: int) -> None:
+    word = Cooldown(state="healthy", until=1.0, epoch=next_era(epoch))
+    meanwhile = Cooldown(state="disabled", until=900.0, epoch=epoch + 1_000)
+    assert merged(meanwhile, word) == word
 
 
 @pytest.mark.parametrize(
