@@ -133,9 +133,8 @@ class Attempts:
 
     @property
     def is_native(self) -> bool:
-        """Whether the account that is asked, or was last, speaks the caller's protocol, and will the next time."""
-        side = self._side
-        return side is not None and side.codec.NAME == self._face.NAME and side is self._means.upstreams[side.name]
+        """Whether the account that is asked, or was last, was asked in the caller's protocol."""
+        return self._side is not None and self._side.codec.NAME == self._face.NAME
 
     # --- the whole ----------------------------------------------------------------------------------------------------
 

@@ -62,11 +62,13 @@ def look_up(
     """
     upstream = found.account.partition("/")[0]
     side, keeping = engine.upstreams.get(upstream), face.KEEPING
-    if side is None or side.codec.NAME != face.NAME or keeping is None:
+    ways = [way for way in (side, side and side.other_way) if way is not None and way.codec.NAME == face.NAME]
+    if not ways or keeping is None:
         raise UnknownItem("Who keeps this answer is not asked any more.", param="response_id")
     return Attempts(
         engine,
         plan=engine.pool.plan((Target(upstream=upstream, model=""),), (found.account,)),
+        way=lambda _side, _model: ways[0],
         face=face,
         envelope=envelope,
         transcoder=lambda _, side: LookUp(

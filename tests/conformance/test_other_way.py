@@ -11,7 +11,7 @@ from asgi_ds2api.model_facts import ModelFacts
 from asgi_ds2api.ways import chat_takes
 from tests.support.asgi_driver import Answer, call
 from tests.support.gateways import Records, make_gateway, upstream
-from tests.support.scripted_client import Script, ScriptedUpstream
+from tests.support.scripted_client import Script, ScriptedUpstream, answering
 
 from .asking import PATHS, called_item, chat_answer, error, response_answer, response_events, response_stream
 
@@ -196,6 +196,18 @@ async def test_talk_of_responses_goes_on_whichever_way_its_turns_took() -> None:
     assert scripted.calls[1].request.url.endswith("/v1/chat/completions")
     sent = json.loads(scripted.calls[1].request.body)
     assert [message["role"] for message in sent["messages"]] == ["user", "assistant", "tool"]
+
+
+async def test_answer_that_came_the_other_way_is_deleted_there() -> None:
+    deleted = answering({"id": "resp_up", "object": "response", "deleted": True})
+    scripted = ScriptedUpstream(response_answer([CALLED]), deleted)
+    gateway = make_gateway(upstream("chat", responses=True), scripts={"chat": scripted})
+    body = {"model": "chat/gpt-5.6", "input": "Hi", "tools": TOOLS["responses"]}
+    told = json.loads((await call(gateway, "POST", PATHS["responses"], json=body)).body)
+    answer = await call(gateway, "DELETE", f"/v1/responses/{told['id']}")
+    assert (answer.status, json.loads(answer.body)["deleted"]) == (200, True)
+    request = scripted.calls[1].request
+    assert (request.method, request.url.partition("/v1")[2]) == ("DELETE", f"/responses/{told['id']}")
 
 
 @pytest.mark.parametrize(
