@@ -16,6 +16,7 @@ import msgspec
 
 from .canonical import ProtocolName
 from .errors import MalformedRequest
+from .meanings import Meaning, Telling
 
 Letter = Literal["L", "E", "H", "W", "X"]
 LEGEND: Final[Mapping[Letter, str]] = {
@@ -25,138 +26,6 @@ LEGEND: Final[Mapping[Letter, str]] = {
     "W": 'left out: a Notice of severity `lost`; a 400 with `on_unsupported = "reject"`',
     "X": "refused with a 400 that names the path, before any upstream is asked",
 }
-
-Meaning = Literal[
-    # what is said
-    "system",
-    "system.later",
-    "text",
-    "text.blank",
-    "assistant.first",
-    "assistant.last",
-    "message.empty",
-    "message.name",
-    "bookkeeping",
-    "refusal",
-    "citation",
-    "vendor.text",
-    "vendor.other",
-    "vendor.required",
-    # media
-    "image.base64",
-    "image.url",
-    "image.file",
-    "image.type",
-    "image.detail",
-    "image.assistant",
-    "document.base64",
-    "document.plain",
-    "document.text",
-    "document.url",
-    "document.file",
-    "document.type",
-    "document.blocks",
-    "document.context",
-    "document.citations",
-    "audio.base64",
-    "audio.url",
-    "audio.earlier",
-    "video.base64",
-    "video.url",
-    # calls and results
-    "call",
-    "call.arguments",
-    "custom.call",
-    "result",
-    "result.image",
-    "result.error",
-    "result.missing",
-    "result.orphan",
-    "result.refused",
-    # reasoning in the history
-    "reasoning",
-    "reasoning.signed",
-    "reasoning.redacted",
-    "reasoning.encrypted",
-    # tools
-    "tool",
-    "tool.name",
-    "tool.strict",
-    "tool.examples",
-    "tool.deferred",
-    "tool.eager",
-    "tool.later",
-    "tool.namespace",
-    "tool.custom",
-    "tool.grammar",
-    "tool.client",
-    "tool.search",
-    "tool.computer",
-    "tool.vendor",
-    "web_search.chat",
-    "web_search.responses",
-    "web_search.claude",
-    "web_search.gemini",
-    "choice.auto",
-    "choice.none",
-    "choice.required",
-    "choice.named",
-    "choice.allowed",
-    "choice.validated",
-    "parallel",
-    # settings
-    "limit",
-    "limit.zero",
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "stop",
-    "stop.many",
-    "answers.one",
-    "answers.many",
-    "format.text",
-    "format.object",
-    "format.schema",
-    "effort",
-    "effort.none",
-    "effort.later",
-    "budget",
-    "adaptive",
-    "display",
-    "verbosity",
-    "user",
-    "metadata",
-    "tier",
-    "tier.other",
-    "store",
-    "previous",
-    "cache.mark",
-    "cache.key",
-    "cache.retention",
-    "cache.options",
-    "stream",
-    "stream.usage",
-    "stream.padding",
-    "modalities",
-    "modalities.text",
-    "moderation",
-    "moderation.required",
-    "extra_body",
-    "headers",
-    "own",
-    "own.idle",
-    "own.usual",
-    "own.required",
-]
-"""What a field of a request may mean. ``own``: nothing outside its protocol; ``own.idle``: nor there to the answer;
-``own.usual``: what happens anyway; ``own.required``: without it another question would be asked."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -174,11 +43,17 @@ class Asks(Row, frozen=True):
     means: Meaning
 
 
+class Says(Row, frozen=True):
+    """Of an answer."""
+
+    means: Telling
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """What becomes of a meaning."""
 
     letters: str
-    """Of `LEGEND`; what is usual first."""
+    """Of `LEGEND`."""
     words: str = ""
     """What it becomes, or why not; empty: the letters say it all."""
 
@@ -187,6 +62,7 @@ LOSSLESS: Final = Verdict("L")
 RELAYED: Final = Verdict("L", "relayed as it came")
 
 Takes: TypeAlias = Mapping[Meaning, Verdict]
+Tells: TypeAlias = Mapping[Telling, Verdict]
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +72,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """As a face: what each field of a request means."""
     takes: Takes
     """As an upstream: what becomes of what another face's request means."""
+    says: tuple[Says, ...] = ()
+    """As an upstream: what each field of an answer means."""
+    tells: Tells = {}
+    """As a face: what becomes of what another upstream's answer means."""
 
 
 USUAL: Final[Takes] = {
@@ -292,6 +172,33 @@ USUAL: Final[Takes] = {
 """What becomes of a request's meanings where an upstream says nothing else."""
 
 
+USUALLY_TOLD: Final[Tells] = {
+    "text": LOSSLESS,
+    "text.behind": LOSSLESS,
+    "citation.document": Verdict("W"),
+    "refusal": LOSSLESS,
+    "image.generated": Verdict("W"),
+    "audio": Verdict("W"),
+    "vendor.run": Verdict("W"),
+    "call": LOSSLESS,
+    "call.arguments": LOSSLESS,
+    "call.custom": LOSSLESS,
+    "usage": LOSSLESS,
+    "usage.cached": LOSSLESS,
+    "usage.reasoning": LOSSLESS,
+    "usage.times": Verdict("H"),
+    "logprobs": LOSSLESS,
+    "choices": LOSSLESS,
+    "end.stop": LOSSLESS,
+    "end.length": LOSSLESS,
+    "end.calls": LOSSLESS,
+    "end.filter": LOSSLESS,
+    "end.other": Verdict("E", "as an end like any other"),
+    "own.idle": Verdict("H"),
+}
+"""What becomes of an answer's meanings where a face says nothing else."""
+
+
 class Cell(msgspec.Struct, frozen=True):
     """One row of the matrix."""
 
@@ -309,6 +216,8 @@ class Told(msgspec.Struct, frozen=True):
     legend: Mapping[Letter, str]
     requests: Mapping[ProtocolName, tuple[Cell, ...]]
     """Face -> its fields, and what becomes of them at each upstream."""
+    answers: Mapping[ProtocolName, tuple[Cell, ...]]
+    """Upstream -> its fields, and what becomes of them on each face."""
 
 
 Tables: TypeAlias = Mapping[ProtocolName, Capabilities]
@@ -337,6 +246,17 @@ class Matrix:
             for row in self._tables[face].asks
         )
 
+    def answer(self, upstream: ProtocolName, face: ProtocolName, means: Telling) -> Verdict:
+        """Return what becomes on a face of what an upstream's answer means."""
+        return RELAYED if face == upstream else self._tables[face].tells[means]
+
+    def answers(self, upstream: ProtocolName, faces: Sequence[ProtocolName]) -> tuple[Cell, ...]:
+        """Return what becomes of the fields of an upstream's answers on each of some faces."""
+        return tuple(
+            _cell(row, {face: self.answer(upstream, face, row.means) for face in faces})
+            for row in self._tables[upstream].says
+        )
+
     def told(self, query: Mapping[str, str], served_by: Collection[ProtocolName] | None) -> bytes:
         """Return what a caller asks of it, as JSON.
 
@@ -350,7 +270,11 @@ class Matrix:
         faces = self._named(query, "face")
         upstreams = tuple(name for name in self._named(query, "upstream") if served_by is None or name in served_by)
         if (faces, upstreams) not in self._told:
-            told = Told(LEGEND, {face: self.requests(face, upstreams) for face in faces})
+            told = Told(
+                LEGEND,
+                requests={face: self.requests(face, upstreams) for face in faces},
+                answers={upstream: self.answers(upstream, faces) for upstream in upstreams},
+            )
             self._told[faces, upstreams] = msgspec.json.encode(told)
         return self._told[faces, upstreams]
 

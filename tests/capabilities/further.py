@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from asgi_ds2api.capabilities import Meaning
+from asgi_ds2api.meanings import Meaning
 from asgi_ds2api.seal import Keyring, Sealed
 
 from .sample import CLOSED, OBJECT, Sample

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from asgi_ds2api.capabilities import Meaning
+from asgi_ds2api.meanings import Meaning
 from tests.support.scripted_client import Script
 
 TEXT, PDF, PNG, WAV, MP4, ZIP = "YQ==", "JVBERg==", "iVBORw0KGgo=", "UklGRgAAAABXQVZF", "AAAAGGZ0eXA=", "UEsDBA=="

@@ -45,7 +45,13 @@ async def test_it_tells_every_row_of_every_face_at_every_upstream() -> None:
     assert {face: [row["field"] for row in rows] for face, rows in answer["requests"].items()} == {
         name: [row.field for row in codec.CAPABILITIES.asks] for name, codec in PROTOCOLS.items()
     }
-    assert {tuple(row["verdicts"]) for rows in answer["requests"].values() for row in rows} == {tuple(PROTOCOLS)}
+    assert {upstream: [row["field"] for row in rows] for upstream, rows in answer["answers"].items()} == {
+        name: [row.field for row in codec.CAPABILITIES.says] for name, codec in PROTOCOLS.items()
+    }
+    sides = {
+        tuple(row["verdicts"]) for told in ("requests", "answers") for rows in answer[told].values() for row in rows
+    }
+    assert sides == {tuple(PROTOCOLS)}
 
 
 async def test_a_row_says_field_meaning_verdicts_and_what_becomes_of_it() -> None:
@@ -69,6 +75,8 @@ async def test_it_is_filtered_by_face_and_by_upstream() -> None:
     answer = await told("face=ollama_chat&upstream=gemini_generate")
     assert list(answer["requests"]) == ["ollama_chat"]
     assert {tuple(row["verdicts"]) for row in answer["requests"]["ollama_chat"]} == {("gemini_generate",)}
+    assert list(answer["answers"]) == ["gemini_generate"]
+    assert {tuple(row["verdicts"]) for row in answer["answers"]["gemini_generate"]} == {("ollama_chat",)}
 
 
 async def test_of_a_model_it_tells_what_its_upstreams_speak() -> None:

@@ -40,6 +40,11 @@ MODELS = {
 }
 """The usual model of each upstream; its default profile says whose it is."""
 VENDORS = {"chat": "openai", "responses": "openai", "claude": "anthropic", "gemini": "google", "ollama": "ollama"}
+TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
+VOLATILE = {"id", "created", "created_at", "completed_at", "item_id", "request_id", *TIMES}
+"""Names of fields whose values are another one in every answer."""
+NAMES_OF_ITEMS = "output[].id"
+"""Items of Responses have ids of their own, a Notice each: nothing to what they hold."""
 LETTERS = {"hint": "H", "changed": "E", "lost": "W"}
 LOSSLESS, REFUSED = "L", "X"
 
@@ -48,14 +53,14 @@ WHOLE: Mapping[str, Callable[[], Script]] = {
     "responses": response_answer,
     "claude": claude_answer,
     "gemini": lambda: gemini_answer([{"text": "Hello"}]),
-    "ollama": ollama_answer,
+    "ollama": lambda: ollama_answer(**dict.fromkeys(TIMES)),
 }
 STREAM: Mapping[str, Callable[[], Script]] = {
     "chat": lambda: chat_stream(chunk({"content": "Hello"}), chunk(finish="stop")),
     "responses": lambda: response_stream(response_events(said_item("Hello"))),
     "claude": lambda: claude_stream(claude_events(TEXT_BLOCK)),
     "gemini": lambda: gemini_stream(gemini_chunk([{"text": "Hello"}], "STOP")),
-    "ollama": lambda: ollama_stream(ollama_line({"content": "Hello"}), ollama_end()),
+    "ollama": lambda: ollama_stream(ollama_line({"content": "Hello"}), ollama_end(**dict.fromkeys(TIMES))),
 }
 
 
@@ -66,9 +71,11 @@ class Fate:
     letters: str
     """In the order of the alphabet."""
     said: tuple[tuple[str, str, str], ...] = ()
-    """Letter, path and reason of each Notice that the plain question has not."""
+    """Letter, path pattern and reason of each Notice that the plain question has not."""
     sent: object = None
     """What the upstream was asked; None: nothing."""
+    told: object = None
+    """What the caller was answered, but for what is another one every time; None: no whole answer."""
 
 
 UNSAID = Fate(LOSSLESS)
@@ -91,7 +98,7 @@ async def plain(face: str, to: str, besides: Mapping[str, object]) -> Fate:
     """Return what becomes of a question that says nothing but ``besides``, streamed and not."""
     whole = await fate(face, to, Sample({"stream": False, **besides}))
     streamed = await fate(face, to, Sample({"stream": True, **besides}))
-    return Fate(LOSSLESS, (*whole.said, *streamed.said), whole.sent)
+    return Fate(LOSSLESS, (*whole.said, *streamed.said), whole.sent, whole.told)
 
 
 async def fate(face: str, to: str, sample: Sample, usual: Fate = UNSAID) -> Fate:
@@ -108,12 +115,24 @@ async def fate(face: str, to: str, sample: Sample, usual: Fate = UNSAID) -> Fate
         assert asked.upstream.calls == [], "refused by the upstream, not by the gateway"
         return Fate(REFUSED, said=((REFUSED, "", asked.answer.text),))
     assert asked.answer.status == 200, asked.answer.text
-    known = {path for _, path, _ in usual.said}
+    known = {NAMES_OF_ITEMS, *(path for _, path, _ in usual.said)}
     said = tuple(
-        (LETTERS[notice.severity], notice.path, notice.reason)
+        (LETTERS[notice.severity], notice.pattern, notice.reason)
         for notice in asked.records[-1].notices
-        if notice.path not in known
+        if notice.pattern not in known
     )
     request = asked.upstream.calls[-1].request
     sent = (request.url, dict(request.headers), asked.sent)
-    return Fate("".join(sorted({letter for letter, _, _ in said})) or LOSSLESS, said, sent)
+    return Fate("".join(sorted({letter for letter, _, _ in said})) or LOSSLESS, said, sent, _lasting(_whole(asked)))
+
+
+def _whole(asked: Asked) -> object:
+    is_json = asked.answer.header("content-type") == "application/json"
+    return asked.json if is_json else None
+
+
+def _lasting(value: object) -> object:
+    """Return JSON without what is another one in every answer."""
+    if isinstance(value, dict):
+        return {name: _lasting(inner) for name, inner in value.items() if name not in VOLATILE}
+    return [_lasting(inner) for inner in value] if isinstance(value, list) else value

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ...capabilities import USUAL, Asks, Capabilities, Takes, Verdict
+from ...capabilities import USUAL, USUALLY_TOLD, Asks, Capabilities, Says, Takes, Tells, Verdict
 
 _ASKS: Final = (
     Asks("system", "system"),
@@ -156,7 +156,7 @@ _TAKES: Final[Takes] = {
     "logprobs": Verdict("W"),
     "top_logprobs": Verdict("W"),
     "stop": Verdict("LW", "blank ones are left out"),
-    "answers.many": Verdict("X"),
+    "answers.many": Verdict("X", "unless `fan_out` is set: then each is asked for by itself"),
     "format.object": Verdict("E", "asked for in words; a fence around the answer is taken off"),
     "format.schema": Verdict(
         "LHEX", "closed, its name left out; in words for older models; a recursive one is refused"
@@ -181,4 +181,42 @@ _TAKES: Final[Takes] = {
     "extra_body": Verdict("L", "merged last, never the model, the talk or a limit"),
 }
 
-CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES)
+_SAYS: Final = (
+    Says("content[].text", "text"),
+    Says("content[].text behind a call", "text.behind"),
+    Says("content[].citations[]: web_search_result_location", "citation.web"),
+    Says("content[].citations[]: any other", "citation.document"),
+    Says("content[]: thinking", "reasoning.signed"),
+    Says("content[]: redacted_thinking", "reasoning.redacted"),
+    Says("content[]: tool_use", "call"),
+    Says("content[]: server_tool_use, *_tool_result, any other block", "vendor.run"),
+    Says("stop_reason: end_turn", "end.stop"),
+    Says("stop_reason: stop_sequence", "end.stop_sequence"),
+    Says("stop_reason: max_tokens", "end.length"),
+    Says("stop_reason: model_context_window_exceeded", "end.length"),
+    Says("stop_reason: tool_use", "end.calls"),
+    Says("stop_reason: refusal", "end.filter"),
+    Says("stop_reason: pause_turn", "end.pause"),
+    Says("stop_reason: compaction", "end.compaction"),
+    Says("stop_reason: any other word", "end.other"),
+    Says("usage.input_tokens, output_tokens", "usage"),
+    Says("usage.cache_read_input_tokens, cache_creation_input_tokens", "usage.cached"),
+    Says("usage.output_tokens_details.thinking_tokens", "usage.reasoning"),
+    Says("usage.service_tier", "tier"),
+    Says("any other field", "own"),
+)
+_TELLS: Final[Tells] = {
+    **USUALLY_TOLD,
+    "citation.web": Verdict("W"),
+    "image": Verdict("W"),
+    "reasoning": Verdict("LH", "`thinking`, sealed; a summary is shown so, too"),
+    "reasoning.signed": Verdict("LH", "sealed"),
+    "call.arguments": Verdict("E", 'no object: `{"value": ...}`'),
+    "logprobs": Verdict("W"),
+    "choices": Verdict("W", "the first alone"),
+    "end.blocked": Verdict("W", "`refusal`"),
+    "tier": Verdict("LH", "where the words fit"),
+    "own": Verdict("W"),
+}
+
+CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES, says=_SAYS, tells=_TELLS)

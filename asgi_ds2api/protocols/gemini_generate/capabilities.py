@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ...capabilities import LOSSLESS, USUAL, Asks, Capabilities, Takes, Verdict
+from ...capabilities import LOSSLESS, USUAL, USUALLY_TOLD, Asks, Capabilities, Says, Takes, Tells, Verdict
 
 _ASKS: Final = (
     Asks("systemInstruction", "system"),
@@ -133,8 +133,6 @@ _TAKES: Final[Takes] = {
     "web_search.claude": Verdict("E", "the vendor's own search"),
     "parallel": Verdict("W"),
     "min_p": Verdict("W"),
-    "logprobs": Verdict("L", "asked for; see the answers"),
-    "top_logprobs": Verdict("L", "asked for; see the answers"),
     "stop.many": Verdict("E", "the gateway matches those beyond the fifth"),
     "format.schema": Verdict("H", "always strict; its name is left out"),
     "effort": Verdict("EL", "a level for models from 3 on, a budget before"),
@@ -157,4 +155,43 @@ _TAKES: Final[Takes] = {
     "extra_body": Verdict("WL", "settings, `safetySettings`, `cachedContent`, `labels` and `serviceTier` alone"),
 }
 
-CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES)
+_SAYS: Final = (
+    Says("candidates[].content.parts[].text", "text"),
+    Says("candidates[].content.parts[].text behind a call", "text.behind"),
+    Says("candidates[].content.parts[].thought", "reasoning"),
+    Says("candidates[].content.parts[].thoughtSignature", "reasoning.signed"),
+    Says("candidates[].content.parts[].functionCall", "call"),
+    Says("candidates[].content.parts[].inlineData", "image"),
+    Says("candidates[].content.parts[].inlineData", "audio"),
+    Says("candidates[].content.parts[].executableCode, codeExecutionResult", "vendor.run"),
+    Says("candidates[].groundingMetadata", "citation.web"),
+    Says("candidates[].logprobsResult", "logprobs"),
+    Says("candidates[].avgLogprobs", "own"),
+    Says("candidates[].safetyRatings, any other field", "own"),
+    Says("candidates[]", "choices"),
+    Says("candidates[].finishReason: STOP", "end.stop"),
+    Says("candidates[].finishReason: MAX_TOKENS", "end.length"),
+    Says("candidates[].finishReason: SAFETY and others of its kind", "end.filter"),
+    Says("candidates[].finishReason: any other word", "end.other"),
+    Says("promptFeedback.blockReason", "end.blocked"),
+    Says("usageMetadata.promptTokenCount, candidatesTokenCount", "usage"),
+    Says("usageMetadata.cachedContentTokenCount", "usage.cached"),
+    Says("usageMetadata.thoughtsTokenCount", "usage.reasoning"),
+    Says("any other field", "own"),
+)
+_TELLS: Final[Tells] = {
+    **USUALLY_TOLD,
+    "citation.web": Verdict("E", "a link"),
+    "image": LOSSLESS,
+    "reasoning": Verdict("HL", "thoughts are shown to callers who ask"),
+    "reasoning.signed": Verdict("HL", "sealed, for callers who ask"),
+    "reasoning.redacted": Verdict("H"),
+    "call.arguments": Verdict("W"),
+    "end.stop_sequence": Verdict("H", "the text that matched is not told"),
+    "end.pause": Verdict("E", "`STOP`, unless `resume_pauses` is set"),
+    "end.compaction": Verdict("E", "`MAX_TOKENS`"),
+    "tier": Verdict("H"),
+    "own": Verdict("H"),
+}
+
+CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES, says=_SAYS, tells=_TELLS)

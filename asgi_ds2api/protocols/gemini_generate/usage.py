@@ -219,6 +219,8 @@ def encode_finish(finish: Finish, *, is_native: bool, is_spoiled: bool, notices:
         return "MALFORMED_FUNCTION_CALL"
     if is_native and finish.raw is not None:
         return finish.raw
+    if finish.stop_sequence is not None and not is_native:
+        notices.hint(f"choices[{finish.choice}].stop_sequence", "the text that matched is not told here")
     if finish.reason in _UNKNOWN and not is_native:
         notices.changed(f"choices[{finish.choice}].finish_reason", "Gemini has no such reason", action="coerced")
     return _SPELLED[finish.reason]

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ...capabilities import LOSSLESS, USUAL, Asks, Capabilities, Takes, Verdict
+from ...capabilities import LOSSLESS, USUAL, USUALLY_TOLD, Asks, Capabilities, Says, Takes, Tells, Verdict
 
 _ASKS: Final = (
     Asks("messages[].role: system", "system"),
@@ -96,7 +96,7 @@ _TAKES: Final[Takes] = {
     "choice.allowed": Verdict("E", "those tools alone are told"),
     "parallel": Verdict("W"),
     "min_p": LOSSLESS,
-    "answers.many": Verdict("X"),
+    "answers.many": Verdict("X", "unless `fan_out` is set: then each is asked for by itself"),
     "format.schema": Verdict("LH", "always strict; its name is left out"),
     "effort.later": Verdict("H", "in place of the request's"),
     "budget": Verdict("E", "it thinks as long as it likes"),
@@ -118,4 +118,40 @@ _TAKES: Final[Takes] = {
     "extra_body": Verdict("L", "merged last, never the model, the talk or a limit"),
 }
 
-CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES)
+_SAYS: Final = (
+    Says("message.content", "text"),
+    Says("message.thinking", "reasoning"),
+    Says("message.tool_calls[]", "call"),
+    Says("message: any other field", "own"),
+    Says("logprobs", "logprobs"),
+    Says("done_reason: stop", "end.stop"),
+    Says("done_reason: length", "end.length"),
+    Says("done_reason: any other word", "end.other"),
+    Says("prompt_eval_count, eval_count", "usage"),
+    Says("total_duration, load_duration, prompt_eval_duration, eval_duration", "usage.times"),
+    Says("any other field", "own"),
+)
+_TELLS: Final[Tells] = {
+    **USUALLY_TOLD,
+    "logprobs": Verdict("LH", "each token; the form that the vendor tells them in is left out"),
+    "citation.web": Verdict("WH"),
+    "refusal": Verdict("E", "as text"),
+    "image": Verdict("W"),
+    "reasoning": Verdict("H", "`thinking`; no signature can be carried"),
+    "reasoning.signed": Verdict("H", "no signature can be carried"),
+    "reasoning.redacted": Verdict("H"),
+    "call.arguments": Verdict("E", 'no object: `{"value": ...}`'),
+    "call.custom": Verdict("E", "its text is `input`"),
+    "usage.cached": Verdict("H", "tokens are counted whole"),
+    "usage.reasoning": Verdict("H", "tokens are counted whole"),
+    "choices": Verdict("W", "the first alone"),
+    "end.stop_sequence": Verdict("H", "the text that matched is not told"),
+    "end.filter": Verdict("E", "`stop`"),
+    "end.blocked": Verdict("EH", "`stop`"),
+    "end.pause": Verdict("E", "`stop`, unless `resume_pauses` is set"),
+    "end.compaction": Verdict("E", "`length`"),
+    "tier": Verdict("H"),
+    "own": Verdict("H"),
+}
+
+CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES, says=_SAYS, tells=_TELLS)

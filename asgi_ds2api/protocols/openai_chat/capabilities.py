@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ...capabilities import LOSSLESS, USUAL, Asks, Capabilities, Takes, Verdict
+from ...capabilities import LOSSLESS, USUAL, USUALLY_TOLD, Asks, Capabilities, Says, Takes, Tells, Verdict
 
 _ASKS: Final = (
     Asks("messages[].role: system, developer", "system"),
@@ -164,4 +164,47 @@ _TAKES: Final[Takes] = {
     "extra_body": Verdict("L", "merged last, never the model, the talk or a limit"),
 }
 
-CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES)
+_SAYS: Final = (
+    Says("choices[].message.content", "text"),
+    Says("choices[].message.reasoning_content, reasoning", "reasoning"),
+    Says("choices[].message.reasoning_details[]", "reasoning.signed"),
+    Says("choices[].message.refusal", "refusal"),
+    Says("choices[].message.tool_calls[]", "call"),
+    Says("choices[].message.tool_calls[].function.arguments", "call.arguments"),
+    Says("choices[].message.tool_calls[].custom", "call.custom"),
+    Says("choices[].message.annotations[]", "citation.web"),
+    Says("choices[].message.images[]", "image"),
+    Says("choices[].message.audio", "audio"),
+    Says("choices[].message: any other field", "own"),
+    Says("choices[].logprobs", "logprobs"),
+    Says("choices[]", "choices"),
+    Says("choices[].finish_reason: stop", "end.stop"),
+    Says("choices[].finish_reason: length", "end.length"),
+    Says("choices[].finish_reason: tool_calls", "end.calls"),
+    Says("choices[].finish_reason: content_filter", "end.filter"),
+    Says("choices[].finish_reason: any other word", "end.other"),
+    Says("usage.prompt_tokens, completion_tokens", "usage"),
+    Says("usage.prompt_tokens_details.cached_tokens", "usage.cached"),
+    Says("usage.completion_tokens_details.reasoning_tokens", "usage.reasoning"),
+    Says("service_tier", "tier"),
+    Says("system_fingerprint", "own.idle"),
+    Says("any other field", "own"),
+)
+_TELLS: Final[Tells] = {
+    **USUALLY_TOLD,
+    "logprobs": Verdict("LH", "each token; the form that the vendor tells them in is left out"),
+    "text.behind": Verdict("E", "text stands before all calls"),
+    "citation.web": Verdict("EH", "a link, with its place in the text where that is told"),
+    "image": Verdict("L", "`images`"),
+    "reasoning": Verdict("H", "`reasoning_content`; the seal of what was not signed has no place"),
+    "reasoning.signed": Verdict("HL", "in `reasoning_details`, sealed, for callers who ask"),
+    "reasoning.redacted": Verdict("HL", "in `reasoning_details`, sealed, for callers who ask"),
+    "end.stop_sequence": Verdict("L", "`stop_reason` of the choice"),
+    "end.blocked": Verdict("H", "`content_filter`"),
+    "end.pause": Verdict("E", "`stop`, unless `resume_pauses` is set"),
+    "end.compaction": Verdict("E", "`length`"),
+    "tier": Verdict("LH"),
+    "own": Verdict("H"),
+}
+
+CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES, says=_SAYS, tells=_TELLS)

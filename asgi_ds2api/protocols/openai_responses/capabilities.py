@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ...capabilities import LOSSLESS, USUAL, Asks, Capabilities, Takes, Verdict
+from ...capabilities import LOSSLESS, USUAL, USUALLY_TOLD, Asks, Capabilities, Says, Takes, Tells, Verdict
 
 _ASKS: Final = (
     Asks("instructions", "system"),
@@ -141,7 +141,7 @@ _TAKES: Final[Takes] = {
     "presence_penalty": Verdict("W"),
     "stop": Verdict("E", "matched by the gateway"),
     "stop.many": Verdict("EH", "matched by the gateway"),
-    "answers.many": Verdict("X"),
+    "answers.many": Verdict("X", "unless `fan_out` is set: then each is asked for by itself"),
     "format.object": Verdict("E", "a sentence speaks of JSON if none does"),
     "format.schema": LOSSLESS,
     "budget": Verdict("E", "the nearest effort"),
@@ -153,4 +153,46 @@ _TAKES: Final[Takes] = {
     "extra_body": Verdict("L", "merged last, never the model, the talk or a limit"),
 }
 
-CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES)
+_SAYS: Final = (
+    Says("output[]: message", "text"),
+    Says("output[]: message behind a call", "text.behind"),
+    Says("output[]: reasoning", "reasoning"),
+    Says("output[].encrypted_content", "reasoning.signed"),
+    Says("output[].content[].refusal", "refusal"),
+    Says("output[]: function_call", "call"),
+    Says("output[].arguments", "call.arguments"),
+    Says("output[]: custom_tool_call", "call.custom"),
+    Says("output[].content[].annotations[]: url_citation", "citation.web"),
+    Says("output[].content[].annotations[]: any other", "citation.document"),
+    Says("output[].content[].logprobs", "logprobs"),
+    Says("output[]: image_generation_call", "image.generated"),
+    Says("output[]: items of tools that the vendor runs", "vendor.run"),
+    Says("output[]: any other item", "vendor.run"),
+    Says("status: completed", "end.stop"),
+    Says("incomplete_details.reason: max_output_tokens", "end.length"),
+    Says("incomplete_details.reason: content_filter", "end.filter"),
+    Says("incomplete_details.reason: any other word", "end.other"),
+    Says("usage.input_tokens, output_tokens", "usage"),
+    Says("usage.input_tokens_details.cached_tokens", "usage.cached"),
+    Says("usage.output_tokens_details.reasoning_tokens", "usage.reasoning"),
+    Says("service_tier", "tier"),
+    Says("any other field", "own"),
+)
+_TELLS: Final[Tells] = {
+    **USUALLY_TOLD,
+    "logprobs": Verdict("LH", "each token; the form that the vendor tells them in is left out"),
+    "citation.web": Verdict("EH", "a link, with its place in the text where that is told"),
+    "image": Verdict("L", "an `image_generation_call`"),
+    "reasoning": LOSSLESS,
+    "reasoning.signed": Verdict("L", "sealed"),
+    "reasoning.redacted": Verdict("L", "sealed"),
+    "choices": Verdict("W", "the first alone"),
+    "end.stop_sequence": Verdict("H", "the text that matched is not told"),
+    "end.blocked": Verdict("H", "`content_filter`"),
+    "end.pause": Verdict("E", "`completed`, unless `resume_pauses` is set"),
+    "end.compaction": Verdict("E", "`max_output_tokens`"),
+    "tier": Verdict("LH"),
+    "own": Verdict("H"),
+}
+
+CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES, says=_SAYS, tells=_TELLS)
