@@ -7,6 +7,7 @@ match. A model name is data: it is compared, never parsed as a pattern, a path o
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -24,6 +25,13 @@ OWN_ROUTES = (Route(method="GET", path="/capabilities", operation="capabilities"
 _WAYS_UP = frozenset({".", ".."})
 """No model is called that, and no quoting keeps them from being a way up where the name stands in a URL."""
 _NO_MODEL = "The model does not exist or you do not have access to it. List the models to see which do."
+
+
+_NO_PATH: Final = (
+    "There is no such path here: the gateway's documentation lists those of each face. Models are configured, and are "
+    "not pulled, pushed, created, copied or deleted through a gateway."
+)
+"""Clients of Ollama's manage models, too, and are told why that is a 404."""
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +119,7 @@ class RouteTable:
         """
         found = self._find(call.path)
         if not found.routes or is_smuggled(raw_path, found.model, found.tail):
-            raise UnknownRoute("There is no such path here. See the list of faces in the gateway's documentation.")
+            raise UnknownRoute(_NO_PATH)
         method = "GET" if call.method == "HEAD" else call.method
         fitting = [(codec, route) for codec, route in found.routes if route.method == method]
         if not fitting:
