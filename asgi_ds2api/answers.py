@@ -40,8 +40,12 @@ class Answers:
 
     async def find(self, id_: str) -> Kept | None:
         """Return an answer; None: it was never this caller's, or is not kept any more."""
-        value = await self._table.find(self._key(id_))
-        return None if value is None else _DECODER.decode(value)
+        key = self._key(id_)
+        value = (await self._table.find(key)).get(key)
+        try:
+            return None if value is None else _DECODER.decode(value)
+        except msgspec.MsgspecError:  # another version of this program kept it
+            return None
 
     def keep(self, id_: str, kept: Kept) -> None:
         """Keep an answer, if it is not too large."""

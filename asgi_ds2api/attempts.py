@@ -28,6 +28,7 @@ from .errors import (
     UpstreamError,
 )
 from .failover import may_be_asked_elsewhere, more_telling, without_retry
+from .fleet import Fleet
 from .headers import relayed_headers
 from .inbound import ClientGone
 from .means import Means, UpstreamSide
@@ -194,7 +195,8 @@ class Attempts:
         error: UpstreamError | None = None
         lease = await self._wait_for_lease()
         while True:
-            lease = await self._granted(lease, tried)
+            if self._means.fleet is not None:
+                lease = await self._granted(self._means.fleet, lease, tried)
             tried.add(lease.candidate)
             try:
                 failed = await self._attempt(lease)
@@ -213,10 +215,9 @@ class Attempts:
         left_s = self._scope.deadline - anyio.current_time()
         return await lease_for(self._pool, self._plan, min(self._timing.queue_s, left_s), tried)
 
-    async def _granted(self, lease: Lease, tried: Collection[Candidate]) -> Lease:
+    async def _granted(self, fleet: Fleet, lease: Lease, tried: Collection[Candidate]) -> Lease:
         """Return a lease that those who share its account grant: this one, or another in its place."""
-        fleet = self._means.fleet
-        while fleet is not None:
+        while True:
             is_answered = False
             try:
                 refusal = await fleet.admit(lease, self._plan.demand)
@@ -225,10 +226,9 @@ class Attempts:
                 if not is_answered:
                     self._pool.put_back(lease)
             if refusal is None:
-                break
+                return lease
             self._pool.refuse(lease, refusal.wait_s)
             lease = await self._wait_for_lease(tried)
-        return lease
 
     async def _next_lease(self, lease: Lease, tried: Collection[Candidate], error: UpstreamError) -> Lease:
         """Take the slot of another attempt; wait for one that is merely busy.
@@ -267,7 +267,7 @@ class Attempts:
         is_settled = False
         try:
             side, transcoder = await off_loop(self._request_bytes, lambda: self._begin(lease))
-            transcoder.recall()
+            await transcoder.recall()
             call = await off_loop(self._request_bytes, transcoder.request)
             await self._try(side, transcoder, lease, call)
             is_settled = True
@@ -382,6 +382,7 @@ class Attempts:
             self._held += answer
             if transcoder.is_paused:
                 return
+            await transcoder.settle()
             if self._envelope.stream:
                 await self._commit(lease, response)
                 await self._reply.end(self._held)
@@ -403,6 +404,7 @@ class Attempts:
             await self._commit(lease, response)
             held, self._held = self._held, b""
             if transcoder.is_complete:
+                await transcoder.settle()
                 await self._reply.end(held)
             else:
                 await self._reply.write(held)

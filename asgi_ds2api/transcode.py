@@ -118,8 +118,11 @@ class Relay:
             return self._facts
         return facts_so_far(self._tap.facts, self, len(self._call.body), self._events)
 
-    def recall(self) -> None:
+    async def recall(self) -> None:
         """Do nothing: a client of the vendor's own protocol carries what the vendor wants back."""
+
+    async def settle(self) -> None:
+        """Do nothing: nothing is kept."""
 
     def request(self) -> HTTPCall:
         """See `Transcoder`."""
@@ -218,10 +221,15 @@ class Translate:
         told = AnswerFacts(model=self._model, usage=self._usage, finish=self._finish)
         return facts_so_far(told, self, self._bytes_sent, self._characters // BYTES_PER_TOKEN)
 
-    def recall(self) -> None:
+    async def recall(self) -> None:
         """See `Transcoder`."""
         if self._kept is not None:
-            self._kept.recall()
+            await self._kept.recall()
+
+    async def settle(self) -> None:
+        """See `Transcoder`."""
+        if self._kept is not None:
+            await self._kept.settle()
 
     @property
     def is_paused(self) -> bool:

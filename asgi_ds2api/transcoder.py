@@ -40,8 +40,12 @@ class Transcoder(Protocol):
         """Usage and finish reason, for the Record."""
         ...
 
-    def recall(self) -> None:
+    async def recall(self) -> None:
         """Look up what is kept for the caller. In the event loop, before ``request``, which may be in a thread."""
+        ...
+
+    async def settle(self) -> None:
+        """Wait until what was kept of the answer can be found by whoever is asked next. Before the answer ends."""
         ...
 
     def request(self) -> HTTPCall:

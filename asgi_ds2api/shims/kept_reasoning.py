@@ -66,15 +66,15 @@ class CallersReasoning(msgspec.Struct, frozen=True, kw_only=True):
     is_shared: bool = False
     """Callers are not told apart."""
 
-    def find(self, said: str, call: str) -> KeptTurn | None:
-        """Return a turn; None: it was never this caller's, or is not kept any more.
+    async def find(self, places: Sequence[tuple[str, str]]) -> list[KeptTurn | None]:
+        """Return the turns; None: it was never this caller's, or is not kept any more.
 
         Args:
-            said: Digest of what was said before it.
-            call: Name of one of its calls.
+            places: Of each turn the digest of what was said before it, and the name of one of its calls.
         """
-        value = self.table.get(self._key(said, call))
-        return None if value is None else _DECODER.decode(value)
+        keys = [self._key(said, call) for said, call in places]
+        found = await self.table.find(*keys)
+        return [_decoded(found.get(key)) for key in keys]
 
     def keep(self, said: str, call: str, turn: KeptTurn) -> None:
         """Keep a turn, if it is not too large."""
@@ -107,6 +107,7 @@ class KeptReasoning:
         self._is_whole = kept.is_shared or not self._has_ids
         self._bare = bare_turns(request.messages, is_whole=self._is_whole)
         self._found: list[tuple[Turn, KeptTurn]] = []
+        self._has_kept = False
         self._heard = Heard(has_ids=self._has_ids, max_bytes=kept.table.max_value_bytes)
 
     @staticmethod
@@ -116,14 +117,17 @@ class KeptReasoning:
 
     # --- the way there ------------------------------------------------------------------------------------------------
 
-    def recall(self) -> None:
-        """Look up the turns that came without proofs. To be called in the event loop, as the state is its own."""
-        for turn in self._bare:
-            for call in turn.calls:
-                kept = self._kept.find(turn.said, _name_of(call, has_ids=self._has_ids))
-                if kept is not None:
-                    self._found.append((turn, kept))
-                    break
+    async def recall(self) -> None:
+        """Look up the turns that came without proofs, all at once. In the event loop, as the state is its own."""
+        asked = [(turn, _name_of(call, has_ids=self._has_ids)) for turn in self._bare for call in turn.calls]
+        if not asked:
+            return
+        kept = await self._kept.find([(turn.said, name) for turn, name in asked])
+        known: set[int] = set()
+        for (turn, _), found in zip(asked, kept, strict=True):
+            if found is not None and turn.first not in known:
+                known.add(turn.first)
+                self._found.append((turn, found))
 
     def request(self, request: Request, notices: Notices) -> Request:
         """Put back what was recalled, if this upstream issued it."""
@@ -223,11 +227,25 @@ class KeptReasoning:
                 said = said_last(self._messages, is_whole=self._is_whole)
                 name = _name_of(choice.calls[0].whole(), has_ids=self._has_ids)
                 self._kept.keep(said, name, KeptTurn(vendor=self._profile.vendor, items=items, marks=marks))
+                self._has_kept = True
+
+    async def settle(self) -> None:
+        """Return when whoever the caller asks next can find what was kept."""
+        if self._has_kept:
+            await self._kept.table.settled()
 
     def _goes_back(self, thought: Reasoning) -> bool:
         """Tell whether the upstream takes it back: what it can know again, and of the rest what it asks for."""
         takes_plain = self._protocol == _OLLAMA or (self._protocol == _RESPONSES and self._is_native)
         return is_proof(thought) or (bool(thought.text) and (takes_plain or self._replay != "never"))
+
+
+def _decoded(value: bytes | None) -> KeptTurn | None:
+    """Return what was kept; None: nothing, or what another version of this program kept."""
+    try:
+        return None if value is None else _DECODER.decode(value)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _marked(blocks: Sequence[Block], marks: Extras) -> tuple[Block, ...]:

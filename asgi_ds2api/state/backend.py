@@ -68,8 +68,8 @@ class Backend(Protocol):
         """
         ...
 
-    def find(self, table: str, key: str) -> tuple[bytes, float] | None:
-        """Return a fact and the seconds it still lives; None: there is none."""
+    def find(self, table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:
+        """Return the facts that there are, each with the seconds it still lives."""
         ...
 
     def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:

@@ -9,7 +9,7 @@ Times are seconds of the clock that the store was given. A store that outlives t
 converts at its own border. Losing a store's content is harmless: what is not known counts as healthy, and as unused.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -189,8 +189,8 @@ class StateStore(Protocol):
         """Keep a fact for ``ttl_s`` seconds, in place of any before it; 0 or less: forget it."""
         ...
 
-    async def find(self, table: str, key: str) -> bytes | None:
-        """Return a fact, also one that another put; None: nobody has it, or who has it cannot be asked."""
+    async def find(self, table: str, keys: Collection[str]) -> Mapping[str, bytes]:
+        """Return the facts that there are, also those that others put; one that cannot be asked for is not there."""
         ...
 
     async def settled(self) -> None:

@@ -1,5 +1,7 @@
 """One table of a store's facts, for who shall know neither the store nor its clock."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from .contract import StateStore
@@ -19,9 +21,9 @@ class FactTable(msgspec.Struct, frozen=True, kw_only=True):
         """Return a fact; None: it is not known, or not any more."""
         return self.store.get(self.name, key)
 
-    async def find(self, key: str) -> bytes | None:
-        """Return a fact, also one that another process put; None: nobody knows it."""
-        return await self.store.find(self.name, key)
+    async def find(self, *keys: str) -> Mapping[str, bytes]:
+        """Return the facts that there are, also those that other processes put."""
+        return await self.store.find(self.name, keys)
 
     async def settled(self) -> None:
         """Return when other processes can find what was put so far; or soon, if they cannot be reached."""

@@ -9,7 +9,7 @@ Deliberate, because of how ``cachetools.TLRUCache`` works:
 3. A look-up costs microseconds. It happens at start and at transitions, never per request.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 from cachetools import TLRUCache
@@ -109,9 +109,10 @@ class MemoryStore:
         else:
             self._facts[table, key] = fact
 
-    async def find(self, table: str, key: str) -> bytes | None:
-        """Return a fact that has not expired; None: there is none."""
-        return self.get(table, key)
+    async def find(self, table: str, keys: Collection[str]) -> Mapping[str, bytes]:
+        """Return the facts that there are."""
+        found = ((key, self.get(table, key)) for key in keys)
+        return {key: value for key, value in found if value is not None}
 
     async def settled(self) -> None:
         """Return at once: nobody else looks."""

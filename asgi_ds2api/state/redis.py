@@ -140,15 +140,17 @@ class RedisBackend:
                 self._run(scripts.SWEEP, (self._cooldowns,), (_ms(RETENTION_S),))
         return following.decode(), news
 
-    def find(self, table: str, key: str) -> tuple[bytes, float] | None:
-        """Return a fact and the seconds it still lives."""
+    def find(self, table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:
+        """Return the facts that there are."""
         with _failures():
             pipe = self._open_client().pipeline(transaction=False)
-            name = self._fact(_key(table, key))
-            pipe.get(name)
-            pipe.pttl(name)
-            value, life = pipe.execute()
-        return None if value is None or life <= 0 else (value, life / 1000)
+            for key in keys:
+                name = self._fact(_key(table, key))
+                pipe.get(name)
+                pipe.pttl(name)
+            told = pipe.execute()
+        rows = zip(keys, told[::2], told[1::2], strict=True)
+        return {key: (value, life / 1000) for key, value, life in rows if value is not None and life > 0}
 
     # --- slots and amounts --------------------------------------------------------------------------------------------
 

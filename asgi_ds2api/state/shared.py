@@ -8,7 +8,7 @@ be found by others. Where the place is out of reach this process goes on alone, 
 import logging
 import math
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -170,20 +170,21 @@ class SharedStore:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    async def find(self, table: str, key: str) -> bytes | None:
-        """Return a fact, also one that another put; None: nobody has it, or who has it cannot be asked."""
-        value = self._memory.get(table, key)
-        if value is not None or self.is_alone or self._limiter is None:
-            return value
-        found: tuple[bytes, float] | None = None
+    async def find(self, table: str, keys: Collection[str]) -> Mapping[str, bytes]:
+        """Return the facts that there are, also those that others put; one that cannot be asked for is not there."""
+        known = dict(await self._memory.find(table, keys))
+        missing = [key for key in keys if key not in known]
+        if not missing or self.is_alone or self._limiter is None:
+            return known
+        found: Mapping[str, tuple[bytes, float]] = {}
         async with self._patience(FIND_S):
             found = await anyio.to_thread.run_sync(
-                self._backend.find, table, key, abandon_on_cancel=True, limiter=self._limiter
+                self._backend.find, table, missing, abandon_on_cancel=True, limiter=self._limiter
             )
-        if found is None:
-            return None
-        self._memory.put(table, key, *found)
-        return found[0]
+        for key, (value, ttl_s) in found.items():
+            self._memory.put(table, key, value, ttl_s)
+            known[key] = value
+        return known
 
     async def settled(self) -> None:
         """Return when others can find what was put so far, or after a second."""

@@ -176,14 +176,17 @@ class SQLiteBackend:
                 news += [FactNews(*_KEY.decode(name), value, ends_at - now) for name, value, ends_at in rows]
         return str(number), news
 
-    def find(self, table: str, key: str) -> tuple[bytes, float] | None:
-        """Return a fact and the seconds it still lives."""
+    def find(self, table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:
+        """Return the facts that there are."""
         now = self._now()
+        found: dict[str, tuple[bytes, float]] = {}
         with self._lent() as connection:
-            row = connection.execute(
-                "SELECT value, ends_at - ? FROM facts WHERE name = ? AND ends_at > ?", (now, _key(table, key), now)
-            )
-            found: tuple[bytes, float] | None = row.fetchone()
+            for key in keys:
+                row = connection.execute(
+                    "SELECT value, ends_at - ? FROM facts WHERE name = ? AND ends_at > ?", (now, _key(table, key), now)
+                ).fetchone()
+                if row is not None:
+                    found[key] = row
         return found
 
     # --- slots and amounts --------------------------------------------------------------------------------------------

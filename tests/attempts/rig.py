@@ -115,7 +115,10 @@ class LineTranscoder:
         self._refuses = refuses
         self._tail = self._gathered = b""
 
-    def recall(self) -> None:
+    async def settle(self) -> None:
+        """Nothing is kept."""
+
+    async def recall(self) -> None:
         assert not self._gathered, "asked before anything is heard"
 
     def request(self) -> HTTPCall:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 from msgspec import Raw
@@ -70,7 +71,7 @@ class Kept:
         turn = Message(role="assistant", content=blocks, at="messages[1]")
         whole = (*talk, turn, results(*blocks))
         shim = self.shim(whole, **asked)
-        shim.recall()
+        anyio.run(shim.recall)
         request = asking(whole, asked.get("source", "openai_chat"))
         return shim.request(request, Notices() if notices is None else notices).messages[len(talk)].content
 
@@ -249,7 +250,7 @@ def test_items_of_one_turn_are_messages_of_their_own_in_responses() -> None:
     turns = [Message(role="assistant", content=(call,)) for call in (ONE, TWO)]
     talk = (QUESTION, *turns, results(ONE, TWO))
     shim = kept.shim(talk, source="openai_responses")
-    shim.recall()
+    anyio.run(shim.recall)
     sent = shim.request(asking(talk, "openai_responses"), Notices()).messages
     assert [message.content for message in sent[1:3]] == [(own(FIRST), ONE), (own(LATER), TWO)]
 

@@ -83,6 +83,11 @@ def admit(backend: Backend, admission: Admission, lease_s: float) -> Refusal | G
     return answer
 
 
+def find(backend: Backend, table: str, key: str) -> tuple[bytes, float] | None:
+    """Look one fact up."""
+    return backend.find(table, [key]).get(key)
+
+
 # --- news -------------------------------------------------------------------------------------------------------------
 
 
@@ -146,7 +151,7 @@ def test_small_facts_are_news_and_large_ones_are_looked_up(place: Make) -> None:
     cursor, _ = two.read(OTHER, "")
     one.write(ME, [FactNews("pins", "k", b"openai/a", 60), FactNews("answers", "k", large, 60)])
     heard = [(news.table, news.value) for news in two.read(OTHER, cursor)[1] if isinstance(news, FactNews)]
-    found = two.find("answers", "k")
+    found = find(two, "answers", "k")
     assert heard == [("pins", b"openai/a")]
     assert found is not None
     assert found[0] == large
@@ -160,7 +165,13 @@ def test_a_fact_that_is_forgotten_is_forgotten_by_all(place: Make) -> None:
     one.write(ME, [FactNews("pins", "k", b"", 0)])
     (news,) = two.read(OTHER, cursor)[1]
     assert isinstance(news, FactNews)
-    assert (news.ttl_s <= 0, two.find("pins", "k")) == (True, None)
+    assert (news.ttl_s <= 0, find(two, "pins", "k")) == (True, None)
+
+
+def test_several_facts_are_looked_up_at_once(place: Make) -> None:
+    one = place()
+    one.write(ME, [FactNews("answers", "a", b"1", 60), FactNews("answers", "b", b"2", 60)])
+    assert {key: value for key, (value, _) in one.find("answers", ["a", "x", "b"]).items()} == {"a": b"1", "b": b"2"}
 
 
 def test_keys_are_data(place: Make) -> None:
@@ -168,7 +179,7 @@ def test_keys_are_data(place: Make) -> None:
     one.write(
         ME, [FactNews("a", "b:c", b"1", 60), FactNews("a:b", "c", b"2", 60), FactNews("a", "'; --\x00é", b"3", 60)]
     )
-    found = [one.find("a", "b:c"), one.find("a:b", "c"), one.find("a", "'; --\x00é")]
+    found = [find(one, "a", "b:c"), find(one, "a:b", "c"), find(one, "a", "'; --\x00é")]
     assert [fact and fact[0] for fact in found] == [b"1", b"2", b"3"]
 
 
@@ -274,6 +285,6 @@ def test_what_is_kept_outlives_who_wrote_it(place: Make) -> None:
     admit(one, Admission(holder="a", amounts=(counted(100),)), LEASE_S)
     one.close()
     two = place()
-    assert two.find("answers", "k") is not None
+    assert find(two, "answers", "k") is not None
     assert len(two.read(OTHER, "")[1]) == 1
     assert isinstance(admit(two, Admission(holder="b", amounts=(counted(1),)), LEASE_S), Refusal)

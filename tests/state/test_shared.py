@@ -61,9 +61,9 @@ class Moody:
         self._mood()
         return self._backend.read(writer, cursor)
 
-    def find(self, table: str, key: str) -> tuple[bytes, float] | None:
+    def find(self, table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:
         self._mood()
-        return self._backend.find(table, key)
+        return self._backend.find(table, keys)
 
     def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:
         self._mood()
@@ -166,7 +166,7 @@ async def test_an_answer_is_found_by_others_once_it_is_settled(place: Place) -> 
     async with place.stores(2) as ((one, _), (two, _)):
         one.put("answers", "k", b"x" * 10_000, 60)
         await one.settled()
-        assert await two.find("answers", "k") == b"x" * 10_000
+        assert await two.find("answers", ["k", "other"]) == {"k": b"x" * 10_000}
         assert two.get("answers", "k") == b"x" * 10_000
 
 
