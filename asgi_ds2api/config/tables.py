@@ -375,7 +375,8 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         OnUnsupported,
         Meta(
             description="What happens to what an upstream has no word for. `notice`: the answer says so in "
-            "`x-ds2api-notices`. `reject`: losses are a 400. `drop`: as `notice`, without the header."
+            "`x-ds2api-notices`. `reject`: losses are a 400. `drop`: as `notice`, without the header. An upstream may "
+            "say otherwise; for another policy under another prefix, put a gateway of its own there."
         ),
     ] = "notice"
     fan_out: Annotated[
