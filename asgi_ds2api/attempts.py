@@ -7,7 +7,7 @@ out while every upstream is silent are no commit: failover goes on behind them.
 Pull-driven: the upstream is read again only after ``send`` returned. No queue, no task per event, no timer per event.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 import anyio
@@ -266,7 +266,8 @@ class Attempts:
         error: UpstreamError | None = None
         is_settled = False
         try:
-            side, transcoder = await off_loop(self._request_bytes, lambda: self._begin(lease))
+            lessons = self._means.lessons_of(lease.candidate.account.upstream, lease.candidate.model)
+            side, transcoder = await off_loop(self._request_bytes, lambda: self._begin(lease, lessons))
             await transcoder.recall()
             call = await off_loop(self._request_bytes, transcoder.request)
             await self._try(side, transcoder, lease, call)
@@ -297,7 +298,7 @@ class Attempts:
         usage = self.facts.usage
         return None if usage is None else (usage.input_total or 0) + (usage.output_total or 0)
 
-    def _begin(self, lease: Lease) -> tuple[UpstreamSide, Transcoder]:
+    def _begin(self, lease: Lease, lessons: Mapping[str, tuple[str, ...]]) -> tuple[UpstreamSide, Transcoder]:
         """Return who is asked in an attempt, and the way there and back."""
         side = self._means.upstreams[lease.candidate.account.upstream]
         if self._choose_way is not None:
@@ -308,6 +309,7 @@ class Attempts:
             profile=side.profile,
             model=lease.candidate.model,
             max_event_bytes=self._timing.max_event_bytes,
+            lessons=lessons.get(side.codec.NAME, ()),
             resumes_pauses=side.resumes_pauses,
         )
         self._current = transcoder = self._make_transcoder(side, asked)
@@ -319,12 +321,14 @@ class Attempts:
         Call it again without what it objects to, if that is known to help, and to go on from an answer that it paused.
         """
         repairs = 0
+        learned: list[str] = []
         while True:
             response = await self._open(side, lease, call)
             try:
                 self._pool.heard(lease, rate_windows_of(response, self._means.wall_now()))
                 error = await judge(response, side.codec, self._means.wall_now())
                 if error is None:
+                    self._means.learn(side, lease.candidate.model, learned)
                     await self._answer(transcoder, lease, response, is_stream=is_stream(response, side.codec))
             finally:
                 with anyio.CancelScope(shield=True):
@@ -340,6 +344,7 @@ class Attempts:
                     self._keep_own_dialect(error, side, transcoder)
                     raise error
                 repairs += 1
+                learned += filter(None, [side.codec.lesson(error)] if isinstance(error, Refused) else [])
             call = following
 
     def _keep_own_dialect(self, error: UpstreamError, side: UpstreamSide, transcoder: Transcoder) -> None:

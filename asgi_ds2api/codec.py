@@ -403,6 +403,13 @@ class Codec(Protocol):
         """
         ...
 
+    def lesson(self, error: Refused) -> str | None:
+        """Return what an objection says of every request to the model, as a message that ``repair`` understands.
+
+        None: it may be about this request alone (a value of the caller's, a part of the talk, two fields together).
+        """
+        ...
+
     def decode_response(self, body: bytes, profile: Profile) -> Response:
         """Read an upstream's whole answer.
 

@@ -36,6 +36,7 @@ from .errors import ShuttingDown
 from .exchange import LAST_WORDS_S, Exchange
 from .fleet import Fleet
 from .inbound import InboundLimits
+from .lessons import Lessons
 from .means import Clients, Timing, UpstreamSide
 from .observe import Observatory, Observer
 from .pool.model import Account, Origin, Override
@@ -279,6 +280,7 @@ def build_engine(
         costs=Costs(PriceTable(config.prices), now),
         answers=_answers(store, config),
         reasoning=_reasoning(store, config),
+        lessons=_lessons(store, config),
         keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
         observatory=Observatory(hooks, now=now),
         inbound=_inbound(config),
@@ -347,6 +349,12 @@ def _reasoning(store: StateStore, config: Config) -> FactTable | None:
     """Return where reasoning is kept; None: nowhere."""
     ttl_s, limit = config.timeouts.reasoning_s, config.limits.max_kept_reasoning_bytes
     return FactTable(store=store, name="reasoning", ttl_s=ttl_s, max_value_bytes=limit) if ttl_s else None
+
+
+def _lessons(store: StateStore, config: Config) -> Lessons | None:
+    """Return what remembers refusals; None: nothing does."""
+    ttl_s = config.timeouts.refusals_s
+    return Lessons(FactTable(store=store, name="lessons", ttl_s=ttl_s, max_value_bytes=16 * 1024)) if ttl_s else None
 
 
 def _inbound(config: Config) -> InboundLimits:

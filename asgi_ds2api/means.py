@@ -1,12 +1,13 @@
 """What the attempts of all requests share: upstreams, their clients, the pool, and the bounds of a request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from .codec import Codec
 from .fleet import Fleet
+from .lessons import Lessons
 from .pool.pool import Pool
 from .profiles import Profile
 from .side import OnUnsupported
@@ -72,3 +73,22 @@ class Means(msgspec.Struct, kw_only=True):
     """Answers tell which way they took."""
     show_account: bool
     """And whose account served them."""
+    lessons: Lessons | None = None
+    """What models were found to refuse; None: nothing is remembered."""
+
+    def lessons_of(self, upstream: str, model: str) -> dict[str, tuple[str, ...]]:
+        """Return what a model was found to refuse, by the protocol that it was asked in."""
+        usual, lessons = self.upstreams[upstream], self.lessons
+        sides = (usual,) if usual.other_way is None else (usual, usual.other_way)
+        if lessons is None:
+            return {}
+        return {side.codec.NAME: lessons.of(_way(side), model, self.wall_now()) for side in sides}
+
+    def learn(self, side: UpstreamSide, model: str, texts: Sequence[str]) -> None:
+        """Remember what a model refused, now that it took the request without that."""
+        if texts and self.lessons is not None:
+            self.lessons.learn(_way(side), model, texts, self.wall_now())
+
+
+def _way(side: UpstreamSide) -> str:
+    return f"{side.name} {side.codec.NAME}"

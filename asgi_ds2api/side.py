@@ -18,5 +18,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     """The upstream's own name of the model."""
     max_event_bytes: int
+    lessons: tuple[str, ...] = ()
+    """What the model was found to refuse, as ``Codec.repair`` understands it."""
     resumes_pauses: bool = False
     """An answer that it paused is gone on from."""

@@ -75,7 +75,8 @@ def takes_as_it_came(profile: Profile, model: str, envelope: Envelope) -> bool:
     """Tell whether an upstream of the caller's protocol is sent a request as it came, and its stream passed on so."""
     if envelope.operation == "complete":
         return profile.has_completions(model)
-    return profile.exact and envelope.stream_content_type is None and envelope.dialect != "mistral"
+    has_begun = envelope.heard is not None and envelope.heard.events > 0  # a relay would begin once more
+    return profile.exact and envelope.stream_content_type is None and envelope.dialect != "mistral" and not has_begun
 
 
 class Relay:
@@ -240,6 +241,8 @@ class Translate:
         """See `Transcoder`."""
         for shim in self._shims:
             self._request = shim.request(self._request, self.notices)
+        for lesson in self._side.lessons:
+            self._leave_out(lesson)
         return self._encode()
 
     def repair(self, error: Refused) -> HTTPCall | None:
@@ -297,6 +300,14 @@ class Translate:
     def gathered(self) -> bytes:
         """See `Transcoder`."""
         return self._encode_whole(self._gathering.response())
+
+    def _leave_out(self, lesson: str) -> None:
+        """Repair the request before it is sent; one that has nothing of it stays as it is."""
+        notices = Notices(self._request.places)
+        repaired = self._side.codec.repair(self._request, Refused(lesson), notices)
+        if repaired is not None and repaired != self._request:
+            self._request = repaired
+            self.notices.extend(notices)
 
     def _read_next(self) -> None:
         """Be ready for the answer to another call."""

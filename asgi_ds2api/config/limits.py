@@ -178,6 +178,15 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             le=30 * DAY_S,
         ),
     ] = 3_600.0
+    refusals_s: Annotated[
+        float,
+        Meta(
+            description="How long it is remembered which parameter a model of an upstream refused, so that further "
+            "requests are sent without it at once. 0: each is refused first.",
+            ge=0,
+            le=30 * DAY_S,
+        ),
+    ] = 3_600.0
     drain_s: Annotated[
         float,
         Meta(

@@ -92,6 +92,9 @@ class LineCodec:
         error.param = "tools"
         return error
 
+    def lesson(self, error: Refused) -> str | None:
+        return None
+
 
 class LineTranscoder:
     """One attempt's way there and back.

@@ -7,8 +7,10 @@ import openai
 import pytest
 from openai.lib.streaming.responses._responses import ResponseStreamState
 
+from tests.support.asgi_driver import call
+from tests.support.gateways import Records, make_gateway, upstream
 from tests.support.http_bytes import sse_body
-from tests.support.scripted_client import NEVER, Delay, streaming
+from tests.support.scripted_client import NEVER, Answering, Delay, ScriptedUpstream, streaming
 from tests.support.virtual_time import run_virtual
 
 from .asking import (
@@ -353,6 +355,28 @@ async def test_openai_C53_silence_is_bridged_by_events_for_codex() -> None:
     assert len(beats) > 2
     assert [beat["output"] for beat in beats] == [[]] * len(beats)
     assert {event["response"]["id"] for event in asked.events[:-1] if "response" in event} == {beats[0]["id"]}
+
+
+@run_virtual
+async def test_answer_that_began_with_heartbeats_does_not_begin_again_where_another_upstream_gives_it() -> None:
+    """The other one speaks Responses, and would tell a beginning, an id and numbers of its own."""
+    busy = Answering(status=500, pieces=[b"{}"], before=[Delay(90)])
+    native = ScriptedUpstream(response_stream(response_events(said_item("Hi"))))
+    records = Records()
+    gateway = make_gateway(
+        upstream("claude"),
+        upstream("responses"),
+        scripts={"claude": ScriptedUpstream(busy), "responses": native},
+        hooks=[records],
+        models=[{"name": "m", "targets": ["claude/m", "responses/m"]}],
+    )
+    body = {"model": "m", "input": "Hi", "stream": True}
+    answer = await call(gateway, "POST", "/v1/responses", json=body, headers=CODEX)
+    asked = Asked(answer, native, records)
+    check_order(asked)
+    assert kinds(asked).count("response.created") == 1
+    assert len({event["response"]["id"] for event in asked.events[:-1] if "response" in event}) == 1
+    assert accumulated(asked).output_text == "Hi"
 
 
 @run_virtual

@@ -19,6 +19,13 @@ from .turns import SYSTEM, as_tagged_user
 
 Repair: TypeAlias = Callable[[Request, re.Match[str], Notices], Request | None]
 
+_OF_THE_MODEL: Final = re.compile(
+    r"^(?:[a-z_.]{1,40}: )?`?(?:temperature|top_p|top_k)`? is (?:deprecated|not supported) (?:for|by|with) this model"
+    r"|thinking\.type\.(?:disabled|enabled).{0,80}not supported",
+    re.IGNORECASE,
+)
+_DEPENDS: Final = re.compile(r"\b(?:when|while|if|unless|both|together)\b", re.IGNORECASE)
+
 ASK_SCHEMA: Final = (
     "Reply with a single JSON value and nothing else: no explanation, no Markdown. It must be valid for this schema:\n"
 )
@@ -36,6 +43,12 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
         if match := pattern.search(error.message):
             return mend(request, match, notices)
     return None
+
+
+def lesson(error: Refused) -> str | None:
+    """See `codec.Codec.lesson`: the vendor's own words, where they name the model and no condition."""
+    message = error.message
+    return message if _OF_THE_MODEL.search(message) and not _DEPENDS.search(message) else None
 
 
 def _drop_top_p(request: Request, match: re.Match[str], notices: Notices) -> Request | None:

@@ -29,6 +29,11 @@ from .preflight import SYSTEM
 from .schema import to_openapi
 from .tools import LOWERED
 
+_OF_THE_MODEL: Final = re.compile(
+    r"penalty is not enabled for|(?:developer|system) instruction is not enabled for"
+    r"|unknown name .{0,3}parameters_?json_?schema",
+    re.IGNORECASE,
+)
 Mend = Callable[[Request, Notices], Request | None]
 
 
@@ -48,6 +53,11 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
             if repaired is not None and repaired != request:
                 return repaired
     return None
+
+
+def lesson(error: Refused) -> str | None:
+    """See `codec.Codec.lesson`: the vendor's own words, where they are about what the model has at all."""
+    return error.message if error.kind == "invalid_request" and _OF_THE_MODEL.search(error.message) else None
 
 
 def _resign(request: Request, notices: Notices) -> Request | None:

@@ -14,7 +14,7 @@ from .capabilities import CAPABILITIES
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
 from .operations import decode_token_count, encode_model, encode_models, encode_token_count
-from .repair import repair
+from .repair import lesson, repair
 from .request import decode_request, encode_request
 from .response import decode_response, encode_response, tap_response
 from .stream_decoder import StreamDecoder
@@ -74,6 +74,7 @@ __all__ = [
     "encode_response",
     "encode_token_count",
     "join_opaque",
+    "lesson",
     "peek",
     "repair",
     "retarget",

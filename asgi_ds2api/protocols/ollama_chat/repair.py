@@ -37,3 +37,8 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
         notices.changed(at, "the model thinks or not, and cannot be told how hard", action="coerced")
         return replace(request, reasoning=replace(control, mode="enabled", effort=None, budget_tokens=None))
     return None
+
+
+def lesson(error: Refused) -> str | None:
+    """See `codec.Codec.lesson`: that the model does not think."""
+    return "the model does not support thinking" if _NO_THINKING.search(error.message) else None

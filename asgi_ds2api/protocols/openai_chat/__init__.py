@@ -16,7 +16,7 @@ from .completions import decode_completion, encode_completion
 from .envelope import ROUTES, claims, is_completion, peek, retarget
 from .errors import decode_error, encode_error
 from .operations import decode_token_count, encode_model, encode_models, encode_token_count
-from .repair import repair
+from .repair import lesson, repair
 from .request import decode_request as decode_chat_request
 from .request import encode_request
 from .response import decode_response, tap_response
@@ -92,6 +92,7 @@ __all__ = [
     "encode_response",
     "encode_token_count",
     "join_opaque",
+    "lesson",
     "peek",
     "repair",
     "retarget",

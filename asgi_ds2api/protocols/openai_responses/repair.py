@@ -15,6 +15,13 @@ from ...errors import Refused
 from . import wire
 
 _OBJECTION: Final = re.compile(r"(?:unsupported|unrecognized|unknown|not support|not permitted)", re.IGNORECASE)
+_OF_THE_MODEL: Final = re.compile(
+    r"unsupported parameter|unrecognized request argument|unknown parameter|not supported (?:with|by|for) this model"
+    r"|extra inputs are not permitted|only the default \(",
+    re.IGNORECASE,
+)
+"""An objection to a parameter, not to its value."""
+_DEPENDS: Final = re.compile(r"\b(?:when|while|if|unless|together|beside|tools with)\b", re.IGNORECASE)
 _QUOTED: Final = re.compile(r"['\"`](?P<name>[a-z_.]{1,40})['\"`]")
 
 
@@ -37,6 +44,15 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
             notices.lost(name or "", "the model refuses this field")
             return repaired
     return None
+
+
+def lesson(error: Refused) -> str | None:
+    """See `codec.Codec.lesson`: the name of a parameter that the model does not take, whatever its value."""
+    if error.kind != "invalid_request" or not _OF_THE_MODEL.search(error.message) or _DEPENDS.search(error.message):
+        return None
+    names = (error.param, *(match["name"] for match in _QUOTED.finditer(error.message)))
+    name = next((name for name in names if name in _REMOVERS), None)
+    return None if name is None else f"Unsupported parameter: '{name}'"
 
 
 def _without_sampling(name: str) -> Callable[[Request], Request]:

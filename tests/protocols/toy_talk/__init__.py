@@ -71,6 +71,11 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
     return None
 
 
+def lesson(error: Refused) -> str | None:
+    """Return None: nothing is learned."""
+    return None
+
+
 def join_opaque(block: Opaque, deltas: Sequence[Raw]) -> Opaque:
     """Return an opaque block as it began."""
     return block
@@ -142,6 +147,7 @@ __all__ = [
     "encode_response",
     "encode_token_count",
     "join_opaque",
+    "lesson",
     "peek",
     "repair",
     "retarget",
