@@ -14,6 +14,7 @@ import anyio
 import msgspec
 
 from . import answer_headers
+from .attempt_log import attempt_of
 from .canonical import Notice, Notices
 from .codec import AnswerFacts, Envelope, Face, HTTPCall
 from .errors import (
@@ -105,6 +106,8 @@ class Attempts:
         self.account = ""
         """Id of the account that is asked, or was last."""
         self.log: list[Attempt] = []
+        self.queued_s = 0.0
+        """How long it has waited for accounts so far."""
         self.is_committed = False
         self.committed_at: float | None = None
         self.failure: GatewayError | None = None
@@ -212,8 +215,13 @@ class Attempts:
 
     async def _wait_for_lease(self, tried: Collection[Candidate] = ()) -> Lease:
         """Take a slot, or the place in line that leads to one."""
-        left_s = self._scope.deadline - anyio.current_time()
-        return await lease_for(self._pool, self._plan, min(self._timing.queue_s, left_s), tried)
+        began = anyio.current_time()
+        try:
+            return await lease_for(
+                self._pool, self._plan, min(self._timing.queue_s, self._scope.deadline - began), tried
+            )
+        finally:
+            self.queued_s += anyio.current_time() - began
 
     async def _granted(self, fleet: Fleet, lease: Lease, tried: Collection[Candidate]) -> Lease:
         """Return a lease that those who share its account grant: this one, or another in its place."""
@@ -288,7 +296,8 @@ class Attempts:
                 if self._means.fleet is not None:
                     self._means.fleet.leave(lease, self._plan.demand, tokens if call is not None else 0)
             if call is not None:
-                self.log.append(_attempt_record(lease, error, is_settled, anyio.current_time() - began))
+                took_s = anyio.current_time() - began
+                self.log.append(attempt_of(lease, error, is_settled=is_settled, duration_s=took_s))
         return error
 
     def _spent(self, error: UpstreamError | None) -> int | None:
@@ -484,15 +493,3 @@ def _is_worth_committing(transcoder: Transcoder, held: bytes) -> bool:
     if transcoder.is_meaningful or transcoder.is_complete:
         return True
     return len(held) > MAX_HELD_BYTES and transcoder.failure is None
-
-
-def _attempt_record(lease: Lease, error: UpstreamError | None, is_settled: bool, duration_s: float) -> Attempt:
-    candidate = lease.candidate
-    return Attempt(
-        upstream=candidate.account.upstream,
-        account=candidate.account.label,
-        model=candidate.model,
-        code=error.code if error is not None else "ok" if is_settled else "abandoned",
-        status=error.upstream_status if error is not None else 200 if is_settled else None,
-        duration_s=duration_s,
-    )

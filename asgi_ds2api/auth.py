@@ -5,6 +5,7 @@ time of a look-up tells nothing of a configured one; a digest itself is never a 
 """
 
 import hashlib
+import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from fnmatch import fnmatchcase
@@ -16,6 +17,7 @@ import msgspec
 from .budgets import NO_LIMITS, CallerLimits
 from .codec import Codec, no_time
 from .errors import AuthorizerFailed, Forbidden, MalformedRequest, Unauthenticated
+from .secret import KeyDigest
 
 Scope: TypeAlias = MutableMapping[str, Any]
 HeaderPairs: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -137,6 +139,13 @@ class Authenticator:
             )
             raise AuthorizerFailed("Who you are could not be checked. Try again.", retry_after_s=1)
         return caller
+
+
+def is_bearer_of(headers: HeaderPairs, key: KeyDigest) -> bool:
+    """Tell whether a request bears a key in ``Authorization``; whatever is in doubt is a no."""
+    values = [value for name, value in headers if name == b"authorization"]
+    token = _token("authorization", values[0].strip(b" \t")) if len(values) == 1 else None
+    return token is not None and hmac.compare_digest(hashlib.sha256(token).digest(), key.digest())
 
 
 def check_model(caller: Caller, model: str) -> None:

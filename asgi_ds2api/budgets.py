@@ -5,13 +5,19 @@ it: two requests cannot spend the same money. Days and months are those of UTC. 
 given back but for its place among the requests of a minute.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
 
 import msgspec
 
 from .errors import CallerBudgetSpent, CallerLimited, CapacityError
 from .state.contract import Admission, Amount, Refusal, Slot
 
+Unit = Literal["requests", "tokens", "usd"]
+Period = Literal["minute", "day", "month"]
+_UNITS: Final[Mapping[str, Unit]] = {"requests": "requests", "tokens": "tokens", "usd": "usd"}
+_PERIODS: Final[Mapping[str, Period]] = {"minute": "minute", "day": "day", "month": "month"}
 MINUTE_S = 60.0
 DEFAULT_OUTPUT_TOKENS = 1_024
 """Reserved for an answer whose request does not say how long it may be."""
@@ -34,6 +40,18 @@ class CallerLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_LIMITS = CallerLimits()
+
+
+class LimitUse(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a limit or a budget of a caller is used."""
+
+    unit: Unit
+    period: Period
+    used: float
+    """Reserved or used; of a minute: what has not come back yet."""
+    limit: float
+    resets_at: float | None
+    """Seconds since 1970, when all of it comes back; None: bit by bit."""
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +114,31 @@ def refused(refusal: Refusal, admitted: Admission, wall_now: float) -> CapacityE
         f"This key's budget of {amount.limit:,.10g} {words} for this {_period(amount.name)} does not suffice for this "
         f"request. It begins anew at {until:%Y-%m-%d %H:%M} UTC.",
         should_retry=False,
+    )
+
+
+def uses(
+    caller: str, limits: CallerLimits, used: Callable[[Amount], float], wall_now: float
+) -> tuple[LimitUse, ...]:  # fmt: skip
+    """Return how much of its limits a caller has used.
+
+    Args:
+        caller: Its label.
+        limits: The caller's.
+        used: As `StateStore.used`.
+        wall_now: Seconds since 1970.
+    """
+    return tuple(
+        [
+            LimitUse(
+                unit=_UNITS[_unit(amount.name)],
+                period=_PERIODS[_period(amount.name)],
+                used=round(used(amount), 9),
+                limit=amount.limit,
+                resets_at=None if amount.is_paced else round(wall_now + amount.life_s),
+            )
+            for amount in _amounts(caller, limits, Use(requests=0), wall_now)
+        ]
     )
 
 

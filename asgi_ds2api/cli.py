@@ -1,25 +1,48 @@
-"""The command line: ``asgi-ds2api check`` judges a configuration, ``asgi-ds2api serve`` runs the gateway alone.
+"""The command line: ``asgi-ds2api check`` judges a configuration, ``asgi-ds2api serve`` runs the gateway alone,
+``asgi-ds2api accounts`` and ``account`` ask a running one by its status route.
 
-Exit codes: 0, all is well; 1, the configuration cannot be used; 2, the command itself cannot be carried out. Labels and
-names are printed, never a secret, nor anything made of one.
+Exit codes: 0, all is well; 1, the configuration cannot be used, or the running gateway did not do it; 2, the command
+itself cannot be carried out. Labels and names are printed, never a secret, nor anything made of one.
 """
 
 import argparse
 import copy
 import math
+import os
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, get_args
 
 import msgspec
 
 from .config import Config, UpstreamConfig
+from .config.environment import STATUS_VARIABLE
+from .config.keys import read_now
+from .config.reading import Flaw, Reading
+from .config.texts import NAME, base_url, is_in_the_clear
 from .errors import ConfigError
 from .gateway import Gateway
+from .pool.model import Override
+from .secret import Secret
+from .status.client import StatusClient, StatusError
+from .status.lines import account_line, lines, table
 from .upstream.tls import TLSContexts, TLSSettings
 
 OK, UNUSABLE, MISUSED = 0, 1, 2
+DEFAULT_URL: Final = "http://127.0.0.1:8000/ai"
+DEFAULT_KEY: Final = f"env:{STATUS_VARIABLE}"
+NO_KEY: Final = (
+    f"set {STATUS_VARIABLE} to the key of the gateway's [status] table, or say where it is with --key env:NAME or "
+    "--key file:PATH"
+)
+HELP: Final[Mapping[Override, str]] = {
+    "disable": "ask it nothing more, not even as a probe, until it is enabled; running requests go on",
+    "enable": "take a disable back",
+    "reset": "forget its cooldowns and refusals, and those of its server; what was disabled by hand stays so",
+}
 NO_UVICORN: Final = 'serve needs uvicorn, which is not installed here: pip install "asgi-ds2api[serve]"'
 
 
@@ -67,13 +90,47 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default: %(default)s)")
     serve.set_defaults(run=_serve)
+    _add_remote(commands)
     return parser
+
+
+def _add_remote(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands that ask a running gateway."""
+    remote = argparse.ArgumentParser(add_help=False)
+    remote.add_argument(
+        "--url", default=DEFAULT_URL, help="the running gateway with its prefix, if it has one (default: %(default)s)"
+    )
+    remote.add_argument(
+        "--key", metavar="SOURCE", default=DEFAULT_KEY,
+        help="where the key of its status route is, env:NAME or file:PATH; never the key itself (default: %(default)s)",
+    )  # fmt: skip
+    remote.add_argument("--json", action="store_true", help="for programs")
+    accounts = commands.add_parser(
+        "accounts",
+        parents=[remote],
+        help="show how the accounts of a running gateway are",
+        allow_abbrev=False,
+    )
+    accounts.set_defaults(run=_accounts)
+    account = commands.add_parser("account", help="disable, enable or reset accounts by hand", allow_abbrev=False)
+    words = account.add_subparsers(required=True, metavar="WORD", dest="word")
+    for word in get_args(Override):
+        one = words.add_parser(word, parents=[remote], help=HELP[word], description=HELP[word], allow_abbrev=False)
+        one.add_argument("accounts", nargs="+", metavar="UPSTREAM/LABEL", type=_account)
+        one.set_defaults(run=_account_word)
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
     return int(text)
+
+
+def _account(text: str) -> str:
+    upstream, _, label = text.partition("/")
+    if not (re.fullmatch(NAME, upstream) and re.fullmatch(NAME, label)):
+        raise argparse.ArgumentTypeError("an account is UPSTREAM/LABEL, as asgi-ds2api accounts shows it")
+    return text
 
 
 # --- check ------------------------------------------------------------------------------------------------------------
@@ -138,7 +195,7 @@ def _tls_problems(index: int, upstream: UpstreamConfig) -> Iterator[str]:
 def _lines(report: Report) -> Iterator[str]:
     """Yield the report as people read it."""
     yield f"{report.source}: usable, {len(report.warnings)} warning(s)"
-    yield from _table(
+    yield from table(
         "upstreams",
         ("name", "protocol", "base_url", "accounts", "models"),
         (
@@ -152,8 +209,8 @@ def _lines(report: Report) -> Iterator[str]:
             for u in report.upstreams
         ),
     )
-    yield from _table("models", ("name", "targets"), ((m["name"], _listed(m["targets"])) for m in report.models))
-    yield from _table("callers", ("label", "models"), ((c["label"], _listed(c["models"])) for c in report.callers))
+    yield from table("models", ("name", "targets"), ((m["name"], _listed(m["targets"])) for m in report.models))
+    yield from table("callers", ("label", "models"), ((c["label"], _listed(c["models"])) for c in report.callers))
     yield f"\nprefix: {_listed(report.prefix)}"
     yield f"auth: {report.auth}"
     for warning in report.warnings:
@@ -162,16 +219,6 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
-
-
-def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table with columns of equal width; nothing without rows."""
-    if not (found := [head, *rows])[1:]:
-        return
-    widths = [max(map(len, column)) for column in zip(*found, strict=True)]
-    yield f"\n{title}"
-    for row in found:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 # --- serve ------------------------------------------------------------------------------------------------------------
@@ -204,3 +251,65 @@ def _serve(options: argparse.Namespace) -> int:
         timeout_graceful_shutdown=math.ceil(config.timeouts.drain_s),
     )
     return OK
+
+
+# --- a running gateway ------------------------------------------------------------------------------------------------
+
+
+def _accounts(options: argparse.Namespace) -> int:
+    client = _client(options)
+    if client is None:
+        return MISUSED
+    try:
+        snapshot = client.snapshot()
+    except StatusError as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    print(_json(snapshot) if options.json else "\n".join(lines(snapshot)))
+    return OK
+
+
+def _account_word(options: argparse.Namespace) -> int:
+    client = _client(options)
+    if client is None:
+        return MISUSED
+    code = OK
+    for account in options.accounts:
+        try:
+            found = client.steer(account, options.word)
+        except StatusError as error:
+            print(f"{account}: {error}", file=sys.stderr)
+            code = UNUSABLE
+        else:
+            print(_json(found) if options.json else account_line(found))
+    return code
+
+
+def _client(options: argparse.Namespace) -> StatusClient | None:
+    """Return what asks the gateway that the options name; None: they are no use, which was said."""
+    try:
+        url = base_url(options.url)
+    except Flaw as flaw:
+        print(f"--url {flaw.what}; {flaw.mend}", file=sys.stderr)
+        return None
+    key = _status_key(options.key)
+    if key is None:
+        return None
+    if is_in_the_clear(url):
+        print("warning: plain http to another machine: the key can be read on the way", file=sys.stderr)
+    return StatusClient(url, key)
+
+
+def _status_key(source: str) -> Secret | None:
+    if source == DEFAULT_KEY and not os.environ.get(STATUS_VARIABLE, "").strip():
+        print(NO_KEY, file=sys.stderr)
+        return None
+    try:
+        return read_now(source, Reading(os.environ, Path.cwd()), ("env", "file"))
+    except Flaw as flaw:
+        print(f"--key {flaw.what}; {flaw.mend}", file=sys.stderr)
+        return None
+
+
+def _json(found: msgspec.Struct) -> str:
+    return msgspec.json.format(msgspec.json.encode(found)).decode()

@@ -14,7 +14,7 @@ from .means import Means
 from .observe import Observatory
 from .routing import ModelTable, RouteTable
 from .seal import Keyring
-from .spending import Costs
+from .spending import Costs, Spenders
 from .state.contract import StateStore
 from .state.facts import FactTable
 
@@ -67,6 +67,7 @@ class Engine(Means, kw_only=True):
     keyring: Keyring
     store: StateStore
     costs: Costs
+    spenders: Spenders
     answers: FactTable | None
     """Where answers are kept for their callers; None: none is."""
     reasoning: FactTable | None

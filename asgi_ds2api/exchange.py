@@ -281,6 +281,7 @@ class Exchange:
         self._spending = await reserve(
             engine.store,
             engine.costs,
+            engine.spenders,
             self._caller,
             engine.new_id(),
             envelope,
@@ -467,6 +468,7 @@ class Exchange:
             mode="" if attempts is None else attempts.mode,
             stream=envelope is not None and envelope.stream,
             attempts=() if attempts is None else tuple(attempts.log),
+            queued_s=0.0 if attempts is None else attempts.queued_s,
             usage=None if facts is None else facts.usage,
             finish=None if facts is None or facts.finish is None else facts.finish.reason,
             notices=() if attempts is None else tuple(attempts.notices),

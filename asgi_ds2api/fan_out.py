@@ -99,6 +99,11 @@ class FanOut:
         return [attempt for part in self._in_order() for attempt in part.log]
 
     @property
+    def queued_s(self) -> float:
+        """How long the part waited that waited longest: they wait at the same time."""
+        return max([0.0, *[part.queued_s for part in self._parts.values()]])
+
+    @property
     def is_committed(self) -> bool:
         """Something of the answer has reached the caller."""
         return self.committed_at is not None

@@ -47,11 +47,14 @@ from .protocols import PROTOCOLS
 from .routing import Alias, ModelTable, RouteTable, route_path
 from .seal import Keyring
 from .secret import Secret
-from .spending import Costs
+from .spending import Costs, Spenders
 from .state.backend import Backend
 from .state.contract import StateStore
 from .state.facts import FactTable
 from .state.memory import MemoryStore
+from .status.app import StatusApp
+from .status.snapshot import Snapshot, StateKind, is_usable
+from .status.taking import take
 from .upstream.contract import Limits, Upstream
 from .upstream.httpx_client import HttpxUpstream
 from .upstream.tls import TLSContexts, TLSSettings
@@ -94,6 +97,9 @@ class Gateway:
             _log.warning(warning)
         self._clients = ClientSet(self.config, http_client)
         self._engine = build_engine(self.config, self._clients, authorize=authorize, hooks=hooks, store=store)
+        self._state_kind: StateKind = self.config.state.kind if store is None else "other"
+        status = self.config.status
+        self._status = None if status is None else StatusApp(status, lambda: self._engine, self._state_kind)
 
     @classmethod
     def from_env(
@@ -160,6 +166,10 @@ class Gateway:
         """
         self._engine.pool.override(account, word)
 
+    def snapshot(self) -> Snapshot:
+        """Return all that an operator may see: accounts, queues, limits, budgets, state, counts. Labels, no secret."""
+        return take(self._engine, self._state_kind)
+
     def status(self) -> Mapping[str, Any]:
         """Return what a health route may show: no secret, no content, no name of a caller.
 
@@ -167,10 +177,9 @@ class Gateway:
         """
         engine = self._engine
         pool = engine.pool.snapshot()
-        usable = any(account.state in ("healthy", "probing") for account in pool.accounts)
         return {
             "live": True,
-            "ready": usable and not engine.is_draining,
+            "ready": is_usable(pool) and not engine.is_draining,
             "draining": engine.is_draining,
             "active": len(engine.active),
             "pool": msgspec.to_builtins(pool),
@@ -198,6 +207,9 @@ class Gateway:
             return
         if wants_upgrade(scope):
             await refuse_upgrade(send)
+            return
+        if self._status is not None and self._status.owns(path):
+            await self._status.serve(scope, send, path)
             return
         await Exchange(self._engine, scope, receive, send, path).run()
 
@@ -278,6 +290,7 @@ def build_engine(
         store=store,
         fleet=Fleet(store) if store.is_shared else None,
         costs=Costs(PriceTable(config.prices), now),
+        spenders=Spenders(),
         answers=_answers(store, config),
         reasoning=_reasoning(store, config),
         lessons=_lessons(store, config),

@@ -65,6 +65,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["relay", "translate", ""] = ""
     stream: bool = False
     attempts: tuple[Attempt, ...] = ()
+    """Whom it asked, in order, and what came of it; without those that it only waited for."""
+    queued_s: float = 0.0
+    """How long it waited for accounts, before all attempts together."""
     usage: Usage | None = None
     cost_usd: float | None = None
     """What the usage costs; None: there is none, or nobody knows the price."""
@@ -205,6 +208,7 @@ def _log_fields(record: Record) -> dict[str, object]:
         "reasoning_tokens": usage.reasoning,
         "tokens_estimated": usage.is_estimated,
         "cost_usd": record.cost_usd,
+        "queued_s": record.queued_s,
         "output_tokens_per_s": record.output_tokens_per_s,
         "finish": record.finish,
         "notices": len(record.notices),

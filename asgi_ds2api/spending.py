@@ -4,12 +4,14 @@ Nothing is held where a caller has no limits. What is held is given back exactly
 """
 
 import logging
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from cachetools import TTLCache
 
 from .auth import Caller
-from .budgets import DEFAULT_OUTPUT_TOKENS, Use, admission, corrections, refused
+from .budgets import DEFAULT_OUTPUT_TOKENS, CallerLimits, Use, admission, corrections, refused
 from .canonical import Usage
 from .codec import Envelope
 from .observe import Record
@@ -23,6 +25,8 @@ _log = logging.getLogger("asgi_ds2api.budgets")
 TOLD_EVERY_S = 3_600.0
 MAX_TOLD = 1_000
 """Models whose price is unknown, told once in that time."""
+MAX_SPENDERS = 1_000
+"""Callers with limits that an operator may look at, about 200 bytes each: an application may let in any number."""
 
 
 class Costs:
@@ -58,6 +62,43 @@ class Costs:
         return price
 
 
+class Spenders:
+    """The callers with limits that were here, and how many requests of each this process answers; for looking only.
+
+    Args:
+        most: How many are remembered; who was here longest ago is forgotten first.
+    """
+
+    def __init__(self, most: int = MAX_SPENDERS) -> None:
+        self._most = most
+        self._seen: OrderedDict[str, CallerLimits] = OrderedDict()
+        self._in_flight: Counter[str] = Counter()
+
+    def seen(self, caller: Caller) -> None:
+        """Note that a caller is here."""
+        self._seen[caller.label] = caller.limits
+        self._seen.move_to_end(caller.label)
+        if len(self._seen) > self._most:
+            self._seen.popitem(last=False)
+
+    def begin(self, label: str) -> None:
+        """Note that a request of a caller was admitted."""
+        self._in_flight[label] += 1
+
+    def end(self, label: str) -> None:
+        """Note that it is over."""
+        self._in_flight[label] -= 1
+        if not self._in_flight[label]:
+            del self._in_flight[label]
+
+    def in_flight(self, label: str) -> int:
+        """Return how many requests of a caller this process answers."""
+        return self._in_flight[label]
+
+    def __iter__(self) -> Iterator[tuple[str, CallerLimits]]:
+        return iter(tuple(self._seen.items()))
+
+
 class Spending:
     """What a request has reserved.
 
@@ -66,9 +107,13 @@ class Spending:
         admitted: What was reserved there.
         reserved: The same, in our words.
         costs: Knows prices.
+        over: Is called when the request is.
     """
 
-    def __init__(self, store: StateStore, admitted: Admission, reserved: Use, costs: Costs) -> None:
+    def __init__(
+        self, store: StateStore, admitted: Admission, reserved: Use, costs: Costs, over: Callable[[], None]
+    ) -> None:  # fmt: skip
+        self._over = over
         self._store = store
         self._costs = costs
         self._admitted = admitted
@@ -76,6 +121,7 @@ class Spending:
 
     def settle(self, record: Record) -> None:
         """Give back what was not used, and count what was used beyond."""
+        self._over()
         self._store.leave(self._admitted.holder)
         usage = usage_of(record)
         used = Use(tokens=0 if usage is None else tokens_of(usage), usd=self._costs.of(record, usage))
@@ -84,14 +130,15 @@ class Spending:
 
 
 async def reserve(
-    store: StateStore, costs: Costs, caller: Caller, holder: str, envelope: Envelope, body_bytes: int, target: Target,
-    wall_now: float,
+    store: StateStore, costs: Costs, spenders: Spenders, caller: Caller, holder: str, envelope: Envelope,
+    body_bytes: int, target: Target, wall_now: float,
 ) -> Spending:  # fmt: skip
     """Reserve what a request may need of its caller's limits.
 
     Args:
         store: Where limits are counted.
         costs: Knows prices.
+        spenders: Who was here.
         caller: Whose request it is.
         holder: Of this request; unique among all who share the store.
         envelope: What was peeked of it.
@@ -104,6 +151,7 @@ async def reserve(
         CallerBudgetSpent: Its budget does not suffice.
     """
     limits = caller.limits
+    spenders.seen(caller)
     output = 0
     if envelope.operation in ("generate", "complete"):
         output = (envelope.max_output_tokens or DEFAULT_OUTPUT_TOKENS) * max(1, envelope.choices)
@@ -115,7 +163,8 @@ async def reserve(
     refusal = await store.admit(wanted)
     if refusal is not None:
         raise refused(refusal, wanted, wall_now)
-    return Spending(store, wanted, need, costs)
+    spenders.begin(caller.label)
+    return Spending(store, wanted, need, costs, partial(spenders.end, caller.label))
 
 
 def tokens_of(usage: Usage) -> int:

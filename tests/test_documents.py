@@ -109,6 +109,10 @@ tokens_per_month = 20_000_000
 usd_per_day = 25
 usd_per_month = 300
 
+[status]
+key = "env:DS2API_STATUS_KEY"
+health = true
+
 [[prices]]
 model = "local/*"
 input = 0

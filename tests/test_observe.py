@@ -33,6 +33,8 @@ RECORD = Record(
     bytes_out=200,
     first_byte_s=1.5,
     duration_s=2.5,
+    cost_usd=0.25,
+    queued_s=0.5,
 )
 
 
@@ -172,6 +174,9 @@ def test_line_of_a_request_has_its_facts_as_fields(caplog: pytest.LogCaptureFixt
         "cached_tokens": 5,
         "reasoning_tokens": 3,
         "tokens_estimated": True,
+        "cost_usd": 0.25,
+        "output_tokens_per_s": 7.0,
+        "queued_s": 0.5,
         "finish": "stop",
         "notices": 2,
         "bytes_in": 100,

@@ -26,7 +26,7 @@ from .places import StatePlace
 from .reading import Environment, Reading, problem_line, read_table
 from .tables import AuthMode, ConfigTable, OnUnsupported, Strategy
 from .texts import is_in_the_clear
-from .values import CallerConfig, ModelAlias, UpstreamConfig
+from .values import CallerConfig, ModelAlias, StatusConfig, UpstreamConfig
 
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 _POSITION: Final = re.compile(r"\(at (line \d+, column \d+|end of document)\)")
@@ -64,6 +64,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelAlias, ...]
     callers: tuple[CallerConfig, ...]
     prices: tuple[Price, ...]
+    status: StatusConfig | None
+    """None: there is no status route."""
     limits: Limits
     timeouts: Timeouts
     notes: tuple[str, ...]
@@ -194,6 +196,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             models=settling.models_of(table),
             callers=settling.callers_of(table),
             prices=settling.prices_of(table),
+            status=settling.status_of(table),
             limits=table.limits,
             timeouts=table.timeouts,
             notes=(*notes, *_doubts(table, auth, upstreams, has_authorize)),

@@ -18,6 +18,7 @@ CONFIG_FILE: Final = "ds2api.toml"
 CONFIG_VARIABLE: Final = "DS2API_CONFIG"
 CALLER_VARIABLE: Final = "DS2API_CALLER_KEY"
 SECRET_VARIABLE: Final = "DS2API_SECRET"
+STATUS_VARIABLE: Final = "DS2API_STATUS_KEY"
 TRUE_OR_FALSE: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 SETTINGS: Final[Mapping[str, str]] = {
     "DS2API_PREFIX": "prefix",
@@ -75,12 +76,15 @@ def mapping_of(environ: Mapping[str, str]) -> tuple[dict[str, object], dict[str,
     mapping["callers"] = [
         {"label": "caller" if number == 1 else f"caller-{number}", "key": key} for number, key in enumerate(callers, 1)
     ]
+    if environ.get(STATUS_VARIABLE, "").strip():
+        mapping["status"] = {"key": f"env:{STATUS_VARIABLE}"}
+        places["status.key"] = STATUS_VARIABLE
     return mapping, places
 
 
 def strangers(environ: Mapping[str, str]) -> list[str]:
     """Return warnings about variables that begin as ours do and that nobody reads."""
-    known = [*SETTINGS, CONFIG_VARIABLE, CALLER_VARIABLE, SECRET_VARIABLE]
+    known = [*SETTINGS, CONFIG_VARIABLE, CALLER_VARIABLE, SECRET_VARIABLE, STATUS_VARIABLE]
     unread = [name for name in environ if name.startswith(OURS) and _base_name(name) not in known]
     return [f"environment variable {name} is not read{_meant(name, known)}" for name in sorted(unread)]
 

@@ -19,7 +19,7 @@ from . import texts
 from .keys import AccountKey
 from .reading import Reading, nearest
 from .tables import AccountTable, AuthMode, ConfigTable, UpstreamTable
-from .values import AccountConfig, CallerConfig, ModelAlias, UpstreamConfig
+from .values import AccountConfig, CallerConfig, ModelAlias, StatusConfig, UpstreamConfig
 
 NO_AUTHORIZE: Final = ('is "host", and no authorize= was given', "give it to Gateway, or configure callers")
 
@@ -66,6 +66,7 @@ def check(table: ConfigTable, reading: Reading, has_authorize: bool | None, advi
     _check_unique(reading, _each(reading, "callers", table.callers, "label"), "label")
     _check_unique(reading, _each(reading, "callers", table.callers, "key"), "key")
     _check_auth(table, reading, has_authorize, advice)
+    _check_status(table, reading)
 
 
 def _check_upstream(upstream: UpstreamTable, reading: Reading, at: str) -> None:
@@ -111,6 +112,13 @@ def _check_auth(table: ConfigTable, reading: Reading, has_authorize: bool | None
         reading.conflict("callers", "no caller is configured, so nobody could use this gateway", advice.caller)
     if mode == "host" and has_authorize is False:
         reading.conflict("auth", *NO_AUTHORIZE)
+
+
+def _check_status(table: ConfigTable, reading: Reading) -> None:
+    if table.status is None or not reading.is_sound("status"):
+        return
+    if any(caller.key == table.status.key for _, caller in reading.sound("callers", table.callers)):
+        reading.conflict("status.key", "is the key of a caller", "make another one: openssl rand -hex 32")
 
 
 def _each(
@@ -169,6 +177,11 @@ def callers_of(table: ConfigTable) -> tuple[CallerConfig, ...]:
         )
         for caller in table.callers
     )
+
+
+def status_of(table: ConfigTable) -> StatusConfig | None:
+    """Return who may see and steer; None: nobody."""
+    return None if table.status is None else StatusConfig(key=table.status.key, has_health=table.status.health)
 
 
 def prices_of(table: ConfigTable) -> tuple[Price, ...]:

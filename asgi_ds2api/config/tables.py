@@ -324,6 +324,22 @@ class CallerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = None
 
 
+class StatusTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may see and steer a running gateway."""
+
+    key: Annotated[
+        CallerKey,
+        Meta(
+            description="Where the operator's key comes from, or its SHA-256. It opens `{prefix}/status` and nothing "
+            "else, and is none of a caller's. Without this table there is no such path.",
+            examples=["env:DS2API_STATUS_KEY"],
+        ),
+    ]
+    health: Annotated[
+        bool, Meta(description="`{prefix}/status/health` tells everybody whether the gateway is ready: 200, or 503.")
+    ] = False
+
+
 class PriceRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a model costs, in dollars per million tokens."""
 
@@ -469,5 +485,6 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     models: tuple[ModelTable, ...] = ()
     callers: tuple[CallerTable, ...] = ()
     prices: tuple[PriceRow, ...] = ()
+    status: StatusTable | None = None
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()

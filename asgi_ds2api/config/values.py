@@ -60,6 +60,14 @@ class ModelAlias(msgspec.Struct, frozen=True, kw_only=True):
     """``upstream/model`` or ``upstream/*``, in order of preference; every upstream exists."""
 
 
+class StatusConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may see and steer a running gateway."""
+
+    key: KeyDigest
+    has_health: bool
+    """Everybody may ask whether it is ready."""
+
+
 class CallerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who may use the gateway."""
 

@@ -16,6 +16,7 @@ ENVIRON: Mapping[str, str] = {
     "UPSTREAM_B": "sk-another-key",
     "CALLER": CALLER_KEY,
     "SECRET": "5f0c1e9a7b3d2468",
+    "STATUS": "the-status-key-of-tests",
 }
 
 

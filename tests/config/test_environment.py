@@ -121,7 +121,7 @@ def test_switch_of_all_upstreams_has_its_variable(key: str) -> None:
 
 
 def test_every_plain_key_of_the_configuration_has_its_variable() -> None:
-    tables = {"secret", "upstreams", "models", "callers", "prices", "limits", "timeouts"}
+    tables = {"secret", "upstreams", "models", "callers", "prices", "status", "limits", "timeouts"}
     assert sorted(SETTINGS.values()) == sorted(set(ConfigTable.__struct_fields__) - tables)
 
 
@@ -257,3 +257,13 @@ def test_process_environment_is_what_is_read_by_default(tmp_path: Path, monkeypa
     monkeypatch.delenv("DS2API_CONFIG", raising=False)
     assert Config.find().callers == Config.from_env().callers == from_env().callers
     assert Config.load(toml(tmp_path, TOML % "x")).secrets == (Secret(KEYS["DS2API_SECRET"]),)
+
+
+def test_status_route_is_there_where_its_variable_is() -> None:
+    assert from_env().status is None
+    made = from_env(DS2API_STATUS_KEY="the-status-key-of-tests").status
+    assert made is not None
+    assert made.key == KeyDigest.of(Secret("the-status-key-of-tests"))
+    assert problems(DS2API_STATUS_KEY="short") == [
+        "DS2API_STATUS_KEY: its value is shorter than 16 characters; make one: openssl rand -hex 32"
+    ]

@@ -59,6 +59,7 @@ def full() -> dict[str, Any]:
             {"label": "web", "key": "env:CALLER", "models": ["*"]},
             {"label": "app", "key": KEY_DIGEST, "models": ["smart"]},
         ],
+        status={"key": "env:STATUS", "health": True},
         limits={"max_depth": 64},
         timeouts={"idle_s": 30},
     )
@@ -70,6 +71,7 @@ SECRETS = [
     CALLER_KEY,
     ENVIRON["UPSTREAM_A"],
     ENVIRON["SECRET"],
+    ENVIRON["STATUS"],
     KEY_DIGEST[7:],
     Secret(CALLER_KEY).digest().hex(),
 ]

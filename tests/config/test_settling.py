@@ -13,7 +13,7 @@ from asgi_ds2api.model_facts import ModelFacts
 from asgi_ds2api.pool.strategies import STRATEGIES
 from asgi_ds2api.profiles import PRESETS, PROFILES
 from asgi_ds2api.protocols import PROTOCOLS
-from asgi_ds2api.secret import Secret
+from asgi_ds2api.secret import KeyDigest, Secret
 from asgi_ds2api.side import OnUnsupported as TranscodedOnUnsupported
 
 from .samples import ENVIRON, load, load_upstream, problems, sample, upstream, upstream_problems
@@ -436,3 +436,34 @@ def test_secrets_rotate_in_the_order_of_the_list() -> None:
     environ = {**ENVIRON, "NEW": "7b3d24685f0c1e9a", "OLD": "5f0c1e9a7b3d2468"}
     made = load(environ, secret=["env:NEW", "env:OLD"])
     assert [secret.reveal() for secret in made.secrets] == [environ["NEW"], environ["OLD"]]
+
+
+# --- who may see and steer --------------------------------------------------------------------------------------------
+
+
+def test_without_the_table_nobody_may_see_or_steer() -> None:
+    assert load().status is None
+
+
+def test_operator_has_a_key_of_its_own() -> None:
+    made = load(status={"key": "env:STATUS"}).status
+    assert made is not None
+    assert made.key == KeyDigest.of(Secret(ENVIRON["STATUS"]))
+    assert not made.has_health
+
+
+def test_key_of_a_caller_is_not_the_operator_s() -> None:
+    line = "status.key: is the key of a caller; make another one: openssl rand -hex 32"
+    assert problems(status={"key": "env:CALLER"}) == [line]
+    digest = f"sha256:{Secret(ENVIRON['CALLER']).digest().hex()}"
+    assert problems(status={"key": digest}) == [line]
+
+
+def test_status_without_a_key_is_no_status() -> None:
+    assert problems(status={"health": True}) == ["status.key: is missing; every table of this kind needs it"]
+
+
+def test_weak_status_key_is_refused() -> None:
+    assert problems({**ENVIRON, "STATUS": "password"}, status={"key": "env:STATUS"}) == [
+        "status.key: its value is a well-known default that anybody would try; make one: openssl rand -hex 32"
+    ]

@@ -182,6 +182,46 @@ async def test_F103_request_that_is_cancelled_while_it_waits_leaves_the_line(dia
     bench.check()
 
 
+@dialects
+@run_virtual
+async def test_record_tells_how_long_a_request_waited_for_accounts(dialect: Dialect) -> None:
+    bench = Bench(dialect, timeouts={"queue_s": 10})
+    await asyncio.gather(*[bench.ask() for _ in range(3)])
+    assert [round(record.queued_s, 3) for record in bench.records] == [0, 1, 2]
+    assert [round(record.duration_s, 3) for record in bench.records] == [1, 2, 3]
+
+
+@dialects
+@run_virtual
+async def test_record_of_who_waited_in_vain_tells_it_too(dialect: Dialect) -> None:
+    bench = Bench(dialect, NEVER, timeouts={"queue_s": 3})
+    async with bench.exchange() as running:
+        await asyncio.sleep(0.1)
+        await bench.ask()
+        running.disconnect()
+        await running.finish()
+    (refused, left) = bench.records
+    assert (refused.attempts, round(refused.queued_s, 3), left.queued_s) == ((), 3, 0)
+
+
+@run_virtual
+async def test_parts_of_one_answer_wait_at_the_same_time() -> None:
+    records = Records()
+    slow = Answering(pieces=[DIALECTS["claude"].whole()], before=[Delay(1)])
+    gateway = make_gateway(
+        upstream("claude", concurrency=1),
+        scripts={"claude": ScriptedUpstream(*[slow] * 3)},
+        hooks=[records],
+        fan_out=True,
+        timeouts={"queue_s": 10},
+    )
+    body = {"model": "claude/m", "n": 3, "messages": [{"role": "user", "content": "Hi"}]}
+    async with Exchange(gateway, "POST", "/v1/chat/completions", json=body) as exchange:
+        assert (await exchange.finish()).status == 200
+    (record,) = records
+    assert (len(record.attempts), round(record.queued_s, 3)) == (3, 2)
+
+
 # --- F103: cancelled at every await -----------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from asgi_ds2api.config.environment import CALLER_VARIABLE, LISTS, SECRET_VARIABLE, SETTINGS
+from asgi_ds2api.config.environment import CALLER_VARIABLE, LISTS, SECRET_VARIABLE, SETTINGS, STATUS_VARIABLE
 from asgi_ds2api.config.places import StatePlace
 from asgi_ds2api.config.tables import ONE_OR_LIST, ConfigTable, ProfileChoice
 from asgi_ds2api.profiles import PRESETS, PROFILES, Preset, Profile, key_variables
@@ -123,6 +123,7 @@ SECTIONS = (
     ("AccountTable", "`accounts` of an upstream", "upstreams.accounts", "Keys with labels and weights."),
     ("ModelTable", "`[[models]]`", "models", "Names that callers may ask for."),
     ("CallerTable", "`[[callers]]`", "callers", "Who may use the gateway."),
+    ("StatusTable", "`[status]`", "status", "Who may see and steer a running gateway: see [Running it](operating.md)."),
     ("Limits", "`[limits]`", "limits", "Over a limit, a request is refused with a 4xx in the caller's protocol."),
     ("Timeouts", "`[timeouts]`", "timeouts", "Waits, in seconds."),
 )
@@ -248,6 +249,8 @@ def _struct_in(kind: inspect.Type) -> inspect.StructType:
             return _struct_in(kind.type)
         case inspect.VarTupleType():
             return _struct_in(kind.item_type)
+        case inspect.UnionType():
+            return _struct_in(next(option for option in kind.types if not _is_null(option)))
         case _:
             raise TypeError(f"no table in {kind}")
 
@@ -304,6 +307,7 @@ def _variables() -> str:
         *(f"| `{variable}` | a key of the preset `{name}` |" for name, variable in key_variables(PRESETS).items()),
         f"| `{CALLER_VARIABLE}` | the key of a caller |",
         f"| `{SECRET_VARIABLE}` | `secret` |",
+        f"| `{STATUS_VARIABLE}` | `status.key` |",
         *(f"| `{name}` | `{key}`{', with commas' if key in LISTS else ''} |" for name, key in SETTINGS.items()),
     ]
     return "\n".join(lines) + "\n"
