@@ -295,7 +295,7 @@ class Question:
         )
         self._tell_way(upstream, made)
         if is_single:
-            made.notices.changed("n", "each answer is a call of its own, input included")
+            made.notices.changed(placed("n", request.places), "each answer is a call of its own, input included")
         return made
 
     def _tell_way(self, upstream: UpstreamSide, made: Transcoder) -> None:

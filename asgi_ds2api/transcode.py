@@ -188,7 +188,7 @@ class Translate:
         self, *, face: Face, envelope: Envelope, side: Side, request: Request, shims: Sequence[Shim],
         on_unsupported: OnUnsupported,
     ) -> None:  # fmt: skip
-        self.notices = Notices(request.places)
+        self.notices = Notices()
         self.is_meaningful = False
         self.is_complete = False
         self._face = face
@@ -239,15 +239,19 @@ class Translate:
 
     def request(self) -> HTTPCall:
         """See `Transcoder`."""
+        lent = Notices(self._request.places)
         for shim in self._shims:
-            self._request = shim.request(self._request, self.notices)
+            self._request = shim.request(self._request, lent)
+        self.notices.extend(lent)
         for lesson in self._side.lessons:
             self._leave_out(lesson)
         return self._encode()
 
     def repair(self, error: Refused) -> HTTPCall | None:
         """See `Transcoder`."""
-        repaired = None if self._pauses.resumed else self._side.codec.repair(self._request, error, self.notices)
+        mended = Notices(self._request.places)
+        repaired = None if self._pauses.resumed else self._side.codec.repair(self._request, error, mended)
+        self.notices.extend(mended)
         if repaired is None:
             return None
         self._request = repaired

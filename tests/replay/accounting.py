@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -21,9 +21,11 @@ from tests.support.leaves import (
     Keys,
     Leaf,
     Marker,
+    in_common_words,
     is_said_beside,
     is_under,
     leaves,
+    lies_under,
     path_of,
     pattern_of,
     variants,
@@ -52,14 +54,38 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
     "resembling": Dialect(
         "anthropic_messages", msgspec.structs.replace(PROFILES["anthropic"], exact=False), "claude-sonnet-4-5"
     ),
+    "gemini": Dialect("gemini_generate", PROFILES["gemini"], "gemini-2.5-flash"),
+    "akin": Dialect(
+        "gemini_generate", msgspec.structs.replace(PROFILES["gemini"], exact=False), "gemini-3-flash-preview"
+    ),
     "ollama": Dialect("ollama_chat", PROFILES["ollama"], "qwen3"),
     "mistral": Dialect("openai_chat", PROFILES["mistral"], "mistral-small-2503"),
     "deepseek": Dialect("openai_chat", PROFILES["deepseek"], "deepseek-chat"),
 }
 ASKED: Final[Mapping[str, dict[str, JSON]]] = {
     "openai_chat": {"model": "asked", "messages": [{"role": "user", "content": "x"}]},
+    "openai_responses": {"model": "asked", "input": "x"},
     "anthropic_messages": {"model": "asked", "max_tokens": 10, "messages": [{"role": "user", "content": "x"}]},
+    "gemini_generate": {
+        "contents": [{"parts": [{"text": "x"}]}],
+        "generationConfig": {"thinkingConfig": {"includeThoughts": True}},
+    },
+    "ollama_chat": {"model": "asked", "messages": [{"role": "user", "content": "x"}]},
 }
+"""Face -> what is asked where answers are looked at. Thoughts are wanted."""
+GEMINI: Final = "/v1beta/models/asked:"
+LINES: Final = frozenset({"ollama_chat"})
+"""Protocols whose streams have a line for each object."""
+
+
+class Way(NamedTuple):
+    """From a face to an upstream that is translated to."""
+
+    face: ProtocolName
+    dialect: str
+
+    def __str__(self) -> str:
+        return f"{self.face}-to-{self.dialect}"
 
 
 class Translated(NamedTuple):
@@ -74,10 +100,20 @@ class Translated(NamedTuple):
 Translating = Callable[[JSON], Translated]
 
 
-def _begin(face: ProtocolName, to: Dialect, body: JSON) -> Translate:
-    codec = PROTOCOLS[face]
+def _call(face: ProtocolName, body: JSON, *, stream: bool) -> HTTPCall:
+    """Return a caller's request; of some faces the path says what is asked, and not the body."""
+    path, query = PROTOCOLS[face].ROUTES[0].path, dict[str, str]()
+    if face == "gemini_generate":
+        path = f"{GEMINI}streamGenerateContent" if stream else f"{GEMINI}generateContent"
+        query = {"alt": "sse"}
+    elif face == "ollama_chat" and "messages" not in body:
+        path = "/api/generate"
     headers = {"anthropic-version": "2023-06-01"} if face == "anthropic_messages" else {}
-    call = HTTPCall(method="POST", path=codec.ROUTES[0].path, body=json.dumps(body).encode(), headers=headers)
+    return HTTPCall(method="POST", path=path, body=json.dumps(body).encode(), headers=headers, query=query)
+
+
+def _begin(face: ProtocolName, to: Dialect, body: JSON, *, stream: bool = False) -> Translate:
+    codec, call = PROTOCOLS[face], _call(face, body, stream=stream)
     request = codec.decode_request(call)
     envelope = msgspec.structs.replace(codec.peek(call, "generate"), request_id="req_1", created=1_700_000_000)
     return Translate(
@@ -103,19 +139,20 @@ def request_to(face: ProtocolName, dialect: str) -> Translating:
 
 def answer_to(face: ProtocolName, dialect: str, *, stream: bool) -> Translating:
     """Return what translates an upstream's answer; a stream is a list of the data of its events."""
-    asked = {**ASKED[face], "stream": stream}
+    asked = ASKED[face] if face == "gemini_generate" else {**ASKED[face], "stream": stream}
     if stream and face == "openai_chat":
         asked["stream_options"] = {"include_usage": True}
+    protocol = DIALECTS[dialect].protocol
+    end = b"data: [DONE]\n\n" if protocol == "openai_chat" else b""
 
     def translate(body: JSON) -> Translated:
-        begun = _begin(face, DIALECTS[dialect], asked)
+        begun = _begin(face, DIALECTS[dialect], asked, stream=stream)
         begun.request()
         begun.notices.clear()
         if not stream:
             written = begun.whole(json.dumps(body).encode())
         else:
-            end = b"data: [DONE]\n\n" if DIALECTS[dialect].protocol == "openai_chat" else b""
-            written = begun.feed(b"".join(map(_frame, body)) + end) + begun.close()
+            written = begun.feed(b"".join(map(_line if protocol in LINES else _frame, body)) + end) + begun.close()
             if begun.failure is not None:
                 raise begun.failure
         return Translated(written, tuple(begun.notices), None)
@@ -125,6 +162,10 @@ def answer_to(face: ProtocolName, dialect: str, *, stream: bool) -> Translating:
 
 def _frame(data: JSON) -> bytes:
     return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+def _line(data: JSON) -> bytes:
+    return json.dumps(data).encode() + b"\n"
 
 
 def accepted(body: JSON, translate: Translating) -> JSON:
@@ -159,17 +200,23 @@ class Exceptions:
     restated: tuple[Restated, ...] = ()
     sealed: frozenset[str] = frozenset()
     """Patterns of texts that a client carries sealed: a mark in them is not readable on the other side."""
+    echoed: frozenset[str] = frozenset()
+    """Fields of an answer that repeat the request."""
+    replaced: frozenset[str] = frozenset()
+    """Patterns of figures that count for nothing where a later event of a stream tells figures anew."""
     zero: frozenset[str] = frozenset()
     """Patterns of counts that are parts of another one: of a total of 0 there are 0, whatever is said."""
 
     @property
     def patterns(self) -> set[str]:
         """All of them."""
-        return {*self.settled, *(said.pattern for said in self.restated), *self.zero}
+        return {*self.settled, *(said.pattern for said in self.restated), *self.zero, *self.echoed, *self.replaced}
 
     def of(self, body: JSON, leaf: Leaf, pattern: str) -> str | None:
         """Return the pattern of the exception that a leaf is; None: it is none."""
         if pattern in self.settled or (pattern in self.zero and leaf.value == 0):
+            return pattern
+        if pattern in self.replaced and any(leaf.keys[1] in event for event in body[int(leaf.keys[0]) + 1 :]):
             return pattern
         for said in self.restated:
             if is_under(pattern, said.pattern) and is_said_beside(body, leaf, said.beside):
@@ -184,6 +231,23 @@ class Account(NamedTuple):
     """Places."""
     excepted: set[str]
     """Patterns of the exceptions that were made."""
+
+
+@dataclass
+class Looked:
+    """What was found on one way."""
+
+    missing: list[str] = field(default_factory=list)
+    excepted: set[str] = field(default_factory=set)
+    """Patterns of the exceptions that were made."""
+    count: int = 0
+    """Of bodies."""
+
+    def add(self, name: str, found: Account) -> None:
+        """Add what was found of one body."""
+        self.count += 1
+        self.missing += [f"{name}: {place}" for place in found.missing]
+        self.excepted |= found.excepted
 
 
 def account(
@@ -203,16 +267,23 @@ def account(
         added: Fields whose pieces a stream adds up. What else it says again of one place counts once.
     """
     plain = translate(body)
+    is_stream = isinstance(body, list)
     marks, marked = _marked(body, translate)
-    covers = {notice.path for notice in (*plain.notices, *marked.notices)}
+    covers = {in_common_words(notice.path) for notice in (*plain.notices, *marked.notices)}
     missing: dict[str, str] = {}
     settled: set[str] = set()
+    summed: set[str] = set()
     excepted: set[str] = set()
     for leaf in leaves(body):
         path, pattern = path_of(place(leaf)), pattern_of(place(leaf))
-        if path in settled:
+        if path in settled or (path in summed and leaf.field not in added):
             continue
-        is_found = any(is_under(path, cover) for cover in covers)
+        if pattern.partition(".")[0] in exceptions.echoed:
+            excepted.add(pattern.partition(".")[0])
+            continue
+        is_found = any(
+            lies_under(place, covers) for place in {path, path_of(leaf.keys[1:] if is_stream else leaf.keys)}
+        )
         if not is_found and leaf.keys in marks and pattern not in exceptions.sealed:
             is_found = all(mark.encode() in marked.written for mark in marks[leaf.keys])
         elif not is_found:
@@ -225,6 +296,8 @@ def account(
         elif leaf.field not in added:
             settled.add(path)
             missing.pop(path, None)
+        else:
+            summed.add(path)
     return Account(list(missing.values()), excepted)
 
 

@@ -13,6 +13,7 @@ the fields whose texts may not: words of the protocol.
 
 import copy
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -25,27 +26,53 @@ JSON: TypeAlias = Any
 FIXED: Final = frozenset(
     {
         "$ref",
+        "created_at",
         "detail",
+        "done_reason",
         "effort",
         "enum",
+        "finishReason",
         "finish_reason",
         "format",
         "media_type",
+        "mimeType",
+        "mime_type",
         "mode",
         "model",
         "object",
+        "propertyOrdering",
+        "property_ordering",
+        "reason",
         "reasoning_effort",
         "required",
+        "responseMimeType",
+        "response_mime_type",
         "role",
+        "status",
         "stop_reason",
+        "thinkingLevel",
+        "thinking_level",
         "type",
     }
 )
 """Fields whose texts are words of a protocol, or refer to other words."""
 SHARED: Final = frozenset({"id", "name", "tool_call_id", "tool_use_id"})
 """Fields by which one value refers to another: equal texts get equal marks."""
-ENDS: Final = {"finish_reason": "length", "stop_reason": "max_tokens"}
-"""Another word for an end: one that nobody knows may mean what the answer shows anyway."""
+ENDS: Final = {
+    "done_reason": ("length", "stop"),
+    "finishReason": ("MAX_TOKENS", "STOP"),
+    "finish_reason": ("length", "stop"),
+    "reason": ("content_filter", "max_output_tokens"),
+    "status": ("incomplete", "completed"),
+    "stop_reason": ("max_tokens", "end_turn"),
+}
+"""Other words for an end: one that nobody knows may mean what the answer shows anyway."""
+_HEAD: Final = re.compile(r"(\w*)(.*)", re.DOTALL)
+_COMMON: Final = {"candidates": "choices", "responseId": "id", "usageMetadata": "usage"}
+_AT_PART: Final = re.compile(r"\.content\[\d+\]\.item\.")
+_SIGNATURES: Final = re.compile("thoughtSignature|encrypted_content")
+_STEP: Final = re.compile(r"[.\[]")
+_SNAKE: Final = re.compile(r"(?<=\w)_([a-z])")
 DATA: Final = "base64,"
 """What the data of a ``data:`` URL begin behind."""
 
@@ -96,9 +123,26 @@ def leaves(body: JSON, keys: Keys = ()) -> Iterator[Leaf]:
         yield Leaf(keys, body)
 
 
+def in_common_words(path: str) -> str:
+    """Return a path without what Notices spell in another way than vendors.
+
+    Of Gemini's requests they name fields in the one casing that is the vendor's own, of its answers the upper parts as
+    Chat does. What an item of Responses has besides its parts is told at a part; proofs of thinking have one name.
+    """
+    head, rest = _HEAD.match(path).groups()  # type: ignore[union-attr]  # it matches anything
+    rest = _SIGNATURES.sub("signature", _AT_PART.sub(".", rest))
+    return _SNAKE.sub(lambda match: match[1].upper(), _COMMON.get(head, head) + rest)
+
+
 def is_under(path: str, place: str) -> bool:
     """Tell whether a path is a place or lies below it."""
     return path == place or path.startswith((f"{place}.", f"{place}["))
+
+
+def lies_under(path: str, covers: Collection[str]) -> bool:
+    """Tell whether a path is under one of these places, which are in common words."""
+    common = in_common_words(path)
+    return any(common[: match.start()] in covers for match in _STEP.finditer(common)) or common in covers
 
 
 @dataclass
@@ -172,7 +216,7 @@ def variants(body: JSON, leaf: Leaf) -> Iterator[JSON]:
     del holder[leaf.keys[-1]]
     yield without
     other = copy.deepcopy(body)
-    put(other, leaf.keys, ENDS.get(leaf.field) or _another(leaf.value))
+    put(other, leaf.keys, next((end for end in ENDS.get(leaf.field, ()) if end != leaf.value), _another(leaf.value)))
     yield other
 
 

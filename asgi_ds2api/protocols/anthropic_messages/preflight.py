@@ -75,6 +75,8 @@ _FIELDS: Final[Mapping[str, str]] = {
 }
 """Names of OpenAI's for fields that are not called as in canonical."""
 
+_BARE_SCHEMAS: Final = frozenset({"gemini_generate", "ollama_chat"})
+"""Protocols in which the schema of an answer is all that is said of its form."""
 _SCHEMA_FIELDS: Final = {"openai_chat": "function.parameters", "openai_responses": "parameters"}
 """Where the schema stands in a tool, by protocol."""
 
@@ -305,7 +307,8 @@ def shape_output(request: Request, target: Target, notices: Notices) -> Request:
     for name, value in {"name": wanted.name, "description": wanted.description, "strict": wanted.strict}.items():
         if value is not None:
             notices.hint(f"{at}.{name}", "Anthropic is always strict and knows the schema alone")
-    schema = fit_schema(wanted.schema, f"{at}.schema", notices)
+    place = wanted.at if request.source in _BARE_SCHEMAS else f"{at}.schema"
+    schema = fit_schema(wanted.schema, place, notices)
     return msgspec.structs.replace(request, output_format=msgspec.structs.replace(wanted, schema=schema, extras={}))
 
 

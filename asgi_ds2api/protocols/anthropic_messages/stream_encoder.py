@@ -353,6 +353,8 @@ class StreamEncoder:
         if isinstance(block.block, ToolCall) and not block.has_arguments:
             call = msgspec.structs.replace(block.block, arguments="".join(block.held))
             self._delta(block, _ARGUMENTS, bytes(self._writer.tool_input(call)).decode())
+        if isinstance(block.block, Text) and not block.is_open:
+            self._writer.own(block.block)  # nothing was said, so that nothing else reports what hangs on it
         self._end(block)
         del self._blocks[block.index]
         self._current = None

@@ -41,6 +41,8 @@ from . import wire
 from .errors import decode_in_band
 from .grounding import FIELD as GROUNDING
 from .grounding import decode_citations
+from .logprobs import FIELD as LOGPROBS
+from .logprobs import decode_logprobs, joined
 from .parts import Part, decode_part
 from .stream_calls import PartialCall, is_piece
 from .usage import WORDS, decode_block, decode_finish, decode_usage, finish_failure
@@ -92,6 +94,7 @@ class _Candidate:
         "grounding",
         "has_calls",
         "has_said",
+        "likely",
         "message",
         "number",
         "open",
@@ -111,6 +114,8 @@ class _Candidate:
         self.message: str | None = None
         self.grounding: tuple[Raw, str] | None = None
         self.partial: PartialCall | None = None
+        self.likely: list[Raw] = []
+        """Probabilities, chunk by chunk."""
         self.extras: Extras = {}
 
 
@@ -275,6 +280,10 @@ class AnswerReader:
             others["finishMessage"] = fields["finishMessage"]
         if GROUNDING in others:
             candidate.grounding = others[GROUNDING], f"{at}.{GROUNDING}"
+        if (likely := others.pop(LOGPROBS, None)) is not None:
+            candidate.likely.append(likely)
+            if (told := decode_logprobs(likely, candidate.number)) is not None:
+                self._events.append(told)
         if new := {name: value for name, value in others.items() if candidate.extras.get(name) != value}:
             candidate.extras.update(new)
             self._events.append(ExtrasDelta(level="choice", fields=new, choice=candidate.number))
@@ -285,6 +294,9 @@ class AnswerReader:
         failure = finish_failure(candidate.word, is_empty=not candidate.has_said)
         if failure is not None:
             raise failure
+        if candidate.likely:
+            whole = {LOGPROBS: joined(candidate.likely)}
+            self._events.append(ExtrasDelta(level="choice", fields=whole, choice=candidate.number))
         citations = []
         if candidate.grounding is not None:
             raw, at = candidate.grounding

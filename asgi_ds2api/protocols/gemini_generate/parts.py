@@ -270,7 +270,7 @@ class PartWriter:
         self, *, source: ProtocolName, notices: Notices, writes_ids: bool = True, media_in_results: bool = True
     ) -> None:
         self.is_native = source == wire.NAME
-        self._source = source
+        self.source = source
         self._notices = notices
         self._writes_ids = writes_ids
         self._media_in_results = media_in_results
@@ -389,7 +389,7 @@ class PartWriter:
         if block.context is not None:
             self._notices.changed(f"{block.at}.context", "said in the text before the file")
         if block.detail is not None:
-            path = "image_url.detail" if self._source == "openai_chat" else "detail"
+            path = "image_url.detail" if self.source == "openai_chat" else "detail"
             self._notices.hint(f"{block.at}.{path}", "Gemini chooses the resolution by model and setting")
         if block.citations_enabled is not None:
             report = self._notices.lost if block.citations_enabled else self._notices.hint

@@ -17,6 +17,7 @@ from ...canonical import (
     Choice,
     Citation,
     Extras,
+    Logprobs,
     Media,
     Notices,
     Opaque,
@@ -37,6 +38,7 @@ from . import wire
 from .answer import read_all
 from .grounding import FIELD as GROUNDING
 from .grounding import encode_citations
+from .logprobs import encode_logprobs
 from .media import encode_media
 from .parts import is_mark, is_object, spelled
 from .usage import encode_finish, encode_usage
@@ -103,8 +105,7 @@ def _candidate(choice: Choice, number: int, envelope: Envelope, notices: Notices
     writer = AnswerWriter(envelope, notices, number, is_native=is_native)
     parts = [part for block in choice.blocks for part in writer.parts(block)]
     parts += writer.rest()
-    if choice.logprobs is not None:
-        writer.lose_logprobs()
+    likely = writer.likely(choice.logprobs) if choice.logprobs is not None else {}
     finish = encode_finish(choice.finish, is_native=is_native, is_spoiled=writer.is_spoiled, notices=notices)
     content: JsonObject = {"parts": parts or [{"text": ""}], "role": "model"}
     content.update(writer.report(choice.message_extras, "message"))
@@ -112,6 +113,7 @@ def _candidate(choice: Choice, number: int, envelope: Envelope, notices: Notices
         "content": content,
         "finishReason": writer.refused(finish),
         "index": number,
+        **likely,
         **writer.grounding(),
         **writer.report(choice.extras),
     }
@@ -275,11 +277,9 @@ class AnswerWriter:
         """Report a thought that the caller did not ask for."""
         self._notices.hint(block.at or "content", "thoughts go to callers who ask for them")
 
-    def lose_logprobs(self) -> None:
-        """Report probabilities, which the vendor has in another form."""
-        path = f"choices[{self._number}].logprobs"
-        if not any(notice.path == path for notice in self._notices):
-            self._notices.lost(path, "Gemini tells probabilities in another form")
+    def likely(self, logprobs: Logprobs) -> JsonObject:
+        """Return probabilities; those of this protocol are told by ``logprobsResult`` as it came."""
+        return {} if self.is_native else encode_logprobs(logprobs)
 
     def refuse(self) -> None:
         """Take note that the model declined."""

@@ -19,6 +19,8 @@ Node: TypeAlias = dict[str, object]
 
 MAX_DEPTH: Final = 32
 """Of references that are put in their place; deeper ones end in any value."""
+MAX_REPORTS: Final = 200
+"""Places of one schema that are told one by one."""
 MAX_NODES: Final = 20_000
 """Of a schema whose references were put in their place."""
 
@@ -55,8 +57,10 @@ _KEPT: Final = frozenset(
     }
 )
 """Keywords that both dialects have."""
-_SILENT: Final = frozenset({"$schema", "$id", "$anchor", "$comment", "$defs", "definitions", "additionalProperties"})
-"""Keywords that say nothing about the value, or hold what is put elsewhere."""
+_SILENT: Final = frozenset({"$schema", "$id", "$anchor", "$comment", "additionalProperties"})
+"""Keywords that say nothing about the value."""
+_ELSEWHERE: Final = frozenset({"$defs", "definitions"})
+"""Keywords that hold what is put elsewhere."""
 _COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
 """Keywords whose numbers come as strings, as 64-bit integers of protocol buffers do."""
 
@@ -122,7 +126,7 @@ def to_openapi(raw: Raw, at: str, notices: Notices) -> Raw:
     """Return JSON Schema as a ``Schema``; what it cannot say is reported under its path."""
     node = msgspec.json.decode(raw)
     lowering = _Lowering(node if isinstance(node, dict) else {}, at, notices)
-    return wire.raw_of(lowering.node(node, 0))
+    return wire.raw_of(lowering.node(node, 0, at))
 
 
 class _Lowering:
@@ -131,7 +135,7 @@ class _Lowering:
     Args:
         root: The whole, whose definitions are referred to.
         at: Its path.
-        notices: Where losses are reported, each keyword once.
+        notices: Where losses are reported, each place once, and no more than `MAX_REPORTS`.
     """
 
     def __init__(self, root: Node, at: str, notices: Notices) -> None:
@@ -141,48 +145,52 @@ class _Lowering:
         self._reported: set[str] = set()
         self._nodes = 0
 
-    def node(self, source: object, depth: int) -> Node:
+    def node(self, source: object, depth: int, at: str) -> Node:
         self._nodes += 1
         if not isinstance(source, dict) or depth > MAX_DEPTH or self._nodes > MAX_NODES:
             if source is not True:
-                self._lose("$ref" if isinstance(source, dict) else "boolean schema")
+                self._lose(at, "$ref" if isinstance(source, dict) else "")
             return {}
         rest: Node = dict(source)
         if isinstance(reference := rest.pop("$ref", None), str):
-            target = self._target(reference)
+            target = self._target(reference, at)
+            if not rest:
+                at = self._at + reference.removeprefix("#").replace("/", ".")
             rest = {**target, **rest}
             if "$ref" in target:
-                return self.node(rest, depth + 1)
+                return self.node(rest, depth + 1, at)
             depth += 1
-        rest = self._merged(rest)
+        rest = self._merged(rest, at)
         lowered: Node = {}
-        self._type(lowered, rest, depth)
-        self._words(lowered, rest)
-        self._inner(lowered, rest, depth)
+        self._type(lowered, rest, depth, at)
+        self._words(lowered, rest, at)
+        self._inner(lowered, rest, depth, at)
         for name, value in rest.items():
             if name in _KEPT:
                 lowered[name] = value
-            elif name not in _SILENT or (name == "additionalProperties" and isinstance(value, dict)):
-                self._lose(name)
+            elif name in _SILENT and not (name == "additionalProperties" and isinstance(value, dict)):
+                self._hint(at, name)
+            elif name not in _ELSEWHERE:
+                self._lose(at, name)
         return lowered
 
-    def _target(self, reference: str) -> Node:
+    def _target(self, reference: str, at: str) -> Node:
         place: object = self._root
         for step in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
             key = step.replace("~1", "/").replace("~0", "~")
             place = place.get(key) if isinstance(place, dict) else None
         if isinstance(place, dict) and reference.startswith("#"):
             return place
-        self._lose("$ref")
+        self._lose(at, "$ref")
         return {}
 
-    def _merged(self, rest: Node) -> Node:
+    def _merged(self, rest: Node, at: str) -> Node:
         """Return a node with its ``allOf`` put into it, as far as the parts do not contradict."""
         parts = rest.pop("allOf", None)
         for part in parts if isinstance(parts, list) else ():
             inner = dict(part) if isinstance(part, dict) else {}
             if isinstance(reference := inner.pop("$ref", None), str):
-                inner = {**self._target(reference), **inner}
+                inner = {**self._target(reference, at), **inner}
             for name, value in inner.items():
                 known = rest.get(name)
                 if isinstance(known, dict) and isinstance(value, dict):
@@ -192,19 +200,24 @@ class _Lowering:
                 elif known is None:
                     rest[name] = value
                 elif known != value:
-                    self._lose("allOf")
+                    self._lose(at, "allOf")
         return rest
 
-    def _type(self, lowered: Node, rest: Node, depth: int) -> None:
+    def _type(self, lowered: Node, rest: Node, depth: int, at: str) -> None:
         kinds = rest.pop("type", None)
         names = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(kind, str)]
         is_nullable = len(names) > 1 and "null" in names
         names = [name for name in names if name != "null"] or names
-        variants = rest.pop("anyOf", None) or rest.pop("oneOf", None)
+        name = "anyOf" if rest.get("anyOf") else "oneOf"
+        variants = rest.pop(name, None)
         if isinstance(variants, list):
             nulls = [v for v in variants if isinstance(v, dict) and v.get("type") == "null"]
             is_nullable = is_nullable or bool(nulls)
-            inner = [self.node(variant, depth + 1) for variant in variants if variant not in nulls]
+            inner = [
+                self.node(variant, depth + 1, f"{at}.{name}[{position}]")
+                for position, variant in enumerate(variants)
+                if variant not in nulls
+            ]
             if len(inner) == 1:
                 lowered.update(inner[0])
             elif inner:
@@ -218,7 +231,7 @@ class _Lowering:
         if is_nullable:
             lowered["nullable"] = True
 
-    def _words(self, lowered: Node, rest: Node) -> None:
+    def _words(self, lowered: Node, rest: Node, at: str) -> None:
         """Put ``const`` and ``enum`` into words: the dialect knows texts alone."""
         if "const" in rest:
             rest.setdefault("enum", [rest["const"]])
@@ -230,22 +243,37 @@ class _Lowering:
             lowered["nullable"] = True
             words = [value for value in words if value is not None]
         if any(not isinstance(value, str) for value in words):
-            self._notices.changed(f"{self._at}.enum", "Gemini's enumerations hold texts alone", action="coerced")
+            self._notices.changed(f"{at}.enum", "Gemini's enumerations hold texts alone", action="coerced")
             words = [value if isinstance(value, str) else msgspec.json.encode(value).decode() for value in words]
         lowered["type"] = "STRING"
         rest["enum"] = words
 
-    def _inner(self, lowered: Node, rest: Node, depth: int) -> None:
+    def _inner(self, lowered: Node, rest: Node, depth: int, at: str) -> None:
         properties = rest.pop("properties", None)
         if isinstance(properties, dict) and properties:
-            lowered["properties"] = {name: self.node(inner, depth + 1) for name, inner in properties.items()}
+            lowered["properties"] = {
+                name: self.node(inner, depth + 1, f"{at}.properties.{name}") for name, inner in properties.items()
+            }
         if "items" in rest:
-            lowered["items"] = self.node(rest.pop("items"), depth + 1)
+            lowered["items"] = self.node(rest.pop("items"), depth + 1, f"{at}.items")
 
-    def _lose(self, name: str) -> None:
-        if name not in self._reported:
-            self._reported.add(name)
-            self._notices.lost(f"{self._at}.{name}", "Gemini's schemas have no such keyword")
+    def _lose(self, at: str, name: str) -> None:
+        if self._is_new(path := f"{at}.{name}" if name else at):
+            self._notices.lost(path, "Gemini's schemas have no such keyword")
+
+    def _hint(self, at: str, name: str) -> None:
+        if self._is_new(path := f"{at}.{name}"):
+            self._notices.hint(path, "Gemini's schemas have no such keyword, and say the same without it")
+
+    def _is_new(self, path: str) -> bool:
+        """Tell whether a place is to be reported; the last that is stands for all that follow."""
+        if path in self._reported or len(self._reported) > MAX_REPORTS:
+            return False
+        self._reported.add(path)
+        if len(self._reported) > MAX_REPORTS:
+            self._notices.lost(self._at, "Gemini's schemas have fewer keywords")
+            return False
+        return True
 
 
 # --- JSON Schema -> the vendor's JSON Schema --------------------------------------------------------------------------

@@ -167,4 +167,5 @@ def _encode_format(
     if profile.parameters_json_schema:
         schema = wanted.schema if writer.is_native else fit_schema(wanted.schema)
         return {"responseMimeType": _JSON, "responseJsonSchema": schema}
-    return {"responseMimeType": _JSON, "responseSchema": to_openapi(wanted.schema, f"{at}.schema", notices)}
+    place = at if source in (wire.NAME, "ollama_chat") else f"{at}.schema"
+    return {"responseMimeType": _JSON, "responseSchema": to_openapi(wanted.schema, place, notices)}

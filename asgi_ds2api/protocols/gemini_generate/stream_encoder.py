@@ -201,7 +201,7 @@ class StreamEncoder:
             case Finish():
                 self._candidate(event.choice).finish = event
             case Logprobs():
-                self._candidate(event.choice).writer.lose_logprobs()
+                self._tell_likely(self._candidate(event.choice), event)
             case ExtrasDelta():
                 self._add_extras(event)
             case (
@@ -312,6 +312,13 @@ class StreamEncoder:
         written = _encode({"candidates": [{"content": content, "index": candidate.number}]})
         self._chunk(written[:-1], self._tail)
         candidate.last = kind
+
+    def _tell_likely(self, candidate: _Candidate, logprobs: Logprobs) -> None:
+        """Write probabilities in a chunk of their own: they come after the tokens that they are of."""
+        if likely := candidate.writer.likely(logprobs):
+            content = {"parts": [{"text": ""}], "role": "model"}
+            written = _encode({"candidates": [{"content": content, "index": candidate.number, **likely}]})
+            self._chunk(written[:-1], self._tail)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

@@ -127,6 +127,8 @@ def _fitted(control: ReasoningControl, facts: ModelFacts, notices: Notices) -> J
     if control.effort is not None and at == "thinking":
         at = "output_config.effort"  # Anthropic's effort stands apart from the rest
     if control.mode == "disabled" or control.effort == "none":
+        if control.effort not in (None, "none"):
+            notices.hint(at, "a model that shall not think takes no effort")
         if "disabled" in facts.thinking:
             return {"thinkingBudget": 0}
         notices.changed(at, "the model always thinks: asked to do so as little as possible", action="clamped")

@@ -10,7 +10,17 @@ from typing import Final
 from msgspec import Raw
 from msgspec.structs import replace
 
-from ...canonical import CustomTool, Extras, FunctionTool, Notices, Request, Tool, ToolChoice, VendorTool
+from ...canonical import (
+    CustomTool,
+    Extras,
+    FunctionTool,
+    Notices,
+    ProtocolName,
+    Request,
+    Tool,
+    ToolChoice,
+    VendorTool,
+)
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ..foreign_tools import described
@@ -133,6 +143,20 @@ def decode_choice(raw: Raw) -> tuple[ToolChoice | None, Extras]:
 LOWERED: Final = "gemini.parameters"
 """Extra of a function whose parameters a repair has put into the vendor's own dialect."""
 
+_SCHEMAS: Final[Mapping[ProtocolName, str]] = {
+    "anthropic_messages": "input_schema",
+    "ollama_chat": "function.parameters",
+    "openai_chat": "function.parameters",
+}
+"""Where others have the schema of a function's arguments."""
+_IDLE: Final = frozenset({"additionalProperties", "$schema"})
+"""What a schema of no arguments may have, and says nothing."""
+
+
+def schema_at(tool: FunctionTool, source: ProtocolName) -> str:
+    """Return where the schema of a function's arguments stood."""
+    return f"{tool.at}.{_SCHEMAS.get(source, 'parameters')}"
+
 
 def encode_tools(tools: Sequence[Tool], writer: PartWriter, notices: Notices, *, in_json_schema: bool) -> list[object]:
     """Return tools as JSON.
@@ -169,11 +193,15 @@ def _encode_function(tool: FunctionTool, writer: PartWriter, notices: Notices, *
         written["description"] = description
     if tool.cache is not None:
         notices.hint(tool.cache.at or f"{tool.at}.cache_control", "Gemini caches prompts by itself")
-    if tool.parameters is not None and (writer.is_native or not _is_empty(tool.parameters)):
+    if tool.parameters is not None and not writer.is_native and _is_empty(tool.parameters):
+        for name in _IDLE & wire.fields_of(tool.parameters).keys():
+            at = f"{schema_at(tool, writer.source)}.{name}"
+            notices.hint(at, "no arguments are told of by saying nothing")
+    elif tool.parameters is not None:
         if in_json_schema:
             written["parametersJsonSchema"] = tool.parameters if writer.is_native else fit_schema(tool.parameters)
         else:
-            written["parameters"] = to_openapi(tool.parameters, f"{tool.at}.parameters", notices)
+            written["parameters"] = to_openapi(tool.parameters, schema_at(tool, writer.source), notices)
     if lowered is not None:
         written["parameters"] = lowered
     return put_extras(written, extras) if writer.is_native else written
@@ -184,7 +212,7 @@ def _is_empty(schema: Raw) -> bool:
     fields = wire.fields_of(schema)
     if wire.text_of(fields.get("type")) not in (None, "object"):
         return False
-    return not (fields.keys() - {"type", "properties", "required", "additionalProperties", "$schema"}) and (
+    return not (fields.keys() - {"type", "properties", "required"} - _IDLE) and (
         not wire.fields_of(fields.get("properties"))
     )
 
@@ -192,16 +220,18 @@ def _is_empty(schema: Raw) -> bool:
 def encode_choice(request: Request, writer: PartWriter, notices: Notices) -> JsonObject | None:
     """Return ``functionCallingConfig``; None: the model chooses, as it does unless told."""
     choice = request.tool_choice
-    is_strict = any(isinstance(tool, FunctionTool) and tool.strict for tool in request.tools)
+    place = "function.strict" if request.source in ("openai_chat", "ollama_chat") else "strict"
+    strict = [f"{tool.at}.{place}" for tool in request.tools if isinstance(tool, FunctionTool) and tool.strict]
     if request.parallel_tool_calls is False:
         notices.lost("parallel_tool_calls", "Gemini may call several functions at a time")
     if choice is None or (choice.mode == "auto" and not choice.names and not choice.extras):
-        if is_strict:
-            notices.changed("tools", "strict functions are said for all functions: calls are validated")
+        for at in strict:
+            notices.changed(at, "strict functions are said for all functions: calls are validated")
+        if strict:
             return {"mode": "VALIDATED"}
         return None if choice is None or not writer.is_native else {"mode": "AUTO"}
-    if is_strict and choice.mode != "none" and not writer.is_native:
-        notices.hint(choice.at or "tool_choice", "a forced call is valid anyway")
+    for at in strict if not writer.is_native else ():
+        notices.hint(at, "a forced call is valid anyway" if choice.mode != "none" else "nothing is called")
     mode = {"auto": "VALIDATED" if choice.names else "AUTO", "none": "NONE"}.get(choice.mode, "ANY")
     written: JsonObject = {"mode": mode}
     if choice.names:

@@ -78,6 +78,8 @@ def encode_usage(usage: Usage, notices: Notices, *, is_native: bool) -> JsonObje
             notices.hint(f"usage.{name}", "Gemini has no such counter")
         if usage.cache_write:
             notices.hint("usage.cache_write", "Gemini does not tell what was written to a cache")
+        if usage.cache_write_5m is not None or usage.cache_write_1h is not None:
+            notices.hint("usage.cache_creation", "Gemini does not tell what was written to a cache")
         for name, count in (
             ("promptTokensDetails", usage.audio_input),
             ("candidatesTokensDetails", usage.audio_output),

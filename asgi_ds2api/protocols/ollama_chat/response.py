@@ -24,6 +24,7 @@ from ...canonical import (
     Choice,
     Extras,
     Finish,
+    Logprobs,
     Media,
     Notices,
     Opaque,
@@ -55,7 +56,7 @@ from .answer import (
 )
 from .errors import decode_in_band
 from .operations import rfc3339, seconds_of
-from .usage import decode_finish, decode_usage, encode_finish, encode_usage, estimated
+from .usage import UNTOLD, decode_finish, decode_usage, encode_finish, encode_usage, estimated
 from .wire import JsonObject, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -171,6 +172,8 @@ def _decode_blocks(message: dict[str, Raw], salt: str) -> list[Block]:
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
 DECLINED: Final = "The model declined to answer."
+MESSAGE_AT: Final = "choices[0].message"
+"""Where the fields of another protocol's message stand: an answer of this one has no fields that are reported."""
 
 
 def encode_response(response: Response, envelope: Envelope, notices: Notices) -> bytes:
@@ -179,17 +182,23 @@ def encode_response(response: Response, envelope: Envelope, notices: Notices) ->
     choice = response.choices[0]
     for number in range(1, len(response.choices)):
         writer.lose(f"choices[{number}]", "one answer is told here")
+    writer.report_tier(response.service_tier)
     writer.own(choice.extras, "choices[0]")
     usage = response.usage or estimated(sum(len(b.text) for b in choice.blocks if isinstance(b, Text | Reasoning)))
     said = writer.said(choice.blocks)
     if not any(said.values()):
         said["content"] = writer.declined(choice.finish)
-    message = put_extras(said, writer.own(choice.message_extras, "message"))
+    message = put_extras(said, writer.own(choice.message_extras, MESSAGE_AT))
     body = {**writer.head(response.created), **writer.message(message), "done": True}
-    if choice.logprobs is not None and choice.logprobs.content:
-        body["logprobs"] = choice.logprobs.content
+    if choice.logprobs is not None and (told := tokens_of(choice.logprobs)):
+        body["logprobs"] = told
     body |= writer.end(choice.finish, usage, first_s=0.0)
     return msgspec.json.encode(put_extras(body, writer.own(response.extras, "")))
+
+
+def tokens_of(logprobs: Logprobs) -> list[Raw]:
+    """Return probabilities of all that is said: a refusal is a text here, and follows the rest."""
+    return [*(logprobs.content or ()), *(logprobs.refusal or ())]
 
 
 class AnswerWriter:
@@ -298,9 +307,16 @@ class AnswerWriter:
         if self.is_own:
             return
         self.own(usage.extras, "usage")
-        for name in ("cache_read", "cache_write", "reasoning", "audio_input", "audio_output"):
+        for name in UNTOLD:
             if getattr(usage, name):
                 self.hint(f"usage.{name}", "tokens are counted whole here")
+        if usage.cache_write_5m is not None or usage.cache_write_1h is not None:
+            self.hint("usage.cache_creation", "tokens are counted whole here")
+
+    def report_tier(self, service_tier: str | None) -> None:
+        """Report which tier served the request; that an answer has no id here goes without saying."""
+        if service_tier is not None and not self.is_own:
+            self.hint("service_tier", "answers have no such field here")
 
     def declined(self, finish: Finish) -> str:
         """Return what is said for an answer in which there is nothing to read; empty: it is no refusal."""

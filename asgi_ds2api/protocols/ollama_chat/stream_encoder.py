@@ -47,7 +47,7 @@ from ...fold import merge_usage
 from ...framing import json_line
 from . import wire
 from .errors import encode_error_body
-from .response import AnswerWriter
+from .response import MESSAGE_AT, AnswerWriter, tokens_of
 from .usage import estimated
 from .wire import JsonObject, put_extras
 
@@ -147,6 +147,7 @@ class StreamEncoder:
     def _begin(self, start: Start) -> None:
         self._writer = AnswerWriter(self._envelope, self._notices, is_own=start.source == wire.NAME)
         self._created = start.created
+        self._writer.report_tier(start.service_tier)
         self._extras = dict(self._writer.own(start.extras, ""))
         head = _encode(self._writer.head(start.created))[:-1]
         if self._envelope.plain_prompt:
@@ -216,9 +217,7 @@ class StreamEncoder:
                 self._writer.report_refusal(block)
                 self._say(event.text)
             case Logprobs() if event.choice == 0:
-                self._logprobs += event.content or ()
-                if event.refusal:
-                    self._writer.hint("logprobs.refusal", "a refusal is a text here")
+                self._logprobs += tokens_of(event)
             case ExtrasDelta():
                 self._add_extras(event)
             case Usage():
@@ -257,6 +256,6 @@ class StreamEncoder:
             case "response":
                 self._extras |= self._writer.own(event.fields, "")
             case "message":
-                self._message_extras |= self._writer.own(event.fields, "message")
+                self._message_extras |= self._writer.own(event.fields, MESSAGE_AT)
             case "choice":
                 self._writer.own(event.fields, f"choices[{event.choice}]")

@@ -75,6 +75,10 @@ def encode_usage(usage: Usage, *, is_own: bool, first_s: float, total_s: float) 
     }
 
 
+UNTOLD: Final = ("cache_read", "cache_write", "reasoning", "audio_input", "audio_output")
+"""Parts of the counts, which others tell apart."""
+
+
 def encode_finish(finish: Finish, *, is_own: bool) -> str:
     """Return the vendor's word; calls, refusals and filters have none of their own."""
     if (is_own or finish.reason == "other") and finish.raw in ("load", "unload"):

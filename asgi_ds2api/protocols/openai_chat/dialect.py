@@ -13,7 +13,13 @@ from ...canonical import Block, Message, Notices, ProtocolName, ToolCall, ToolRe
 from ...profiles import Profile
 from .wire import JsonObject
 
-_RESULT_FIELDS: Final[Mapping[str, str]] = {"anthropic_messages": "tool_use_id"}
+_CALL_FIELDS: Final[Mapping[str, str]] = {"gemini_generate": "functionCall.id", "openai_responses": "call_id"}
+"""Where a call has its name, if not in ``id``."""
+_RESULT_FIELDS: Final[Mapping[str, str]] = {
+    "anthropic_messages": "tool_use_id",
+    "gemini_generate": "functionResponse.id",
+    "openai_responses": "call_id",
+}
 """Where a result names its call, if not in ``tool_call_id``."""
 FILLER: Final = "OK."
 """What an assistant says behind a tool's result, where nobody else may speak."""
@@ -52,7 +58,7 @@ def shorten_ids(messages: Sequence[Message], source: ProtocolName, notices: Noti
         notices: Each id that is another one now is a hint.
     """
     short: dict[str, str] = {}
-    field = _RESULT_FIELDS.get(source, "tool_call_id")
+    field, own = _RESULT_FIELDS.get(source, "tool_call_id"), _CALL_FIELDS.get(source, "id")
 
     def legal(id_: str, at: str) -> str:
         if id_ not in short:
@@ -63,7 +69,7 @@ def shorten_ids(messages: Sequence[Message], source: ProtocolName, notices: Noti
 
     def renamed(block: Block) -> Block:
         if type(block) is ToolCall:
-            return replace(block, id=legal(block.id, f"{block.at}.id"))
+            return replace(block, id=legal(block.id, f"{block.at}.{own}"))
         if type(block) is ToolResult:
             return replace(block, call_id=legal(block.call_id, f"{block.at}.{field}"))
         return block

@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from asgi_ds2api.canonical import Notices
 from asgi_ds2api.errors import MalformedRequest
-from asgi_ds2api.protocols.gemini_generate.schema import fit_schema, from_openapi, to_openapi
+from asgi_ds2api.protocols.gemini_generate.schema import MAX_REPORTS, fit_schema, from_openapi, to_openapi
 from tests.support.talk import told
 
 
@@ -49,7 +49,28 @@ def test_schema_that_refers_to_itself_ends_in_any_value() -> None:
     notices = Notices()
     tree = {"type": "object", "properties": {"child": {"$ref": "#"}}}
     assert to_openapi(raw(tree), "s", notices)
-    assert told(notices, "lost") == ["s.$ref"]
+    assert told(notices, "lost") == ["s.properties.child.$ref"]
+
+
+def test_what_a_schema_loses_is_told_where_it_stood() -> None:
+    notices = Notices()
+    inner = {"type": "object", "additionalProperties": False, "not": {}}
+    tree = {
+        "$schema": "x",
+        "$defs": {"a": inner},
+        "properties": {"l": {"items": inner}, "r": {"$ref": "#/$defs/a"}, "o": {"oneOf": [inner, {"type": "null"}]}},
+    }
+    assert to_openapi(raw(tree), "s", notices)
+    places = ("s.properties.l.items", "s.$defs.a", "s.properties.o.oneOf[0]")
+    assert set(told(notices, "lost")) == {f"{place}.not" for place in places}
+    assert set(told(notices, "hint")) == {"s.$schema", *(f"{place}.additionalProperties" for place in places)}
+
+
+def test_losses_of_a_vast_schema_are_told_as_one_in_the_end() -> None:
+    notices = Notices()
+    tree = {"type": "object", "properties": {f"p{number}": {"not": {}} for number in range(MAX_REPORTS + 9)}}
+    assert to_openapi(raw(tree), "s", notices)
+    assert told(notices)[MAX_REPORTS:] == ["s"]
 
 
 def test_openapi_schema_is_read_in_either_casing() -> None:
