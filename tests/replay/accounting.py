@@ -100,7 +100,7 @@ class Translated(NamedTuple):
 Translating = Callable[[JSON], Translated]
 
 
-def _call(face: ProtocolName, body: JSON, *, stream: bool) -> HTTPCall:
+def call_of(face: ProtocolName, body: JSON, *, stream: bool = False) -> HTTPCall:
     """Return a caller's request; of some faces the path says what is asked, and not the body."""
     path, query = PROTOCOLS[face].ROUTES[0].path, dict[str, str]()
     if face == "gemini_generate":
@@ -113,7 +113,7 @@ def _call(face: ProtocolName, body: JSON, *, stream: bool) -> HTTPCall:
 
 
 def _begin(face: ProtocolName, to: Dialect, body: JSON, *, stream: bool = False) -> Translate:
-    codec, call = PROTOCOLS[face], _call(face, body, stream=stream)
+    codec, call = PROTOCOLS[face], call_of(face, body, stream=stream)
     request = codec.decode_request(call)
     envelope = msgspec.structs.replace(codec.peek(call, "generate"), request_id="req_1", created=1_700_000_000)
     return Translate(

@@ -1,4 +1,4 @@
-"""The dirty, split and odd answers of ``edge/``, as recordings: those that are of Chat Completions or of Messages."""
+"""The dirty, split and odd answers of ``edge/``, as recordings: those that are of one of the five protocols."""
 
 import json
 import re
@@ -8,21 +8,38 @@ from typing import Any
 
 from tests.support.recorded import EdgeFile, Protocol, RecordedRequest, RecordedResponse, Recording, edge
 
+_LEAF = re.compile(r'(?<=: )("(?:[^"\\]|\\.)*"|[-\d.]+)')
+"""A text or a number that a field holds."""
 DONE = "data: [DONE]\n\n"
-PATTERNS = ("apisix/**/*", "kong/**/*", "axonhub/**/*", "vercel-ai/**/*")
+PATTERNS = ("apisix/**/*", "kong/**/*", "axonhub/**/*", "vercel-ai/**/*", "gemini-cli/*")
 EXPECTED = ("expected-output", ".request.", ".aggregator.")
 """In names of files that are no answers."""
 
 
 def edge_answers() -> list[Recording]:
-    """Return all answers of the two protocols, by file."""
-    return [answer for pattern in PATTERNS for file in edge(pattern) for answer in _answers(file)]
+    """Return all answers of the five protocols, by file; of those that say the same, the first."""
+    found: dict[tuple[bool, str], Recording] = {}
+    for pattern in PATTERNS:
+        for answer in (answer for file in edge(pattern) for answer in _answers(file)):
+            found.setdefault((answer.is_stream, _form(answer)), answer)
+    return list(found.values())
+
+
+def _form(answer: Recording) -> str:
+    """Return an answer, or, of the hundreds that Gemini CLI was told, its form: texts are of one length."""
+    text = answer.response.body.decode()
+    if not answer.host.startswith("gemini-cli"):
+        return text
+    return re.sub(r"(\{[^{}]*\},? ?)\1+", r"\1", _LEAF.sub("0", text))
 
 
 def _answers(file: EdgeFile) -> Iterator[Recording]:
     if any(part in file.name for part in EXPECTED):
         return
     text = file.data.decode(errors="replace")
+    if file.name.startswith("gemini-cli/"):
+        yield from _calls(file, text)
+        return
     stream = _stream(file.name, text)
     if stream is None and file.name.endswith(".json"):
         protocol = _protocol(_parsed(text))
@@ -33,9 +50,23 @@ def _answers(file: EdgeFile) -> Iterator[Recording]:
         if protocol == "anthropic":
             for number, message in enumerate(_messages(stream)):
                 yield _recording(file, protocol, message, is_stream=True, number=number)
+        elif protocol in ("gemini", "responses"):
+            if all(_parsed(line) for line in _payloads(stream)):  # one of these was never JSON
+                yield _recording(file, protocol, stream, is_stream=True)
         elif protocol is not None:
             is_whole = "[DONE]" in stream or not file.name.endswith(".chunks.txt")  # these have the events' JSON alone
             yield _recording(file, protocol, stream if is_whole else stream + DONE, is_stream=True)
+
+
+def _calls(file: EdgeFile, text: str) -> Iterator[Recording]:
+    """Return what Gemini CLI was told, call by call; token counts left out."""
+    for number, call in enumerate(map(json.loads, filter(None, text.splitlines()))):
+        told = call["response"]
+        if call["method"] == "generateContentStream" and told:
+            yield _recording(file, "gemini", "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in told),
+                             is_stream=True, number=number)  # fmt: skip
+        elif call["method"] == "generateContent":
+            yield _recording(file, "gemini", json.dumps(told), is_stream=False, number=number)
 
 
 def _messages(stream: str) -> list[str]:
@@ -77,6 +108,10 @@ def _protocol(body: Any) -> Protocol | None:
         return None
     if body.get("type") in ("message", "message_start"):
         return "anthropic"
+    if isinstance(body.get("candidates"), list) or "promptFeedback" in body:
+        return "gemini"
+    if body.get("object") == "response" or str(body.get("type")).startswith("response."):
+        return "responses"
     is_chat = isinstance(body.get("choices"), list) and str(body.get("object", "chat")).startswith("chat")
     return "chat" if is_chat else None
 

@@ -27,9 +27,22 @@ NO_REASON = "The model declined to answer."
 REASON = (
     "This request triggered restrictions on violative cyber content and was blocked under Anthropic's Usage Policy."
 )
+SHELL = "vercel-ai_openai_responses_openai-shell-container.1.chunks.txt"
+SHELL_SAYS = (
+    "The command ran successfully in the container. Here's the output:\n\n"
+    '- The echo command printed: "Hello from container!"\n'
+    "- The system is running Linux (kernel 6.1.0) on an x86_64 architecture."
+)
+RAISING = {
+    ("vercel-ai_openai_responses_openai-custom-tool.1.chunks.txt", "mistral"),
+    ("vercel-ai_openai_responses_openai-custom-tool.1.json", "mistral"),
+}
+"""Calls of free-text tools: Mistral's SDK knows functions alone, and its callers cannot have asked for others."""
 ODD: dict[tuple[str, Face | None], dict[str, tuple[object, object]]] = {
     # A call without a function is none: nobody could run it.
     ("apisix_openai_null-function.json", None): {"tools": ((("", "{}"),), ()), "finish": ("tool", "stop")},
+    # Its pieces say less than the whole that follows them, and a stream cannot be taken back.
+    (SHELL, None): {"text": (SHELL_SAYS, "The command ran successfully.")},
     # The calls are of the second choice, which an `Outcome` leaves out.
     ("axonhub_internal_llm_transformer_openai_testdata_openai-multiple_choice_tool_2.response.json", None): {
         "finish": ("tool", "stop")
@@ -69,4 +82,7 @@ CUTS = (1, 100)
 async def test_sdk_reads_what_is_meant_or_raises(stage: Stage, way: Way) -> None:
     got = await stage.told(way, CUTS[int(way.record.id, 16) % len(CUTS)])
     found = differences(as_told(way.face, recorded_outcome(way.record)), got)
+    if (way.record.host, way.face) in RAISING:
+        assert found.keys() == {"is_error"}
+        return
     assert found == ODD.get((way.record.host, way.face), ODD.get((way.record.host, None), {}))

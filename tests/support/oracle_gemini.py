@@ -1,6 +1,7 @@
 """What a recorded answer of Gemini says, for `oracle`. Written against the vendor's papers, apart from the codec."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -17,10 +18,13 @@ FINISH: Final[dict[object, FinishClass]] = {
     "PROHIBITED_CONTENT": "filter",
     "BLOCKLIST": "filter",
     "SPII": "filter",
+    "OTHER": "stop",
     "UNEXPECTED_TOOL_CALL": "stop",
+    "MALFORMED_FUNCTION_CALL": "stop",
 }
 """The vendor's words, and its numbers for them, by what they mean for an answer without calls."""
 
+_STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
 _THOUGHT: Final = "thoughtsTokenCount"
 
 
@@ -30,6 +34,10 @@ class Gemini:
     def __init__(self) -> None:
         self.draft = Draft()
         self._finish: FinishClass | None = None
+        self._is_spoiled = False
+        """The answer was to be a call, and is none."""
+        self._arguments: JSONObject | None = None
+        """Of the call that goes on."""
 
     def read_whole(self, body: JSONObject) -> None:
         """Read an answer."""
@@ -60,6 +68,7 @@ class Gemini:
                 self._read_part(part)
             if word := candidate.get("finishReason"):
                 self._finish = FINISH[word]
+                self._is_spoiled = word == "MALFORMED_FUNCTION_CALL"
 
     def _read_part(self, part: JSONObject) -> None:
         text = part.get("text")
@@ -67,8 +76,17 @@ class Gemini:
             self.draft.reasoning += text
         elif isinstance(text, str):
             self.draft.text += text
-        if call := _object(part.get("functionCall")):
-            self.draft.calls.append(ToolCallText(name=str(call["name"]), seed=call.get("args") or {}))
+        if "functionCall" in part:
+            self._read_call(_object(part["functionCall"]))
+
+    def _read_call(self, call: JSONObject) -> None:
+        """Read a call, or a piece of one: each piece says whether another follows."""
+        if name := call.get("name"):
+            self._arguments = _object(call.get("args"))
+            self.draft.calls.append(ToolCallText(name=str(name), seed=self._arguments))
+        for piece in _objects(call.get("partialArgs")):
+            assert self._arguments is not None, "a piece of no call"
+            _put(self._arguments, str(piece["jsonPath"]), piece)
 
     def _read_usage(self, usage: JSONObject) -> None:
         """Read usage, which is cumulative: what a chunk tells replaces what others told."""
@@ -86,9 +104,32 @@ class Gemini:
 
     def _settle(self) -> None:
         draft = self.draft
-        draft.is_error = draft.is_error or self._finish is None
+        is_empty = not (draft.text or draft.calls)
+        draft.is_error = draft.is_error or self._finish is None or (self._is_spoiled and is_empty)
         if not draft.is_error:
             draft.finish = "tool" if draft.calls and self._finish == "stop" else self._finish
+
+
+def _put(arguments: JSONObject, path: str, piece: JSONObject) -> None:
+    """Set a value, or add to a text, at ``$.a.b[0]``."""
+    keys = [int(number) if number else name for name, number in _STEP.findall(path)]
+    holder: object = arguments
+    for key, following in zip(keys, [*keys[1:], None], strict=True):
+        if isinstance(holder, list):
+            holder += [None] * (int(key) + 1 - len(holder))
+            known = holder[int(key)]
+        else:
+            assert isinstance(holder, dict)
+            known = holder.get(key)
+        value = _value(known, piece) if following is None else known or ([] if isinstance(following, int) else {})
+        holder[key] = value
+        holder = value
+
+
+def _value(known: object, piece: JSONObject) -> object:
+    if "stringValue" in piece:
+        return f"{known or ''}{piece['stringValue']}"
+    return next((piece[name] for name in ("numberValue", "boolValue") if name in piece), None)
 
 
 def _object(value: object) -> JSONObject:
