@@ -38,6 +38,12 @@ class CallerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Dollars; models whose price nobody knows are counted in tokens alone."""
     usd_per_month: float | None = None
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether anything of it is counted for a day or a month."""
+        budgets = (self.tokens_per_day, self.tokens_per_month, self.usd_per_day, self.usd_per_month)
+        return any(budget is not None for budget in budgets)
+
 
 NO_LIMITS = CallerLimits()
 

@@ -68,6 +68,8 @@ class Engine(Means, kw_only=True):
     store: StateStore
     costs: Costs
     spenders: Spenders
+    is_strict: bool
+    """Budgets that cannot be looked up count as spent."""
     answers: FactTable | None
     """Where answers are kept for their callers; None: none is."""
     reasoning: FactTable | None

@@ -207,6 +207,12 @@ class QueueFull(CapacityError):
     code = "queue_full"
 
 
+class BudgetUnknown(CapacityError):
+    """What the caller has left is kept where nobody can ask: what may not be there is not spent."""
+
+    code = "budget_unknown"
+
+
 class NoCapacity(CapacityError):
     """Every candidate is disabled, or the machine is out of sockets or memory."""
 

@@ -288,6 +288,7 @@ class Exchange:
             len(self._call.body),
             target,
             engine.wall_now(),
+            is_strict=engine.is_strict,
         )
 
     @property

@@ -289,6 +289,7 @@ def build_engine(
         clients=clients,
         store=store,
         fleet=Fleet(store) if store.is_shared else None,
+        is_strict=config.strict_budgets,
         costs=Costs(PriceTable(config.prices), now),
         spenders=Spenders(),
         answers=_answers(store, config),

@@ -8,12 +8,14 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import msgspec
 from cachetools import TTLCache
 
 from .auth import Caller
 from .budgets import DEFAULT_OUTPUT_TOKENS, CallerLimits, Use, admission, corrections, refused
 from .canonical import Usage
 from .codec import Envelope
+from .errors import BudgetUnknown
 from .observe import Record
 from .prices import Price, PriceTable, cost_of
 from .routing import Target
@@ -131,7 +133,7 @@ class Spending:
 
 async def reserve(
     store: StateStore, costs: Costs, spenders: Spenders, caller: Caller, holder: str, envelope: Envelope,
-    body_bytes: int, target: Target, wall_now: float,
+    body_bytes: int, target: Target, wall_now: float, *, is_strict: bool,
 ) -> Spending:  # fmt: skip
     """Reserve what a request may need of its caller's limits.
 
@@ -145,8 +147,10 @@ async def reserve(
         body_bytes: Its size.
         target: Who will probably answer: by that price.
         wall_now: Seconds since 1970.
+        is_strict: A budget that cannot be looked up counts as spent.
 
     Raises:
+        BudgetUnknown: It is strict, and its budget is kept where nobody can ask.
         CallerLimited: It has used what it may for now.
         CallerBudgetSpent: Its budget does not suffice.
     """
@@ -163,6 +167,11 @@ async def reserve(
     refusal = await store.admit(wanted)
     if refusal is not None:
         raise refused(refusal, wanted, wall_now)
+    if is_strict and limits.has_budget and store.is_alone:
+        store.leave(holder)
+        for amount in wanted.amounts:
+            store.add(msgspec.structs.replace(amount, amount=-amount.amount))
+        raise BudgetUnknown("What this key may still use cannot be looked up at present. Try again.", retry_after_s=1)
     spenders.begin(caller.label)
     return Spending(store, wanted, need, costs, partial(spenders.end, caller.label))
 

@@ -61,6 +61,7 @@ route_headers = false
 state = "sqlite:ds2api.state"
 state_pool = "team-a"
 workers = 4
+strict_budgets = true
 cors_origins = ["https://app.example"]
 query_key = true
 

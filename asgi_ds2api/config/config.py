@@ -55,6 +55,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     state: StatePlace
     state_pool: str
     workers: int
+    strict_budgets: bool
     strategy: Strategy
     debug_headers: bool
     route_headers: bool
@@ -187,6 +188,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             state=table.state,
             state_pool=table.state_pool,
             workers=table.workers,
+            strict_budgets=table.strict_budgets,
             strategy=table.strategy,
             debug_headers=table.debug_headers,
             route_headers=table.route_headers,

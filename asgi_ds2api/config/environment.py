@@ -29,6 +29,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "DS2API_STATE": "state",
     "DS2API_STATE_POOL": "state_pool",
     "DS2API_WORKERS": "workers",
+    "DS2API_STRICT_BUDGETS": "strict_budgets",
     "DS2API_STRATEGY": "strategy",
     "DS2API_DEBUG_HEADERS": "debug_headers",
     "DS2API_ROUTE_HEADERS": "route_headers",

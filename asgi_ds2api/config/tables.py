@@ -447,6 +447,13 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             le=10_000,
         ),
     ] = 1
+    strict_budgets: Annotated[
+        bool,
+        Meta(
+            description="While shared state is out of reach, callers who have budgets are refused (503). Without it "
+            "each process goes on with its part of them, and what it used is counted when the state is back."
+        ),
+    ] = False
     strategy: Annotated[
         Strategy,
         Meta(

@@ -207,6 +207,39 @@ async def test_callers_of_the_host_have_limits_too() -> None:
     assert statuses == [200, 429]
 
 
+class Lost(MemoryStore):
+    """A shared store whose place is out of reach."""
+
+    is_shared = True
+    is_alone = True
+
+
+@pytest.mark.parametrize(
+    ("is_strict", "limits", "status"),
+    [
+        pytest.param(True, {"tokens_per_day": 9_000}, 503, id="F108-a-strict-budget-is-closed"),
+        pytest.param(False, {"tokens_per_day": 9_000}, 200, id="F108-any-other-is-open"),
+        pytest.param(True, {"rpm": 60}, 200, id="F108-a-rate-is-no-budget"),
+    ],
+)
+async def test_while_shared_state_is_out_of_reach(is_strict: bool, limits: dict[str, float], status: int) -> None:
+    store = Lost(still)
+    gateway = make_gateway(
+        upstream("chat"),
+        scripts={"chat": ScriptedUpstream(used(1, 1))},
+        store=store,
+        now=still,
+        auth="callers",
+        callers=[{"label": "bob", "key": Secret(KEYS["bob"]), **limits}],
+        strict_budgets=is_strict,
+    )
+    path, body = PATHS["chat"]
+    answer = await call(gateway, "POST", path, json={**body, "model": "chat/m"}, headers=credentials("bob"))
+    assert answer.status == status
+    left = [store.used(Amount(name=name, amount=0, limit=9, life_s=60)) for name in store._ledger._counts]
+    assert is_strict is False or "rpm" in limits or left == [0]
+
+
 async def test_key_that_has_expired_is_nobodys() -> None:
     house = House(used(1, 1), used(1, 1), expires="2020-01-31")
     late, other = await house.ask(), await house.ask(caller="eve")
