@@ -35,7 +35,7 @@ from .inbound import ClientGone
 from .means import Means, UpstreamSide
 from .observe import Attempt
 from .off_loop import off_loop
-from .pool.model import Candidate, Lease, Plan
+from .pool.model import Candidate, Lease, Plan, Spent
 from .pulse import Pulse
 from .reply import Reply
 from .side import Side
@@ -283,29 +283,33 @@ class Attempts:
         except UpstreamError as exc:
             error, is_settled = exc, True
         finally:
-            tokens = None
+            spent = None
             try:
-                tokens = self._spent(error) if call is not None else None
+                spent = self._spent(error) if call is not None else None
             finally:
                 if is_settled:
-                    self._pool.release(lease, error, tokens=tokens)
+                    self._pool.release(lease, error, spent=spent)
                 elif call is None:
                     self._pool.put_back(lease)
                 else:
-                    self._pool.abandon(lease, tokens=tokens)
+                    self._pool.abandon(lease, spent=spent)
                 if self._means.fleet is not None:
+                    tokens = None if spent is None else spent.tokens
                     self._means.fleet.leave(lease, self._plan.demand, tokens if call is not None else 0)
             if call is not None:
                 took_s = anyio.current_time() - began
                 self.log.append(attempt_of(lease, error, is_settled=is_settled, duration_s=took_s))
         return error
 
-    def _spent(self, error: UpstreamError | None) -> int | None:
-        """Return how many tokens the attempt cost, as far as it was told or seen; None: nobody knows."""
+    def _spent(self, error: UpstreamError | None) -> Spent | None:
+        """Return what the attempt cost, as far as it was told or seen; None: nobody knows."""
         if error is not None and not (error.may_be_billed or self.is_committed):
-            return 0
+            return Spent()
         usage = self.facts.usage
-        return None if usage is None else (usage.input_total or 0) + (usage.output_total or 0)
+        if usage is None:
+            return None
+        read = usage.input_total or 0
+        return Spent(read + (usage.output_total or 0), read, usage.cache_read or 0)
 
     def _begin(self, lease: Lease, lessons: Mapping[str, tuple[str, ...]]) -> tuple[UpstreamSide, Transcoder]:
         """Return who is asked in an attempt, and the way there and back."""

@@ -112,7 +112,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
     session: str | None = None
     """Which conversation this is, in the caller's words: the key of soft affinity, as requests of one conversation
-    profit from one account's prompt cache. The pool has no affinity yet, so that nobody asks for it so far."""
+    profit from one account's prompt cache. Not who the user is: that may be all of an application."""
     max_output_tokens: int | None = None
     """As many as the answer may have, where the request says so: what is set aside."""
     choices: int = 1

@@ -406,6 +406,7 @@ def _pool(config: Config, store: StateStore, now: Callable[[], float], rng: Call
         now=now,
         rng=rng,
         max_waiting=config.limits.max_waiting,
+        affinity_s=config.timeouts.affinity_s,
         strategies={upstream.name: upstream.strategy for upstream in config.upstreams},
     )
 

@@ -20,6 +20,7 @@ from .canonical import (
     placed,
 )
 from .codec import Codec, Envelope, Face, HTTPCall
+from .conversation import session_of
 from .count_tokens import CountTokens
 from .embed import Embed, comparable, embeddings_of
 from .engine import Engine
@@ -28,7 +29,7 @@ from .fan_out import FanOut
 from .joint import part_of
 from .look_up import LookUp
 from .means import UpstreamSide
-from .pool.model import Demand
+from .pool.model import Demand, Plan
 from .reply import Headers, Reply
 from .routing import Target
 from .shims import CallersReasoning, Shim, open_summaries
@@ -122,7 +123,6 @@ class Question:
         Raises:
             MalformedRequest: More choices are wanted than are asked for one at a time.
         """
-        allowed = None if account is None else (account,)
 
         def attempts_at(
             targets: Sequence[Target], face: Face, envelope: Envelope, reply: Reply,
@@ -130,7 +130,7 @@ class Question:
         ) -> Attempts:  # fmt: skip
             return Attempts(
                 self._engine,
-                plan=self._engine.pool.plan(targets, allowed, self._demand(envelope), self._label),
+                plan=self._plan(targets, account, envelope),
                 face=face,
                 envelope=envelope,
                 transcoder=transcoder,
@@ -176,6 +176,14 @@ class Question:
         choice = Choice(blocks=(), finish=finish)
         empty = Response(source=self._face.NAME, id="", model=self._envelope.model, choices=(choice,), usage=Usage())
         return self._face.encode_response(empty, self._envelope, Notices())
+
+    def _plan(self, targets: Sequence[Target], account: str | None, envelope: Envelope) -> Plan:
+        """Return where the request, or a part of it, may go."""
+        pool, session = self._engine.pool, ""
+        if account is None and self._envelope.operation in ("generate", "complete") and pool.has_choice(targets):
+            session = session_of(self._label, self._envelope.session, self._call.body)
+        allowed = None if account is None else (account,)
+        return pool.plan(targets, allowed, self._demand(envelope), self._label, session)
 
     def _demand(self, envelope: Envelope) -> Demand:
         """Return what the pool sets aside for an attempt: by the bytes, and by what the answer may have."""

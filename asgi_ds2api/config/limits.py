@@ -148,6 +148,16 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             le=DAY_S,
         ),
     ] = 2.0
+    affinity_s: Annotated[
+        float,
+        Meta(
+            description="How long a conversation is remembered to be on an account, after its last request: prompt "
+            "caches belong to accounts. It goes elsewhere while that account is closed or busy. A conversation is "
+            "known by `prompt_cache_key`, by the session headers of agents, else by its first words. 0: not at all.",
+            ge=0,
+            le=30 * DAY_S,
+        ),
+    ] = 3_600.0
     send_s: Annotated[
         float, Meta(description="For which a caller may not read its answer before it is let go.", gt=0, le=DAY_S)
     ] = 60.0

@@ -14,6 +14,7 @@ from .limits import Demand, need_of
 __all__ = [
     "Account",
     "AccountStatus",
+    "AffinityStatus",
     "Candidate",
     "Cool",
     "Demand",
@@ -31,6 +32,7 @@ __all__ = [
     "Reason",
     "Scope",
     "ScopeKind",
+    "Spent",
     "StateName",
     "Target",
     "Tier",
@@ -106,6 +108,8 @@ class Plan(msgspec.Struct, frozen=True):
     demand: Demand = Demand()
     caller: str = ""
     """Whose turn it is when requests wait; empty: nobody is told from anybody."""
+    session: str = ""
+    """Digest of the conversation, whose account is preferred; empty: it has no name."""
 
     @property
     def need(self) -> int:
@@ -239,6 +243,32 @@ class OriginStatus(msgspec.Struct, frozen=True, kw_only=True):
     opens_in_s: float
 
 
+class Spent(msgspec.Struct, frozen=True, gc=False):
+    """What an attempt cost, in tokens."""
+
+    tokens: int = 0
+    """In and out together."""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    """Part of ``input_tokens``: read from the account's prompt cache."""
+
+
+class AffinityStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What it is good for that conversations stay on their account, of one upstream."""
+
+    upstream: str
+    began: int
+    """Attempts of conversations that were nowhere yet."""
+    followed: int
+    """That went where their conversation was."""
+    spilled: int
+    """That could not."""
+    input_tokens: int
+    """Of answers in conversations."""
+    cached_tokens: int
+    """Part of ``input_tokens`` that was read from prompt caches: what was saved."""
+
+
 class PoolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The pool at one moment. Holds labels, never a key."""
 
@@ -246,6 +276,8 @@ class PoolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     origins: tuple[OriginStatus, ...]
     waiting: Mapping[str, int]
     """Upstream -> requests that wait for it now; who would take any of several is counted at each."""
+    affinity: tuple[AffinityStatus, ...] = ()
+    """Of upstreams with more than one account."""
     transitions: Mapping[str, int]
     """``healthy>cooling:rate_limited`` -> how often, since the pool was made."""
     stray_releases: int

@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from ..errors import CapacityError, PoolExhausted, QueueFull, UnknownItem, UpstreamError
 from ..headers import RateWindow, Resource
 from ..state.contract import StateStore
+from .affinity import Affinity
 from .gates import Gates
 from .health import Rng
 from .limits import Demand
 from .line import Key, Line, Waiter
-from .model import Account, Candidate, Lease, Origin, Override, Plan, PoolSnapshot, Target, Tier
+from .model import Account, Candidate, Lease, Origin, Override, Plan, PoolSnapshot, Spent, Target, Tier
 from .overrides import OVERRIDES
 from .refusals import SHORT_WAIT_S, Refusals
 from .reports import Reports
@@ -52,6 +53,7 @@ class Pool:
             least 10,000.
         max_waiting: Requests that may stand in line. None: twice as many as all accounts take at a time, at least 16,
             if all have such a limit; else 1,000.
+        affinity_s: How long a conversation is remembered to be on an account, after its last request. 0: not at all.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Pool:
         strategies: Mapping[str, StrategyName] | None = None,
         max_model_gates: int | None = None,
         max_waiting: int | None = None,
+        affinity_s: float = 3_600.0,
     ) -> None:
         self._now = now
         self._rng = rng
@@ -80,6 +83,7 @@ class Pool:
         self._reports = Reports(self._gates, now, rng)
         self._refusals = Refusals(self._groups, self._slots, rng)
         self._build(strategy, strategies or {})
+        self._affinity = Affinity(store, now, affinity_s)
         self._line = Line(_max_waiting(self._slots) if max_waiting is None else max_waiting)
         self._gates.listen()
 
@@ -117,6 +121,7 @@ class Pool:
         allowed: Iterable[str] | None = None,
         demand: Demand = NO_DEMAND,
         caller: str = "",
+        session: str = "",
     ) -> Plan:
         """Return where a request may go. Takes nothing, looks at no clock.
 
@@ -125,13 +130,17 @@ class Pool:
             allowed: Ids of the accounts that the request is bound to (its file or response lives there); None: all.
             demand: What it is thought to need.
             caller: Whose turn it is when requests wait.
+            session: Digest of the conversation, which stays on its account as long as it can.
 
         Returns:
             A plan; without tiers if no allowed account serves any of the targets.
         """
         if allowed is None:
             return Plan(
-                tuple([Tier(upstream=target.upstream, model=target.model) for target in targets]), demand, caller
+                tuple([Tier(upstream=target.upstream, model=target.model) for target in targets]),
+                demand,
+                caller,
+                session,
             )
         bound = [self._accounts[id_] for id_ in allowed if id_ in self._accounts]
         tiers = []
@@ -139,7 +148,11 @@ class Pool:
             only = tuple(a for a in bound if a.upstream == target.upstream and a.serves(target.model))
             if only:
                 tiers.append(Tier(upstream=target.upstream, model=target.model, only=only))
-        return Plan(tuple(tiers), demand, caller)
+        return Plan(tuple(tiers), demand, caller, session)
+
+    def has_choice(self, targets: Iterable[Target]) -> bool:
+        """Tell whether it matters which conversation a request belongs to: an upstream has several accounts."""
+        return self._affinity.is_on and any(self._groups[target.upstream].affinity is not None for target in targets)
 
     def acquire(self, plan: Plan, tried: Collection[Candidate] = ()) -> Lease:
         """Choose a candidate and take a slot on it, in one step.
@@ -166,11 +179,11 @@ class Pool:
     def _choose(self, plan: Plan, tried: Collection[Candidate]) -> Lease | None:
         now = self._now()
         for tier, passed_over in self._rounds(plan, tried):
-            slot = self._pick(tier, plan.demand, passed_over, now)
+            slot = self._pick(tier, plan, passed_over, now)
             if slot is not None:
                 if not tried:
                     slot.server.budget = slot.server.budget.deposit(now)
-                return self._take(slot, tier, plan.demand, now)
+                return self._take(slot, tier, plan, now)
         return None
 
     def _rounds(self, plan: Plan, tried: Collection[Candidate]) -> Iterator[tuple[Tier, Collection[Slot]]]:
@@ -185,23 +198,46 @@ class Pool:
             for tier in plan.tiers:
                 yield tier, avoided | {slot for slot, model in attempts if model == tier.model}
 
-    def _pick(self, tier: Tier, demand: Demand, passed_over: Collection[Slot], now: float) -> Slot | None:
+    def _pick(self, tier: Tier, plan: Plan, passed_over: Collection[Slot], now: float) -> Slot | None:
         group, model = self._groups[tier.upstream], tier.model
-        need = group.need(demand)
+        need = group.need(plan.demand)
         if tier.only is not None:
             slots = [self._slots[account] for account in tier.only]
             fit = [slot.index for slot in slots if slot not in passed_over and slot.opens_at(model, need) <= now]
             return group.slots[group.rotation.lowest(fit, now)] if fit else None
         if group.common_opening() > now:
             return None
-        slots = group.slots
-        indexes = {slot.index for slot in passed_over if slot.group is group} if passed_over else ()
-        index = group.ring(model, need).pick(now, lambda index: slots[index].opens_at(model, need), indexes)
-        return None if index is None else slots[index]
+        if group.affinity is not None and plan.session and self._affinity.is_on:
+            return self._follow(group, tier, plan, passed_over, now)
+        return _next_in_line(group, tier.model, need, passed_over, now)
 
-    def _take(self, slot: Slot, tier: Tier, demand: Demand, now: float) -> Lease:
+    def _follow(self, group: Group, tier: Tier, plan: Plan, passed_over: Collection[Slot], now: float) -> Slot | None:
+        """Return the account that a conversation was on, if it can be; else who is next, where it is from now on."""
+        assert group.affinity is not None
+        key, need = _pin_key(plan, tier), group.need(plan.demand)
+        pin = self._affinity.find(key)
+        account = None if pin is None else self._accounts.get(pin.account)
+        home = None if account is None else self._slots[account]
+        may_follow = home is not None and home not in passed_over and not home.is_crowded
+        if may_follow and home is not None and home.opens_at(tier.model, need) <= now:
+            group.affinity.followed += 1
+            self._affinity.pin(key, home.account.id, pin)
+            return home
+        slot = _next_in_line(group, tier.model, need, passed_over, now)
+        if slot is None:
+            return None
+        if home is None:
+            group.affinity.began += 1
+        else:
+            group.affinity.spilled += 1
+        is_busy = home is not None and home not in passed_over and (home.is_full or home.is_crowded)
+        if not (is_busy and pin is not None and pin.has_cache):
+            self._affinity.pin(key, slot.account.id, pin)
+        return slot
+
+    def _take(self, slot: Slot, tier: Tier, plan: Plan, now: float) -> Lease:
         self._turn += 1
-        slot.meter.take(tier.model, demand, now)
+        slot.meter.take(tier.model, plan.demand, now)
         epochs, probes = self._reports.took(slot, tier.model, self._turn, now)
         lease = Lease(
             candidate=Candidate(slot.account, tier.model),
@@ -210,7 +246,8 @@ class Pool:
             epochs=epochs,
             probes=probes,
         )
-        held = Held(slot, demand)
+        is_in_conversation = plan.session and slot.group.affinity is not None and self._affinity.is_on
+        held = Held(slot, plan.demand, _pin_key(plan, tier) if is_in_conversation else "")
         slot.take(self._turn, by_rank=tier.only is None)
         self._leases[lease] = held  # last, and right after it was counted: nothing can go wrong in between
         return lease
@@ -307,7 +344,7 @@ class Pool:
         self._reports.began(held.slot, lease)
         self._serve()
 
-    def release(self, lease: Lease, error: UpstreamError | None = None, *, tokens: int | None = None) -> None:
+    def release(self, lease: Lease, error: UpstreamError | None = None, *, spent: Spent | None = None) -> None:
         """Give a lease back, and say how the attempt ended.
 
         A second time changes nothing, is logged as the bug it is, and counted in the snapshot: whoever cleans up twice
@@ -316,9 +353,9 @@ class Pool:
         Args:
             lease: Of this pool.
             error: What the upstream did wrong; None: the answer came whole.
-            tokens: What it cost, in and out together; None: as was thought.
+            spent: What it cost; None: as was thought.
         """
-        held = self._give_back(lease, tokens)
+        held = self._give_back(lease, spent)
         if held is None:
             return
         slot = held.slot
@@ -331,12 +368,12 @@ class Pool:
             self._reports.succeeded(slot, lease, is_slow=held.is_slow)
         self._serve()
 
-    def abandon(self, lease: Lease, *, tokens: int | None = None) -> None:
+    def abandon(self, lease: Lease, *, spent: Spent | None = None) -> None:
         """Give a lease back whose attempt says nothing: the caller left, it was cancelled, or the fault was ours.
 
-        As for a second time, and for ``tokens``, see `release`.
+        As for a second time, and for ``spent``, see `release`.
         """
-        held = self._give_back(lease, tokens)
+        held = self._give_back(lease, spent)
         if held is not None:
             held.slot.abandoned += 1
             self._reports.dropped(held.slot, lease)
@@ -374,17 +411,27 @@ class Pool:
         server.budget = left
         return True
 
-    def _give_back(self, lease: Lease, tokens: int | None) -> Held | None:
+    def _give_back(self, lease: Lease, spent: Spent | None) -> Held | None:
         held = self._leases.pop(lease, None)
         if held is None:
             self._stray_releases += 1
             _log.error("lease %d on %s was given back twice", lease.number, lease.candidate.account.id)
             return None
         held.slot.give_back()
-        if tokens is not None and held.slot.account.tpm is not None:
-            now = self._now()
-            held.slot.change(lambda meter: meter.settle(held.demand, tokens, now))
+        if spent is not None:
+            self._settle(held, spent)
         return held
+
+    def _settle(self, held: Held, spent: Spent) -> None:
+        """Put right what was estimated, and note what a cache was good for."""
+        slot, tally = held.slot, held.slot.group.affinity
+        if slot.account.tpm is not None:
+            now = self._now()
+            slot.change(lambda meter: meter.settle(held.demand, spent.tokens, now))
+        if held.pin_key and tally is not None:
+            tally.input_tokens += spent.input_tokens
+            tally.cached_tokens += spent.cached_tokens
+            self._affinity.learn(held.pin_key, slot.account.id, spent)
 
     def _measure(self, held: Held, lease: Lease) -> None:
         """Note how long the answer took to begin, once."""
@@ -419,10 +466,22 @@ class Pool:
             self._slots.values(),
             self._servers,
             waiting=self._line.waiting,
+            affinity={name: group.affinity for name, group in self._groups.items() if group.affinity is not None},
             transitions=self._gates.transitions,
             stray_releases=self._stray_releases,
             now=self._now(),
         )
+
+
+def _next_in_line(group: Group, model: str, need: int, passed_over: Collection[Slot], now: float) -> Slot | None:
+    slots = group.slots
+    indexes = {slot.index for slot in passed_over if slot.group is group} if passed_over else ()
+    index = group.ring(model, need).pick(now, lambda index: slots[index].opens_at(model, need), indexes)
+    return None if index is None else slots[index]
+
+
+def _pin_key(plan: Plan, tier: Tier) -> str:
+    return f"{plan.session}:{tier.upstream}/{tier.model}"
 
 
 def _max_waiting(accounts: Iterable[Account]) -> int:

@@ -15,7 +15,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import TypeAlias
 
-from .lines import DrawnLine, Line, RankedLine, Standings
+from .orders import DrawnOrder, Order, RankedOrder, Standings
 from .strategies import Latency, Strategy, Use, load
 
 MAX_RINGS = 64
@@ -63,10 +63,10 @@ class Rotation:
             self._rings.move_to_end(key)
         return ring
 
-    def _line(self, members: Iterable[int]) -> Line:
+    def _line(self, members: Iterable[int]) -> Order:
         if self._strategy.is_drawn:
-            return DrawnLine(self.standings, members, self._rng)
-        return RankedLine(self.standings, members)
+            return DrawnOrder(self.standings, members, self._rng)
+        return RankedOrder(self.standings, members)
 
     def taken(self, index: int, turn: int, *, by_rank: bool) -> None:
         """Note that an account was taken.
@@ -83,11 +83,13 @@ class Rotation:
         standings.ranks[index] = self._strategy.taken(self._use(index, turn, standings.in_flight[index] + 1))
         standings.turns[index] = turn
         standings.in_flight[index] += 1
+        standings.total += 1
 
     def given_back(self, index: int) -> None:
         """Note that an attempt on an account has ended."""
         standings = self.standings
         standings.in_flight[index] -= 1
+        standings.total -= 1
         if self._strategy.given_back is None:
             return
         use = self._use(index, standings.turns[index], standings.in_flight[index])
@@ -131,7 +133,7 @@ class Rotation:
 class Ring:
     """Who is in line for one model, and who is parked until when. Every account is in exactly one of the two."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Order) -> None:
         self._line = line
         self._parked: list[tuple[float, int]] = []
         self._parked_until: dict[int, float] = {}

@@ -5,6 +5,7 @@ from math import inf
 
 from ..state.contract import Scope
 from . import health
+from .affinity import Tally, is_crowded
 from .gates import AccountGate, Gate, Peers
 from .health import Rng
 from .limits import Demand, need_of
@@ -33,11 +34,13 @@ class Server:
 class Group:
     """The accounts of one upstream."""
 
-    __slots__ = ("counts_tokens", "full", "is_choosy", "peers", "rotation", "servers", "slots")
+    __slots__ = ("affinity", "counts_tokens", "full", "is_choosy", "peers", "rotation", "servers", "slots")
 
     def __init__(self, accounts: Sequence[Account], strategy: StrategyName, rng: Rng) -> None:
         self.peers = Peers(len(accounts), len({account.origin for account in accounts}))
         self.rotation = Rotation([account.weight for account in accounts], STRATEGIES[strategy], rng)
+        self.affinity = Tally() if len(accounts) > 1 else None
+        """None: there is nothing to choose."""
         self.slots: list[Slot] = []
         self.servers: dict[Origin, Server] = {}
         self.full = 0
@@ -94,6 +97,12 @@ class Slot:
         """Whether it has as many attempts as it may have at a time."""
         return self.in_flight >= self.meter.max_in_flight
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether it has much more to do than the others."""
+        standings = self.group.rotation.standings
+        return is_crowded(self.in_flight, standings.total, len(standings.ranks))
+
     def gates(self, model: str) -> tuple[Gate, ...]:
         """Return the gates that a request for ``model`` passes, widest first; the third only if it is known."""
         narrow = self.gate.models.get(model)
@@ -138,10 +147,12 @@ class Slot:
 class Held:
     """What a lease holds, until it is given back."""
 
-    __slots__ = ("demand", "is_answered", "is_slow", "slot")
+    __slots__ = ("demand", "is_answered", "is_slow", "pin_key", "slot")
 
-    def __init__(self, slot: Slot, demand: Demand) -> None:
+    def __init__(self, slot: Slot, demand: Demand, pin_key: str) -> None:
         self.slot = slot
+        self.pin_key = pin_key
+        """Of the conversation; empty: none."""
         self.demand = demand
         self.is_answered = False
         self.is_slow = False

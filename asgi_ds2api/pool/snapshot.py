@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from math import inf
 
 from . import health
+from .affinity import Tally
 from .gates import Gate
 from .model import AccountStatus, ModelStatus, Origin, OriginStatus, PoolSnapshot
 from .slots import Server, Slot
@@ -14,6 +15,7 @@ def snapshot_of(
     servers: Mapping[Origin, Server],
     *,
     waiting: Mapping[str, int],
+    affinity: Mapping[str, Tally],
     transitions: Mapping[str, int],
     stray_releases: int,
     now: float,
@@ -24,6 +26,7 @@ def snapshot_of(
         slots: In the order of the configuration.
         servers: By their origins.
         waiting: See `PoolSnapshot`.
+        affinity: Of upstreams with more than one account.
         transitions: See `PoolSnapshot`.
         stray_releases: See `PoolSnapshot`.
         now: The present.
@@ -42,6 +45,7 @@ def snapshot_of(
             ]
         ),
         waiting=waiting,
+        affinity=tuple([tally.status(upstream) for upstream, tally in affinity.items()]),
         transitions=transitions,
         stray_releases=stray_releases,
     )

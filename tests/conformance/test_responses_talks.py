@@ -106,8 +106,8 @@ DELETED = {"id": "resp_1", "object": "response", "deleted": True}
 
 async def test_openai_C48_deleting_an_answer_deletes_it_at_the_vendor_that_keeps_it() -> None:
     talking = Talking(vendors("resp_0"), vendors("resp_1"), answering({"id": "resp_1", "deleted": True}))
-    for _ in range(2):
-        await talking.ask({"model": "responses/m", "input": "One"})
+    for text in ("One", "Another"):
+        await talking.ask({"model": "responses/m", "input": text})
     deleted = await talking.ask({}, method="DELETE", path="/resp_1")
     assert (deleted.status, json.loads(deleted.body)) == (200, DELETED)
     assert talking.asked[-1] == ("DELETE", "/responses/resp_1")
@@ -295,7 +295,7 @@ async def test_conversation_that_a_vendor_keeps_stays_at_its_account(profile: An
         await talking.ask({"model": "responses/m", "input": "One", "conversation": conversation})
     assert [body["conversation"] for body in talking.sent] == [conversation] * 3
     assert len(set(talking.keys)) == 1
-    await talking.ask({"model": "responses/m", "input": "One", "conversation": "conv_2"})
+    await talking.ask({"model": "responses/m", "input": "Another", "conversation": "conv_2"})
     assert talking.keys[3] != talking.keys[0]
 
 

@@ -44,7 +44,8 @@ def spent(way: Way, *, stream: bool) -> Answering:
 @run_virtual
 async def test_account_that_said_it_has_nothing_left_is_not_asked_before_it_has(way: Way, stream: bool) -> None:
     right = streaming(*way.upstream.text_stream()) if stream else answering(way.upstream.whole())
-    async with Bench(way, spent(way, stream=stream), right, right, right) as bench:
+    by_turns = {"affinity_s": 0}
+    async with Bench(way, spent(way, stream=stream), right, right, right, timeouts=by_turns) as bench:
         for _ in range(3):
             assert bench.seen(await bench.ask(stream=stream), stream=stream).is_success
         assert [status.completed for status in bench.accounts] == [1, 2]

@@ -52,6 +52,7 @@ class Rig:
         store: StateStore | None = None,
         max_model_gates: int | None = None,
         max_waiting: int | None = None,
+        affinity_s: float = 3_600.0,
     ) -> None:
         self.accounts = accounts(members) if isinstance(members, int) else list(members)
         self.clock = clock or Clock()
@@ -65,6 +66,7 @@ class Rig:
             strategy=strategy,
             max_model_gates=max_model_gates,
             max_waiting=max_waiting,
+            affinity_s=affinity_s,
         )
 
     def plan(self, *targets: str) -> Plan:

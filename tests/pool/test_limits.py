@@ -10,7 +10,7 @@ from asgi_ds2api.errors import PoolExhausted, ServerFault, UnknownModel
 from asgi_ds2api.headers import RateWindow, Resource
 from asgi_ds2api.pool.limits import Bucket, Demand, Window, heard, need_of
 from asgi_ds2api.pool.meter import MAX_MODELS
-from asgi_ds2api.pool.model import Account, Lease
+from asgi_ds2api.pool.model import Account, Lease, Spent
 
 from .rig import HOME, Rig, accounts
 from .verdicts import limited
@@ -252,7 +252,7 @@ def test_tokens_are_set_aside_before_and_put_right_after() -> None:
     rig = Rig(accounts(1, tpm=10_000))
     lease = rig.pool.acquire(rig.asking(1_000, 7_000))
     aside = rig.status().tokens_left
-    rig.pool.release(lease, tokens=1_500)
+    rig.pool.release(lease, spent=Spent(1_500))
     assert (aside, rig.status().tokens_left) == (2_000, 8_500)
 
 
@@ -270,7 +270,7 @@ def test_tokens_that_were_not_used_make_room_at_once() -> None:
     lease = rig.pool.acquire(rig.asking(5_000))
     with pytest.raises(PoolExhausted):
         rig.pool.acquire(rig.asking(2_000))
-    rig.pool.abandon(lease, tokens=10)
+    rig.pool.abandon(lease, spent=Spent(10))
     assert rig.pool.acquire(rig.asking(2_000)).candidate.account.label == "0"
 
 

@@ -34,6 +34,8 @@ class _Metadata(msgspec.Struct):
 
 
 _PEEK: Final = msgspec.json.Decoder(wire.Peek)
+_SESSION: Final = "session_"
+"""In what Claude Code calls its user: which session it is. Others call a user so who may be all of an application."""
 _METADATA: Final = msgspec.json.Decoder(_Metadata)
 
 
@@ -81,6 +83,7 @@ def _session(call: HTTPCall, head: wire.Peek) -> str | None:
     if found is not None or head.metadata is UNSET:
         return found
     try:
-        return _METADATA.decode(head.metadata).user_id
+        user = _METADATA.decode(head.metadata).user_id
     except msgspec.MsgspecError:
         return None
+    return user if user is not None and _SESSION in user else None

@@ -65,7 +65,6 @@ class _Peek(msgspec.Struct):
     prompt_cache_key: str | None = None
     stream: bool | None = None
     stream_options: _Options | None = None
-    user: str | None = None
 
 
 class _Own(msgspec.Struct):
@@ -103,7 +102,7 @@ def peek_completion(call: HTTPCall) -> Envelope:
         operation="complete",
         model=model,
         stream=bool(head.stream),
-        session=head.prompt_cache_key or head.user,
+        session=head.prompt_cache_key,
         max_output_tokens=number_of(wire.present(head.max_tokens)),
         choices=whole(head.n, "n") or 1,
         include_usage=head.stream_options is not None and bool(head.stream_options.include_usage),

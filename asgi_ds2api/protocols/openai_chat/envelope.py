@@ -60,11 +60,9 @@ class _Peek(msgspec.Struct):
     n: wire.Whole | None = None
     prompt_cache_key: str | None = None
     reasoning: wire.JsonField = UNSET
-    safety_identifier: str | None = None
     stream: bool | None = None
     stream_options: _Options | None = None
     tools: wire.JsonField = UNSET
-    user: str | None = None
 
 
 _PEEK: Final = msgspec.json.Decoder(_Peek)
@@ -95,7 +93,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         operation=operation,
         model=model,
         stream=bool(head.stream) and operation == "generate",
-        session=head.prompt_cache_key or header or head.safety_identifier or head.user,
+        session=head.prompt_cache_key or header,
         max_output_tokens=number_of(wire.present(head.max_completion_tokens) or wire.present(head.max_tokens)),
         choices=whole(head.n, "n") or 1,
         include_usage=is_mistral or (head.stream_options is not None and bool(head.stream_options.include_usage)),

@@ -46,10 +46,8 @@ class _Peek(msgspec.Struct):
     input: JsonField = UNSET
     max_output_tokens: JsonField = UNSET
     prompt_cache_key: str | None = None
-    safety_identifier: str | None = None
     stream: bool | None = None
     tools: JsonField = UNSET
-    user: str | None = None
 
 
 _PEEK: Final = msgspec.json.Decoder(_Peek)
@@ -76,7 +74,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         operation=operation,
         model=head.model,
         stream=bool(head.stream) and operation == "generate",
-        session=head.prompt_cache_key or header or head.safety_identifier or head.user,
+        session=head.prompt_cache_key or header,
         max_output_tokens=number_of(present(head.max_output_tokens)),
         dialect=dialect,
         heard=Heard() if dialect == "codex" else None,

@@ -129,7 +129,11 @@ class TestEnvelope:
             ({"model": "m"}, Envelope(model="m")),
             ({"model": "m", "stream": True, "messages": 5}, Envelope(model="m", stream=True)),
             ({"model": "m", "stream": None}, Envelope(model="m")),
-            ({"model": "m", "metadata": {"user_id": "u"}}, Envelope(model="m", session="u")),
+            ({"model": "m", "metadata": {"user_id": "u"}}, Envelope(model="m")),
+            (
+                {"model": "m", "metadata": {"user_id": "user_1_account_2_session_3"}},
+                Envelope(model="m", session="user_1_account_2_session_3"),
+            ),
             ({"model": "m", "metadata": [1]}, Envelope(model="m")),
         ],
     )

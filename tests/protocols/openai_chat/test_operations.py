@@ -63,8 +63,7 @@ PEEKED: list[Any] = [
         id="sent-back",
     ),
     pytest.param({"prompt_cache_key": "k", "safety_identifier": "s", "user": "u"}, {"session": "k"}, id="cache-key"),
-    pytest.param({"safety_identifier": "s", "user": "u"}, {"session": "s"}, id="safety-identifier"),
-    pytest.param({"user": "u"}, {"session": "u"}, id="user"),
+    pytest.param({"safety_identifier": "s", "user": "u"}, {"session": None}, id="a-user-is-no-conversation"),
 ]
 
 

@@ -26,6 +26,8 @@ class Standings:
         self.ranks = list(ranks)
         self.turns = [0] * len(self.ranks)
         self.in_flight = [0] * len(self.ranks)
+        self.total = 0
+        """Attempts on all of them now."""
         self.latencies: list[Latency | None] = [None] * len(self.ranks)
 
     def order(self, index: int) -> _Entry:
@@ -33,7 +35,7 @@ class Standings:
         return self.ranks[index], self.turns[index], index
 
 
-class Line(Protocol):
+class Order(Protocol):
     """Who is in line."""
 
     def front(self, now: float) -> int | None:
@@ -53,7 +55,7 @@ class Line(Protocol):
         ...
 
 
-class RankedLine:
+class RankedOrder:
     """The lowest rank is next, and among equals the one that was used longest ago. O(log n)."""
 
     def __init__(self, standings: Standings, members: Iterable[int]) -> None:
@@ -64,7 +66,7 @@ class RankedLine:
         heapify(self._heap)
 
     def front(self, _now: float) -> int | None:
-        """See `Line`."""
+        """See `Order`."""
         heap, entries, standings = self._heap, self._entries, self._standings
         while heap:
             entry = heap[0]
@@ -79,11 +81,11 @@ class RankedLine:
         return None
 
     def remove(self, index: int) -> None:
-        """See `Line`."""
+        """See `Order`."""
         del self._entries[index]
 
     def add(self, index: int) -> None:
-        """See `Line`."""
+        """See `Order`."""
         self._entries[index] = entry = self._standings.order(index)
         heappush(self._heap, entry)
         if len(self._heap) > 2 * len(self._entries) + _SPARE:
@@ -91,12 +93,12 @@ class RankedLine:
             heapify(self._heap)
 
     def moved(self, index: int) -> None:
-        """See `Line`."""
+        """See `Order`."""
         if index in self._entries:
             self.add(index)
 
 
-class DrawnLine:
+class DrawnOrder:
     """Two are drawn by chance, and the one that has less to do is next. O(1).
 
     Args:
@@ -112,7 +114,7 @@ class DrawnLine:
         self._places = {index: place for place, index in enumerate(self._members)}
 
     def front(self, now: float) -> int | None:
-        """See `Line`."""
+        """See `Order`."""
         members = self._members
         count = len(members)
         if count < 2:
@@ -123,19 +125,19 @@ class DrawnLine:
         return min(one, other, key=lambda index: self._load(index, now))
 
     def remove(self, index: int) -> None:
-        """See `Line`."""
+        """See `Order`."""
         place, last = self._places.pop(index), self._members.pop()
         if last != index:
             self._members[place] = last
             self._places[last] = place
 
     def add(self, index: int) -> None:
-        """See `Line`."""
+        """See `Order`."""
         self._places[index] = len(self._members)
         self._members.append(index)
 
     def moved(self, index: int) -> None:
-        """See `Line`. Loads are looked at when they are asked for."""
+        """See `Order`. Loads are looked at when they are asked for."""
 
     def _load(self, index: int, now: float) -> tuple[float, int]:
         standings = self._standings

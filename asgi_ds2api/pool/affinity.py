@@ -1,0 +1,122 @@
+"""Which account a conversation was on last: prompt caches belong to accounts, and a cached history costs a tenth.
+
+The first request of a conversation goes where the strategy says, and pins it there; the next ones follow while that
+account is open, has room and is not much busier than the others. If it is closed they go elsewhere, and the pin with
+them. If it is only busy for a moment, one request goes elsewhere and the pin stays, provided that its cache was seen to
+be of use: what upstreams say of cached tokens comes back here.
+
+A pin is a wish, never a condition: what only one account can serve is bound to it (`Plan`, ``only``).
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+
+from ..state.contract import StateStore
+from .model import AffinityStatus, Spent
+
+TABLE = "affinity"
+MAX_PINS = 50_000
+"""Conversations that are remembered in memory, about 400 bytes each; the least recently used is forgotten first."""
+MIN_CROWD = 4
+CROWD_FACTOR = 2.0
+"""An account with this many attempts, and as many times more than the others have on average, is too busy to be
+preferred: one name for all requests must not put them all on one account."""
+
+
+class Pin(msgspec.Struct, frozen=True, gc=False):
+    """Where a conversation was."""
+
+    account: str
+    """Its id."""
+    expires_at: float
+    told_at: float
+    """When the store heard of it."""
+    has_cache: bool = False
+    """Its account was seen to read from its cache."""
+
+
+class Tally:
+    """What affinity is good for, of one upstream."""
+
+    __slots__ = ("began", "cached_tokens", "followed", "input_tokens", "spilled")
+
+    def __init__(self) -> None:
+        self.began = 0
+        self.followed = 0
+        self.spilled = 0
+        self.input_tokens = 0
+        self.cached_tokens = 0
+
+    def status(self, upstream: str) -> AffinityStatus:
+        """Return it as an operator sees it."""
+        return AffinityStatus(
+            upstream=upstream,
+            began=self.began,
+            followed=self.followed,
+            spilled=self.spilled,
+            input_tokens=self.input_tokens,
+            cached_tokens=self.cached_tokens,
+        )
+
+
+class Affinity:
+    """The pins of all conversations.
+
+    Args:
+        store: Where pins outlive the process, and other workers find them.
+        now: Monotonic clock, in seconds.
+        ttl_s: How long a pin lives after its last use. 0: nothing is pinned.
+    """
+
+    def __init__(self, store: StateStore, now: Callable[[], float], ttl_s: float) -> None:
+        self._store = store
+        self._now = now
+        self._ttl_s = ttl_s
+        self._pins: OrderedDict[str, Pin] = OrderedDict()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is pinned."""
+        return self._ttl_s > 0
+
+    def find(self, key: str) -> Pin | None:
+        """Return where a conversation was."""
+        now = self._now()
+        pin = self._pins.get(key)
+        if pin is not None and pin.expires_at > now:
+            return pin
+        told = self._store.get(TABLE, key)
+        if told is None:
+            self._pins.pop(key, None)
+            return None
+        return self._keep(key, Pin(told.decode("ascii", "replace"), now + self._ttl_s, now))
+
+    def pin(self, key: str, account: str, before: Pin | None) -> None:
+        """Note where a conversation is now."""
+        now = self._now()
+        is_same = before is not None and before.account == account
+        if before is not None and is_same and now - before.told_at < self._ttl_s / 2:
+            self._keep(key, Pin(account, now + self._ttl_s, before.told_at, before.has_cache))
+            return
+        self._store.put(TABLE, key, account.encode("ascii", "replace"), self._ttl_s)
+        self._keep(key, Pin(account, now + self._ttl_s, now, is_same and before is not None and before.has_cache))
+
+    def learn(self, key: str, account: str, spent: Spent) -> None:
+        """Note what the answer of a conversation said of its cache."""
+        pin = self._pins.get(key)
+        if pin is not None and pin.account == account and not pin.has_cache and spent.cached_tokens > 0:
+            self._pins[key] = msgspec.structs.replace(pin, has_cache=True)
+
+    def _keep(self, key: str, pin: Pin) -> Pin:
+        self._pins[key] = pin
+        self._pins.move_to_end(key)
+        if len(self._pins) > MAX_PINS:
+            self._pins.popitem(last=False)
+        return pin
+
+
+def is_crowded(in_flight: int, total: int, accounts: int) -> bool:
+    """Tell whether an account has so much more to do than the others that it is not to be preferred."""
+    return in_flight >= MIN_CROWD and in_flight * accounts > CROWD_FACTOR * total
