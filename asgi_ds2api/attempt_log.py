@@ -1,8 +1,9 @@
 """What is told of one attempt once it is over."""
 
+from .canonical import Usage
 from .errors import UpstreamError
 from .observe import Attempt
-from .pool.model import Lease
+from .pool.model import Lease, Spent
 
 
 def attempt_of(lease: Lease, error: UpstreamError | None, *, is_settled: bool, duration_s: float) -> Attempt:
@@ -23,3 +24,19 @@ def attempt_of(lease: Lease, error: UpstreamError | None, *, is_settled: bool, d
         status=error.upstream_status if error is not None else 200 if is_settled else None,
         duration_s=duration_s,
     )
+
+
+def spent_of(usage: Usage | None, error: UpstreamError | None, *, is_committed: bool) -> Spent | None:
+    """Return what an attempt cost, as far as it was told or seen; None: nobody knows.
+
+    Args:
+        usage: Of its answer, perhaps estimated.
+        error: Why it failed, if it did. Before an answer that costs nothing.
+        is_committed: Its answer has reached the caller.
+    """
+    if error is not None and not (error.may_be_billed or is_committed):
+        return Spent()
+    if usage is None:
+        return None
+    read = usage.input_total or 0
+    return Spent(read + (usage.output_total or 0), read, usage.cache_read or 0)

@@ -14,7 +14,7 @@ import anyio
 import msgspec
 
 from . import answer_headers
-from .attempt_log import attempt_of
+from .attempt_log import attempt_of, spent_of
 from .canonical import Notice, Notices
 from .codec import AnswerFacts, Envelope, Face, HTTPCall
 from .errors import (
@@ -35,7 +35,7 @@ from .inbound import ClientGone
 from .means import Means, UpstreamSide
 from .observe import Attempt
 from .off_loop import off_loop
-from .pool.model import Candidate, Lease, Plan, Spent
+from .pool.model import Candidate, Lease, Plan
 from .pulse import Pulse
 from .reply import Reply
 from .side import Side
@@ -285,7 +285,7 @@ class Attempts:
         finally:
             spent = None
             try:
-                spent = self._spent(error) if call is not None else None
+                spent = spent_of(self.facts.usage, error, is_committed=self.is_committed) if call is not None else None
             finally:
                 if is_settled:
                     self._pool.release(lease, error, spent=spent)
@@ -300,16 +300,6 @@ class Attempts:
                 took_s = anyio.current_time() - began
                 self.log.append(attempt_of(lease, error, is_settled=is_settled, duration_s=took_s))
         return error
-
-    def _spent(self, error: UpstreamError | None) -> Spent | None:
-        """Return what the attempt cost, as far as it was told or seen; None: nobody knows."""
-        if error is not None and not (error.may_be_billed or self.is_committed):
-            return Spent()
-        usage = self.facts.usage
-        if usage is None:
-            return None
-        read = usage.input_total or 0
-        return Spent(read + (usage.output_total or 0), read, usage.cache_read or 0)
 
     def _begin(self, lease: Lease, lessons: Mapping[str, tuple[str, ...]]) -> tuple[UpstreamSide, Transcoder]:
         """Return who is asked in an attempt, and the way there and back."""
