@@ -58,6 +58,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: Sequence[dict[str, Any]] = ()
     models: Sequence[dict[str, Any]] = ()
     callers: Sequence[dict[str, Any]] = ()
+    status: bool = False
+    """There is a status route."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -175,6 +177,7 @@ def examine(path: str | None) -> Report:
         ],
         models=[{"name": alias.name, "targets": alias.targets} for alias in config.models],
         callers=[{"label": caller.label, "models": caller.models} for caller in config.callers],
+        status=config.status is not None,
     )
 
 
@@ -213,6 +216,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield from table("callers", ("label", "models"), ((c["label"], _listed(c["models"])) for c in report.callers))
     yield f"\nprefix: {_listed(report.prefix)}"
     yield f"auth: {report.auth}"
+    if report.status:
+        yield f"status: {_listed(f'{prefix}/status' for prefix in report.prefix)}"
     for warning in report.warnings:
         yield f"warning: {warning}"
 

@@ -21,6 +21,7 @@ from tests.support.canary import CANARY
 from tests.support.waiting import WAIT_S
 
 CALLER_KEY = "a-caller-key-of-tests"
+STATUS_KEY = "the-status-key-of-tests"
 SOUND = """
 secret = "env:SECRET"
 
@@ -96,6 +97,17 @@ warning: {HTTP_WARNING}
     )
 
 
+def test_check_shows_where_the_status_route_is(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATUS", STATUS_KEY)
+    config.write_text(f'prefix = ["/ai", "/v2"]\n{SOUND}\n[status]\nkey = "env:STATUS"\n')
+    code, out, _ = run(capsys, "check")
+    assert code == 0
+    assert "auth: callers\nstatus: /ai/status, /v2/status\n" in out
+    assert STATUS_KEY not in out
+
+
 def test_table_without_rows_is_left_out(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config.write_text('auth = "none"\n[[upstreams]]\nname = "a"\npreset = "openai"\nkeys = ["env:KEY_A"]\n')
     code, out, _ = run(capsys, "check")
@@ -139,6 +151,7 @@ def test_F96_check_as_json_is_for_programs(config: Path, capsys: pytest.CaptureF
         ],
         "models": [{"name": "smart", "targets": ["claude/claude-opus-5", "local/qwen"]}],
         "callers": [{"label": "web", "models": ["*"]}],
+        "status": False,
     }
 
 

@@ -2,7 +2,8 @@
 
 Pure: what the parts of a gateway know goes in, one typed tree comes out. It holds labels and names, never a key, a
 digest of one, or content. Points in time are seconds since 1970, durations end in ``_s``. Numbers are those of this
-process, but for `LimitUse.used` and the states of accounts where state is shared.
+process; states of accounts are those of all who share the state, and so is `LimitUse.used`, as far as this process has
+heard.
 """
 
 from collections.abc import Iterable, Mapping

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from asgi_ds2api.secret import Secret
 from asgi_ds2api.status.snapshot import Snapshot
 from tests.conformance.asking import chat_answer
 from tests.support.asgi_driver import Exchange, call
+from tests.support.redis_server import RedisServer
+from tests.support.scripted_client import answering
 from tests.support.waiting import time_limit
 
 from .house import CALLER_KEY, STATUS_KEY, House, bearer
@@ -204,8 +206,17 @@ async def test_health_opens_nothing_else() -> None:
 # --- shared state -----------------------------------------------------------------------------------------------------
 
 
-async def test_all_workers_of_a_machine_obey_and_a_new_one_remembers(tmp_path: Path) -> None:
-    place: dict[str, Any] = {"state": f"sqlite:{tmp_path}/state"}
+@pytest.fixture(params=["sqlite", "redis"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Return where several workers keep their state."""
+    if request.param == "sqlite":
+        yield {"state": f"sqlite:{tmp_path}/state"}
+        return
+    with RedisServer() as server:
+        yield {"state": server.url}
+
+
+async def test_all_workers_obey_and_a_new_one_remembers(place: dict[str, Any]) -> None:
     one, two, three = House(**place), House(**place), House(**place)
     heard = asyncio.Event()
     async with one.gateway.lifespan(), two.gateway.lifespan():
@@ -216,14 +227,45 @@ async def test_all_workers_of_a_machine_obey_and_a_new_one_remembers(tmp_path: P
         assert two.snapshot().accounts[0].reason == "operator"
     async with three.gateway.lifespan():
         seen = three.snapshot()
-    assert (seen.accounts[0].reason, seen.state.kind, seen.state.is_shared) == ("operator", "sqlite", True)
+    assert (seen.accounts[0].reason, seen.state.is_shared, seen.state.is_alone) == ("operator", True, False)
+    assert place["state"].startswith(seen.state.kind)
 
 
-async def test_worker_that_served_nothing_yet_has_heard_of_the_others(tmp_path: Path) -> None:
-    place: dict[str, Any] = {"state": f"sqlite:{tmp_path}/state"}
+async def test_what_one_worker_found_out_another_resets_for_all(place: dict[str, Any]) -> None:
+    limited = answering({"error": {"message": "slow down"}}, status=429, headers={"retry-after": "600"})
+    one, two = House(limited, accounts=1, **place), House(accounts=1, **place)
+    news = asyncio.Queue[str]()
+    async with one.gateway.lifespan(), two.gateway.lifespan():
+        for house in (one, two):
+            house.gateway._engine.store.watch(lambda scope, entry: news.put_nowait(entry.state))
+        await one.ask()
+        async with time_limit():
+            while two.snapshot().accounts[0].state != "cooling":
+                await news.get()
+        reset: Any = (await two.look("POST", f"{ACCOUNT}/reset")).json()
+        async with time_limit():
+            while one.snapshot().accounts[0].state != "healthy":
+                await news.get()
+    assert (reset["state"], one.snapshot().accounts[0].until) == ("healthy", None)
+
+
+async def test_worker_that_served_nothing_yet_has_heard_of_the_others(place: dict[str, Any]) -> None:
     one, two = House(**place), House(**place)
     async with one.gateway.lifespan():
         await one.look("POST", f"{ACCOUNT}/disable")
         seen: Any = (await two.look()).json()
         await two.gateway._engine.store.close()
     assert seen["accounts"][0]["reason"] == "operator"
+
+
+async def test_operator_sees_that_shared_state_is_out_of_reach_and_steers_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("no file of SQLite's " * 20)
+    house = House(state=f"sqlite:{tmp_path}/state")
+    await house.look("POST", f"{ACCOUNT}/disable")
+    seen: Any = (await house.look()).json()
+    await house.gateway._engine.store.close()
+    assert (seen["accounts"][0]["reason"], seen["state"]["is_alone"], seen["state"]["switches"]) == (
+        "operator",
+        True,
+        1,
+    )
