@@ -23,7 +23,7 @@ def lines(snapshot: Snapshot) -> Iterator[str]:
         ("server", "state", "reason", "opens in"),
         ((origin.origin, *_opening(origin)) for origin in snapshot.origins if origin.state != "healthy"),
     )
-    yield from table("upstreams", ("upstream", "waiting"), _upstream_rows(snapshot))
+    yield from table("upstreams", ("upstream", "waiting", "hit rate", "cached"), _upstream_rows(snapshot))
     yield from table(
         "callers",
         ("caller", "in flight", "used"),
@@ -72,8 +72,12 @@ def _account_rows(account: AccountView) -> Iterator[Sequence[str]]:
 
 
 def _upstream_rows(snapshot: Snapshot) -> Iterator[Sequence[str]]:
+    affinity = {it.upstream: it for it in snapshot.affinity}
     for upstream in dict.fromkeys(account.upstream for account in snapshot.accounts):
-        yield upstream, str(snapshot.waiting.get(upstream, 0))
+        known = affinity.get(upstream)
+        hit_rate = None if known is None else known.hit_rate
+        cached_rate = None if known is None else known.cached_rate
+        yield upstream, str(snapshot.waiting.get(upstream, 0)), _percent(hit_rate), _percent(cached_rate)
 
 
 def _opening(scope: Opening) -> tuple[str, str, str]:
@@ -96,6 +100,10 @@ def _use(use: LimitUse) -> str:
 
 def _of(some: int, most: int | None) -> str:
     return str(some) if most is None else f"{some}/{most}"
+
+
+def _percent(part: float | None) -> str:
+    return _NOTHING if part is None else f"{part:.0%}"
 
 
 def duration(seconds: float) -> str:

@@ -13,10 +13,10 @@ import msgspec
 
 from ..budgets import LimitUse
 from ..pool.health import OPERATOR
-from ..pool.model import AccountStatus, ModelStatus, OriginStatus, PoolSnapshot, StateName
+from ..pool.model import AccountStatus, AffinityStatus, ModelStatus, OriginStatus, PoolSnapshot, StateName
 
 __all__ = [
-    "AccountView", "CallerView", "LimitUse", "ModelView", "Opening", "OriginView", "Snapshot",
+    "AccountView", "AffinityView", "CallerView", "LimitUse", "ModelView", "Opening", "OriginView", "Snapshot",
     "StateView", "account_view", "is_usable", "snapshot_of",
 ]  # fmt: skip
 
@@ -92,6 +92,22 @@ class OriginView(Opening, frozen=True, kw_only=True):
     origin: str
 
 
+class AffinityView(msgspec.Struct, frozen=True, kw_only=True):
+    """What it is good for that conversations stay on their account, of an upstream with several."""
+
+    upstream: str
+    began: int
+    """Attempts of conversations that were nowhere yet."""
+    followed: int
+    """That went where their conversation was."""
+    spilled: int
+    """That could not."""
+    hit_rate: float | None
+    """Part of those that were somewhere that went there again, 0 to 1; None: there was none."""
+    cached_rate: float | None
+    """Part of the input of answers in conversations that vendors read from their prompt caches; None: no input."""
+
+
 class CallerView(msgspec.Struct, frozen=True, kw_only=True):
     """A caller that has limits and was here."""
 
@@ -131,6 +147,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[AccountView, ...]
     """In the order of the configuration."""
     origins: tuple[OriginView, ...]
+    affinity: tuple[AffinityView, ...]
     callers: tuple[CallerView, ...]
     """At most `spending.MAX_SPENDERS`, who came last at the end."""
     state: StateView
@@ -172,6 +189,7 @@ def snapshot_of(
         waiting=pool.waiting,
         accounts=tuple([account_view(account, wall_now) for account in pool.accounts]),
         origins=tuple([_origin_view(it, wall_now) for it in pool.origins]),
+        affinity=tuple([_affinity_view(it) for it in pool.affinity]),
         callers=tuple(callers),
         state=state,
         requests=counters["requests"],
@@ -230,3 +248,18 @@ def _opening(scope: Closable, wall_now: float) -> tuple[float | None, float | No
     if scope.state == "healthy" or scope.reason == OPERATOR:
         return None, None
     return wall_now + scope.opens_in_s, scope.opens_in_s
+
+
+def _affinity_view(affinity: AffinityStatus) -> AffinityView:
+    return AffinityView(
+        upstream=affinity.upstream,
+        began=affinity.began,
+        followed=affinity.followed,
+        spilled=affinity.spilled,
+        hit_rate=_part(affinity.followed, affinity.followed + affinity.spilled),
+        cached_rate=_part(affinity.cached_tokens, affinity.input_tokens),
+    )
+
+
+def _part(some: int, total: int) -> float | None:
+    return some / total if total else None

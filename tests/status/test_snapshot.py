@@ -13,7 +13,7 @@ from asgi_ds2api.secret import Secret
 from asgi_ds2api.spending import Spenders
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.status.lines import account_line, duration, lines
-from asgi_ds2api.status.snapshot import AccountView, CallerView, LimitUse, OriginView, Snapshot, StateView
+from asgi_ds2api.status.snapshot import AccountView, AffinityView, CallerView, LimitUse, OriginView, Snapshot, StateView
 from tests.conformance.asking import chat_answer
 from tests.support.asgi_driver import Exchange
 from tests.support.canary import CANARY
@@ -66,6 +66,19 @@ async def test_the_whole_is_told_in_numbers() -> None:
     assert seen.transitions == {"healthy>cooling:rate_limited": 1}
     assert [origin.state for origin in seen.origins] == ["healthy"]
     assert seen.state == StateView(kind="memory", is_shared=False, is_alone=False, switches=0, dropped=0)
+
+
+async def test_affinity_tells_how_often_a_conversation_found_its_account_again() -> None:
+    usage = {"prompt_tokens": 40, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 30}}
+    house = House(*[chat_answer(usage=usage)] * 3)
+    assert house.snapshot().affinity[0].hit_rate is None
+    for _ in range(3):
+        await house.ask(prompt_cache_key="one talk")
+    (affinity,) = house.snapshot().affinity
+    assert affinity == AffinityView(
+        upstream="chat", began=1, followed=2, spilled=0, hit_rate=1.0, cached_rate=0.75
+    )  # fmt: skip
+    assert House(accounts=1).snapshot().affinity == ()
 
 
 def test_gateway_without_an_open_account_is_not_ready() -> None:
@@ -184,6 +197,7 @@ def seen(**fields: Any) -> Snapshot:
         "waiting": {"chat": 4},
         "accounts": (),
         "origins": (),
+        "affinity": (),
         "callers": (),
         "state": StateView(kind="redis", is_shared=True, is_alone=False, switches=0, dropped=0),
         "requests": {},
@@ -205,6 +219,9 @@ def test_people_read_tables() -> None:
                     account("a2", state="disabled", reason="operator"),
                 ),
                 origins=(OriginView(origin="https://api.example:443", **cooling),),
+                affinity=(
+                    AffinityView(upstream="chat", began=1, followed=3, spilled=1, hit_rate=0.75, cached_rate=None),
+                ),
                 callers=(
                     CallerView(
                         caller="bob",
@@ -232,8 +249,8 @@ closed servers
   https://api.example:443  cooling  rate_limited  60 s
 
 upstreams
-  upstream  waiting
-  chat      4
+  upstream  waiting  hit rate  cached
+  chat      4        75%       -
 
 callers
   caller  in flight  used
