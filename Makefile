@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REAL_STAMP := $(VENV)/.installed-real
 
-.PHONY: demo test test-real lint types layers pytest docs bench lock clean
+.PHONY: demo test test-real lint types layers pytest docs bench bench-state lock clean
 
 demo: $(STAMP)
 	$(BIN)/python demo_app.py
@@ -37,6 +37,10 @@ test-real: $(REAL_STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.translate
+
+# Needs redis-server of the distribution.
+bench-state: $(STAMP)
+	$(BIN)/python -m tests.benchmarks.state
 
 lock:
 	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \

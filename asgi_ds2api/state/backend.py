@@ -79,8 +79,8 @@ class Backend(Protocol):
         """
         ...
 
-    def leave(self, holder: str, names: Sequence[str]) -> None:
-        """Give back slots and probes by their names (`ledger.probe_name`)."""
+    def leave(self, left: Mapping[str, Sequence[str]]) -> None:
+        """Give back slots and probes: of each holder their names (`ledger.probe_name`)."""
         ...
 
     def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:

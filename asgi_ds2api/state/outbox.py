@@ -91,9 +91,9 @@ class Outbox:
         """
         load = self._take()
         try:
-            for holder, names in tuple(load.leaves.items()):
-                backend.leave(holder, names)
-                del load.leaves[holder]
+            if load.leaves:
+                backend.leave(load.leaves)
+                load.leaves.clear()
             if load.amounts:
                 backend.add(tuple(load.amounts.values()))
                 load.amounts.clear()

@@ -182,12 +182,13 @@ class RedisBackend:
             values += _figures(amount)
         return keys, values
 
-    def leave(self, holder: str, names: Sequence[str]) -> None:
+    def leave(self, left: Mapping[str, Sequence[str]]) -> None:
         """Give back slots and probes."""
         with _failures():
             pipe = self._open_client().pipeline(transaction=False)
-            for name in names:
-                pipe.zrem(self._slot(name), holder)
+            for holder, names in left.items():
+                for name in names:
+                    pipe.zrem(self._slot(name), holder)
             pipe.execute()
 
     def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:

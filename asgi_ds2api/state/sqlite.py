@@ -197,12 +197,11 @@ class SQLiteBackend:
         with self._step() as connection:
             return [_judge(connection, admission, now, lease_s) for admission in admissions]
 
-    def leave(self, holder: str, names: Sequence[str]) -> None:
+    def leave(self, left: Mapping[str, Sequence[str]]) -> None:
         """Give back slots and probes."""
+        rows = [(name, holder) for holder, names in left.items() for name in names]
         with self._step() as connection:
-            connection.executemany(
-                "DELETE FROM slots WHERE name = ? AND holder = ?", [(name, holder) for name in names]
-            )
+            connection.executemany("DELETE FROM slots WHERE name = ? AND holder = ?", rows)
 
     def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:
         """Let what these holders hold live on."""

@@ -190,7 +190,7 @@ def test_slots_are_bounded_over_all(place: Make) -> None:
     one, two = place(), place()
     answers = [admit(one, slot("a"), LEASE_S), admit(two, slot("b"), LEASE_S), admit(one, slot("c"), LEASE_S)]
     assert [isinstance(answer, Granted) for answer in answers] == [True, True, False]
-    two.leave("b", ["account openai/a"])
+    two.leave({"b": ["account openai/a"]})
     assert isinstance(admit(one, slot("c"), LEASE_S), Granted)
 
 

@@ -70,9 +70,9 @@ class Moody:
         self.admitted += len(admissions)
         return self._backend.admit(admissions, lease_s)
 
-    def leave(self, holder: str, names: Sequence[str]) -> None:
+    def leave(self, left: Mapping[str, Sequence[str]]) -> None:
         self._mood()
-        self._backend.leave(holder, names)
+        self._backend.leave(left)
 
     def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:
         self._mood()
