@@ -95,7 +95,8 @@ def _uses(caller: CallerView) -> str:
 
 
 def _use(use: LimitUse) -> str:
-    return f"{use.used:,.10g} of {use.limit:,.10g} {use.unit} a {use.period}"
+    used = f"{use.used:,.2f}" if use.unit == "usd" else f"{use.used:,.0f}"
+    return f"{used} of {use.limit:,.10g} {use.unit} a {use.period}"
 
 
 def _of(some: int, most: int | None) -> str:

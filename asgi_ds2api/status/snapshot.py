@@ -7,7 +7,7 @@ heard.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -22,6 +22,7 @@ __all__ = [
 
 StateKind = Literal["memory", "sqlite", "redis", "other"]
 """``other``: a `StateStore` of the application's own."""
+_OPEN: Final = ("healthy", "probing")
 
 
 class Closable(Protocol):
@@ -200,8 +201,9 @@ def snapshot_of(
 
 
 def is_usable(pool: PoolSnapshot) -> bool:
-    """Tell whether at least one account may be used."""
-    return any(account.state in ("healthy", "probing") for account in pool.accounts)
+    """Tell whether at least one account may be used: it is open, and the server that it lives on is."""
+    servers = {origin.origin for origin in pool.origins if origin.state in _OPEN}
+    return any(account.state in _OPEN and account.origin in servers for account in pool.accounts)
 
 
 def account_view(account: AccountStatus, wall_now: float) -> AccountView:

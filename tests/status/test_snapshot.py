@@ -8,6 +8,7 @@ import pytest
 
 from asgi_ds2api.auth import Caller
 from asgi_ds2api.budgets import CallerLimits
+from asgi_ds2api.errors import Unreachable
 from asgi_ds2api.gateway import Gateway
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.spending import Spenders
@@ -86,6 +87,17 @@ def test_gateway_without_an_open_account_is_not_ready() -> None:
     assert house.snapshot().is_ready
     house.gateway.override("chat/a0", "disable")
     assert not house.snapshot().is_ready
+
+
+async def test_gateway_whose_only_server_is_closed_is_not_ready() -> None:
+    house = House(*[Unreachable("no")] * 5, accounts=1)
+    for _ in range(5):
+        await house.ask()
+    seen = house.snapshot()
+    assert (seen.accounts[0].state, seen.origins[0].state, seen.is_ready) == ("healthy", "cooling", False)
+    assert house.gateway.status()["ready"] is False
+    house.gateway.override("chat/a0", "reset")
+    assert house.snapshot().is_ready
 
 
 def test_store_of_the_application_is_called_other() -> None:
@@ -227,7 +239,11 @@ def test_people_read_tables() -> None:
                         caller="bob",
                         in_flight=1,
                         max_in_flight=None,
-                        limits=(LimitUse(unit="usd", period="day", used=1.25, limit=25, resets_at=WALL),),
+                        limits=(
+                            LimitUse(unit="requests", period="minute", used=2.955212739, limit=60, resets_at=None),
+                            LimitUse(unit="tokens", period="day", used=1_234_567.0, limit=2e6, resets_at=WALL),
+                            LimitUse(unit="usd", period="day", used=1.254999, limit=25, resets_at=WALL),
+                        ),
                     ),
                 ),
             )
@@ -254,7 +270,7 @@ upstreams
 
 callers
   caller  in flight  used
-  bob     1          1.25 of 25 usd a day"""
+  bob     1          3 of 60 requests a minute, 1,234,567 of 2,000,000 tokens a day, 1.25 of 25 usd a day"""
     )
 
 
