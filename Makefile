@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REAL_STAMP := $(VENV)/.installed-real
 
-.PHONY: demo test test-real lint types layers pytest docs bench bench-state lock clean
+.PHONY: demo test test-real lint types layers pytest docs bench bench-pool bench-state lock clean
 
 demo: $(STAMP)
 	$(BIN)/python demo_app.py
@@ -41,6 +41,9 @@ bench: $(STAMP)
 # Needs redis-server of the distribution.
 bench-state: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.state
+
+bench-pool: $(STAMP)
+	$(BIN)/python -m tests.benchmarks.pool
 
 lock:
 	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from asgi_ds2api import Gateway
-from asgi_ds2api.errors import QueueFull
+from asgi_ds2api.errors import PoolExhausted, QueueFull, ServerFault
 from asgi_ds2api.pool.model import Account, Origin, Target
 from asgi_ds2api.pool.pool import Pool
 from asgi_ds2api.secret import Secret
@@ -127,7 +127,7 @@ async def test_F99_full_line_is_told_at_once_and_the_body_is_not_read(dialect: D
 
 @dialects
 @run_virtual
-async def test_slot_is_not_held_while_a_body_is_read_or_if_it_is_no_request(dialect: Dialect) -> None:
+async def test_ancestor_bug_4_slot_is_not_held_while_a_body_is_read_or_if_it_is_no_request(dialect: Dialect) -> None:
     """The ancestor took a slot before it had the request: slow uploads and bad JSON held it."""
     bench = Bench(dialect)
     async with bench.exchange(body=None) as upload:
@@ -220,6 +220,85 @@ async def test_parts_of_one_answer_wait_at_the_same_time() -> None:
         assert (await exchange.finish()).status == 200
     (record,) = records
     assert (len(record.attempts), round(record.queued_s, 3)) == (3, 2)
+
+
+@dialects
+@run_virtual
+async def test_S_5_R41_accounts_that_cool_for_a_moment_are_waited_for(dialect: Dialect) -> None:
+    """https://github.com/BerriAI/litellm/issues/3646"""
+    limited = Answering(429, {"retry-after-ms": "1500"})
+    bench = Bench(dialect, limited, answering(dialect.whole()), concurrency=5)
+    first, second = await bench.ask(), await bench.ask()
+    assert (first.status, second.status) == (429, 200)
+    bench.check()
+
+
+@dialects
+@run_virtual
+async def test_S_4_requests_leave_no_task_behind(dialect: Dialect) -> None:
+    """https://github.com/BerriAI/litellm/issues/22547"""
+    bench = Bench(dialect, concurrency=3, timeouts={"queue_s": 1_000}, limits={"max_waiting": 1_000})
+    before = len(asyncio.all_tasks())
+    answers = await asyncio.gather(*[bench.ask() for _ in range(100)])
+    assert {answer.status for answer in answers} == {200}
+    assert len(asyncio.all_tasks()) == before
+    bench.check()
+
+
+@dialects
+@run_virtual
+async def test_ancestor_bug_5_what_the_gateway_answers_by_itself_takes_no_slot(dialect: Dialect) -> None:
+    """Token counts that are estimated here waited behind answers."""
+    claude = DIALECTS["claude"]
+    bench = Bench(DIALECTS["chat"], NEVER)
+    async with bench.exchange() as running:
+        await asyncio.sleep(0.1)
+        body = json.dumps(claude.ask("chat/test", stream=False)).encode()
+        headers = {"content-type": "application/json", **claude.headers}
+        async with Exchange(
+            bench.gateway, "POST", f"{claude.path}/count_tokens", headers=headers, body=body
+        ) as counting:
+            answer = await counting.finish()
+        assert (answer.status, open_leases(bench.gateway)) == (200, 1)
+        running.disconnect()
+        await running.finish()
+    bench.check()
+
+
+@dialects
+@run_virtual
+async def test_ancestor_bug_7_every_attempt_goes_by_the_client_of_its_own_upstream(dialect: Dialect) -> None:
+    """The next account's traffic left through the proxy of the first."""
+    scripts = {
+        "first": ScriptedUpstream(Answering(500)),
+        "second": ScriptedUpstream(answering(dialect.whole())),
+    }
+    protocol = {"chat": "openai_chat", "claude": "anthropic_messages"}[dialect.name]
+    gateway = make_gateway(
+        *[upstream(name, protocol=protocol, url=f"http://{name}.example") for name in scripts],
+        scripts=scripts,
+        models=[{"name": "smart", "targets": ["first/m", "second/m"]}],
+    )
+    headers = {"content-type": "application/json", **dialect.headers}
+    body = json.dumps(dialect.ask("smart", stream=False)).encode()
+    async with Exchange(gateway, "POST", dialect.path, headers=headers, body=body) as exchange:
+        assert (await exchange.finish()).status == 200
+    hosts = [[call.request.url.split("/")[2] for call in script.calls] for script in scripts.values()]
+    assert hosts == [["first.example"], ["second.example"]]
+
+
+@dialects
+@run_virtual
+async def test_ancestor_bug_8_what_is_bound_to_an_account_is_not_asked_of_another(dialect: Dialect) -> None:
+    """An id of one account would be sent with the key of another: the attempt fails instead."""
+    bench = Bench(dialect, Answering(500), Answering(500), accounts=3, concurrency=5)
+    pool = bench.gateway._engine.pool
+    plan = pool.plan([Target(upstream=dialect.name, model="test")], allowed=[f"{dialect.name}/a1"])
+    lease = await lease_for(pool, plan, 1)
+    pool.release(lease, ServerFault("oops", upstream_status=500))
+    with pytest.raises(PoolExhausted):
+        await lease_for(pool, plan, 1, [lease.candidate])
+    assert lease.candidate.account.label == "a1"
 
 
 # --- F103: cancelled at every await -----------------------------------------------------------------------------------

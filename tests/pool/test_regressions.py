@@ -2,14 +2,16 @@
 
 from contextlib import suppress
 
-from asgi_ds2api.errors import Overloaded, PoolExhausted, QuotaExhausted, RateLimited, ServerFault, Unauthorized
-from asgi_ds2api.pool.model import Lease
+import pytest
 
-from .rig import Rig
+from asgi_ds2api.errors import Overloaded, PoolExhausted, QuotaExhausted, RateLimited, ServerFault, Unauthorized
+from asgi_ds2api.pool.model import Lease, Override
+
+from .rig import Rig, accounts
 from .verdicts import limited
 
 
-def test_S_1_a_second_failure_does_not_shorten_the_pause() -> None:
+def test_S_1_R39_a_second_failure_does_not_shorten_the_pause() -> None:
     """https://github.com/BerriAI/litellm/issues/40130"""
     rig = Rig(1)
     first, second = rig.acquire(), rig.acquire()
@@ -18,7 +20,7 @@ def test_S_1_a_second_failure_does_not_shorten_the_pause() -> None:
     assert rig.status().opens_in_s == 60.0
 
 
-def test_S_2_a_pause_holds_for_the_very_next_pick() -> None:
+def test_S_2_R40_a_pause_holds_for_the_very_next_pick() -> None:
     """https://github.com/BerriAI/litellm/pull/34836"""
     rig = Rig(2)
     rig.attempt(limited(60))
@@ -34,7 +36,7 @@ def test_S_3_a_single_account_that_fails_again_and_again_is_closed() -> None:
     assert (rig.status().failed, rig.states()) == (5, ["cooling"])
 
 
-def test_S_6_a_disabled_key_comes_back_by_itself() -> None:
+def test_S_6_R42_a_disabled_key_comes_back_by_itself() -> None:
     """https://github.com/QuantumNous/new-api/issues/7040"""
     rig = Rig(2)
     refused = Unauthorized("no")
@@ -79,7 +81,7 @@ def test_an_old_success_does_not_open_a_closed_account() -> None:
     assert rig.states() == ["cooling"]
 
 
-def test_a_lease_that_is_given_back_twice_frees_one_slot() -> None:
+def test_ancestor_bug_1_a_lease_that_is_given_back_twice_frees_one_slot() -> None:
     """The ancestor's double release stole the slot of another request."""
     rig = Rig(1)
     mine, other = rig.acquire(), rig.acquire()
@@ -152,3 +154,48 @@ def test_an_answer_about_the_account_reopens_its_origin() -> None:
     rig.clock.now += 7
     rig.attempt(limited(60))
     assert (rig.origin_state(), rig.labels(2)) == ("healthy", ["0", "0"])
+
+
+# --- the ancestor's pool ----------------------------------------------------------------------------------------------
+
+
+def test_ancestor_bug_2_a_front_that_wants_another_account_keeps_nobody_from_a_free_slot() -> None:
+    """It woke one waiter, who went to the end of the queue if the slot was not for it; nobody else was told."""
+    rig = Rig(accounts(2, concurrency=1))
+    leases = [rig.acquire(), rig.acquire()]
+    woken: list[str] = []
+    for name, plan in (("bound", rig.bound("openai/0")), ("any", rig.plan())):
+        with pytest.raises(PoolExhausted) as caught:
+            rig.pool.acquire(plan)
+        rig.pool.join(plan, (), 10.0, lambda name=name: woken.append(name), caught.value)  # type: ignore[misc] # bound
+    rig.pool.release(leases[1])
+    assert woken == ["any"]
+
+
+@pytest.mark.parametrize("word", ["reset", "disable", "enable"])
+def test_ancestor_bug_3_what_an_operator_does_forgets_no_attempt_that_runs(word: Override) -> None:
+    """It set all counts to zero, so that limits were exceeded until the attempts had ended."""
+    rig = Rig(accounts(1, concurrency=2))
+    leases = [rig.acquire(), rig.acquire()]
+    rig.pool.override("openai/0", word)
+    during = rig.status().in_flight
+    for lease in leases:
+        rig.pool.release(lease)
+    assert (during, rig.status().in_flight) == (2, 0)
+
+
+def test_R43_accounts_that_are_known_to_be_closed_cost_no_attempt() -> None:
+    """Rotation past limited keys must not use up the attempts of a request."""
+    rig = Rig(10)
+    for _ in range(9):
+        rig.attempt(limited(60))
+    lease = rig.acquire()
+    assert (lease.candidate.account.label, rig.status(9).in_flight) == ("9", 1)
+
+
+def test_R42_a_pause_that_is_stuck_ends_when_an_operator_says_so() -> None:
+    rig = Rig(1)
+    rig.attempt(limited(1e20))
+    assert rig.status().opens_in_s == 3_600.0
+    rig.pool.override("openai/0", "reset")
+    assert rig.labels(1) == ["0"]
