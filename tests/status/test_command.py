@@ -1,5 +1,6 @@
 """``asgi-ds2api accounts`` and ``account``: the real command, asking a gateway under a real server."""
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 from asgi_ds2api import cli
 from asgi_ds2api.middleware import DS2APIMiddleware
 from asgi_ds2api.status import client
+from tests.support.raw_upstream import RawUpstream
+from tests.support.script import Expect
 from tests.support.serving import serve
 from tests.support.waiting import WAIT_S
 
@@ -164,6 +167,17 @@ def test_nobody_at_the_address_is_told(capsys: pytest.CaptureFixture[str], monke
         1,
         f"{url}: nothing answers. Does the gateway run there? Say where it runs with --url http://HOST:PORT/PREFIX\n",
     )
+
+
+@pytest.mark.anyio
+async def test_connection_that_breaks_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DS2API_STATUS_KEY", STATUS_KEY)
+    async with RawUpstream([Expect()]) as rude:
+        url = rude.url
+        code, _, err = await asyncio.to_thread(run, capsys, "accounts", "--url", url)
+    assert (code, err) == (1, f"{url}: the connection broke (RemoteProtocolError)\n")
 
 
 def test_who_says_nothing_is_not_waited_for(

@@ -12,9 +12,19 @@ from asgi_ds2api.errors import Unreachable
 from asgi_ds2api.gateway import Gateway
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.spending import Spenders
+from asgi_ds2api.state.contract import Cooldown, Scope
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.status.lines import account_line, duration, lines
-from asgi_ds2api.status.snapshot import AccountView, AffinityView, CallerView, LimitUse, OriginView, Snapshot, StateView
+from asgi_ds2api.status.snapshot import (
+    AccountView,
+    AffinityView,
+    CallerView,
+    LimitUse,
+    ModelView,
+    OriginView,
+    Snapshot,
+    StateView,
+)
 from tests.conformance.asking import chat_answer
 from tests.support.asgi_driver import Exchange
 from tests.support.canary import CANARY
@@ -56,6 +66,21 @@ async def test_accounts_tell_state_reason_time_and_counts() -> None:
     assert (two.state, two.reason, two.until, two.opens_in_s, two.completed) == ("healthy", "", None, None, 1)
     assert one.ewma_s is not None
     assert two.ewma_s is not None
+
+
+def test_account_that_is_closed_for_one_model_alone_says_for_which() -> None:
+    clock = 1_000.0
+    house = House(store=MemoryStore(lambda: clock), now=lambda: clock)
+    closing = Cooldown(state="cooling", until=clock + 30, epoch=1, reason="rate_limited")
+    house.gateway._engine.store.merge(Scope("model", "chat/a0", "big"), closing)
+    (one, _) = house.snapshot().accounts
+    assert (one.state, one.models) == (
+        "healthy",
+        (ModelView(model="big", state="cooling", reason="rate_limited", until=WALL + 30, opens_in_s=30.0),),
+    )
+    assert [line.split() for line in lines(house.snapshot()) if "big" in line] == [
+        ["big", "cooling", "rate_limited", "30", "s"]
+    ]
 
 
 async def test_the_whole_is_told_in_numbers() -> None:
