@@ -11,6 +11,7 @@ from .outcome import Draft, Outcome, ToolCallText
 
 FINISH: dict[str, Any] = {
     "STOP": "stop",
+    "OTHER": "stop",
     "UNEXPECTED_TOOL_CALL": "stop",
     "MAX_TOKENS": "length",
     "SAFETY": "filter",
