@@ -210,14 +210,48 @@ def _object_in(text: str) -> dict[str, JSON] | None:
 
 
 def variants(body: JSON, leaf: Leaf) -> Iterator[JSON]:
-    """Yield copies of a body without a leaf, and with another one in its place."""
-    without = copy.deepcopy(body)
-    holder = _holder(without, leaf.keys)
+    """Yield bodies without a leaf, and with another one in its place: they share all else with the body."""
+    without, holder = _copied_to(body, leaf.keys)
     del holder[leaf.keys[-1]]
     yield without
-    other = copy.deepcopy(body)
-    put(other, leaf.keys, next((end for end in ENDS.get(leaf.field, ()) if end != leaf.value), _another(leaf.value)))
+    other, holder = _copied_to(body, leaf.keys)
+    holder[leaf.keys[-1]] = next((end for end in ENDS.get(leaf.field, ()) if end != leaf.value), _another(leaf.value))
     yield other
+
+
+def _copied_to(body: JSON, keys: Keys) -> tuple[JSON, JSON]:
+    """Return a copy of a body, and in it what holds the leaf there; only what leads to it is copied."""
+    copied = holder = copy.copy(body)
+    for key in keys[:-1]:
+        holder[key] = copy.copy(holder[key])
+        holder = holder[key]
+    return copied, holder
+
+
+def without_runs(events: list[JSON]) -> dict[int, int]:
+    """Return the events of a stream without those that are like the one before and the one behind them.
+
+    Returns:
+        Number of each that is left -> its number among them.
+    """
+    forms = [_form(event) for event in events]
+    left = [
+        number
+        for number, form in enumerate(forms)
+        if number in (0, len(forms) - 1) or not (forms[number - 1] == form == forms[number + 1])
+    ]
+    return {number: place for place, number in enumerate(left)}
+
+
+def _form(value: JSON, name: str = "") -> JSON:
+    """Return JSON without its numbers, and without all texts but words of a protocol."""
+    if isinstance(value, dict):
+        return {key: _form(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_form(inner, name) for inner in value]
+    if isinstance(value, str):
+        return value if name in FIXED else bool(value)
+    return value if isinstance(value, bool) or value is None else 0
 
 
 def _another(value: str | int | float | bool) -> str | int | float | bool:
