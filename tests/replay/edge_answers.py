@@ -6,23 +6,87 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from tests.support.recorded import EdgeFile, Protocol, RecordedRequest, RecordedResponse, Recording, edge
+
+from .errors_told import waiting
 
 _LEAF = re.compile(r'(?<=: )("(?:[^"\\]|\\.)*"|[-\d.]+)')
 """A text or a number that a field holds."""
 DONE = "data: [DONE]\n\n"
-PATTERNS = ("apisix/**/*", "kong/**/*", "axonhub/**/*", "vercel-ai/**/*", "gemini-cli/*")
 EXPECTED = ("expected-output", ".request.", ".aggregator.")
 """In names of files that are no answers."""
+IN_PIECES = "kong/streaming-chunk-formats/partial-json-split"
+"""Folders of streams that are one array, each piece of which is a file."""
+BEGINNING = "kong/streaming-chunk-formats/partial-json-beginning/input.bin"
+END = "kong/streaming-chunk-formats/partial-json-end/input.bin"
+"""Two halves of another one."""
+ERRORS: dict[str, tuple[Protocol, int]] = {
+    "apisix/openai/chat-error.json": ("chat", 404),
+    "vercel-ai/google/google-429-retry-info.json": ("gemini", 429),
+    "vercel-ai/openai/chat/reasoning-model-legacy-parameter-error.json": ("chat", 400),
+    "vercel-ai/openai/image/gpt-image-response-format-error.json": ("chat", 400),
+    "vercel-ai/openai/responses/openai-error.1.json": ("responses", 429),
+    "vercel-ai/openai/responses/reasoning-model-temperature-error.json": ("responses", 400),
+}
+"""Bodies of errors -> whose, and the status that they came with."""
+NO_ANSWERS = {
+    r".*/[^/]*\.request\.json": "asks",
+    r"kong/.*/(partial|text).*/expected-output\.\w+|.*\.aggregator\.json": "what a test of its project expects",
+    r"apisix/(openai/embeddings|vertex-ai/).*|vercel-ai/openai/embedding/openai-embedding\.json": "vectors",
+    r"apisix/openai/images.*|vercel-ai/openai/image/openai-.*": "pictures",
+    r"axonhub/.*/aisdk-.*": "the words of a browser's SDK",
+    r"gemini-cli/context-compress-interactive\.compress-empty\.responses": "empty",
+    r"vercel-ai/amazon-bedrock/.*|kong/.*/aws/.*": "Bedrock's own protocol",
+    r"vercel-ai/cohere/.*|kong/.*/complete-json/.*": "Cohere's protocols",
+    r"vercel-ai/google/interactions/.*": "Interactions, another operation",
+    r"vercel-ai/(google|openai)/speech-translation/.*": "of a WebSocket",
+    r"vercel-ai/(anthropic|openai)/skills/.*": "of a store of files",
+    r"vercel-ai/\w+/(.*/)?\w+-transcription(-text)?\.json": "what was heard",
+    r"vercel-ai/openai/completion/.*": "of the operation before Chat, which `protocols/openai_chat` tests",
+}
+"""Names of files that hold no answer of the five protocols' main operations -> what they hold."""
 
 
 def edge_answers() -> list[Recording]:
     """Return all answers of the five protocols, by file; of those that say the same, the first."""
-    found: dict[tuple[bool, str], Recording] = {}
-    for pattern in PATTERNS:
-        for answer in (answer for file in edge(pattern) for answer in _answers(file)):
-            found.setdefault((answer.is_stream, _form(answer)), answer)
-    return list(found.values())
+    return [answer for answer, _ in played_as()]
+
+
+def played_as() -> list[tuple[Recording, list[str]]]:
+    """Return answers, each with the names of all files that say it."""
+    first: dict[tuple[bool, str], Recording] = {}
+    files: dict[str, list[str]] = {}
+    for answer, names in (*_joined(), *((answer, [file.name]) for file in edge() for answer in _answers(file))):
+        said = first.setdefault((answer.is_stream, _form(answer)), answer)
+        files.setdefault(said.id, []).extend(names)
+    return [(answer, files[answer.id]) for answer in first.values()]
+
+
+def _joined() -> Iterator[tuple[Recording, list[str]]]:
+    """Return the arrays that came in pieces, and with each the names of its files."""
+    pieces: dict[str, list[EdgeFile]] = {}
+    for file in edge(f"{IN_PIECES}*/input-*"):
+        pieces.setdefault(file.name.rpartition("/")[0], []).append(file)
+    halves = [file for name in (BEGINNING, END) for file in edge(name)]
+    for files in (*pieces.values(), halves):
+        text = "".join(file.data.decode() for file in files).rstrip()
+        text += "" if text.endswith("]") else "]"  # two of these are the first chunks of a longer one
+        answer = _recording(files[0], "gemini", text, is_stream=True)
+        response = msgspec.structs.replace(answer.response, headers={"content-type": "application/json"})
+        yield msgspec.structs.replace(answer, response=response), [file.name for file in files]
+
+
+def edge_errors() -> list[Recording]:
+    """Return all errors; of those that have to be waited for, another one whose vendor says how long."""
+    found: list[Recording] = []
+    for name, (protocol, status) in ERRORS.items():
+        for file in edge(name):
+            answer = _recording(file, protocol, file.data.decode(), is_stream=False)
+            response = msgspec.structs.replace(answer.response, status=status)
+            found.append(msgspec.structs.replace(answer, response=response))
+    return [*found, *(waiting(error, 7) for error in found if error.response.status == 429)]
 
 
 def _form(answer: Recording) -> str:
@@ -51,8 +115,7 @@ def _answers(file: EdgeFile) -> Iterator[Recording]:
             for number, message in enumerate(_messages(stream)):
                 yield _recording(file, protocol, message, is_stream=True, number=number)
         elif protocol in ("gemini", "responses"):
-            if all(_parsed(line) for line in _payloads(stream)):  # one of these was never JSON
-                yield _recording(file, protocol, stream, is_stream=True)
+            yield _recording(file, protocol, stream, is_stream=True)
         elif protocol is not None:
             is_whole = "[DONE]" in stream or not file.name.endswith(".chunks.txt")  # these have the events' JSON alone
             yield _recording(file, protocol, stream if is_whole else stream + DONE, is_stream=True)

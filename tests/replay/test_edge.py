@@ -3,14 +3,16 @@
 They are other projects' test data; where one cannot say the same to everybody, `ODD` names it.
 """
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.support.oracle import recorded_outcome
-from tests.support.recorded import case_params, require_cases
+from tests.support.recorded import case_params, edge, require_cases
 
-from .edge_answers import edge_answers
+from .edge_answers import ERRORS, NO_ANSWERS, edge_answers, edge_errors, played_as
+from .errors_told import expected, raised
 from .stage import Face, Stage, Way, as_told, differences, open_stage, ways
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module")
 async def stage() -> AsyncIterator[Stage]:
     require_cases()
-    async with open_stage(edge_answers()) as stage:
+    async with open_stage([*edge_answers(), *edge_errors()]) as stage:
         yield stage
 
 
@@ -86,3 +88,18 @@ async def test_sdk_reads_what_is_meant_or_raises(stage: Stage, way: Way) -> None
         assert found.keys() == {"is_error"}
         return
     assert found == ODD.get((way.record.host, way.face), ODD.get((way.record.host, None), {}))
+
+
+@pytest.mark.parametrize("way", case_params(lambda: ways(edge_errors())))
+async def test_sdk_raises_its_own_error_and_waits_as_the_vendor_says(stage: Stage, way: Way) -> None:
+    assert await raised(stage, way) == expected(way)
+
+
+@pytest.mark.cases
+def test_every_file_is_played_or_holds_no_answer() -> None:
+    require_cases()
+    played = {*ERRORS, *(name for _, names in played_as() for name in names)}
+    reasons = {file.name: [reason for form, reason in NO_ANSWERS.items() if re.fullmatch(form, file.name)]
+               for file in edge()}  # fmt: skip
+    assert [name for name, found in reasons.items() if (name in played) == bool(found) or len(found) > 1] == []
+    assert {reason for found in reasons.values() for reason in found} == set(NO_ANSWERS.values())

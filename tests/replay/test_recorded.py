@@ -4,26 +4,21 @@ The vendors are played over real HTTP, their streams cut at odd places; the call
 parsed is compared with what the oracle reads in the recording. Exceptions stand in ``tests/protocols/waivers.toml``.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import anthropic
 import httpx
-import ollama
-import openai
 import pytest
-from google.genai import errors
-from mistralai.client.errors import SDKError
 
 from tests.support.oracle import recorded_outcome
 from tests.support.recorded import Protocol, Recording, case_params, records, require_cases
 from tests.support.replay import CUTS, model_of
-from tests.support.sdk_google import read_google
-from tests.support.sdk_mistral import read_mistral
 from tests.support.waiting import WAIT_S
 
-from .stage import RECORDED_VERSION, Stage, Way, as_told, differences, open_stage, ways
+from .errors_told import expected, raised
+from .stage import FACES, RECORDED_VERSION, Face, Stage, Way, as_told, differences, open_stage, ways
 from .waivers import waived, waivers
 
 pytestmark = pytest.mark.anyio
@@ -128,44 +123,9 @@ async def test_sdk_reads_the_same_at_any_cut(stage: Stage, way: CutWay) -> None:
     assert found.keys() == waived(way), found
 
 
-STATUS = {400: 400, 401: 502, 404: 404, 429: 429}
-"""Status of the recorded error -> what a caller is told. An upstream's 401 is no fault of the caller's."""
-CLASSES = {400: "BadRequestError", 404: "NotFoundError", 429: "RateLimitError", 502: "InternalServerError"}
-
-
 @pytest.mark.parametrize("way", case_params(lambda: (way for way in all_ways() if way.record.response.status >= 400)))
 async def test_sdk_raises_its_own_error_of_the_same_status(stage: Stage, way: Way) -> None:
-    model, status = model_of(way.record, prefix=f"{way.upstream}-status/"), STATUS[way.record.response.status]
-    if way.face == "google":
-        with pytest.raises(errors.APIError) as raised:
-            await read_google(stage.google, model, stream=way.record.is_stream)
-        expected = errors.ServerError if status >= 500 else errors.ClientError
-        assert (type(raised.value), raised.value.code) == (expected, status)
-        return
-    if way.face == "mistral":
-        with pytest.raises(SDKError) as refused:
-            await read_mistral(stage.mistral, model, stream=way.record.is_stream)
-        assert refused.value.status_code == status
-        return
-    asked: dict[str, Any] = {"messages": QUESTION}
-    if way.face == "ollama":
-        with pytest.raises(ollama.ResponseError) as told:
-            await stage.ollama.chat(model=model, **asked)
-        assert told.value.status_code == status
-        return
-    asked = {"input": "anything"} if way.face == "responses" else {**asked, "max_tokens": 9}
-    create: Any = {
-        "openai": stage.openai.chat.completions,
-        "responses": stage.openai.responses,
-        "anthropic": stage.anthropic.messages,
-    }[way.face]
-    with pytest.raises((openai.APIStatusError, anthropic.APIStatusError)) as caught:
-        await create.create(model=model, **asked, stream=way.record.is_stream)
-    error: Any = caught.value
-    sdk = "anthropic" if way.face == "anthropic" else "openai"
-    assert (type(error).__module__.partition(".")[0], type(error).__name__) == (sdk, CLASSES[status])
-    assert error.status_code == status
-    assert way.record.response.headers.get("retry-after") in (None, error.response.headers.get("retry-after"))
+    assert await raised(stage, way) == expected(way)
 
 
 MODES = {
@@ -208,6 +168,30 @@ async def test_only_vendors_to_the_letter_are_relayed(stage: Stage, way: Way) ->
     async with httpx.AsyncClient(timeout=WAIT_S) as client:
         raw = await client.post(f"{stage.url}{path}", json=asked, headers=RECORDED_VERSION)
     assert raw.headers["x-ds2api-mode"] == MODES[way.dialect]
+
+
+ASIDES = {"/v1/responses/input_tokens": 2, "/v1/responses/compact": 1, "/v1/embeddings": 1}
+"""Operations of which there is no answer of a model to read -> how often they were recorded."""
+COUNTS = {"chat": 332, "responses": 346, "anthropic": 195, "gemini": 249, "ollama": 13}
+"""Recordings of each protocol's main operation."""
+
+
+@pytest.mark.cases
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_recording_is_played_to_every_face(protocol: Protocol) -> None:
+    require_cases()
+    faces: dict[str, set[Face]] = {}
+    for way in ways(answers(protocol)):
+        faces.setdefault(way.record.id, set()).add(way.face)
+    assert len(faces) == COUNTS[protocol]
+    assert all(reached == set(FACES) for reached in faces.values())
+
+
+@pytest.mark.cases
+def test_no_recording_is_left_out_but_of_other_operations() -> None:
+    require_cases()
+    left = [r for protocol in PROTOCOLS for r in records(protocol) if r not in answers(protocol)]
+    assert Counter("/v1/embeddings" if r.id == MISFILED else r.request.path for r in left) == ASIDES
 
 
 @pytest.mark.cases

@@ -37,7 +37,7 @@ class ResponsesReader:
         """Read the terminal event of a stream, and the items that were done before it."""
         done: list[Any] = []
         for _, data in events:
-            event = {} if data == "[DONE]" else json.loads(data)
+            event = _event(data)
             if event.get("type") == "response.output_item.done":
                 done.append(event["item"])
             if event.get("type") in ("response.completed", "response.incomplete", "response.failed"):
@@ -69,6 +69,14 @@ class ResponsesReader:
         draft.input_tokens, draft.output_tokens = usage["input_tokens"], usage["output_tokens"]
         draft.cached_tokens = (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0
         draft.reasoning_tokens = (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0
+
+
+def _event(data: str) -> Any:
+    """Return an event; one that is no JSON says nothing."""
+    try:
+        return json.loads(data)
+    except ValueError:
+        return {}
 
 
 async def ask_responses(
