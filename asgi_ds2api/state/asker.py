@@ -41,15 +41,19 @@ class Asker:
         backend: Who is asked.
         lease_s: How long slots and probes are held unless they are renewed.
         give_back: Is told, in the event loop, what was granted to nobody.
+        died: Is called in the event loop if the thread ended by a mistake.
     """
 
-    def __init__(self, door: Door, backend: Backend, lease_s: float, give_back: Callable[[Admission], None]) -> None:
+    def __init__(
+        self, door: Door, backend: Backend, lease_s: float, give_back: Callable[[Admission], None],
+        died: Callable[[], None],
+    ) -> None:  # fmt: skip
         self._door = door
         self._backend = backend
         self._lease_s = lease_s
         self._give_back = give_back
         self._waiting: deque[_Question] = deque()
-        self._courier = Courier(door, self._round, IDLE_S)
+        self._courier = Courier(door, self._round, IDLE_S, died)
 
     def start(self) -> None:
         """Begin to listen."""

@@ -34,12 +34,16 @@ class Courier:
         door: Of the event loop that it works for.
         round_: One round; blocks, and raises nothing.
         interval_s: Longest pause between two rounds.
+        died: Is called in the event loop if a round raised something all the same, which ends the thread.
     """
 
-    def __init__(self, door: Door, round_: Callable[[], None], interval_s: float) -> None:
+    def __init__(
+        self, door: Door, round_: Callable[[], None], interval_s: float, died: Callable[[], None]
+    ) -> None:  # fmt: skip
         self.door = door
         self._round = round_
         self._interval_s = interval_s
+        self._died = died
         self._pid = os.getpid()
         self._bell = threading.Event()
         self._is_stopping = False
@@ -67,10 +71,15 @@ class Courier:
         self._thread.join()
 
     def _run(self) -> None:
-        is_last = False
-        while not is_last:
-            is_last = self._is_stopping
-            self._round()
-            if not is_last:
-                self._bell.wait(self._interval_s)
-                self._bell.clear()
+        is_over = False
+        try:
+            while not is_over:
+                is_last = self._is_stopping
+                self._round()
+                is_over = is_last
+                if not is_over:
+                    self._bell.wait(self._interval_s)
+                    self._bell.clear()
+        finally:
+            if not is_over:
+                self.door.call(self._died)

@@ -81,6 +81,7 @@ class SharedStore:
         self._limiter: anyio.CapacityLimiter | None = None
         self._away_until = -math.inf
         self._away_s = MIN_AWAY_S
+        self._is_lost = False
         self._waiting: list[tuple[int, anyio.Event]] = []
         self.is_away = False
         """The backend failed, and was not heard of since."""
@@ -90,7 +91,7 @@ class SharedStore:
     @property
     def is_alone(self) -> bool:
         """Whether the backend is left alone for now."""
-        return self._now() < self._away_until
+        return self._is_lost or self._now() < self._away_until
 
     @property
     def dropped(self) -> int:
@@ -106,11 +107,11 @@ class SharedStore:
         self._limiter = anyio.CapacityLimiter(MAX_THREADS)
         self._writer, self._cursor = secrets.token_hex(8), ""
         door = Door()
-        self._courier = courier = Courier(door, partial(self._round, door), POLL_S)
+        self._courier = courier = Courier(door, partial(self._round, door), POLL_S, self._lose)
         with anyio.move_on_after(FIND_S):
             await anyio.to_thread.run_sync(self._round, door, abandon_on_cancel=True, limiter=self._limiter)
         await anyio.lowlevel.checkpoint()  # what that round heard is taken in by the loop's next turn
-        self._asker = Asker(door, self._backend, LEASE_S, self._undo)
+        self._asker = Asker(door, self._backend, LEASE_S, self._undo, self._lose)
         self._asker.start()
         courier.start()
 
@@ -297,6 +298,11 @@ class SharedStore:
         self._away_until = self._now() + self._away_s
         self._away_s = min(MAX_AWAY_S, self._away_s * 2)
         self._settle(math.inf)
+
+    def _lose(self) -> None:
+        """Go on alone for good: a thread ended by a mistake of ours, which the log has."""
+        self._step_aside("a thread of the gateway ended by a mistake; restart this process to share again")
+        self._is_lost = True
 
     def _settle(self, written: float) -> None:
         for number, event in self._waiting:

@@ -161,7 +161,7 @@ async def test_F98_account_that_opens_soon_is_waited_for() -> None:
 
 
 @run_virtual
-async def test_F98_with_all_cooling_the_caller_is_told_the_soonest_and_nobody_is_asked() -> None:
+async def test_F98_R_41_with_all_cooling_the_caller_is_told_the_soonest_and_nobody_is_asked() -> None:
     rig = Rig(accounts=2)
     rig.cool("one/0", 30)
     rig.cool("one/1", 7)

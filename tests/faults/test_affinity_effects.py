@@ -53,7 +53,7 @@ class Talk:
 
 @dialects
 @run_virtual
-async def test_R44_a_conversation_is_known_by_its_first_words(dialect: Dialect) -> None:
+async def test_R_44_a_conversation_is_known_by_its_first_words(dialect: Dialect) -> None:
     talk = Talk(dialect)
     assert [await talk.account("Hello", *["More"] * n) for n in range(3)] == ["a0"] * 3
     assert [await talk.account("Another", *["More"] * n) for n in range(3)] == ["a1"] * 3
@@ -69,14 +69,14 @@ async def test_R44_a_conversation_is_known_by_its_first_words(dialect: Dialect) 
     ],
 )
 @run_virtual
-async def test_R44_a_conversation_is_known_by_the_header_of_an_agent(name: str, header: str) -> None:
+async def test_R_44_a_conversation_is_known_by_the_header_of_an_agent(name: str, header: str) -> None:
     talk = Talk(DIALECTS[name])
     seen = [await talk.account(text, headers={header: session}) for session in "ab" for text in ("One", "Two")]
     assert seen == ["a0", "a0", "a1", "a1"]
 
 
 @run_virtual
-async def test_R44_a_conversation_is_known_by_the_key_of_its_prompt_cache() -> None:
+async def test_R_44_a_conversation_is_known_by_the_key_of_its_prompt_cache() -> None:
     talk = Talk(DIALECTS["chat"])
     seen = [await talk.account(text, prompt_cache_key=key) for key in "ab" for text in ("One", "Two")]
     assert seen == ["a0", "a0", "a1", "a1"]
@@ -93,7 +93,7 @@ async def test_a_user_is_no_conversation(dialect: Dialect) -> None:
 
 @dialects
 @run_virtual
-async def test_R44_a_limited_account_lets_its_conversation_go_before_the_caller_notices(dialect: Dialect) -> None:
+async def test_R_44_a_limited_account_lets_its_conversation_go_before_the_caller_notices(dialect: Dialect) -> None:
     right = answering(dialect.whole())
     limited = Answering(429, {"retry-after": "60"})
     talk = Talk(dialect, right, limited, right, right)
@@ -103,7 +103,7 @@ async def test_R44_a_limited_account_lets_its_conversation_go_before_the_caller_
 
 @dialects
 @run_virtual
-async def test_R44_what_caches_saved_is_published(dialect: Dialect) -> None:
+async def test_R_44_what_caches_saved_is_published(dialect: Dialect) -> None:
     body = json.loads(dialect.whole())
     body["usage"] = (
         {"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 80}}

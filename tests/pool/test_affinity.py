@@ -30,12 +30,12 @@ def say(rig: Rig, session: str, model: str = "m", cached: int = 0) -> str:
     return lease.candidate.account.label
 
 
-def test_R44_a_conversation_stays_on_its_account() -> None:
+def test_R_44_a_conversation_stays_on_its_account() -> None:
     rig = Rig(3)
     assert [say(rig, "a") for _ in range(4)] == ["0"] * 4
 
 
-def test_R44_conversations_begin_where_the_strategy_says() -> None:
+def test_R_44_conversations_begin_where_the_strategy_says() -> None:
     rig = Rig(3)
     assert [say(rig, session) for session in "abcabc"] == ["0", "1", "2", "0", "1", "2"]
 
@@ -51,7 +51,7 @@ def test_models_have_caches_of_their_own() -> None:
     assert [say(rig, "a", model) for model in ("big", "small", "big", "small")] == ["0", "1", "0", "1"]
 
 
-def test_R44_a_closed_account_lets_its_conversations_go_and_they_stay_where_they_went() -> None:
+def test_R_44_a_closed_account_lets_its_conversations_go_and_they_stay_where_they_went() -> None:
     rig = Rig(2)
     say(rig, "a")
     rig.pool.release(rig.pool.acquire(rig.bound("openai/0")), limited(60))
@@ -158,7 +158,7 @@ def test_a_pin_to_an_account_that_is_gone_is_none() -> None:
 # --- what it is good for ----------------------------------------------------------------------------------------------
 
 
-def test_R44_hits_and_saved_tokens_are_published() -> None:
+def test_R_44_hits_and_saved_tokens_are_published() -> None:
     rig = Rig([*accounts(2), *accounts(1, "local")])
     say(rig, "a"), say(rig, "a", cached=900), say(rig, "b")
     rig.pool.release(rig.pool.acquire(rig.bound("openai/0")), limited(60))

@@ -9,7 +9,7 @@ def test_one_dead_account_of_four_costs_hardly_a_request() -> None:
     assert pool.success_with_one_of_four_dead() >= 0.9995
 
 
-def test_R43_failing_upstreams_are_not_asked_much_more_often_than_callers_ask() -> None:
+def test_R_43_failing_upstreams_are_not_asked_much_more_often_than_callers_ask() -> None:
     assert pool.amplification() <= 1.25
 
 

@@ -11,7 +11,7 @@ from .rig import Rig, accounts
 from .verdicts import limited
 
 
-def test_S_1_R39_a_second_failure_does_not_shorten_the_pause() -> None:
+def test_S_1_R_39_a_second_failure_does_not_shorten_the_pause() -> None:
     """https://github.com/BerriAI/litellm/issues/40130"""
     rig = Rig(1)
     first, second = rig.acquire(), rig.acquire()
@@ -20,7 +20,7 @@ def test_S_1_R39_a_second_failure_does_not_shorten_the_pause() -> None:
     assert rig.status().opens_in_s == 60.0
 
 
-def test_S_2_R40_a_pause_holds_for_the_very_next_pick() -> None:
+def test_S_2_R_40_a_pause_holds_for_the_very_next_pick() -> None:
     """https://github.com/BerriAI/litellm/pull/34836"""
     rig = Rig(2)
     rig.attempt(limited(60))
@@ -36,7 +36,7 @@ def test_S_3_a_single_account_that_fails_again_and_again_is_closed() -> None:
     assert (rig.status().failed, rig.states()) == (5, ["cooling"])
 
 
-def test_S_6_R42_a_disabled_key_comes_back_by_itself() -> None:
+def test_S_6_R_42_a_disabled_key_comes_back_by_itself() -> None:
     """https://github.com/QuantumNous/new-api/issues/7040"""
     rig = Rig(2)
     refused = Unauthorized("no")
@@ -184,7 +184,7 @@ def test_ancestor_bug_3_what_an_operator_does_forgets_no_attempt_that_runs(word:
     assert (during, rig.status().in_flight) == (2, 0)
 
 
-def test_R43_accounts_that_are_known_to_be_closed_cost_no_attempt() -> None:
+def test_R_43_accounts_that_are_known_to_be_closed_cost_no_attempt() -> None:
     """Rotation past limited keys must not use up the attempts of a request."""
     rig = Rig(10)
     for _ in range(9):
@@ -193,7 +193,7 @@ def test_R43_accounts_that_are_known_to_be_closed_cost_no_attempt() -> None:
     assert (lease.candidate.account.label, rig.status(9).in_flight) == ("9", 1)
 
 
-def test_R42_a_pause_that_is_stuck_ends_when_an_operator_says_so() -> None:
+def test_R_42_a_pause_that_is_stuck_ends_when_an_operator_says_so() -> None:
     rig = Rig(1)
     rig.attempt(limited(1e20))
     assert rig.status().opens_in_s == 3_600.0

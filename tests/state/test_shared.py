@@ -261,6 +261,21 @@ async def test_F110_a_request_that_is_cancelled_while_it_asks_holds_nothing(plac
         assert not one.is_away
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("word", ["read", "admit"])
+async def test_a_mistake_of_ours_in_a_thread_ends_the_sharing_and_no_request(place: Place, word: str) -> None:
+    async with place.stores(1) as ((store, moody),):
+        setattr(moody, word, lambda *_: 1 // 0)
+        store.merge(ACCOUNT, cooling(1_060))
+        assert await store.admit(slot("a", 1)) is None if word == "read" else True
+        if word == "admit":
+            assert await store.admit(slot("a", 1)) is None
+        await until(lambda: store.is_alone)
+        place.clock.now += 1e9
+        assert store.is_alone
+        assert await store.admit(slot("b", 2)) is None
+
+
 async def test_facts_that_cannot_be_written_are_bounded(place: Place) -> None:
     clock = place.clock
     moody = Moody(SQLiteBackend(place._path))
