@@ -28,6 +28,8 @@ class FrameTap(ABC):
         self.failure: UpstreamError | None = None
         self._splitter = FrameSplitter(max_event_bytes)
         self._terminator = terminator
+        self._behind_end = b""
+        """What the caller gets behind the frame that completed the stream, whether the upstream has it or not."""
         self._may_end_early = may_end_early
         self._has_begun = False
         """A part of an answer was read. Set by `_read`, as ``is_meaningful`` and ``is_complete`` are."""
@@ -70,7 +72,7 @@ class FrameTap(ABC):
                 return block[:end]
             end += len(frame)
             if self.is_complete:
-                return block[:end] + missing_line_feed(frame)
+                return block[:end] + missing_line_feed(frame) + self._behind_end
         return block
 
     @property

@@ -30,6 +30,7 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """Fits the largest event that vendors send (a whole image in base64), and bounds the memory of one stream."""
 
 
+_LINE_ENDS: Final = tuple((end.encode(), f"\\u{ord(end):04x}".encode()) for end in "\x85\u2028\u2029")
 NDJSON: Final = b"application/x-ndjson"
 """Content type of lines of JSON."""
 
@@ -337,7 +338,15 @@ def json_line(payload: bytes) -> bytes:
         payload: JSON in one line, as msgspec writes it.
     """
     assert b"\n" not in payload, "a payload is one line"
-    return payload + b"\n"
+    return escape_line_ends(payload) + b"\n"
+
+
+def escape_line_ends(lines: bytes) -> bytes:
+    """Escape the characters in strings of JSON that some readers of lines, httpx among them, take for their ends."""
+    for character, escaped in _LINE_ENDS:
+        if character in lines:
+            lines = lines.replace(character, escaped)
+    return lines
 
 
 def frame_mark(content_type: bytes) -> bytes:

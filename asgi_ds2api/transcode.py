@@ -33,6 +33,7 @@ from .canonical import (
 )
 from .canonical import Reasoning as ReasoningBlock
 from .codec import AnswerFacts, Codec, Envelope, Face, HTTPCall
+from .envelope import Heard
 from .errors import GatewayError, Refused, Unsupported, UpstreamError
 from .fold import fold, merge_usage, tell_input, unfold
 from .framing import frame_mark
@@ -148,8 +149,11 @@ class Relay:
         return self._tap.close()
 
     def error(self, error: GatewayError) -> bytes:
-        """See `Transcoder`."""
-        return self._codec.StreamEncoder(self._envelope, self.notices).error(error)
+        """See `Transcoder`. Where events are numbered, it is the next one; what was held back was never heard."""
+        envelope = self._envelope
+        if self.is_meaningful:
+            envelope = msgspec.structs.replace(envelope, heard=Heard(events=self._events))
+        return self._codec.StreamEncoder(envelope, self.notices).error(error)
 
     def heartbeat(self) -> bytes:
         """See `Transcoder`. What is relayed counts its own events, so that none is put in between."""

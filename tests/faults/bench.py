@@ -5,7 +5,7 @@ given back exactly once, every answer of the upstream was closed exactly once, a
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,10 +16,10 @@ from asgi_ds2api.gateway import Gateway
 from asgi_ds2api.observe import Record
 from asgi_ds2api.pool.model import AccountStatus
 from tests.support.asgi_driver import Answer, Exchange
-from tests.support.dialects import DIALECTS, Dialect, Seen
+from tests.support.dialects import ALL_DIALECTS, Dialect, Seen
 from tests.support.gateways import Records, make_gateway, open_leases, upstream
 from tests.support.raw_upstream import RawUpstream
-from tests.support.scripted_client import Script, ScriptedUpstream
+from tests.support.scripted_client import Answering, Piece, Script, ScriptedUpstream
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,23 @@ class Way:
         is_translated_all_the_same = self.face is self.upstream and self.mode == "translate"
         return {"exact": False} if is_translated_all_the_same else None
 
+    @property
+    def stream_headers(self) -> dict[str, str]:
+        """Those with which the upstream begins a stream."""
+        return {"content-type": self.upstream.content_type}
+
+    def streaming(self, *pieces: Piece, headers: Mapping[str, str] | None = None) -> Answering:
+        """Return a stream of the upstream, each piece of bytes a read."""
+        return stream_of(self.upstream, *pieces, headers=headers)
+
+
+def stream_of(dialect: Dialect, *pieces: Piece, headers: Mapping[str, str] | None = None) -> Answering:
+    """Return a stream of an upstream, each piece of bytes a read."""
+    return Answering(200, {"content-type": dialect.content_type} | dict(headers or {}), pieces)
+
 
 def _way(face: str, to: str, mode: str) -> Way:
-    return Way(DIALECTS[face], DIALECTS[to], mode)
+    return Way(ALL_DIALECTS[face], ALL_DIALECTS[to], mode)
 
 
 WAYS: dict[str, Way] = {
@@ -49,8 +63,26 @@ WAYS: dict[str, Way] = {
     "claude>claude": _way("claude", "claude", "relay"),
     "claude>claude.translated": _way("claude", "claude", "translate"),
 }
-BEFORE_TEXT: Mapping[str, int] = {"chat": 1, "claude": 2}
+"""Of the two protocols that most tests of bad input know."""
+FIVE: dict[str, Way] = {
+    **WAYS,
+    "responses>responses": _way("responses", "responses", "relay"),
+    "gemini>gemini": _way("gemini", "gemini", "relay"),
+    "ollama>ollama": _way("ollama", "ollama", "relay"),
+    "responses>chat": _way("responses", "chat", "translate"),
+    "gemini>claude": _way("gemini", "claude", "translate"),
+    "ollama>chat": _way("ollama", "chat", "translate"),
+    "chat>responses": _way("chat", "responses", "translate"),
+    "claude>gemini": _way("claude", "gemini", "translate"),
+    "chat>ollama": _way("chat", "ollama", "translate"),
+}
+"""Each protocol as a face and as an upstream: relayed, and translated with one other."""
+BEFORE_TEXT: Mapping[str, int] = {name: dialect.before_text for name, dialect in ALL_DIALECTS.items()}
 """Frames of an upstream's stream that come before the first that says something."""
+every_protocol = pytest.mark.parametrize("way", FIVE.values(), ids=FIVE.keys())
+RELAYED: dict[str, Way] = {way.face.name: way for way in FIVE.values() if way.mode == "relay"}
+every_face = pytest.mark.parametrize("way", RELAYED.values(), ids=RELAYED.keys())
+"""For what does not depend on the upstream."""
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
 both_faces = pytest.mark.parametrize("way", [WAYS["chat>chat"], WAYS["claude>claude"]], ids=["chat", "claude"])
 """For what does not depend on the upstream."""
@@ -104,6 +136,11 @@ class Bench:
         self.gateway._engine.wall_now = lambda: WALL_S
 
     @property
+    def model(self) -> str:
+        """What is asked for."""
+        return f"{self.way.upstream.name}/test"
+
+    @property
     def record(self) -> Record:
         """Of the last request."""
         return self.records[-1]
@@ -125,7 +162,7 @@ class Bench:
 
     def body(self, *, stream: bool, padding: bytes = b"") -> bytes:
         """Return a small request, with ``padding`` behind it."""
-        asked = self.way.face.ask(f"{self.way.upstream.name}/test", stream=stream)
+        asked = self.way.face.ask(self.model, stream=stream)
         return json.dumps(asked).encode() + padding
 
     def exchange(
@@ -136,8 +173,9 @@ class Bench:
         face = self.way.face
         headers = {"content-type": "application/json", **face.headers, **more.pop("headers", {})}
         chosen = self.body(stream=stream, padding=padding) if body is ... else body
-        path = more.pop("path", face.path)
-        return Exchange(app or self.gateway, "POST", path, headers=headers, body=chosen, **more)
+        path, query = face.address(self.model, stream=stream)
+        address = {"path": path, "query": query, **more}
+        return Exchange(app or self.gateway, "POST", headers=headers, body=chosen, **address)
 
     async def ask(self, *, stream: bool, **more: Any) -> Answer:
         """Make a whole request."""
@@ -146,7 +184,7 @@ class Bench:
 
     def seen(self, answer: Answer, *, stream: bool) -> Seen:
         """Read an answer as the caller does, by its content type; a stream that was asked for is one if it is 200."""
-        is_stream = (answer.header("content-type") or "").startswith("text/event-stream")
+        is_stream = (answer.header("content-type") or "").startswith(self.way.face.content_type)
         assert is_stream == (stream and answer.status == 200)
         read = self.way.face.read_stream if is_stream else self.way.face.read_whole
         return read(answer.body)
@@ -175,20 +213,24 @@ class Bench:
         assert len({record.request_id for record in self.records}) == self.asked
 
 
-WORDS: Mapping[str, Mapping[str, tuple[int, str, str | None]]] = {
-    "chat": {
-        "interrupted": (502, "server_error", "upstream_truncated"),
-        "malformed": (502, "server_error", "upstream_error"),
-        "fault": (502, "server_error", "upstream_error"),
-        "timeout": (504, "server_error", "upstream_timeout"),
-        "unauthorized": (502, "server_error", "upstream_auth_error"),
-        "limited": (429, "requests", "rate_limit_exceeded"),
-        "overloaded": (503, "server_error", "server_is_overloaded"),
-        "too_large": (413, "invalid_request_error", "request_too_large"),
-        "internal": (500, "server_error", None),
-        "slow_upload": (408, "invalid_request_error", "request_timeout"),
-    },
+_OPENAI_WORDS: Mapping[str, tuple[int, str | None, str | int | None]] = {
+    "refused": (400, "invalid_request_error", None),
+    "interrupted": (502, "server_error", "upstream_truncated"),
+    "malformed": (502, "server_error", "upstream_error"),
+    "fault": (502, "server_error", "upstream_error"),
+    "timeout": (504, "server_error", "upstream_timeout"),
+    "unauthorized": (502, "server_error", "upstream_auth_error"),
+    "limited": (429, "requests", "rate_limit_exceeded"),
+    "overloaded": (503, "server_error", "server_is_overloaded"),
+    "too_large": (413, "invalid_request_error", "request_too_large"),
+    "internal": (500, "server_error", None),
+    "slow_upload": (408, "invalid_request_error", "request_timeout"),
+}
+WORDS: Mapping[str, Mapping[str, tuple[int, str | None, str | int | None]]] = {
+    "chat": _OPENAI_WORDS,
+    "responses": _OPENAI_WORDS,
     "claude": {
+        "refused": (400, "invalid_request_error", None),
         "interrupted": (502, "api_error", None),
         "malformed": (502, "api_error", None),
         "fault": (502, "api_error", None),
@@ -200,8 +242,62 @@ WORDS: Mapping[str, Mapping[str, tuple[int, str, str | None]]] = {
         "internal": (500, "api_error", None),
         "slow_upload": (408, "timeout_error", None),
     },
+    "gemini": {
+        "refused": (400, "INVALID_ARGUMENT", 400),
+        "interrupted": (502, "INTERNAL", 502),
+        "malformed": (502, "INTERNAL", 502),
+        "fault": (502, "INTERNAL", 502),
+        "timeout": (504, "DEADLINE_EXCEEDED", 504),
+        "unauthorized": (502, "INTERNAL", 502),
+        "limited": (429, "RESOURCE_EXHAUSTED", 429),
+        "overloaded": (503, "UNAVAILABLE", 503),
+        "too_large": (413, "INVALID_ARGUMENT", 413),
+        "internal": (500, "INTERNAL", 500),
+        "slow_upload": (408, "DEADLINE_EXCEEDED", 408),
+    },
+    "ollama": {  # an error is a text
+        "refused": (400, None, None),
+        "interrupted": (502, None, None),
+        "malformed": (502, None, None),
+        "fault": (502, None, None),
+        "timeout": (504, None, None),
+        "unauthorized": (502, None, None),
+        "limited": (429, None, None),
+        "overloaded": (503, None, None),
+        "too_large": (413, None, None),
+        "internal": (500, None, None),
+        "slow_upload": (408, None, None),
+    },
 }
 """How each face says what went wrong: HTTP status, type, code."""
+IN_BAND: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "responses": {
+        "interrupted": ("failed", "server_error"),
+        "malformed": ("failed", "server_error"),
+        "fault": ("failed", "server_error"),
+        "timeout": ("failed", "server_error"),
+        "unauthorized": ("failed", "server_error"),
+        "limited": ("failed", "rate_limit_exceeded"),
+        "overloaded": ("failed", "server_is_overloaded"),
+        "internal": ("failed", "server_error"),
+    },
+}
+"""Status and code of an answer that failed, where a stream has words of its own for what went wrong."""
+
+
+def relayed(way: Way, frames: Sequence[bytes]) -> bytes:
+    """Return what a caller gets of a whole stream that is relayed: Responses' end with a sentinel, as Open's do."""
+    return b"".join(frames) + (b"data: [DONE]\n\n" if way.face.name == "responses" else b"")
+
+
+def states(bench: "Bench") -> list[str]:
+    """Return how each account stands with the model that is asked for: Gemini's limits are those of a model."""
+    return [account.models[0].state if account.models else account.state for account in bench.accounts]
+
+
+def words_in_band(face: Dialect, what: str) -> tuple[str | None, str | int | None]:
+    """Return type and code of an error as the last event of a stream."""
+    return IN_BAND[face.name][what] if face.name in IN_BAND else WORDS[face.name][what][1:]
 
 
 def assert_told(bench: Bench, answer: Answer, what: str, *, stream: bool) -> None:
@@ -215,7 +311,7 @@ def assert_told(bench: Bench, answer: Answer, what: str, *, stream: bool) -> Non
 
 def assert_told_in_band(bench: Bench, answer: Answer, what: str) -> Seen:
     """The caller was told ``what`` as the last event of a stream that had begun, and nothing says success."""
-    _, kind, code = WORDS[bench.way.face.name][what]
+    kind, code = words_in_band(bench.way.face, what)
     seen = bench.way.face.read_stream(answer.body)
     assert seen.error is not None
     assert (answer.status, seen.error["type"], seen.error.get("code")) == (200, kind, code)

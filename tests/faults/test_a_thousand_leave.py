@@ -17,7 +17,7 @@ from tests.support.script import Hang, ReceivedRequest, Repeat, Script, Send
 from tests.support.serving import HTTPParser, serve
 from tests.support.waiting import time_limit
 
-from .bench import WAYS, Bench, Way
+from .bench import FIVE, WAYS, Bench, Way
 
 pytestmark = pytest.mark.anyio
 
@@ -33,17 +33,22 @@ class Crowd:
     """The callers of an upstream that does what the name of the model says, and ends nothing by itself."""
 
     def __init__(self, way: Way) -> None:
-        frames = way.upstream.text_stream()
-        begun = Send(head(200, {"content-type": "text/event-stream"}) + chunk(b"".join(frames[:4])))
+        frames, at = way.upstream.text_stream(), way.upstream.before_text
+        begun = Send(head(200, way.stream_headers) + chunk(b"".join(frames[: at + 1])))
         self._scripts: dict[str, Script] = {
             "think": [Hang()],
             "pause": [begun, Hang()],
-            "talk": [begun, Repeat([Send(chunk(frames[3]))], times=100), Hang()],
+            "talk": [begun, Repeat([Send(chunk(frames[at]))], times=100), Hang()],
         }
         self._bodies = [json.dumps(way.face.ask(f"{way.upstream.name}/{kind}", stream=True)).encode() for kind in KINDS]
+        self._upstream = way.upstream.name
         self._came = 0
         self._is_here = [asyncio.Event() for _ in range(CALLERS // WAVE)]
         self.upstream = RawUpstream.answering(self._answer)
+
+    def model(self, number: int) -> str:
+        """Return the model that a caller asks for."""
+        return f"{self._upstream}/{KINDS[number % len(KINDS)]}"
 
     def body(self, number: int) -> bytes:
         """Return the request of a caller."""
@@ -62,7 +67,8 @@ class Crowd:
         self._came += 1
         if self._came % WAVE == 0:
             self._is_here[self._came // WAVE - 1].set()
-        return self._scripts[str(request.json()["model"])]
+        model = str(request.json().get("model", request.target))  # Gemini's stands in the path
+        return next(script for kind, script in self._scripts.items() if kind in model)
 
 
 def assert_each_saw_its_peer_go(raw: RawUpstream) -> None:
@@ -71,13 +77,17 @@ def assert_each_saw_its_peer_go(raw: RawUpstream) -> None:
     assert {connection.ended for connection in raw.connections} <= {"peer_eof", "peer_reset"}
 
 
-@pytest.mark.parametrize("way", [WAYS["chat>chat"], WAYS["chat>claude"]], ids=["relay", "translate"])
+APP_WAYS = ["chat>chat", "chat>claude", "responses>responses", "gemini>gemini", "ollama>ollama"]
+
+
+@pytest.mark.parametrize("way", [FIVE[name] for name in APP_WAYS], ids=APP_WAYS)
 async def test_F74_F75_thousand_callers_of_an_app_leave_nothing_behind(way: Way) -> None:
     crowd = Crowd(way)
     async with crowd.upstream as raw, Bench(way, raw=raw, accounts=3) as bench:
 
         async def leave(number: int) -> None:
-            async with bench.exchange(stream=True, body=crowd.body(number)) as exchange:
+            path, query = way.face.address(crowd.model(number), stream=True)
+            async with bench.exchange(stream=True, body=crowd.body(number), path=path, query=query) as exchange:
                 await crowd.wait_wave(number)
                 if crowd.is_answered(number):
                     await exchange.read_until(FIRST_WORDS)

@@ -10,24 +10,23 @@ from asgi_ds2api.errors import Interrupted, Malformed, Timeout
 from tests.support.http_bytes import head, response
 from tests.support.raw_upstream import RawUpstream
 from tests.support.script import Expect, ExpectBytes, Fin, Hang, Script, Send
-from tests.support.scripted_client import NEVER, Answering, Delay, answering, streaming
+from tests.support.scripted_client import NEVER, Answering, Delay, answering
 from tests.support.virtual_time import run_virtual
 from tests.upstream.cases import BAD_HEADS, SHORT_S
 
-from .bench import WAYS, Bench, Way, assert_told, assert_told_in_band, both_faces, every_way, whole_and_streamed
+from .bench import WAYS, Bench, Way, assert_told, assert_told_in_band, every_face, every_protocol, whole_and_streamed
 
 pytestmark = pytest.mark.anyio
 
 WHAT = {Interrupted: "interrupted", Malformed: "malformed", Timeout: "timeout"}
-SSE = {"content-type": "text/event-stream"}
 
 
 def sse_answer(way: Way) -> bytes:
     """Return a whole streamed answer of the upstream."""
-    return response(200, SSE, b"".join(way.upstream.text_stream()), "chunked")
+    return response(200, way.stream_headers, b"".join(way.upstream.text_stream()), "chunked")
 
 
-@both_faces
+@every_face
 @pytest.mark.parametrize(
     ("script", "error", "code"), BAD_HEADS.values(), ids=[name.replace("_", "-") for name in BAD_HEADS]
 )
@@ -44,10 +43,10 @@ async def test_head_that_is_none_is_told_and_not_asked_for_again(
         assert len(upstream.connections) == 1
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @pytest.mark.parametrize("last", [[Fin()], [Send(b"HTTP/1.1 200 OK\r\n"), Fin()]], ids=["nothing", "half-a-head"])
-async def test_F14_lost_connection_on_every_way(way: Way, stream: bool, last: Script) -> None:
+async def test_F14_lost_connection_on_every_protocol(way: Way, stream: bool, last: Script) -> None:
     async with RawUpstream([Expect(), *last]) as upstream, Bench(way, raw=upstream) as bench:
         answer = await bench.ask(stream=stream)
         assert_told(bench, answer, "interrupted", stream=stream)
@@ -57,7 +56,7 @@ async def test_F14_lost_connection_on_every_way(way: Way, stream: bool, last: Sc
 EARLY = [(401, "unauthorized", 2), (413, "too_large", 1), (429, "limited", 2), (500, "fault", 2)]
 
 
-@both_faces
+@every_face
 @pytest.mark.parametrize(("status", "what", "attempts"), EARLY, ids=[str(row[0]) for row in EARLY])
 async def test_F13_early_answer_is_read_although_the_request_is_not_out(
     way: Way, status: int, what: str, attempts: int
@@ -72,7 +71,7 @@ async def test_F13_early_answer_is_read_although_the_request_is_not_out(
         assert len(upstream.connections) == attempts
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F15_slow_head_of_a_whole_answer_is_a_504(way: Way) -> None:
     async with Bench(way, NEVER, timeouts={"first_byte_s": 50}) as bench:
@@ -82,7 +81,7 @@ async def test_F15_slow_head_of_a_whole_answer_is_a_504(way: Way) -> None:
         assert bench.failed == 1
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F15_slow_head_is_a_real_status_while_nothing_was_sent(way: Way) -> None:
     async with Bench(way, NEVER, timeouts={"first_byte_s": 11, "commit_after_s": 12}) as bench:
@@ -90,7 +89,7 @@ async def test_F15_slow_head_is_a_real_status_while_nothing_was_sent(way: Way) -
         assert_told(bench, answer, "timeout", stream=True)
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F15_slow_head_is_told_in_band_behind_heartbeats(way: Way) -> None:
     async with Bench(way, NEVER, timeouts={"first_byte_s": 50, "commit_after_s": 12, "heartbeat_s": 15}) as bench:
@@ -100,7 +99,7 @@ async def test_F15_slow_head_is_told_in_band_behind_heartbeats(way: Way) -> None
         assert (bench.record.result, bench.record.code) == ("error", "upstream_timeout")
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F15_deadline_holds_for_all_attempts_together(way: Way) -> None:
     limited = Answering(429, pieces=[way.upstream.error(429)], before=[Delay(40)])
@@ -111,7 +110,7 @@ async def test_F15_deadline_holds_for_all_attempts_together(way: Way) -> None:
         assert bench.codes == ["rate_limit_exceeded", "abandoned"]
 
 
-@both_faces
+@every_face
 async def test_F20_only_headers_on_the_list_reach_the_caller(way: Way) -> None:
     sent = [
         ("Set-Cookie", "a=1"),
@@ -125,7 +124,7 @@ async def test_F20_only_headers_on_the_list_reach_the_caller(way: Way) -> None:
         ("Server", "secret-host"),
         ("X-Request-Id", "theirs"),
         ("Request-Id", "theirs"),
-        ("Content-Type", "text/event-stream"),
+        ("Content-Type", way.upstream.content_type),
         ("Access-Control-Allow-Origin", "*"),
         ("X-Ds2api-Served-By", "evil"),
     ]
@@ -147,13 +146,13 @@ async def test_F20_only_headers_on_the_list_reach_the_caller(way: Way) -> None:
 @run_virtual
 async def test_F20_headers_of_another_vendor_do_not_reach_the_caller(way: Way) -> None:
     headers = {"x-ratelimit-remaining-requests": "5", "anthropic-ratelimit-requests-remaining": "5"}
-    async with Bench(way, streaming(b"".join(way.upstream.text_stream()), headers=headers)) as bench:
+    async with Bench(way, way.streaming(b"".join(way.upstream.text_stream()), headers=headers)) as bench:
         answer = await bench.ask(stream=True)
         assert bench.seen(answer, stream=True).is_success
         assert not [name for name, _ in answer.headers if b"ratelimit" in name]
 
 
-@both_faces
+@every_face
 @pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
 async def test_F21_redirect_is_neither_followed_nor_shown(way: Way, status: int) -> None:
     async with RawUpstream([Expect(), Send(response(200, {}, b"{}"))]) as elsewhere:
@@ -167,13 +166,13 @@ async def test_F21_redirect_is_neither_followed_nor_shown(way: Way, status: int)
         assert elsewhere.connections == []
 
 
-@every_way
+@every_protocol
 @pytest.mark.parametrize("framing", ["eof", "http10"])
 async def test_F22_end_of_the_connection_is_no_end_of_the_answer(way: Way, framing: str) -> None:
     frames = way.upstream.text_stream()
-    start = head(200, SSE, framing="eof")
+    start = head(200, way.stream_headers, framing="eof")
     if framing == "http10":
-        start = b"HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+        start = b"HTTP/1.0 200 OK\r\ncontent-type: %b\r\n\r\n" % way.upstream.content_type.encode()
     scripts: list[Script] = [
         [Expect(), Send(start + b"".join(frames))],
         [Expect(), Send(start + b"".join(frames[:-1]))],
@@ -186,7 +185,7 @@ async def test_F22_end_of_the_connection_is_no_end_of_the_answer(way: Way, frami
         assert bench.record.result == "interrupted"
 
 
-@both_faces
+@every_face
 async def test_F22_whole_answer_may_end_with_the_connection(way: Way) -> None:
     body = way.upstream.whole()
     start = head(200, {"content-type": "application/json"}, framing="eof")
@@ -196,7 +195,7 @@ async def test_F22_whole_answer_may_end_with_the_connection(way: Way) -> None:
         assert_told(bench, await bench.ask(stream=False), "malformed", stream=False)
 
 
-@both_faces
+@every_face
 async def test_F16_hints_before_the_answer_are_passed_over(way: Way) -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 3
     script: Script = [Expect(), Send(hints + sse_answer(way))]

@@ -10,15 +10,13 @@ from tests.support.dialects import TEXT
 from tests.support.http_bytes import chunk, head
 from tests.support.raw_upstream import RawUpstream
 from tests.support.script import Expect, Hang, Script, Send
-from tests.support.scripted_client import NEVER, Answering, answering, streaming
+from tests.support.scripted_client import NEVER, Answering, answering
 from tests.support.virtual_time import run_virtual
 from tests.support.waiting import Gate
 
-from .bench import Bench, Way, both_faces, every_way, whole_and_streamed
+from .bench import Bench, Way, every_face, every_protocol, whole_and_streamed
 
 pytestmark = pytest.mark.anyio
-
-SSE = {"content-type": "text/event-stream"}
 
 
 async def leave(exchange: Exchange) -> Answer:
@@ -48,7 +46,7 @@ UPLOADS = {
 }
 
 
-@both_faces
+@every_face
 @pytest.mark.parametrize("body", UPLOADS.values(), ids=UPLOADS.keys())
 @run_virtual
 async def test_F71_leaves_during_the_upload(way: Way, body: list[object]) -> None:
@@ -61,7 +59,7 @@ async def test_F71_leaves_during_the_upload(way: Way, body: list[object]) -> Non
 # --- F72, F73: while waiting for an account, and between attempts -----------------------------------------------------
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F72_leaves_while_waiting_for_an_account(way: Way) -> None:
     limited = answering(way.upstream.error(429), status=429, headers={"retry-after-ms": "1800"})
@@ -76,7 +74,7 @@ async def test_F72_leaves_while_waiting_for_an_account(way: Way) -> None:
         assert len(bench.scripted.calls) == 1
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F73_leaves_while_an_error_is_read(way: Way, stream: bool) -> None:
@@ -88,7 +86,7 @@ async def test_F73_leaves_while_an_error_is_read(way: Way, stream: bool) -> None
         assert_gone(bench, calls=1)
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F73_leaves_between_two_attempts(way: Way) -> None:
     gate = Gate()
@@ -105,7 +103,7 @@ async def test_F73_leaves_between_two_attempts(way: Way) -> None:
 # --- F74, F75: while the upstream is silent, and at every event -------------------------------------------------------
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F74_leaves_before_the_upstream_answers(way: Way, stream: bool) -> None:
@@ -119,7 +117,7 @@ async def test_F74_leaves_before_the_upstream_answers(way: Way, stream: bool) ->
         assert bench.codes == ["abandoned"]
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F74_leaves_behind_heartbeats(way: Way) -> None:
     async with Bench(way, NEVER) as bench:
@@ -130,7 +128,7 @@ async def test_F74_leaves_behind_heartbeats(way: Way) -> None:
         assert_gone(bench, calls=1)
 
 
-@both_faces
+@every_face
 async def test_F74_upstream_sees_the_close(way: Way) -> None:
     async with RawUpstream([Expect(), Hang()]) as upstream, Bench(way, raw=upstream) as bench:
         async with bench.exchange(stream=True) as exchange:
@@ -140,14 +138,14 @@ async def test_F74_upstream_sees_the_close(way: Way) -> None:
         assert connection.ended in ("peer_eof", "peer_reset")
 
 
-@every_way
+@every_protocol
 @run_virtual
 async def test_F75_leaves_at_every_event(way: Way) -> None:
     frames = way.upstream.text_stream()
     said = 0
     for count in range(len(frames)):
         gate = Gate()
-        async with Bench(way, streaming(*frames[:count], gate)) as bench:
+        async with Bench(way, way.streaming(*frames[:count], gate)) as bench:
             async with bench.exchange(stream=True) as exchange:
                 await gate.reached()
                 answer = await leave(exchange)
@@ -167,10 +165,10 @@ async def test_F75_leaves_at_every_event(way: Way) -> None:
     assert said >= 1
 
 
-@every_way
+@every_protocol
 async def test_F75_upstream_sees_the_close(way: Way) -> None:
-    frames = way.upstream.text_stream()
-    script: Script = [Expect(), Send(head(200, SSE) + chunk(b"".join(frames[:4]))), Hang()]
+    frames = way.upstream.text_stream()[: way.upstream.before_text + 1]
+    script: Script = [Expect(), Send(head(200, way.stream_headers) + chunk(b"".join(frames))), Hang()]
     async with RawUpstream(script) as upstream, Bench(way, raw=upstream) as bench:
         async with bench.exchange(stream=True) as exchange:
             await exchange.read_until(b"Es war")
@@ -193,10 +191,10 @@ async def count_sends(way: Way, *, stream: bool) -> int:
 
 def right(way: Way, *, stream: bool) -> Answering:
     """Return an answer of the upstream, in one of the two forms."""
-    return streaming(*way.upstream.text_stream()) if stream else answering(way.upstream.whole())
+    return way.streaming(*way.upstream.text_stream()) if stream else answering(way.upstream.whole())
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F76_leaves_during_each_send_and_the_last_one_is_too_late(way: Way, stream: bool) -> None:
@@ -212,7 +210,7 @@ async def test_F76_leaves_during_each_send_and_the_last_one_is_too_late(way: Way
             assert [account.completed for account in bench.accounts] == ([1, 0] if is_last else [0, 0])
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F76_leaves_behind_the_last_send(way: Way, stream: bool) -> None:
@@ -222,7 +220,7 @@ async def test_F76_leaves_behind_the_last_send(way: Way, stream: bool) -> None:
         assert [account.completed for account in bench.accounts] == [1, 0]
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F84_oserror_of_each_send_is_a_disconnect(
@@ -236,7 +234,7 @@ async def test_F84_oserror_of_each_send_is_a_disconnect(
     assert not [record for record in caplog.records if record.levelno > logging.WARNING]
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F84_oserror_of_an_error_answer_is_a_disconnect(way: Way) -> None:
     for number in range(2):
@@ -245,7 +243,7 @@ async def test_F84_oserror_of_an_error_answer_is_a_disconnect(way: Way) -> None:
             assert bench.record.result == "client_gone"
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F84_oserror_of_a_heartbeat_is_a_disconnect(way: Way) -> None:
     for number in range(3):

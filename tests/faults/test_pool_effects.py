@@ -6,7 +6,7 @@ import pytest
 
 from asgi_ds2api import Gateway
 from tests.support.asgi_driver import Answer, call
-from tests.support.dialects import DIALECTS, TEXT, Dialect
+from tests.support.dialects import ALL_DIALECTS, TEXT, Dialect
 from tests.support.gateways import Records, make_gateway, open_leases, upstream
 from tests.support.scripted_client import (
     NEVER,
@@ -15,11 +15,10 @@ from tests.support.scripted_client import (
     Script,
     ScriptedUpstream,
     answering,
-    streaming,
 )
 from tests.support.virtual_time import run_virtual
 
-from .bench import Bench, Way, assert_told, both_faces, every_way, whole_and_streamed
+from .bench import Bench, Way, assert_told, every_face, every_protocol, stream_of, whole_and_streamed
 
 pytestmark = pytest.mark.anyio
 
@@ -31,13 +30,13 @@ def limited(way: Way, wait_ms: int) -> Answering:
 
 def right(way: Way, *, stream: bool) -> Answering:
     """Return an answer."""
-    return streaming(*way.upstream.text_stream()) if stream else answering(way.upstream.whole())
+    return way.streaming(*way.upstream.text_stream()) if stream else answering(way.upstream.whole())
 
 
 # --- F98: all accounts are cooling ------------------------------------------------------------------------------------
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F98_account_that_opens_soon_is_waited_for(way: Way, stream: bool) -> None:
@@ -49,7 +48,7 @@ async def test_F98_account_that_opens_soon_is_waited_for(way: Way, stream: bool)
         assert bench.codes == ["ok"]
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F98_far_opening_is_told_and_nobody_is_asked(way: Way, stream: bool) -> None:
@@ -66,7 +65,7 @@ async def test_F98_far_opening_is_told_and_nobody_is_asked(way: Way, stream: boo
         assert len(bench.scripted.calls) == 2
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F98_cooling_account_is_probed_by_one_of_all_who_wait(way: Way) -> None:
     probe = Answering(pieces=[way.upstream.whole()], before=[Delay(0.5)])
@@ -80,7 +79,7 @@ async def test_F98_cooling_account_is_probed_by_one_of_all_who_wait(way: Way) ->
         assert [answer.status for answer in answers] == [200] * 20
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F98_wait_ends_with_the_queues_limit(way: Way) -> None:
     async with Bench(way, limited(way, 1_000), NEVER, accounts=1, timeouts={"queue_s": 2}) as bench:
@@ -95,7 +94,7 @@ async def test_F98_wait_ends_with_the_queues_limit(way: Way) -> None:
             await probing.finish()
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F98_slot_is_free_again_when_its_caller_left(way: Way) -> None:
     async with Bench(way, NEVER, answering(way.upstream.whole()), accounts=1) as bench:
@@ -111,7 +110,7 @@ async def test_F98_slot_is_free_again_when_its_caller_left(way: Way) -> None:
 # --- the next account, the next target --------------------------------------------------------------------------------
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F33_account_without_the_model_gives_way_to_one_that_has_it(way: Way, stream: bool) -> None:
@@ -128,7 +127,7 @@ async def test_F33_account_without_the_model_gives_way_to_one_that_has_it(way: W
         assert bench.codes == ["ok"]
 
 
-@every_way
+@every_protocol
 @run_virtual
 async def test_F33_model_that_no_account_has_is_a_404(way: Way) -> None:
     absent = answering(way.upstream.error(404, "model_not_found: no such model"), status=404)
@@ -145,21 +144,30 @@ def failing(fault: str, first: Dialect) -> Script:
         case "F41":
             return answering(first.error(500, "SECRET"))
         case "F49":
-            return streaming(first.error_frame(500, "SECRET"))
+            return stream_of(first, first.error_frame(500, "SECRET"))
         case _:
             return Answering(500)
 
 
-@pytest.mark.parametrize("face", DIALECTS.values(), ids=DIALECTS.keys())
-@pytest.mark.parametrize("order", [("chat", "claude"), ("claude", "chat")], ids=">".join)
+ORDERS = [
+    ("chat", "claude"),
+    ("claude", "chat"),
+    ("responses", "gemini"),
+    ("gemini", "ollama"),
+    ("ollama", "responses"),
+]
+
+
+@pytest.mark.parametrize("face", ALL_DIALECTS.values(), ids=ALL_DIALECTS.keys())
+@pytest.mark.parametrize("order", ORDERS, ids=">".join)
 @pytest.mark.parametrize("fault", ["F23", "F35", "F41", "F49"])
 @whole_and_streamed
 @run_virtual
 async def test_next_target_of_another_protocol_answers_with_nothing_of_the_first(
     face: Dialect, order: tuple[str, str], fault: str, stream: bool
 ) -> None:
-    first, second = (DIALECTS[name] for name in order)
-    answer_of_second = streaming(*second.text_stream()) if stream else answering(second.whole())
+    first, second = (ALL_DIALECTS[name] for name in order)
+    answer_of_second = stream_of(second, *second.text_stream()) if stream else answering(second.whole())
     scripts = {order[0]: ScriptedUpstream(failing(fault, first)), order[1]: ScriptedUpstream(answer_of_second)}
     records = Records()
     gateway = make_gateway(
@@ -184,4 +192,6 @@ async def test_next_target_of_another_protocol_answers_with_nothing_of_the_first
 
 async def ask(gateway: Gateway, face: Dialect, *, stream: bool) -> Answer:
     """Ask for the model that has several targets."""
-    return await call(gateway, "POST", face.path, json=face.ask("smart", stream=stream), headers=face.headers)
+    path, query = face.address("smart", stream=stream)
+    asked = face.ask("smart", stream=stream)
+    return await call(gateway, "POST", path, query=query, json=asked, headers=face.headers)

@@ -11,10 +11,20 @@ from tests.support.dialects import TEXT
 from tests.support.http_bytes import head, response
 from tests.support.raw_upstream import RawUpstream
 from tests.support.script import Drip, Expect, Fin, Script, Send
-from tests.support.scripted_client import Answering, Delay, answering, streaming
+from tests.support.scripted_client import Answering, Delay, answering
 from tests.support.virtual_time import run_virtual
 
-from .bench import Bench, Way, assert_told, assert_told_in_band, both_faces, every_way, whole_and_streamed
+from .bench import (
+    WORDS,
+    Bench,
+    Way,
+    assert_told,
+    assert_told_in_band,
+    every_face,
+    every_protocol,
+    states,
+    whole_and_streamed,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +37,7 @@ HTML = b"<!doctype html><title>Please log in at intranet.example</title>"
 IN_200 = [(429, "limited"), (500, "fault"), (503, "overloaded"), (401, "unauthorized")]
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @pytest.mark.parametrize(("status", "what"), IN_200, ids=[str(status) for status, _ in IN_200])
 @run_virtual
@@ -38,21 +48,21 @@ async def test_F41_error_in_a_200_has_its_own_status(way: Way, stream: bool, sta
         assert (len(bench.codes), bench.failed, bench.record.result) == (2, 2, "error")
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F41_another_account_answers_in_place_of_an_error_in_a_200(way: Way, stream: bool) -> None:
-    right = streaming(*way.upstream.text_stream()) if stream else answering(way.upstream.whole())
+    right = way.streaming(*way.upstream.text_stream()) if stream else answering(way.upstream.whole())
     async with Bench(way, answering(way.upstream.error(429)), right) as bench:
         answer = await bench.ask(stream=stream)
         seen = bench.seen(answer, stream=stream)
         assert (seen.text, seen.is_success) == ("".join(TEXT), True)
         assert bench.codes == ["rate_limit_exceeded", "ok"]
         assert answer.header("x-ds2api-attempts") == "2"
-        assert [account.state for account in bench.accounts] == ["cooling", "healthy"]
+        assert states(bench) == ["cooling", "healthy"]
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F41_refusal_in_a_200_is_the_callers_and_asked_once(way: Way, stream: bool) -> None:
@@ -60,7 +70,7 @@ async def test_F41_refusal_in_a_200_is_the_callers_and_asked_once(way: Way, stre
         answer = await bench.ask(stream=stream)
         error = bench.seen(answer, stream=stream).error
         assert error is not None
-        assert (answer.status, error["type"]) == (400, "invalid_request_error")
+        assert (answer.status, error["type"]) == WORDS[way.face.name]["refused"][:2]
         assert "too many" in error["message"]
         assert [account.state for account in bench.accounts] == ["healthy", "healthy"]
 
@@ -68,7 +78,7 @@ async def test_F41_refusal_in_a_200_is_the_callers_and_asked_once(way: Way, stre
 # --- F42: the wrong content type --------------------------------------------------------------------------------------
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F42_page_of_a_web_server_is_no_answer_and_not_shown(way: Way, stream: bool) -> None:
@@ -80,7 +90,7 @@ async def test_F42_page_of_a_web_server_is_no_answer_and_not_shown(way: Way, str
         assert b"intranet" not in answer.body
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F42_page_that_calls_itself_json_is_no_answer_and_not_shown(way: Way, stream: bool) -> None:
@@ -90,7 +100,7 @@ async def test_F42_page_that_calls_itself_json_is_no_answer_and_not_shown(way: W
         assert b"intranet" not in answer.body
 
 
-@every_way
+@every_protocol
 @run_virtual
 async def test_F42_whole_answer_to_a_stream_is_told_as_a_stream(way: Way) -> None:
     async with Bench(way, answering(way.upstream.whole())) as bench:
@@ -99,19 +109,19 @@ async def test_F42_whole_answer_to_a_stream_is_told_as_a_stream(way: Way) -> Non
         assert (seen.text, seen.is_success, bench.record.result) == ("".join(TEXT), True, "ok")
 
 
-@every_way
+@every_protocol
 @run_virtual
 async def test_F42_stream_to_a_whole_answer_is_told_whole(way: Way) -> None:
-    async with Bench(way, streaming(*way.upstream.text_stream())) as bench:
+    async with Bench(way, way.streaming(*way.upstream.text_stream())) as bench:
         answer = await bench.ask(stream=False)
         seen = bench.seen(answer, stream=False)
         assert (seen.text, seen.is_success, bench.record.result) == ("".join(TEXT), True, "ok")
 
 
-@every_way
+@every_protocol
 @run_virtual
 async def test_F42_broken_stream_to_a_whole_answer_is_an_error(way: Way) -> None:
-    async with Bench(way, streaming(*way.upstream.text_stream()[:-1])) as bench:
+    async with Bench(way, way.streaming(*way.upstream.text_stream()[:-1])) as bench:
         answer = await bench.ask(stream=False)
         assert_told(bench, answer, "interrupted", stream=False)
 
@@ -119,7 +129,7 @@ async def test_F42_broken_stream_to_a_whole_answer_is_an_error(way: Way) -> None
 # --- F43, F44: nothing, or an odd status ------------------------------------------------------------------------------
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @pytest.mark.parametrize("status", [200, 204])
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
@@ -131,7 +141,7 @@ async def test_F43_empty_answer_is_never_a_success(way: Way, stream: bool, statu
         assert (bench.codes, bench.failed) == (["empty_response"], 1)
 
 
-@every_way
+@every_protocol
 @pytest.mark.parametrize("status", [201, 203, 206, 226, 299])
 @run_virtual
 async def test_F44_other_success_is_judged_by_what_it_says(way: Way, status: int) -> None:
@@ -141,7 +151,7 @@ async def test_F44_other_success_is_judged_by_what_it_says(way: Way, status: int
         assert_told(bench, await bench.ask(stream=False), "malformed", stream=False)
 
 
-@both_faces
+@every_face
 @pytest.mark.parametrize("status", [600, 999])
 async def test_F44_status_that_does_not_exist_is_no_answer(way: Way, status: int) -> None:
     odd = response(status, JSON, way.upstream.whole())
@@ -169,7 +179,7 @@ NOT_AN_ANSWER = {
 }
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @pytest.mark.parametrize("body", NOT_AN_ANSWER.values(), ids=NOT_AN_ANSWER.keys())
 @run_virtual
@@ -180,7 +190,7 @@ async def test_F45_json_that_is_no_answer_is_told_and_asked_once(way: Way, strea
         assert (len(bench.codes), bench.failed) == (1, 1)
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F46_answer_cut_at_every_byte_is_an_error_or_whole(way: Way, stream: bool) -> None:
@@ -195,7 +205,7 @@ async def test_F46_answer_cut_at_every_byte_is_an_error_or_whole(way: Way, strea
                 assert len(bench.codes) == 1
 
 
-@both_faces
+@every_face
 async def test_F46_cut_connections_of_a_whole_answer(way: Way) -> None:
     body = way.upstream.whole()
     short = head(200, JSON, framing="length", length=len(body)) + body[:-1]
@@ -216,12 +226,12 @@ PACKED = {
 }
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @pytest.mark.parametrize("coding", PACKED)
 async def test_F47_packed_answer_is_unpacked(way: Way, stream: bool, coding: str) -> None:
     body = b"".join(way.upstream.text_stream()) if stream else way.upstream.whole()
-    kind = "text/event-stream" if stream else "application/json"
+    kind = way.upstream.content_type if stream else "application/json"
     sent = response(200, {"content-type": kind, "content-encoding": coding}, PACKED[coding](body))
     async with RawUpstream([Expect(), Drip(sent, (50,))]) as upstream, Bench(way, raw=upstream) as bench:
         answer = await bench.ask(stream=stream)
@@ -239,13 +249,13 @@ UNPACKABLE = {
 }
 
 
-@both_faces
+@every_face
 @whole_and_streamed
 @pytest.mark.parametrize(("coding", "body", "code"), UNPACKABLE.values(), ids=UNPACKABLE.keys())
 async def test_F47_answer_that_cannot_be_unpacked_is_told(
     way: Way, stream: bool, coding: str, body: bytes, code: str
 ) -> None:
-    kind = "text/event-stream" if stream else "application/json"
+    kind = way.upstream.content_type if stream else "application/json"
     sent = response(200, {"content-type": kind, "content-encoding": coding}, body)
     async with RawUpstream([Expect(), Send(sent)]) as upstream, Bench(way, raw=upstream) as bench:
         answer = await bench.ask(stream=stream)
@@ -261,7 +271,7 @@ def drip(body: bytes) -> Answering:
     return Answering(200, JSON, [piece for byte in body for piece in (Delay(1), bytes([byte]))])
 
 
-@every_way
+@every_protocol
 @whole_and_streamed
 @run_virtual
 async def test_F48_whole_answer_that_drips_is_given_up_after_half_a_minute(way: Way, stream: bool) -> None:
@@ -276,7 +286,7 @@ async def test_F48_whole_answer_that_drips_is_given_up_after_half_a_minute(way: 
         assert bench.failed == 1  # and nobody else was asked: it may have been billed
 
 
-@every_way
+@every_protocol
 @run_virtual
 async def test_F48_whole_answer_behind_blanks_ends_at_the_deadline(way: Way) -> None:
     blanks = Answering(200, JSON, [piece for _ in range(99) for piece in (Delay(1), b"\n")])
@@ -286,7 +296,7 @@ async def test_F48_whole_answer_behind_blanks_ends_at_the_deadline(way: Way) -> 
         assert (bench.record.duration_s, bench.record.code) == (60, "deadline_exceeded")
 
 
-@both_faces
+@every_face
 @run_virtual
 async def test_F48_whole_answer_in_place_of_a_stream_drips_behind_heartbeats(way: Way) -> None:
     body = way.upstream.whole()

@@ -1,99 +1,20 @@
-"""The two protocols as both ends of a gateway see them, for tests of what goes wrong in between.
-
-What an upstream says is written here frame by frame; what a caller got is read here, strictly and by other means than
-the product's. A frame is one server-sent event with its blank line.
-"""
+"""The five protocols as both ends of a gateway see them (``dialect``): here Chat, Messages, and the table of all."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
+from .dialect import ANSWER_TOKENS as ANSWER_TOKENS
+from .dialect import ARGUMENTS as ARGUMENTS
+from .dialect import PROMPT_TOKENS as PROMPT_TOKENS
+from .dialect import SSE, Draft, Name, event_lines, json_bytes
+from .dialect import TEXT as TEXT
+from .dialect import Dialect as Dialect
+from .dialect import Seen as Seen
+from .dialect_gemini import Gemini
+from .dialect_ollama import Ollama
+from .dialect_responses import Responses
 from .http_bytes import sse_event
-
-Name: TypeAlias = Literal["chat", "claude"]
-TEXT = ("Es war ", "é日😀", " einmal.")
-"""Pieces of an answer, with characters of two, three and four bytes."""
-ARGUMENTS = ('{"ci', 'ty": "Sã', 'o Paulo"}')
-"""Pieces of a tool call's arguments."""
-PROMPT_TOKENS, ANSWER_TOKENS = 11, 7
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What a caller got."""
-
-    text: str = ""
-    arguments: str = ""
-    finish: str | None = None
-    is_ended: bool = False
-    """The protocol's success terminator came."""
-    error: dict[str, Any] | None = None
-    """What stands in the ``error`` of a body or of the last event; no success terminator can stand beside it."""
-    usage: dict[str, Any] | None = None
-    heartbeats: int = 0
-
-    @property
-    def is_success(self) -> bool:
-        """It is a whole answer, and says so."""
-        return self.is_ended and self.finish is not None and self.error is None
-
-
-@dataclass(kw_only=True)
-class _Draft:
-    text: str = ""
-    arguments: str = ""
-    finish: str | None = None
-    is_ended: bool = False
-    error: dict[str, Any] | None = None
-    usage: dict[str, Any] | None = None
-    heartbeats: int = 0
-    open_blocks: set[int] = field(default_factory=set)
-
-    def settled(self) -> Seen:
-        fields = {name: value for name, value in vars(self).items() if name != "open_blocks"}
-        return Seen(**fields)
-
-
-class Dialect(Protocol):
-    """A protocol."""
-
-    name: Name
-    path: str
-    headers: dict[str, str]
-    """Of a caller."""
-
-    def ask(self, model: str, *, stream: bool) -> dict[str, Any]:
-        """Return a small request."""
-        ...
-
-    def text_stream(self, pieces: Sequence[str] = TEXT) -> list[bytes]:
-        """Return the frames of an answer: one before the first piece that says something, one a piece, the end."""
-        ...
-
-    def tool_stream(self, pieces: Sequence[str] = ARGUMENTS) -> list[bytes]:
-        """Return the frames of an answer that calls a tool."""
-        ...
-
-    def whole(self, text: str = "".join(TEXT)) -> bytes:
-        """Return an answer that is no stream."""
-        ...
-
-    def error(self, status: int, message: str = "no") -> bytes:
-        """Return the body of an error."""
-        ...
-
-    def error_frame(self, status: int, message: str = "no") -> bytes:
-        """Return an error as an event of a stream."""
-        ...
-
-    def read_stream(self, body: bytes) -> Seen:
-        """Read what a caller got of a stream; all of it is whole frames."""
-        ...
-
-    def read_whole(self, body: bytes) -> Seen:
-        """Read an answer, or an error, that is no stream."""
-        ...
 
 
 class Chat:
@@ -102,6 +23,11 @@ class Chat:
     name: Name = "chat"
     path = "/v1/chat/completions"
     headers: dict[str, str] = {}
+    content_type = SSE
+    before_text = 1
+
+    def address(self, model: str, *, stream: bool) -> tuple[str, str]:
+        return self.path, ""
 
     def ask(self, model: str, *, stream: bool) -> dict[str, Any]:
         asked: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "Hi"}]}
@@ -133,17 +59,20 @@ class Chat:
 
     def whole(self, text: str = "".join(TEXT)) -> bytes:
         choices = [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]
-        return _json({**self._top("chat.completion"), "choices": choices, "usage": self._usage})
+        return json_bytes({**self._top("chat.completion"), "choices": choices, "usage": self._usage})
 
     def error(self, status: int, message: str = "no") -> bytes:
-        return _json({"error": self._error(status, message)})
+        return json_bytes({"error": self._error(status, message)})
+
+    def event(self, data: bytes) -> bytes:
+        return sse_event(data)
 
     def error_frame(self, status: int, message: str = "no") -> bytes:
         return sse_event({"error": self._error(status, message)})
 
     def read_stream(self, body: bytes) -> Seen:
-        draft = _Draft()
-        for lines in _frames(body):
+        draft = Draft()
+        for lines in event_lines(body):
             assert draft.error is None, "something follows an error"
             assert not draft.is_ended, "something follows the end"
             if lines == [b": keepalive"]:
@@ -170,7 +99,7 @@ class Chat:
             usage=value.get("usage"),
         )
 
-    def _read_chunk(self, draft: _Draft, chunk: dict[str, Any]) -> None:
+    def _read_chunk(self, draft: Draft, chunk: dict[str, Any]) -> None:
         if "error" in chunk:
             draft.error = self._checked(chunk)
             return
@@ -218,6 +147,11 @@ class Claude:
     name: Name = "claude"
     path = "/v1/messages"
     headers = {"anthropic-version": "2023-06-01"}
+    content_type = SSE
+    before_text = 2
+
+    def address(self, model: str, *, stream: bool) -> tuple[str, str]:
+        return self.path, ""
 
     def ask(self, model: str, *, stream: bool) -> dict[str, Any]:
         asked = {"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]}
@@ -258,17 +192,20 @@ class Claude:
 
     def whole(self, text: str = "".join(TEXT)) -> bytes:
         usage = {"input_tokens": PROMPT_TOKENS, "output_tokens": ANSWER_TOKENS}
-        return _json({**self._message([{"type": "text", "text": text}], "end_turn"), "usage": usage})
+        return json_bytes({**self._message([{"type": "text", "text": text}], "end_turn"), "usage": usage})
 
     def error(self, status: int, message: str = "no") -> bytes:
-        return _json(self._error(status, message))
+        return json_bytes(self._error(status, message))
+
+    def event(self, data: bytes) -> bytes:
+        return sse_event(data)
 
     def error_frame(self, status: int, message: str = "no") -> bytes:
         return self.frame(**self._error(status, message))
 
     def read_stream(self, body: bytes) -> Seen:
-        draft = _Draft()
-        for lines in _frames(body):
+        draft = Draft()
+        for lines in event_lines(body):
             assert draft.error is None, "something follows an error"
             assert not draft.is_ended, "something follows the end"
             name, data = lines
@@ -285,7 +222,7 @@ class Claude:
         text = "".join(block["text"] for block in value["content"] if block["type"] == "text")
         return Seen(text=text, finish=value["stop_reason"], is_ended=True, usage=value.get("usage"))
 
-    def _read_event(self, draft: _Draft, event: dict[str, Any]) -> None:
+    def _read_event(self, draft: Draft, event: dict[str, Any]) -> None:
         match event["type"]:
             case "ping":
                 draft.heartbeats += 1
@@ -336,17 +273,7 @@ class Claude:
         return {"type": "error", "error": told, "request_id": "req_of_the_upstream"}
 
 
-DIALECTS: dict[str, Dialect] = {"chat": Chat(), "claude": Claude()}
-CHAT, CLAUDE = Chat(), Claude()
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
-
-
-def _frames(body: bytes) -> Iterator[list[bytes]]:
-    """Yield the lines of each frame; the body is whole frames, in line feeds alone."""
-    assert body == b"" or body.endswith(b"\n\n"), f"cut in the middle of a frame: {body[-80:]!r}"
-    for frame in body.split(b"\n\n"):
-        if frame:
-            yield frame.split(b"\n")
+CHAT, CLAUDE, RESPONSES, GEMINI, OLLAMA = Chat(), Claude(), Responses(), Gemini(), Ollama()
+DIALECTS: dict[str, Dialect] = {"chat": CHAT, "claude": CLAUDE}
+"""The two that most tests of bad input know."""
+ALL_DIALECTS: dict[str, Dialect] = {**DIALECTS, "responses": RESPONSES, "gemini": GEMINI, "ollama": OLLAMA}

@@ -155,7 +155,8 @@ class AnswerReader:
         self._events = []
         if not (self._has_started and self._read_usual(data)):
             self._read(data)
-        return self._events
+        events, self._events = self._events, []
+        return events
 
     def end(self) -> list[Event]:
         """Say that the message ended; return the last events.

@@ -4,6 +4,7 @@
   interleave: a line says what it holds.
 * The last line is ``done`` and has the reason and the figures. An error is a line ``{"error": ...}``, and nothing
   follows it.
+* What ends a line for the vendor's SDK, which reads by httpx, is escaped in strings: U+0085, U+2028, U+2029.
 * A heartbeat is one space: it stands before the next line, where JSON may have white space. An empty line would end the
   vendor's SDK.
 """
@@ -44,7 +45,7 @@ from ...canonical import (
 from ...codec import Envelope
 from ...errors import GatewayError
 from ...fold import merge_usage
-from ...framing import json_line
+from ...framing import escape_line_ends, json_line
 from . import wire
 from .errors import encode_error_body
 from .response import MESSAGE_AT, AnswerWriter, tokens_of
@@ -140,7 +141,7 @@ class StreamEncoder:
     def _taken(self) -> bytes:
         data = b"".join(self._out)
         self._out.clear()
-        return data
+        return escape_line_ends(data)
 
     # --- lines --------------------------------------------------------------------------------------------------------
 

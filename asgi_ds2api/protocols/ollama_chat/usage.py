@@ -10,7 +10,8 @@ from typing import Final
 from msgspec import Raw
 
 from ...canonical import Finish, FinishReason, Usage
-from .answer import number_of, text_of
+from ...json_pieces import number_of as tokens_of
+from .answer import text_of
 from .wire import JsonObject
 
 DURATIONS: Final = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
@@ -23,11 +24,11 @@ _REASONS: Final[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length
 
 def decode_usage(fields: Mapping[str, Raw]) -> Usage | None:
     """Return the figures of an answer; None: there are none."""
-    counted = number_of(fields.get("prompt_eval_count")), number_of(fields.get("eval_count"))
-    times = {name: fields[name] for name in DURATIONS if name in fields}
-    if counted == (None, None) and not times:
+    given, made = tokens_of(fields.get("prompt_eval_count")), tokens_of(fields.get("eval_count"))
+    if given is None and made is None:  # times alone are no figures: somebody has to estimate them
         return None
-    return Usage(input_total=counted[0], output_total=counted[1], extras=times)
+    times = {name: fields[name] for name in DURATIONS if name in fields}
+    return Usage(input_total=given, output_total=made, extras=times)
 
 
 def decode_finish(fields: Mapping[str, Raw], *, has_calls: bool) -> Finish:

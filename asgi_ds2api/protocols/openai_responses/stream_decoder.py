@@ -28,7 +28,6 @@ from ...canonical import (
     Text,
     TextDelta,
     ToolCall,
-    Usage,
 )
 from ...errors import Interrupted, Malformed, UpstreamError
 from ...framing import SSEDecoder
@@ -220,7 +219,8 @@ class StreamDecoder:
             news["service_tier"] = fields["service_tier"]
         if news:
             self._tell.events.append(ExtrasDelta(level="response", fields=news))
-        self._tell.events.append(decode_usage(fields.get("usage")) or Usage())
+        if (usage := decode_usage(fields.get("usage"))) is not None:
+            self._tell.events.append(usage)
         self._tell.events.append(decode_finish(fields, has_calls=self._has_calls))
         self.is_complete = True
 

@@ -1,7 +1,7 @@
 """What is read of a relayed stream: `FrameTap` passes it on.
 
-A frame matters when it holds an error, the end of the answer, or the sentinel behind it, which is Open Responses' and
-which some upstreams leave out: the caller gets one all the same.
+A frame matters when it holds an error, or the end of the answer. Nothing is waited for behind that: a sentinel is Open
+Responses', and the vendor sends none. The caller gets one all the same.
 """
 
 from typing import Final
@@ -25,8 +25,16 @@ _EVENT: Final = msgspec.json.Decoder(dict[str, Raw])
 _MARKS: Final = (
     SENTINEL, b'"error"', b"response.completed", b"response.incomplete", b"response.failed", b"response.cancelled"
 )  # fmt: skip
-_QUIET: Final = frozenset({"response.created", "response.queued", "response.in_progress", "keepalive"})
+_QUIET: Final = frozenset(
+    {
+        "response.created", "response.queued", "response.in_progress", "keepalive",
+        "response.content_part.added", "response.reasoning_summary_part.added",
+    }
+)  # fmt: skip
 """Events that say nothing of the answer itself."""
+_ITEM: Final = "response.output_item.added"
+_SILENT: Final = frozenset({"message", "reasoning"})
+"""Items that say nothing by beginning."""
 
 
 class StreamTap(FrameTap):
@@ -38,13 +46,13 @@ class StreamTap(FrameTap):
     """
 
     def __init__(self, profile: Profile, max_event_bytes: int) -> None:
-        super().__init__(max_event_bytes, terminator=data_frame(SENTINEL), may_end_early=True)
+        super().__init__(max_event_bytes, terminator=b"", may_end_early=False)
         self.facts = AnswerFacts()
-        self._is_ended = False
+        self._behind_end = data_frame(SENTINEL)
 
     @property
     def _has_finish(self) -> bool:
-        return self._is_ended
+        return self.is_complete
 
     def _matters(self, block: bytes) -> bool:
         return any(mark in block for mark in _MARKS)
@@ -54,10 +62,7 @@ class StreamTap(FrameTap):
         if parsed is None:
             return
         if parsed.data.startswith(SENTINEL):
-            if not self._is_ended:
-                raise Interrupted("The upstream ended its answer without saying why.", code="incomplete_stream")
-            self.is_complete = True
-            return
+            raise Interrupted("The upstream ended its answer without saying why.", code="incomplete_stream")
         if is_too_deep(parsed.data):
             raise Malformed("The upstream sent an event that is nested too deep.")
         try:
@@ -73,7 +78,7 @@ class StreamTap(FrameTap):
             self._read_end(kind, answer)
         elif answer:
             self.facts = facts_of(answer)
-        self.is_meaningful = self.is_meaningful or kind not in _QUIET
+        self.is_meaningful = self.is_meaningful or not (kind in _QUIET or (kind == _ITEM and _is_silent(fields)))
 
     def _read_end(self, kind: str, answer: dict[str, Raw]) -> None:
         if "error" in answer:
@@ -82,7 +87,12 @@ class StreamTap(FrameTap):
         if (failure := finish_failure(answer)) is not None or kind in FAILED:
             raise failure or Interrupted("The upstream gave up in the middle of its answer.")
         self.facts = facts_of(answer)
-        self._is_ended = True
+        self.is_complete = True
+
+
+def _is_silent(fields: dict[str, Raw]) -> bool:
+    """Tell whether an item begins without anything to show."""
+    return text_of(fields_of(fields.get("item")).get("type")) in _SILENT
 
 
 def _error(fields: dict[str, Raw], data: bytes) -> UpstreamError:

@@ -160,8 +160,9 @@ def test_relayed_stream_without_its_terminal_event_broke_off() -> None:
 
 def test_relayed_stream_tells_the_record() -> None:
     tap = codec.StreamTap(PROFILE, MAX)
-    tap.feed(sse_body(response_events(*ITEMS)))
-    assert tap.close() == b"data: [DONE]\n\n"
+    stream = sse_body(response_events(*ITEMS))
+    assert tap.feed(stream) == stream + b"data: [DONE]\n\n"
+    assert (tap.is_complete, tap.close()) == (True, b"")
     assert (tap.facts.model, tap.facts.finish and tap.facts.finish.reason) == ("up", "tool_calls")
     assert tap.facts.usage is not None
     assert tap.facts.usage.output_total == 2
