@@ -442,12 +442,13 @@ class Attempts:
     async def break_off(self, error: GatewayError) -> None:
         """Tell a caller whose stream has begun why it ends here.
 
-        The connection is cut of one that does not read, and of one that was promised a whole answer.
+        The connection is cut of one that does not read, and of one that was promised a whole answer. Who heard nothing
+        but heartbeats never saw what is held back, and is told on its own.
         """
         if error.code == "client_stalled" or not self._envelope.stream:
             self._reply.abandon()
             return
-        if self._current is not None:
+        if self._current is not None and self.is_committed:
             frame = self._current.error(error)
         else:
             frame = self._face.StreamEncoder(self._envelope, Notices()).error(error)

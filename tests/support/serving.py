@@ -45,6 +45,8 @@ class Served:
     """The origin, without a slash at the end."""
     errors: list[str] = field(default_factory=list)
     """What the server logged as an error, tracebacks included."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """It takes no more connections; what runs may end."""
 
 
 @dataclass
@@ -68,15 +70,23 @@ class ServedProcess:
 
 
 @contextlib.contextmanager
-def serve(app: ASGIApp, *, http: HTTPParser = "httptools", lifespan: Lifespan = "auto") -> Iterator[Served]:
+def serve(
+    app: ASGIApp, *, http: HTTPParser = "httptools", lifespan: Lifespan = "auto", max_requests: int | None = None
+) -> Iterator[Served]:
     """Run an app in a thread.
+
+    Args:
+        app: Whose.
+        http: Which of uvicorn's parsers.
+        lifespan: As uvicorn's option.
+        max_requests: After so many the server stops by itself, as workers that are replaced do.
 
     Raises:
         AssertionError: It did not start or stop, or the server logged errors that the test has not cleared.
     """
     listening = _listening()
     served, ready = Served(_origin(listening)), threading.Event()
-    server = _Server(_config(app, http, lifespan), ready.set)
+    server = _Server(_config(app, http, lifespan, max_requests), ready.set, served.stopping.set)
     thread = threading.Thread(target=_run_quietly, args=(server, listening, ready), name="uvicorn")
     with _collecting(served.errors, thread):
         thread.start()
@@ -138,11 +148,18 @@ def serve_process(
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, which says when it is ready."""
+    """Uvicorn's server, which says when it is ready, and when it stops."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], object]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], object], stopping: Callable[[], object] = lambda: None
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -184,7 +201,7 @@ def _run_quietly(server: _Server, listening: socket.socket, ready: threading.Eve
         ready.set()
 
 
-def _config(app: ASGIApp, http: HTTPParser, lifespan: Lifespan) -> uvicorn.Config:
+def _config(app: ASGIApp, http: HTTPParser, lifespan: Lifespan, max_requests: int | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=http,
@@ -195,6 +212,7 @@ def _config(app: ASGIApp, http: HTTPParser, lifespan: Lifespan) -> uvicorn.Confi
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
+        limit_max_requests=max_requests,
     )
 
 

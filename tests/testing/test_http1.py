@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from asgi_ds2api.testing import FakeUpstream, Limits, Script
+from asgi_ds2api.testing.http1 import Request
 
 pytestmark = pytest.mark.anyio
 
@@ -123,3 +124,8 @@ async def test_unknown_status_is_sent_with_a_reason() -> None:
     async with FakeUpstream(script=Script.answer(999)) as upstream, _connected(upstream) as (reader, writer):
         writer.write(WITH_LENGTH)
         assert await reader.readline() == b"HTTP/1.1 999 Unknown\r\n"
+
+
+def test_request_shows_no_header_since_one_holds_a_key() -> None:
+    request = Request(method="POST", path="/v1/chat/completions", query={}, headers={"authorization": "Bearer secret"})
+    assert repr(request) == "Request(POST /v1/chat/completions)"

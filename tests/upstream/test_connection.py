@@ -3,7 +3,12 @@
 import errno
 import socket
 import ssl
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -16,11 +21,11 @@ from asgi_ds2api.upstream.failures import connect_failure
 from asgi_ds2api.upstream.httpx_client import HttpxUpstream
 from asgi_ds2api.upstream.progress import Progress
 from asgi_ds2api.upstream.tls import TLSSettings
-from tests.support.http_bytes import head, response
+from tests.support.http_bytes import LAST_CHUNK, chunk, head, response
 from tests.support.script import Expect, ExpectBytes, Hold, Reset, Send
 from tests.support.waiting import Gate
 
-from .cases import CONTINUE, HELLO, RIGHT, PauseReading, ask, fetch, told, whole_text
+from .cases import CONTINUE, HELLO, RIGHT, SHORT_S, WAIT_S, PauseReading, ask, fetch, told, whole_text
 from .conftest import OWN_SETUPS, MakeClient
 from .stage import Stage
 
@@ -139,3 +144,55 @@ class TestConnectFailure:
             error = connect_failure(exc)
         assert error.code == code
         assert "SECRET" not in whole_text(error)
+
+
+def block_until(is_so: Callable[[], bool]) -> None:
+    """Block this thread, and its event loop with it, until something is so, and for longer than the limit."""
+    until = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < until, "the upstream did not send"
+        time.sleep(0.01)
+    time.sleep(3 * SHORT_S)
+
+
+async def test_silence_of_our_own_loop_is_none_of_the_upstream_F88(make_client: MakeClient, stage: Stage) -> None:
+    """F88: the host blocks the event loop for longer than a limit, and meanwhile everything has come."""
+    gate, rest = Gate(), chunk(b"rest") + LAST_CHUNK
+    upstream = stage.script([Expect(), Send(head(200) + chunk(b"first")), Hold(gate), Send(rest)])
+    answer = await make_client().open(ask(upstream.url, idle_s=SHORT_S))
+    try:
+        assert await answer.read() == b"first"
+        stage.open(gate)
+        block_until(lambda: upstream.connections[0].sent == len(head(200) + chunk(b"first") + rest))
+        assert await answer.read() == b"rest"
+        assert await answer.read() == b""
+    finally:
+        await answer.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a full backlog drops packets on Linux alone")
+@pytest.mark.parametrize("first", ["refuses", "is-silent"])
+async def test_next_address_of_a_name_is_tried_within_one_attempt_F3(
+    make_client: MakeClient, stage: Stage, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """F3: the resolver's first address is dead."""
+    upstream = stage.script(RIGHT)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, upstream.port)) for host in ("127.0.0.2", "127.0.0.1")]
+    resolve = socket.getaddrinfo
+
+    def answer(host: str | bytes | None, *args: Any, **kwargs: Any) -> Any:
+        if host in ("upstream.invalid", b"upstream.invalid"):
+            if len(args) > 4 and args[4] & socket.AI_NUMERICHOST:  # trio asks that first, on the event loop
+                raise socket.gaierror(socket.EAI_NONAME, "no number")
+            return found
+        return resolve(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    with ExitStack() as sockets:
+        if first == "is-silent":
+            listener, filler = (sockets.enter_context(socket.socket()) for _ in range(2))
+            listener.bind(("127.0.0.2", upstream.port))
+            listener.listen(0)
+            filler.connect(listener.getsockname())
+        asked = ask(f"http://upstream.invalid:{upstream.port}")
+        assert await fetch(make_client(), asked) == (200, b'{"a":1}')

@@ -38,6 +38,7 @@ from ...canonical import (
 )
 from ...codec import AnswerFacts, Envelope
 from ...errors import Malformed
+from ...framing import escape_line_ends
 from ...json_guard import decode_answer
 from ...profiles import Profile
 from . import wire
@@ -193,7 +194,8 @@ def encode_response(response: Response, envelope: Envelope, notices: Notices) ->
     if choice.logprobs is not None and (told := tokens_of(choice.logprobs)):
         body["logprobs"] = told
     body |= writer.end(choice.finish, usage, first_s=0.0)
-    return msgspec.json.encode(put_extras(body, writer.own(response.extras, "")))
+    whole = msgspec.json.encode(put_extras(body, writer.own(response.extras, "")))
+    return escape_line_ends(whole)  # as in the lines of a stream: what is carried as JSON reads the same
 
 
 def tokens_of(logprobs: Logprobs) -> list[Raw]:
