@@ -10,7 +10,7 @@ frame, and what it says, is for ``protocols/<name>/stream_tap.py``.
 from abc import ABC, abstractmethod
 
 from .errors import Interrupted, Malformed, UpstreamError
-from .framing import FrameSplitter, missing_line_feed, split_frames
+from .framing import FrameSplitter, line_end_of, missing_line_feed, split_frames
 
 
 class FrameTap(ABC):
@@ -29,7 +29,8 @@ class FrameTap(ABC):
         self._splitter = FrameSplitter(max_event_bytes)
         self._terminator = terminator
         self._behind_end = b""
-        """What the caller gets behind the frame that completed the stream, whether the upstream has it or not."""
+        """What the caller gets behind the frame that completed the stream, whether the upstream has it or not; with the
+        line ends of that frame."""
         self._may_end_early = may_end_early
         self._has_begun = False
         """A part of an answer was read. Set by `_read`, as ``is_meaningful`` and ``is_complete`` are."""
@@ -72,7 +73,8 @@ class FrameTap(ABC):
                 return block[:end]
             end += len(frame)
             if self.is_complete:
-                return block[:end] + missing_line_feed(frame) + self._behind_end
+                last = self._behind_end.replace(b"\n", line_end_of(frame))
+                return block[:end] + missing_line_feed(frame) + last
         return block
 
     @property

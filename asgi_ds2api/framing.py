@@ -305,6 +305,13 @@ def missing_line_feed(frame: bytes) -> bytes:
     return b"\n" if frame.endswith(b"\r\n\r") else b""
 
 
+def line_end_of(frame: bytes) -> bytes:
+    """Return what ends the lines of a frame."""
+    if frame.endswith((b"\r\n\r\n", b"\r\n\r")):
+        return b"\r\n"
+    return b"\r" if frame.endswith(b"\r") else b"\n"
+
+
 def parse_frames(block: bytes) -> list[Frame]:
     """Read all events of a block, in order, without those that have no ``data`` line."""
     if b"\r" in block:
