@@ -243,8 +243,8 @@ def _from_rare(
         case wire.RedactedThinkingBlock():
             return Reasoning(redacted=block.data, origin=_origin(block.data), extras=extras, at=at)
         case wire.ToolReferenceBlock():
-            raw = Raw(msgspec.json.encode(block))
-            return _opaque("tool_reference", raw, _OBJECT.decode(raw), at)
+            fields = _OBJECT.decode(msgspec.json.encode(block)) | extras
+            return _opaque("tool_reference", Raw(msgspec.json.encode(fields)), fields, at)
         case wire.ImageBlock() | wire.DocumentBlock():
             return _media(block, at, extras, limits)
         case _:

@@ -20,6 +20,7 @@ from msgspec import Raw
 
 from ...canonical import (
     Block,
+    Extras,
     Message,
     Notices,
     Request,
@@ -254,7 +255,7 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
         report(request.tool_choice.at or "tool_choice", "there are no tools to choose from")
     fields: JsonObject = {
         "contents": contents,
-        "systemInstruction": {"parts": system} if system else None,
+        "systemInstruction": system,
         "tools": tools or None,
         "toolConfig": {"functionCallingConfig": choice} if choice is not None else None,
         "generationConfig": config or None,
@@ -274,19 +275,20 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
 
 def _encode_messages(
     request: Request, writer: PartWriter, notices: Notices
-) -> tuple[list[JsonObject | Raw], list[JsonObject]]:
-    """Return the parts of ``systemInstruction``, and ``contents``.
+) -> tuple[JsonObject | None, list[JsonObject]]:
+    """Return ``systemInstruction``, and ``contents``.
 
     Raises:
         Unsupported: Nothing is left to say.
     """
     system: list[JsonObject | Raw] = []
+    unknown: Extras = {}
     contents: list[JsonObject] = []
     for message in request.messages:
         parts = writer.parts(message.content)
         if message.role in SYSTEM and not contents:
             system += parts
-            writer.own(message.extras, message.at)
+            unknown |= writer.own(message.extras, message.at)
             continue
         if not parts:
             notices.hint(message.at or "contents", "the message is empty")
@@ -301,7 +303,7 @@ def _encode_messages(
         contents.append(put_extras({"role": role, "parts": parts}, message.extras if writer.is_native else {}))
     if not contents:
         raise Unsupported("Nothing of the conversation is left for this upstream.", param="messages")
-    return system, contents
+    return put_extras({"parts": system}, unknown) if system else None, contents
 
 
 def _encode_tier(tier: str | None, notices: Notices, *, is_native: bool) -> str | None:

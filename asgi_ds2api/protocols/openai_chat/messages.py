@@ -302,7 +302,8 @@ def _placed(block: Block, written: JsonObject, writer: PartWriter) -> list[Block
     match block:
         case Refusal():
             written["refusal"] = f"{written.get('refusal', '')}{block.text}"
-            writer.own({} if writer.is_own else block.extras, block.at)
+            for name in block.extras:
+                writer.notices.unknown(block.at, name, "a refusal stands beside the content, as a text")
         case Opaque(protocol=wire.NAME, type=kind) if kind == AUDIO:
             written["audio"] = block.raw
         case Media(source=source) if not (writer.is_own or isinstance(source, TextSource)):

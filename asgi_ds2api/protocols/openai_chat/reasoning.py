@@ -31,6 +31,7 @@ _ENCRYPTED: Final = "reasoning.encrypted"
 _SUMMARY: Final = "reasoning.summary"
 _TEXT: Final = "reasoning.text"
 _DETAIL: Final = ("text", "summary", "data", "signature")
+_BLOCK: Final = ("type", "thinking", "data", "signature")
 
 
 def decode_detail(raw: Raw, at: str = "") -> Reasoning:
@@ -58,6 +59,7 @@ def decode_thinking_block(raw: Raw, at: str) -> Reasoning:
         text=text_of(fields.get("thinking")) or "",
         signature=text_of(fields.get("signature")) or None,
         redacted=text_of(fields.get("data")) or None,
+        extras=rest_of(fields, _BLOCK),
         at=at,
     )
 

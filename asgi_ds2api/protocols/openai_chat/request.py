@@ -387,7 +387,7 @@ def _identity_fields(request: Request, profile: Profile, notices: Notices) -> Js
         notices.hint(header, "headers of another vendor")
     user = request.user
     if user is not None and not is_own and (len(user) > MAX_USER_CHARS or "@" in user):
-        notices.hint("metadata.user_id", "personal or long: sent as a digest", action="hashed")
+        notices.hint("user", "personal or long: sent as a digest", action="hashed")
         user = hashlib.sha256(user.encode()).hexdigest()
     return _told(
         {

@@ -184,7 +184,7 @@ def test_a_schema_of_another_protocol_is_strict_and_has_a_name() -> None:
 def test_who_asks_is_told_without_what_is_personal(user: str, is_hashed: bool) -> None:
     written, notices = encode(foreign(user=user))
     assert (written["safety_identifier"] != user, len(written["safety_identifier"]) <= 128) == (is_hashed, True)
-    assert told(notices, "hint") == (["metadata.user_id"] if is_hashed else [])
+    assert told(notices, "hint") == (["user"] if is_hashed else [])
 
 
 def test_texts_of_another_protocols_system_message_are_one() -> None:

@@ -1,0 +1,78 @@
+"""Every leaf of a request that was made up is on the other side, or in a Notice that names it: all 25 directions.
+
+Recorded requests hold what people send; these hold whatever can be sent, and fields that nobody knows.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Final
+
+import pytest
+
+from asgi_ds2api.canonical import ProtocolName
+from tests.support.leaves import JSON
+
+from .accounting import DIALECTS, Exceptions, Looked, Restated, Way, accepted, account, request_to
+from .generated_bodies import FACES, samples_of, together, with_unknown
+from .test_leaf_accounting import REQUESTS, UPSTREAMS
+
+WAYS: Final = [Way(face, dialect) for face in FACES for dialect in UPSTREAMS]
+VENDORS: Final = {
+    "lenient": "openai",
+    "resembling-responses": "openai",
+    "resembling": "anthropic",
+    "akin": "google",
+    "ollama": "ollama",
+}
+"""Whose words are sealed for whom."""
+_STREAMED: Final = "of a stream, which is not asked for"
+GENERATED: Final = Exceptions(
+    settled={
+        **REQUESTS.settled,
+        "stream_options.include_obfuscation": _STREAMED,
+        "functions.*.unheard_of": "told as a field of a tool's function, which that becomes",
+        "input.*.unheard_of": "of a `configuration_update`, whose settings stand in place of the request's",
+        "input.*.reasoning.unheard_of": "as above",
+        "tool_choice.tools.*.unheard_of": "of a name among those that are allowed",
+    },
+    restated=(
+        Restated("max_tokens", ("max_completion_tokens",)),
+        Restated("messages.*.thinking_blocks.*.type", ("thinking", "data")),
+        Restated("output_format", ("output_config.format",)),
+        Restated("reasoning.enabled", ("reasoning_effort",)),
+        Restated("reasoning_effort", ("reasoning",)),
+        Restated("thinking_budget", ("enable_thinking",)),
+    ),
+    sealed=frozenset({"tools.*.function.name", "user"}),
+)
+"""Long names of tools and personal names of callers are sent as a digest."""
+Making = Callable[[ProtocolName, str], Iterator[tuple[str, JSON]]]
+MAKING: Final[tuple[Making, ...]] = (samples_of, together, with_unknown)
+
+
+@cache
+def look_at(way: Way, making: Making) -> Looked:
+    """Account for all requests of a kind on one way."""
+    looked = Looked()
+    translate = request_to(way.face, way.dialect)
+    for name, whole in making(way.face, VENDORS[way.dialect]):
+        if (body := accepted(whole, translate)) is not None:
+            looked.add(name, account(body, translate, GENERATED))
+    return looked
+
+
+@pytest.mark.parametrize("making", MAKING)
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_every_leaf_of_a_made_up_request_is_accounted_for(way: Way, making: Making) -> None:
+    looked = look_at(way, making)
+    assert looked.missing == []
+    assert looked.count > (0 if making is together else 10)
+
+
+def test_no_exception_of_made_up_requests_is_idle() -> None:
+    made = set().union(*(look_at(way, making).excepted for way in WAYS for making in MAKING))
+    assert made >= GENERATED.patterns - REQUESTS.patterns
+
+
+def test_all_directions_are_looked_at() -> None:
+    assert {(way.face, DIALECTS[way.dialect].protocol) for way in WAYS} == {(f, t) for f in FACES for t in FACES}
