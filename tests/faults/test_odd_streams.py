@@ -133,7 +133,8 @@ async def test_F64_lines_end_as_the_standard_says(way: Way, dress: object) -> No
             answer = await bench.ask(stream=True)
             assert bench.record.result == "ok"
             if way.mode == "relay":
-                passed = answer.body.removesuffix(relayed(way, []))
+                sentinel = relayed(way, []).strip()  # has the line ends of the stream
+                passed = answer.body.rstrip().removesuffix(sentinel) if sentinel else answer.body
                 assert passed == stream.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")[: len(passed)]
                 assert stream.rstrip().endswith(passed.rstrip())
             else:

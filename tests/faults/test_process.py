@@ -1,10 +1,12 @@
-"""F60, F83, F87, F89: what is no progress, who asks again and again, a server that stops, a clock that jumps."""
+"""F60, F83, F87, F89, F90: no progress, who asks again, a server that stops, a clock that jumps, a new key."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from tests.support.dialects import TEXT
+from tests.support.gateways import upstream
 from tests.support.scripted_client import NEVER, Answering, Delay, Script, answering
 from tests.support.virtual_time import run_virtual
 from tests.support.waiting import Gate
@@ -110,3 +112,27 @@ async def test_F89_jump_of_the_wall_clock_moves_neither_cooldowns_nor_limits(way
         bench.gateway._engine.wall_now = lambda: WALL_S + jump_s
         assert (await asking).status == 504
         assert bench.record.duration_s == 600
+
+
+# --- F90: a key that changes ------------------------------------------------------------------------------------------
+
+
+@every_face
+@run_virtual
+async def test_F90_stream_goes_on_with_its_key_and_the_next_request_has_the_new_one(way: Way, tmp_path: Path) -> None:
+    path, gate, frames = tmp_path / "key", Gate(), way.upstream.text_stream()
+    path.write_text("sk-first")
+    at = BEFORE_TEXT[way.upstream.name] + 1
+    held = way.streaming(*frames[:at], gate, *frames[at:])
+    table = {**upstream(way.upstream.name), "accounts": [{"label": "a0", "key": f"file:{path}"}]}
+    async with Bench(way, held, way.streaming(*frames), upstreams=[table]) as bench:
+        async with bench.exchange(stream=True) as exchange:
+            await gate.reached()
+            path.write_text("sk-second-one")
+            other = await bench.ask(stream=True)
+            gate.open()
+            first = await exchange.finish()
+        assert [bench.seen(answer, stream=True).is_success for answer in (first, other)] == [True, True]
+        told = [repr(call.request.headers) for call in bench.scripted.calls]
+        assert ["sk-first" in headers for headers in told] == [True, False]
+        assert ["sk-second-one" in headers for headers in told] == [False, True]
