@@ -123,7 +123,8 @@ class Attempts:
     @property
     def tells_notices(self) -> bool:
         """Whether the caller is told of them."""
-        return self._side is not None and self._side.on_unsupported != "drop"
+        side = self._side
+        return side is not None and (self._envelope.on_unsupported or side.on_unsupported) != "drop"
 
     @property
     def facts(self) -> AnswerFacts:

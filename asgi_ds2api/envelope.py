@@ -154,6 +154,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     stream_content_type: bytes | None = None
     """Where the stream is not of the form that is usual for the face (Gemini: a JSON array); such an answer is always
     translated."""
+    on_unsupported: Literal["notice", "reject", "drop"] | None = None
+    """What the prefix says of losses, whatever its upstreams say; None: it says nothing. Set by the gateway."""
     request_id: str = ""
     """Ours; for bodies that carry one. Set by the gateway."""
     created: int = 0

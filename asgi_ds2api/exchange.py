@@ -54,6 +54,7 @@ from .off_loop import off_loop
 from .question import Question, look_up
 from .reply import CLIENT_GONE_STATUS, Reply
 from .routing import Match, Target, is_smuggled
+from .side import OnUnsupported
 from .spending import Spending, reserve
 
 _log = logging.getLogger("asgi_ds2api")
@@ -72,10 +73,15 @@ class Exchange:
         receive: The server's.
         send: The server's.
         path: Decoded, after the prefix.
+        on_unsupported: What the prefix says of losses; None: what the upstreams say holds.
     """
 
-    def __init__(self, engine: Engine, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+    def __init__(
+        self, engine: Engine, scope: Scope, receive: Receive, send: Send, path: str,
+        on_unsupported: OnUnsupported | None = None,
+    ) -> None:  # fmt: skip
         self._engine = engine
+        self._on_unsupported = on_unsupported
         self._scope = scope
         self._query_key: bytes | None = None
         self._receive = receive
@@ -231,6 +237,7 @@ class Exchange:
         self._envelope = msgspec.structs.replace(
             peeked,
             model=match.model or peeked.model,
+            on_unsupported=self._on_unsupported,
             request_id=self._request_id,
             created=int(self._engine.wall_now()),
             elapsed_s=self._elapsed_s,

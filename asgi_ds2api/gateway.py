@@ -30,6 +30,7 @@ from .capabilities import Matrix
 from .codec import Codec, RequestLimits
 from .config import Config, UpstreamConfig
 from .config.places import StatePlace
+from .config.tables import OnUnsupported
 from .config.values import CallerConfig
 from .engine import ActiveSet, Engine
 from .errors import ShuttingDown
@@ -200,8 +201,10 @@ class Gateway:
         path = route_path(scope["path"], scope.get("root_path", ""))
         await self.serve(scope, receive, send, path)
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
-        """Serve an ``http`` or ``websocket`` scope; ``path`` is what follows the prefix."""
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, path: str, on_unsupported: OnUnsupported | None = None
+    ) -> None:
+        """Serve an ``http`` or ``websocket`` scope; ``path`` follows the prefix, and its word on losses goes first."""
         if scope["type"] == "websocket":
             await refuse_websocket(scope, receive, send)
             return
@@ -211,7 +214,7 @@ class Gateway:
         if self._status is not None and self._status.owns(path):
             await self._status.serve(scope, send, path)
             return
-        await Exchange(self._engine, scope, receive, send, path).run()
+        await Exchange(self._engine, scope, receive, send, path, on_unsupported).run()
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         async with self.lifespan():

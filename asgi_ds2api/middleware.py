@@ -5,11 +5,12 @@ What is the host's reaches it as the same three objects: no wrapper, no copy, no
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, get_args
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .config import Config
+from .config.tables import OnUnsupported
 from .gateway import Gateway
 from .routing import after_prefix, route_path
 
@@ -22,10 +23,13 @@ class DS2APIMiddleware:
         gateway: The engine. May be shared by several middlewares and mounts.
         config: In place of ``gateway``: whatever `Gateway` accepts.
         prefix: Where the gateway lives, ``/ai`` or several of them; by default what the configuration says.
+        on_unsupported: What is to become of losses under this prefix: ``notice``, ``reject`` or ``drop``. By default
+            what the configuration says, of each upstream if it does.
 
     Raises:
         ConfigError: The configuration cannot be used.
         TypeError: Both or neither of ``gateway`` and ``config`` were given.
+        ValueError: ``prefix`` or ``on_unsupported`` is none.
     """
 
     def __init__(
@@ -35,12 +39,16 @@ class DS2APIMiddleware:
         *,
         config: Config | Mapping[str, Any] | str | PathLike[str] | None = None,
         prefix: str | Sequence[str] | None = None,
+        on_unsupported: OnUnsupported | None = None,
     ) -> None:
         if (gateway is None) == (config is None):
             raise TypeError("give DS2APIMiddleware either gateway= or config=")
+        if on_unsupported not in (None, *get_args(OnUnsupported)):
+            raise ValueError(f"on_unsupported is one of {', '.join(get_args(OnUnsupported))}")
         self.app = app
         self.gateway = gateway if gateway is not None else Gateway(config)
         given = self.gateway.config.prefix if prefix is None else prefix
+        self._on_unsupported = on_unsupported
         self._prefixes = check_prefixes((given,) if isinstance(given, str) else tuple(given))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +56,7 @@ class DS2APIMiddleware:
         if scope["type"] in ("http", "websocket"):
             path = after_prefix(route_path(scope["path"], scope.get("root_path", "")), self._prefixes)
             if path is not None:
-                await self.gateway.serve(scope, receive, send, path)
+                await self.gateway.serve(scope, receive, send, path, self._on_unsupported)
                 return
         await self.app(scope, receive, send)
 

@@ -274,7 +274,7 @@ class Question:
                 envelope=envelope,
                 side=side,
                 request=self._embeddings_request,
-                on_unsupported=upstream.on_unsupported,
+                on_unsupported=self._envelope.on_unsupported or upstream.on_unsupported,
             )
         made = choose_transcoder(
             face=face,
@@ -283,7 +283,7 @@ class Question:
             side=side,
             request=self._request,
             shims=lambda request: self._shims(request, side),
-            on_unsupported=upstream.on_unsupported,
+            on_unsupported=self._envelope.on_unsupported or upstream.on_unsupported,
         )
         self._tell_way(upstream, made)
         return made
@@ -299,7 +299,7 @@ class Question:
             side=side,
             request=request,
             shims=self._shims(request, side),
-            on_unsupported=upstream.on_unsupported,
+            on_unsupported=self._envelope.on_unsupported or upstream.on_unsupported,
         )
         self._tell_way(upstream, made)
         if is_single:

@@ -392,7 +392,7 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(
             description="What happens to what an upstream has no word for. `notice`: the answer says so in "
             "`x-ds2api-notices`. `reject`: losses are a 400. `drop`: as `notice`, without the header. An upstream may "
-            "say otherwise; for another policy under another prefix, put a gateway of its own there."
+            "say otherwise, and the middleware of a prefix (`on_unsupported=`), which goes first."
         ),
     ] = "notice"
     fan_out: Annotated[
