@@ -76,6 +76,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """As an upstream: what each field of an answer means."""
     tells: Tells = {}
     """As a face: what becomes of what another upstream's answer means."""
+    places: Mapping[str, str] = {}
+    """As an upstream: names by which faces report parts of an answer, which are Chat's -> where they stood."""
 
 
 USUAL: Final[Takes] = {

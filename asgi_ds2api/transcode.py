@@ -192,7 +192,7 @@ class Translate:
         self, *, face: Face, envelope: Envelope, side: Side, request: Request, shims: Sequence[Shim],
         on_unsupported: OnUnsupported,
     ) -> None:  # fmt: skip
-        self.notices = Notices()
+        self.notices = Notices(side.codec.CAPABILITIES.places)
         self.is_meaningful = False
         self.is_complete = False
         self._face = face

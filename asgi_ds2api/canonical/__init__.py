@@ -47,7 +47,7 @@ from .events import (
     Start,
     TextDelta,
 )
-from .notices import Extras, Notice, Notices, ProtocolName, Severity, Value, placed, reject_losses
+from .notices import Extras, Notice, Notices, ProtocolName, Severity, Value, field_at, placed, reject_losses
 from .request import (
     CacheControl,
     CustomTool,
@@ -127,6 +127,7 @@ __all__ = [
     "Value",
     "Vector",
     "VendorTool",
+    "field_at",
     "placed",
     "reject_losses",
 ]

@@ -45,6 +45,9 @@ BOOKKEEPING: Final = frozenset(
 """Names of fields that name, date, number or mark a part of a talk, or say its kind again: what was said is the same
 without them."""
 
+_ITEM = "item."
+"""What the names of fields of an item of Responses begin with that are kept at its parts."""
+_PART = re.compile(r"\.content\[\d+\]\Z")
 _HEAD = re.compile(r"[^.\[]*")
 _INDEX = re.compile(r"\[\d+\]")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[;=]")
@@ -86,6 +89,18 @@ def placed(path: str, places: Mapping[str, str]) -> str:
     return places.get(head, head) + path[len(head) :]
 
 
+def field_at(at: str, name: str) -> str:
+    """Return the path of a field that a part keeps: it is the part's, or, as its name says, that of the item around it.
+
+    Args:
+        at: Path of the part; empty: the field stands at the top.
+        name: Of the field.
+    """
+    if name.startswith(_ITEM):
+        at, name = _PART.sub("", at), name.removeprefix(_ITEM)
+    return f"{at}.{name}" if at else name
+
+
 class Notices(list[Notice]):
     """Collects the Notices of one encoding; what every encoder reports to.
 
@@ -115,7 +130,7 @@ class Notices(list[Notice]):
             reason: Why it has no place.
         """
         report = self.hint if name in BOOKKEEPING else self.lost
-        report(f"{at}.{name}" if at else name, reason)
+        report(field_at(at, name), reason)
 
     def lost(self, path: str, reason: str, action: str = "dropped") -> None:
         """Report something that was left out and may matter."""

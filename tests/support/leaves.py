@@ -67,9 +67,6 @@ ENDS: Final = {
     "stop_reason": ("max_tokens", "end_turn"),
 }
 """Other words for an end: one that nobody knows may mean what the answer shows anyway."""
-_HEAD: Final = re.compile(r"(\w*)(.*)", re.DOTALL)
-_COMMON: Final = {"candidates": "choices", "responseId": "id", "usageMetadata": "usage"}
-_AT_PART: Final = re.compile(r"\.content\[\d+\]\.item\.")
 _SIGNATURES: Final = re.compile("thoughtSignature|encrypted_content")
 _STEP: Final = re.compile(r"[.\[]")
 _SNAKE: Final = re.compile(r"(?<=\w)_([a-z])")
@@ -126,12 +123,10 @@ def leaves(body: JSON, keys: Keys = ()) -> Iterator[Leaf]:
 def in_common_words(path: str) -> str:
     """Return a path without what Notices spell in another way than vendors.
 
-    Of Gemini's requests they name fields in the one casing that is the vendor's own, of its answers the upper parts as
-    Chat does. What an item of Responses has besides its parts is told at a part; proofs of thinking have one name.
+    Of Gemini's they name fields in the one casing that is the vendor's own; proofs of thinking have one name.
     """
-    head, rest = _HEAD.match(path).groups()  # type: ignore[union-attr]  # it matches anything
-    rest = _SIGNATURES.sub("signature", _AT_PART.sub(".", rest))
-    return _SNAKE.sub(lambda match: match[1].upper(), _COMMON.get(head, head) + rest)
+    path = _SIGNATURES.sub("signature", path)
+    return _SNAKE.sub(lambda match: match[1].upper(), path)
 
 
 def is_under(path: str, place: str) -> bool:

@@ -194,4 +194,12 @@ _TELLS: Final[Tells] = {
     "own": Verdict("H"),
 }
 
-CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES, says=_SAYS, tells=_TELLS)
+_PLACES: Final = {
+    "choices": "candidates",
+    "id": "responseId",
+    "usage": "usageMetadata",
+    "usage.cache_read": "usageMetadata.cachedContentTokenCount",
+    "usage.reasoning": "usageMetadata.thoughtsTokenCount",
+}
+
+CAPABILITIES: Final = Capabilities(asks=_ASKS, takes=_TAKES, says=_SAYS, tells=_TELLS, places=_PLACES)

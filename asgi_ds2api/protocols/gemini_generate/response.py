@@ -28,6 +28,7 @@ from ...canonical import (
     ToolCall,
     ToolResult,
     Usage,
+    field_at,
 )
 from ...codec import AnswerFacts, Envelope
 from ...errors import Unsupported
@@ -303,5 +304,5 @@ class AnswerWriter:
         if not extras or self.is_native:
             return extras
         for name in extras:
-            self._notices.hint(f"{at}.{name}".removeprefix("."), "Gemini has no such field")
+            self._notices.hint(field_at(at, name), "Gemini has no such field")
         return {}

@@ -38,6 +38,7 @@ from ...canonical import (
     ToolResult,
     UrlSource,
     Usage,
+    field_at,
 )
 from ...codec import AnswerFacts, Envelope
 from ...errors import Malformed
@@ -471,14 +472,14 @@ class AnswerWriter:
     def leave(self, extras: Extras, at: str) -> None:
         """Report fields of a text, which has no fields here."""
         for name in extras:
-            self.hint(f"{at or 'content'}.{name}", "a text has no fields here")
+            self.hint(field_at(at or "content", name), "a text has no fields here")
 
     def own(self, extras: Extras, at: str) -> Extras:
         """Return the extras if they are this protocol's own; else report each and return none."""
         if not extras or self.is_own:
             return extras
         for name in extras:
-            self.hint(f"{at}.{name}".removeprefix("."), "answers have no such field here")
+            self.hint(field_at(at, name), "answers have no such field here")
         return {}
 
     def hint(self, path: str, reason: str) -> None:

@@ -27,6 +27,7 @@ from ...canonical import (
     ToolCall,
     ToolResult,
     Usage,
+    field_at,
 )
 from ...codec import Envelope
 from ...json_pieces import JsonObject, fields_of, items_of, put_extras, text_of
@@ -334,7 +335,7 @@ class AnswerWriter:
         if not extras or self.is_own:
             return extras
         for name in extras:
-            self.hint(f"{at}.{name}".removeprefix("."), "answers have no such field here")
+            self.hint(field_at(at, name), "answers have no such field here")
         return {}
 
     def hint(self, path: str, reason: str) -> None:
