@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.oracle import recorded_outcome
-from tests.support.recorded import case_params, edge, require_cases
+from tests.support.recorded import Recording, case_params, edge, require_cases
 
 from .edge_answers import ERRORS, NO_ANSWERS, edge_answers, edge_errors, played_as
 from .errors_told import expected, raised
@@ -78,11 +78,19 @@ ODD: dict[tuple[str, Face | None], dict[str, tuple[object, object]]] = {
 }
 """File and face (None: all) -> what differs: what the oracle reads, what the SDK is told."""
 CUTS = (1, 100)
+LONG_BYTES = 2_000
+"""Of an answer that is not cut into single bytes: seven of them split a character and a field's name as well."""
+
+
+def cut_of(record: Recording) -> int:
+    """Return in pieces of how many bytes an answer comes."""
+    cut_bytes = CUTS[int(record.id, 16) % len(CUTS)]
+    return 7 if cut_bytes == 1 and len(record.response.body) > LONG_BYTES else cut_bytes
 
 
 @pytest.mark.parametrize("way", case_params(lambda: ways(edge_answers())))
 async def test_sdk_reads_what_is_meant_or_raises(stage: Stage, way: Way) -> None:
-    got = await stage.told(way, CUTS[int(way.record.id, 16) % len(CUTS)])
+    got = await stage.told(way, cut_of(way.record))
     found = differences(as_told(way.face, recorded_outcome(way.record)), got)
     if (way.record.host, way.face) in RAISING:
         assert found.keys() == {"is_error"}
