@@ -32,13 +32,7 @@ from .config import Config, UpstreamConfig
 from .config.places import StatePlace
 from .config.tables import OnUnsupported
 from .config.values import CallerConfig
-from .engine import ActiveSet, Engine
 from .errors import ShuttingDown
-from .exchange import LAST_WORDS_S, Exchange
-from .fleet import Fleet
-from .inbound import InboundLimits
-from .lessons import Lessons
-from .means import Clients, Timing, UpstreamSide
 from .observe import Observatory, Observer
 from .pool.model import Account, Origin, Override
 from .pool.pool import Pool
@@ -48,7 +42,13 @@ from .protocols import PROTOCOLS
 from .routing import Alias, ModelTable, RouteTable, route_path
 from .seal import Keyring
 from .secret import Secret
-from .spending import Costs, Spenders
+from .serving.engine import ActiveSet, Engine
+from .serving.exchange import LAST_WORDS_S, Exchange
+from .serving.fleet import Fleet
+from .serving.inbound import InboundLimits
+from .serving.means import Clients, Timing, UpstreamSide
+from .serving.spending import Costs, Spenders
+from .serving.websockets import refuse_upgrade, refuse_websocket, wants_upgrade
 from .state.backend import Backend
 from .state.contract import StateStore
 from .state.facts import FactTable
@@ -56,10 +56,10 @@ from .state.memory import MemoryStore
 from .status.app import StatusApp
 from .status.snapshot import Snapshot, StateKind, is_usable
 from .status.taking import take
+from .transcoding.lessons import Lessons
 from .upstream.contract import Limits, Upstream
 from .upstream.httpx_client import HttpxUpstream
 from .upstream.tls import TLSContexts, TLSSettings
-from .websockets import refuse_upgrade, refuse_websocket, wants_upgrade
 
 _log = logging.getLogger("asgi_ds2api")
 

@@ -50,9 +50,9 @@ def test_module_and_its_public_functions_say_what_they_are_for(path: Path) -> No
 CATCH_ALL = {
     "asgi_ds2api/auth.py Authenticator._ask_host Exception",
     "asgi_ds2api/config/keys.py ProvidedKey.current Exception",
-    "asgi_ds2api/exchange.py Exchange._last_resort Exception",
-    "asgi_ds2api/exchange.py Exchange._run_attempts Exception",
-    "asgi_ds2api/fan_out.py FanOut._ask_each Exception",
+    "asgi_ds2api/serving/exchange.py Exchange._last_resort Exception",
+    "asgi_ds2api/serving/exchange.py Exchange._run_attempts Exception",
+    "asgi_ds2api/serving/fan_out.py FanOut._ask_each Exception",
     "asgi_ds2api/observe.py Observatory.publish Exception",
     "asgi_ds2api/observe.py Observatory.publish suppress(Exception)",
     "asgi_ds2api/upstream/actor.py _spawn_trio.main Exception",

@@ -17,15 +17,15 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from .. import answer_headers
 from ..auth import is_bearer_of
 from ..config.values import StatusConfig
-from ..engine import Engine
 from ..errors import GatewayError, MethodNotAllowed, Unauthenticated, UnknownRoute
-from ..inbound import ClientGone, Scope, Send, judge_head
 from ..pool.model import Override
-from ..reply import Reply
 from ..routing import is_smuggled
+from ..serving import answer_headers
+from ..serving.engine import Engine
+from ..serving.inbound import ClientGone, Scope, Send, judge_head
+from ..serving.reply import Reply
 from .snapshot import AccountView, Snapshot, StateKind
 from .taking import take
 

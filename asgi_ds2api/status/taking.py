@@ -3,7 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 from ..budgets import uses
-from ..engine import Engine
+from ..serving.engine import Engine
 from ..state.contract import StateStore
 from .snapshot import CallerView, Snapshot, StateKind, StateView, snapshot_of
 

@@ -11,19 +11,19 @@ from typing import Any, Literal, cast
 import anyio
 import msgspec
 
-from asgi_ds2api.attempts import Attempts
 from asgi_ds2api.canonical import Notices
 from asgi_ds2api.codec import AnswerFacts, Codec, Envelope, HTTPCall
 from asgi_ds2api.diagnosis import Told, classify
 from asgi_ds2api.errors import GatewayError, Interrupted, Refused, UpstreamError
-from asgi_ds2api.means import Means, Timing, UpstreamSide
 from asgi_ds2api.pool.model import Account, AccountStatus, Origin, Target
 from asgi_ds2api.pool.pool import Pool
 from asgi_ds2api.profiles import Profile
-from asgi_ds2api.reply import Reply
 from asgi_ds2api.secret import KeySource
-from asgi_ds2api.side import Side
+from asgi_ds2api.serving.attempts import Attempts
+from asgi_ds2api.serving.means import Means, Timing, UpstreamSide
+from asgi_ds2api.serving.reply import Reply
 from asgi_ds2api.state.memory import MemoryStore
+from asgi_ds2api.transcoding.side import Side
 from asgi_ds2api.upstream.contract import Limits
 from tests.support.scripted_client import Answering, Piece, Script, ScriptedUpstream
 from tests.support.server_send import ServerSend

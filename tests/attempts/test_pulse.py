@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from asgi_ds2api.errors import Refused, ShuttingDown, Timeout
-from asgi_ds2api.inbound import ClientGone
+from asgi_ds2api.serving.inbound import ClientGone
 from tests.support.scripted_client import NEVER, Answering, Delay, Script, answering, streaming
 from tests.support.server_send import ServerSend
 from tests.support.virtual_time import run_virtual

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from asgi_ds2api.json_guard import MAX_DEPTH, check_document
-from asgi_ds2api.question import Question
 from asgi_ds2api.secret import Secret
+from asgi_ds2api.serving.question import Question
 from tests.faults.bench import WAYS, Bench, Way, both_faces, every_way
 from tests.support.gateways import CALLER_KEY
 from tests.support.scripted_client import answering, streaming
@@ -256,7 +256,7 @@ async def test_B15_large_body_is_judged_and_rewritten_off_the_loop(way: Way, mon
 
         return note
 
-    monkeypatch.setattr("asgi_ds2api.exchange.check_document", seen("judged", check_document))
+    monkeypatch.setattr("asgi_ds2api.serving.exchange.check_document", seen("judged", check_document))
     monkeypatch.setattr(Question, "_transcoder", seen("rewritten", Question._transcoder))
     for size, is_on_loop in ((2_000_000, False), (2_000, True)):
         async with Bench(way, answering(way.upstream.whole())) as bench:

@@ -14,7 +14,7 @@ from asgi_ds2api.pool.strategies import STRATEGIES
 from asgi_ds2api.profiles import PRESETS, PROFILES
 from asgi_ds2api.protocols import PROTOCOLS
 from asgi_ds2api.secret import KeyDigest, Secret
-from asgi_ds2api.side import OnUnsupported as TranscodedOnUnsupported
+from asgi_ds2api.transcoding.side import OnUnsupported as TranscodedOnUnsupported
 
 from .samples import ENVIRON, load, load_upstream, problems, sample, upstream, upstream_problems
 

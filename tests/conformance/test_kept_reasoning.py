@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from asgi_ds2api.off_loop import LARGE_BYTES
 from asgi_ds2api.secret import Secret
+from asgi_ds2api.serving.off_loop import LARGE_BYTES
 from asgi_ds2api.state.memory import MemoryStore
 from tests.support.asgi_driver import call
 from tests.support.gateways import make_gateway, upstream

@@ -8,7 +8,7 @@ import pytest
 
 from asgi_ds2api.canonical import FunctionTool, ReasoningControl, Request
 from asgi_ds2api.model_facts import ModelFacts
-from asgi_ds2api.ways import chat_takes
+from asgi_ds2api.transcoding.ways import chat_takes
 from tests.support.asgi_driver import Answer, call
 from tests.support.gateways import Records, make_gateway, upstream
 from tests.support.scripted_client import Script, ScriptedUpstream, answering

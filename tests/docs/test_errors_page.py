@@ -8,9 +8,10 @@ from typing import get_args
 
 import pytest
 
-from asgi_ds2api import errors, json_guard, websockets
+from asgi_ds2api import errors, json_guard
 from asgi_ds2api.errors import ConfigError, GatewayError, MalformedRequest, NoCapacity, Refused, UpstreamError
 from asgi_ds2api.protocols import anthropic_messages, openai_chat
+from asgi_ds2api.serving import websockets
 from asgi_ds2api.upstream import failures
 
 from .every_error import REFUSALS, leaves, made

@@ -14,8 +14,8 @@ from asgi_ds2api.errors import PoolExhausted, QueueFull, ServerFault
 from asgi_ds2api.pool.model import Account, Origin, Target
 from asgi_ds2api.pool.pool import Pool
 from asgi_ds2api.secret import Secret
+from asgi_ds2api.serving.waiting import lease_for
 from asgi_ds2api.state.memory import MemoryStore
-from asgi_ds2api.waiting import lease_for
 from tests.support.asgi_driver import Answer, Exchange
 from tests.support.dialects import DIALECTS, Dialect
 from tests.support.gateways import Records, make_gateway, open_leases, upstream

@@ -6,9 +6,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_ds2api.fleet import Fleet
 from asgi_ds2api.gateway import Gateway
 from asgi_ds2api.pool.limits import Demand
+from asgi_ds2api.serving.fleet import Fleet
 from asgi_ds2api.state.contract import Admission, Amount, Refusal, Slot
 from asgi_ds2api.state.memory import MemoryStore
 from tests.conformance.asking import chat_answer

@@ -13,9 +13,9 @@ from asgi_ds2api.profiles import PROFILES, Profile
 from asgi_ds2api.protocols import PROTOCOLS
 from asgi_ds2api.seal import Keyring
 from asgi_ds2api.shims import choose as choose_shims
-from asgi_ds2api.side import Side
-from asgi_ds2api.transcode import choose
-from asgi_ds2api.transcoder import Transcoder
+from asgi_ds2api.transcoding.side import Side
+from asgi_ds2api.transcoding.transcode import choose
+from asgi_ds2api.transcoding.transcoder import Transcoder
 from tests.support.outcome import Outcome
 from tests.support.sdk_outcome import ask_anthropic, ask_openai
 

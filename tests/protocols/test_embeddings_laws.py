@@ -10,9 +10,9 @@ from msgspec import Raw
 
 from asgi_ds2api.canonical import EmbeddingInput, Embeddings, EmbeddingsRequest, Notices, ProtocolName, Usage
 from asgi_ds2api.codec import Codec, EmbeddingsCodec, Envelope
-from asgi_ds2api.embed import embeddings_of
 from asgi_ds2api.profiles import Profile
 from asgi_ds2api.protocols import PROTOCOLS
+from asgi_ds2api.transcoding.embed import embeddings_of
 
 ABLE = {name: codec for name, codec in PROTOCOLS.items() if codec.EMBEDDINGS is not None}
 FOREIGN: ProtocolName = "cohere_chat"

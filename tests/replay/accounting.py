@@ -14,8 +14,8 @@ from asgi_ds2api.errors import GatewayError
 from asgi_ds2api.profiles import PROFILES, Profile
 from asgi_ds2api.protocols import PROTOCOLS
 from asgi_ds2api.seal import Keyring
-from asgi_ds2api.side import Side
-from asgi_ds2api.transcode import Translate
+from asgi_ds2api.transcoding.side import Side
+from asgi_ds2api.transcoding.transcode import Translate
 from tests.support.leaves import (
     JSON,
     Keys,

@@ -11,7 +11,7 @@ from asgi_ds2api.budgets import CallerLimits
 from asgi_ds2api.errors import Unreachable
 from asgi_ds2api.gateway import Gateway
 from asgi_ds2api.secret import Secret
-from asgi_ds2api.spending import Spenders
+from asgi_ds2api.serving.spending import Spenders
 from asgi_ds2api.state.contract import Cooldown, Scope
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.status.lines import account_line, duration, lines

@@ -21,7 +21,7 @@ from asgi_ds2api.codec import Envelope, HTTPCall
 from asgi_ds2api.profiles import PROFILES
 from asgi_ds2api.protocols import openai_chat
 from asgi_ds2api.protocols.openai_chat.whole_calls import WholeCalls
-from asgi_ds2api.transcode import takes_as_it_came
+from asgi_ds2api.transcoding.transcode import takes_as_it_came
 
 
 def begin(index: int, name: str = "f", **fields: Any) -> BlockStart:

@@ -1,0 +1,246 @@
+"""Answers that are kept for a while: each for the caller that it was given to, and for nobody else.
+
+A request may go on from one, and a caller may look one up. Who keeps them is a table of facts (``state``); how a
+protocol says all this is its own (`codec.KeepingCodec`). What a vendor keeps as well goes on at the account that knows
+it.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from ..codec import HTTPCall, KeepingCodec, Kept
+from ..errors import MalformedRequest, Refused, UnknownItem
+from ..routing import Target
+from ..state.facts import FactTable
+
+_DECODER: Final = msgspec.json.Decoder(Kept)
+_ABSENT: Final = frozenset({404, 405})
+_SHOWN: Final = 64
+"""Most characters of an id that a refusal repeats."""
+
+
+class Answers:
+    """The answers of one caller.
+
+    Args:
+        table: Where those of all callers are kept.
+        label: The caller's.
+        is_anybodys: Callers are not told apart. What a vendor keeps is then nobody's in particular: an id that is not
+            known here may be one of the vendor's.
+    """
+
+    def __init__(self, table: FactTable, label: str, *, is_anybodys: bool = False) -> None:
+        self._table = table
+        self._label = label
+        self.is_anybodys = is_anybodys
+
+    async def find(self, id_: str) -> Kept | None:
+        """Return an answer; None: it was never this caller's, or is not kept any more."""
+        key = self._key(id_)
+        value = (await self._table.find(key)).get(key)
+        try:
+            return None if value is None else _DECODER.decode(value)
+        except msgspec.MsgspecError:  # another version of this program kept it
+            return None
+
+    def keep(self, id_: str, kept: Kept) -> None:
+        """Keep an answer, if it is not too large."""
+        self._table.put(self._key(id_), msgspec.json.encode(kept))
+
+    def forget(self, id_: str) -> None:
+        """Forget an answer."""
+        self._table.forget(self._key(id_))
+
+    async def settled(self) -> None:
+        """Return when whoever the caller asks next can find what was kept so far."""
+        await self._table.settled()
+
+    def _key(self, id_: str) -> str:
+        return hashlib.sha256(msgspec.json.encode((self._label, id_))).hexdigest()
+
+
+class Talk:
+    """One request of a talk: what it goes on from, and what is kept of its own answer.
+
+    Args:
+        answers: Of the caller.
+        keeping: Of its protocol.
+        call: As it came.
+        before: What it goes on from; None: nothing that is known here.
+        bond: Says which account knows the vendor's conversation that it is part of; None: none is known.
+        stream: Whether the answer is one.
+    """
+
+    def __init__(
+        self,
+        answers: Answers,
+        keeping: KeepingCodec,
+        call: HTTPCall,
+        before: Kept | None,
+        bond: Kept | None,
+        *,
+        stream: bool,
+    ) -> None:
+        self._answers = answers
+        self._keeping = keeping
+        self._call = call
+        self._stream = stream
+        self._before = before
+        self._bond = bond
+        self._conversation = keeping.conversation_id(call)
+        self._has_begun = False
+        self.is_kept = keeping.is_to_be_kept(call)
+        """Its answer is to be kept."""
+
+    @classmethod
+    async def begin(cls, answers: Answers, keeping: KeepingCodec, call: HTTPCall, *, stream: bool) -> "Talk":
+        """Look up what a request goes on from.
+
+        Raises:
+            MalformedRequest: It goes on from an answer that is not kept.
+        """
+        id_, conversation = keeping.previous_id(call), keeping.conversation_id(call)
+        before = None if id_ is None else await _found(answers, id_)
+        bond = None if conversation is None else await answers.find(_talk_key(conversation))
+        return cls(answers, keeping, call, before, bond, stream=stream)
+
+    def account(self, targets: Iterable[Target]) -> str | None:
+        """Return the id of the one account that knows what the request goes on from; None: any may answer."""
+        account = self._bound()
+        upstream = account.partition("/")[0]
+        return account if account and any(target.upstream == upstream for target in targets) else None
+
+    def _bound(self) -> str:
+        if self._before is not None:
+            return self._before.account if self._before.is_known else ""
+        return "" if self._bond is None else self._bond.account
+
+    def call(self) -> HTTPCall:
+        """Return the request with all that it goes on from, for who knows nothing of it."""
+        return self._call if self._before is None else self._keeping.go_on(self._call, self._before)
+
+    async def hear(self, data: bytes, account: str, *, is_known: bool) -> None:
+        """Take a piece of the answer before it goes out, and keep the answer with the last one: none can go on sooner.
+
+        Waits with that one until every process that shares the state can find it.
+
+        Args:
+            data: A whole answer, or frames of a stream.
+            account: Id of who was asked in the same protocol, and may keep the answer as well; empty: nobody was.
+            is_known: That account goes on from the answer by its id.
+        """
+        answer = self._answer_in(data) if self._stream else data
+        found = None if answer is None else self._keeping.keep(self._call, answer, self._before)
+        if found is None:
+            return
+        id_, kept = found
+        kept = msgspec.structs.replace(kept, account=account, is_known=is_known)
+        if self.is_kept and (account or not kept.is_open):
+            self._answers.keep(id_, kept)
+        if account and self._conversation is not None:
+            bond = Kept(input=(), output=(), answer=Raw(b"{}"), account=account)
+            self._answers.keep(_talk_key(self._conversation), bond)
+        await self._answers.settled()
+
+    @property
+    def is_heard(self) -> bool:
+        """Something is to be remembered of its answer."""
+        return self.is_kept or self._conversation is not None
+
+    def _answer_in(self, data: bytes) -> bytes | None:
+        """Return the answer as frames tell it at their beginning, of one in the background, or at their end."""
+        final = self._keeping.final_answer(data)
+        if final is not None or self._has_begun or not self._keeping.is_background(self._call):
+            return final
+        first = self._keeping.first_answer(data)
+        self._has_begun = first is not None
+        return first
+
+
+async def _found(answers: Answers, id_: str) -> Kept | None:
+    kept = await answers.find(id_)
+    if kept is None and not answers.is_anybodys:
+        raise MalformedRequest(
+            f"Previous response with id {id_[:_SHOWN]!r} not found. Send the whole input.",
+            code="previous_response_not_found",
+            param="previous_response_id",
+        )
+    return kept
+
+
+class KeptAnswer:
+    """An answer that a caller looks up, or wants to be rid of.
+
+    Args:
+        answers: Of the caller.
+        keeping: Of its protocol.
+        call: What is asked.
+        kept: The answer.
+    """
+
+    def __init__(self, answers: Answers, keeping: KeepingCodec, call: HTTPCall, kept: Kept) -> None:
+        self._answers = answers
+        self._keeping = keeping
+        self._call = call
+        self._id = keeping.id_in(call.path)
+        self.kept = kept
+        self.is_stream = keeping.is_stream(call)
+
+    @classmethod
+    async def find(cls, answers: Answers, keeping: KeepingCodec, call: HTTPCall) -> "KeptAnswer":
+        """Look an answer up.
+
+        Raises:
+            UnknownItem: It is not kept.
+        """
+        id_ = keeping.id_in(call.path)
+        kept = await answers.find(id_)
+        if kept is None:
+            raise UnknownItem(f"Response with id {id_[:_SHOWN]!r} not found.", param="response_id")
+        return cls(answers, keeping, call, kept)
+
+    @property
+    def account(self) -> str:
+        """Id of the account that is to be asked; empty: nobody has to be."""
+        return self.kept.account if self._keeping.is_for_vendor(self._call, self.kept) else ""
+
+    async def tell(self) -> bytes:
+        """Return what was asked for, and forget the answer if that was asked.
+
+        Raises:
+            UnknownItem: It has no such part.
+            MalformedRequest: What was asked cannot be done with it.
+        """
+        told = self._keeping.tell(self._call, self.kept)
+        if self._call.method == "DELETE":
+            await self._forget()
+        return told
+
+    async def hear(self, data: bytes) -> None:
+        """Take a piece of what the vendor says, before it goes out: the answer has ended, or is no more."""
+        if self._call.method == "DELETE":
+            if data == self._keeping.tell(self._call, self.kept):
+                await self._forget()
+            return
+        answer = self._keeping.final_answer(data) if self.is_stream else data
+        renewed = None if answer is None else self._keeping.renew(self.kept, answer)
+        if renewed is not None:
+            self._answers.keep(self._id, renewed)
+            await self._answers.settled()
+
+    async def _forget(self) -> None:
+        self._answers.forget(self._id)
+        await self._answers.settled()
+
+    def is_gone(self, error: Refused) -> bool:
+        """Tell whether the vendor has nothing to delete: it never kept the answer, or does not any more."""
+        return self._call.method == "DELETE" and error.upstream_status in _ABSENT
+
+
+def _talk_key(conversation: str) -> str:
+    """Return what the account of a vendor's conversation is kept by: no path of an answer's can say it."""
+    return f"conversation/{conversation}"

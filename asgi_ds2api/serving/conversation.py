@@ -1,0 +1,87 @@
+"""Which conversation a request belongs to: what the caller calls it, else how it begins.
+
+Prompt caches work on beginnings: two requests with the same instructions and the same first words of the user share
+one. So the beginning is as good a name as any; it is the same in every turn. Only its digest leaves this file.
+
+The fields of all protocols are looked for, so that no codec has to know of it; what cannot be read has no name.
+"""
+
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from ..json_pieces import items_of
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+"""Larger bodies are not looked into: who sends them, an agent with its files, names its conversations."""
+MAX_OPENING: Final = 8
+"""Messages before the user's first one."""
+
+_Field = Raw | UnsetType
+
+
+class _Opening(msgspec.Struct):
+    system: _Field = UNSET
+    instructions: _Field = UNSET
+    systemInstruction: _Field = UNSET
+    system_instruction: _Field = UNSET
+    messages: _Field = UNSET
+    input: _Field = UNSET
+    contents: _Field = UNSET
+    prompt: _Field = UNSET
+
+
+class _Message(msgspec.Struct):
+    role: str | None = None
+
+
+_OPENING: Final = msgspec.json.Decoder(_Opening)
+_MESSAGE: Final = msgspec.json.Decoder(_Message)
+
+
+def session_of(caller: str, named: str | None, body: bytes) -> str:
+    """Return a digest of a conversation's name, of this caller's; empty: it has none.
+
+    Args:
+        caller: Label of the caller: nobody shares a conversation.
+        named: What the caller calls it.
+        body: JSON of the request.
+    """
+    opening = b"" if named else _opening(body)
+    if not named and not opening:
+        return ""
+    digest = blake2b(digest_size=12)
+    for part in (caller.encode(), b"named" if named else b"begins", (named or "").encode("utf-8", "replace"), opening):
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _opening(body: bytes) -> bytes:
+    """Return instructions and messages up to the user's first one, as they stand there."""
+    if len(body) > MAX_BODY_BYTES:
+        return b""
+    try:
+        head = _OPENING.decode(body)
+        parts = [head.system, head.instructions, head.systemInstruction, head.system_instruction, head.prompt]
+        found = [bytes(part) for part in parts if part is not UNSET]
+        for talk in (head.messages, head.input, head.contents):
+            if talk is not UNSET:
+                found += _first_words(talk)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return b""
+    return b"\n".join(found)
+
+
+def _first_words(talk: Raw) -> list[bytes]:
+    if not bytes(talk).startswith(b"["):
+        return [bytes(talk)]
+    found = []
+    for item in items_of(talk)[:MAX_OPENING]:
+        raw = bytes(item)
+        found.append(raw)
+        if not raw.startswith(b"{") or _MESSAGE.decode(item).role == "user":
+            break
+    return found

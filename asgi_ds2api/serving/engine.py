@@ -1,0 +1,88 @@
+"""What all requests of a gateway share, and the set of those that are being answered."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import anyio
+
+from ..auth import Authenticator
+from ..capabilities import Matrix
+from ..codec import RequestLimits
+from ..errors import GatewayError
+from ..observe import Observatory
+from ..routing import ModelTable, RouteTable
+from ..seal import Keyring
+from ..state.contract import StateStore
+from ..state.facts import FactTable
+from .inbound import InboundLimits
+from .means import Means
+from .spending import Costs, Spenders
+
+
+class Member(Protocol):
+    """A request that is being answered."""
+
+    def cut(self, reason: GatewayError) -> None:
+        """End it now."""
+        ...
+
+
+class ActiveSet:
+    """The requests that are being answered."""
+
+    def __init__(self) -> None:
+        self._members: set[Member] = set()
+        self._emptied: anyio.Event | None = None
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(tuple(self._members))
+
+    def add(self, member: Member) -> None:
+        """Note that a request began."""
+        self._members.add(member)
+
+    def discard(self, member: Member) -> None:
+        """Note that a request ended."""
+        self._members.discard(member)
+        if not self._members and self._emptied is not None:
+            self._emptied.set()
+
+    async def wait_empty(self) -> None:
+        """Return when no request is left."""
+        if self._members:
+            self._emptied = anyio.Event()
+            await self._emptied.wait()
+
+
+class Engine(Means, kw_only=True):
+    """What every exchange needs; made once by the Gateway, replaced as a whole on reload."""
+
+    routes: RouteTable
+    capabilities: Matrix
+    models: ModelTable
+    authenticator: Authenticator
+    keyring: Keyring
+    store: StateStore
+    costs: Costs
+    spenders: Spenders
+    is_strict: bool
+    """Budgets that cannot be looked up count as spent."""
+    answers: FactTable | None
+    """Where answers are kept for their callers; None: none is."""
+    reasoning: FactTable | None
+    """Where reasoning is kept for clients that cannot carry it; None: nowhere."""
+    observatory: Observatory
+    inbound: InboundLimits
+    max_depth: int
+    limits: RequestLimits
+    cors_origins: frozenset[str]
+    new_id: Callable[[], str]
+    active: ActiveSet
+    hides_query_key: bool
+    """A key in the query is taken out of it."""
+    takes_query_key: bool
+    """And counts as one."""
+    is_draining: bool = False

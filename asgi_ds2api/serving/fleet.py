@@ -1,0 +1,80 @@
+"""What an attempt must be granted by all who share the accounts: the right to probe, a place, its part of a minute.
+
+Asked once an attempt, and only where there is something to ask: an account without limits that is open costs nothing.
+With state in one process alone there is no fleet.
+"""
+
+import secrets
+
+from ..pool.limits import MINUTE_S, Demand
+from ..pool.model import Account, Lease
+from ..state.contract import Admission, Amount, Probe, Refusal, Scope, ScopeKind, Slot, StateStore
+
+_KINDS: tuple[ScopeKind, ScopeKind, ScopeKind] = ("origin", "account", "model")
+"""In the order of `Lease.epochs`."""
+
+
+class Fleet:
+    """The processes that share a pool.
+
+    Args:
+        store: Where they agree.
+    """
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+        self._name = secrets.token_hex(8)
+
+    async def admit(self, lease: Lease, demand: Demand) -> Refusal | None:
+        """Ask whether an attempt may be made; None: it may.
+
+        Args:
+            lease: That this process has given out.
+            demand: What the attempt is thought to need.
+        """
+        account = lease.candidate.account
+        admission = Admission(
+            holder=self._holder(lease), probes=_probes(lease), slots=_slots(account), amounts=_amounts(account, demand)
+        )
+        return await self._store.admit(admission)
+
+    def leave(self, lease: Lease, demand: Demand, spent: int | None) -> None:
+        """Say that the attempt has ended.
+
+        Args:
+            lease: That was admitted.
+            demand: As it was admitted.
+            spent: Tokens that it cost; None: as was thought.
+        """
+        self._store.leave(self._holder(lease))
+        account = lease.candidate.account
+        if spent is not None and account.tpm is not None and spent != demand.tokens:
+            self._store.add(_minute(account, "tokens", spent - demand.tokens, account.tpm))
+
+    def _holder(self, lease: Lease) -> str:
+        return f"{self._name} {lease.number}"
+
+
+def _probes(lease: Lease) -> tuple[Probe, ...]:
+    account, model = lease.candidate.account, lease.candidate.model
+    scopes = {
+        "origin": Scope("origin", str(account.origin)),
+        "account": Scope("account", account.id),
+        "model": Scope("model", account.id, model),
+    }
+    return tuple([Probe(scopes[kind], lease.epochs[_KINDS.index(kind)]) for kind in lease.probes])
+
+
+def _slots(account: Account) -> tuple[Slot, ...]:
+    return () if account.concurrency is None else (Slot(f"account {account.id}", account.concurrency),)
+
+
+def _amounts(account: Account, demand: Demand) -> tuple[Amount, ...]:
+    wanted = (("requests", 1.0, account.rpm), ("tokens", float(demand.tokens), account.tpm))
+    return tuple([_minute(account, unit, amount, limit) for unit, amount, limit in wanted if limit is not None])
+
+
+def _minute(account: Account, unit: str, amount: float, limit: float) -> Amount:
+    return Amount(
+        name=f"{unit} minute of account {account.id}", amount=amount, limit=limit, life_s=MINUTE_S, is_paced=True
+    )

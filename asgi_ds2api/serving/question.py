@@ -1,0 +1,318 @@
+"""A caller's question to a model: read once for all attempts, and carried to whoever answers, and back."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from ..auth import ANONYMOUS
+from ..canonical import (
+    Choice,
+    EmbeddingsRequest,
+    Finish,
+    Notices,
+    ProtocolName,
+    Request,
+    Response,
+    TokenCount,
+    Usage,
+    placed,
+)
+from ..codec import Codec, Envelope, Face, HTTPCall
+from ..errors import MalformedRequest, UnknownItem
+from ..pool.model import Demand, Plan
+from ..routing import Target
+from ..shims import CallersReasoning, Shim, open_summaries
+from ..shims import choose as choose_shims
+from ..transcoding.count_tokens import CountTokens
+from ..transcoding.embed import Embed, comparable, embeddings_of
+from ..transcoding.joint import part_of
+from ..transcoding.side import Side
+from ..transcoding.transcode import BYTES_PER_TOKEN, Translate
+from ..transcoding.transcode import choose as choose_transcoder
+from ..transcoding.transcoder import Transcoder
+from ..transcoding.ways import chat_takes
+from .answers import KeptAnswer
+from .attempts import Attempts
+from .conversation import session_of
+from .engine import Engine
+from .fan_out import FanOut
+from .look_up import LookUp
+from .means import UpstreamSide
+from .reply import Headers, Reply
+
+_TOOLS: Final = (b'"tools"', b'"functions"')
+"""What a request with tools holds, on every face."""
+
+
+def look_up(
+    engine: Engine, face: Codec, call: HTTPCall, envelope: Envelope, found: KeptAnswer, reply: Reply, base: Headers
+) -> Attempts:  # fmt: skip
+    """Return what asks the account that keeps an answer as well.
+
+    Args:
+        engine: Shared by all requests.
+        face: The caller's protocol.
+        call: What is asked.
+        envelope: Says whether a stream is wanted.
+        found: The answer.
+        reply: To the caller.
+        base: Headers of every answer.
+
+    Raises:
+        UnknownItem: That account's upstream is not configured any more, or speaks another protocol by now.
+    """
+    upstream = found.account.partition("/")[0]
+    side, keeping = engine.upstreams.get(upstream), face.KEEPING
+    ways = [way for way in (side, side and side.other_way) if way is not None and way.codec.NAME == face.NAME]
+    if not ways or keeping is None:
+        raise UnknownItem("Who keeps this answer is not asked any more.", param="response_id")
+    return Attempts(
+        engine,
+        plan=engine.pool.plan((Target(upstream=upstream, model=""),), (found.account,)),
+        way=lambda _side, _model: ways[0],
+        face=face,
+        envelope=envelope,
+        transcoder=lambda _, side: LookUp(
+            face=face, keeping=keeping, call=call, envelope=envelope, side=side, kept=found.kept
+        ),
+        request_bytes=0,
+        reply=reply,
+        base_headers=base,
+    )
+
+
+class Question:
+    """One call that a model is to answer.
+
+    Args:
+        engine: Shared by all requests.
+        face: The caller's protocol.
+        call: With its body.
+        envelope: What was peeked of it.
+        label: Of the caller; empty: nobody is told from anybody.
+    """
+
+    def __init__(self, engine: Engine, face: Codec, call: HTTPCall, envelope: Envelope, label: str) -> None:
+        self._engine = engine
+        self._face = face
+        self._call = call
+        self._envelope = envelope
+        self._label = label
+        self._decoded: Request | None = None
+        self._decoded_embeddings: EmbeddingsRequest | None = None
+
+    def answer_by_ourselves(self, targets: Sequence[Target]) -> bytes | None:
+        """Return the answer that no upstream is needed for; None: one is."""
+        if self._envelope.finish is not None:
+            return self._answer_to_nothing(self._envelope.finish)
+        if self._envelope.operation == "count_tokens" and not self._can_count(targets[0]):
+            return self._face.encode_token_count(self._estimate())
+        return None
+
+    def begin(
+        self, targets: tuple[Target, ...], reply: Reply, base_headers: Headers, account: str | None = None
+    ) -> Attempts | FanOut:
+        """Return what answers: the attempts of one question, or of each of several prompts and choices.
+
+        Args:
+            targets: Who serves the model.
+            reply: To the caller.
+            base_headers: Of every answer.
+            account: Id of the only one that may answer; None: any may.
+
+        Raises:
+            MalformedRequest: More choices are wanted than are asked for one at a time.
+        """
+
+        def attempts_at(
+            targets: Sequence[Target], face: Face, envelope: Envelope, reply: Reply,
+            transcoder: Callable[[UpstreamSide, Side], Transcoder],
+        ) -> Attempts:  # fmt: skip
+            return Attempts(
+                self._engine,
+                plan=self._plan(targets, account, envelope),
+                face=face,
+                envelope=envelope,
+                transcoder=transcoder,
+                request_bytes=len(self._call.body),
+                reply=reply,
+                base_headers=base_headers,
+                way=self._way,
+            )
+
+        envelope = self._envelope
+        if envelope.operation == "embed":
+            targets = comparable(targets, self._has_embeddings)
+        if envelope.operation == "complete":
+            is_relayed = self._takes_completions(targets[0])
+            targets = tuple(target for target in targets if self._takes_completions(target) == is_relayed)
+            if is_relayed:
+                return attempts_at(targets, self._face, envelope, reply, self._transcoder)
+        is_single = self._is_fanned_out(targets[0])
+        if is_single:
+            targets = tuple(target for target in targets if self._may_give_choices(target))
+        if envelope.completion.prompts == 1 and not is_single:
+            return attempts_at(targets, self._face, envelope, reply, self._transcoder)
+
+        def part_at(number: int, face: Face, part: Envelope, reply: Reply) -> Attempts:
+            make = partial(self._part_transcoder, number, face, part, is_single=is_single)
+            return attempts_at(targets, face, part, reply, make)
+
+        return FanOut(
+            self._face,
+            envelope,
+            reply,
+            part_at,
+            count=envelope.completion.prompts * (envelope.choices if is_single else 1),
+            width=1 if is_single else envelope.choices,
+            timing=self._engine.timing,
+            source=self._common_source(targets),
+        )
+
+    # --- what is known of it ------------------------------------------------------------------------------------------
+
+    def _answer_to_nothing(self, finish: Finish) -> bytes:
+        """Return the answer where nothing was asked."""
+        choice = Choice(blocks=(), finish=finish)
+        empty = Response(source=self._face.NAME, id="", model=self._envelope.model, choices=(choice,), usage=Usage())
+        return self._face.encode_response(empty, self._envelope, Notices())
+
+    def _plan(self, targets: Sequence[Target], account: str | None, envelope: Envelope) -> Plan:
+        """Return where the request, or a part of it, may go."""
+        pool, session = self._engine.pool, ""
+        if account is None and self._envelope.operation in ("generate", "complete") and pool.has_choice(targets):
+            session = session_of(self._label, self._envelope.session, self._call.body)
+        allowed = None if account is None else (account,)
+        return pool.plan(targets, allowed, self._demand(envelope), self._label, session)
+
+    def _demand(self, envelope: Envelope) -> Demand:
+        """Return what the pool sets aside for an attempt: by the bytes, and by what the answer may have."""
+        return Demand(self._input_tokens, (envelope.max_output_tokens or 0) * envelope.choices)
+
+    def _estimate(self) -> TokenCount:
+        return TokenCount(input_tokens=self._input_tokens, is_estimated=True)
+
+    @property
+    def _input_tokens(self) -> int:
+        return max(1, len(self._call.body) // BYTES_PER_TOKEN)
+
+    def _can_count(self, target: Target) -> bool:
+        return self._engine.upstreams[target.upstream].codec.COUNTS_TOKENS
+
+    def _has_embeddings(self, upstream: str) -> bool:
+        return self._engine.upstreams[upstream].codec.EMBEDDINGS is not None
+
+    def _takes_completions(self, target: Target) -> bool:
+        """Tell whether an upstream of the caller's protocol has the endpoint of legacy completions for this model."""
+        side = self._engine.upstreams[target.upstream]
+        return side.codec.NAME == self._face.NAME and side.profile.has_completions(target.model)
+
+    def _way(self, side: UpstreamSide, model: str) -> UpstreamSide:
+        """Return how an upstream is asked for a model: in its other way what it refuses in the usual one."""
+        other, facts = side.other_way, side.profile.facts(model)
+        if other is None or facts.chat_tools == "any" or self._envelope.operation != "generate":
+            return side
+        if not any(word in self._call.body for word in _TOOLS):  # so that most of what is relayed is not read
+            return side
+        return side if chat_takes(self._request(), facts) else other
+
+    def _gives_choices(self, target: Target) -> bool:
+        side = self._way(self._engine.upstreams[target.upstream], target.model)
+        return side.codec.HAS_CHOICES and side.profile.choices
+
+    def _may_give_choices(self, target: Target) -> bool:
+        return self._gives_choices(target) or self._engine.upstreams[target.upstream].fan_out
+
+    def _is_fanned_out(self, target: Target) -> bool:
+        """Tell whether each choice is a call of its own.
+
+        Raises:
+            MalformedRequest: There would be too many.
+        """
+        envelope, most = self._envelope, self._engine.limits.max_choices
+        if envelope.choices == 1 or envelope.operation not in ("generate", "complete") or self._gives_choices(target):
+            return False
+        if not self._engine.upstreams[target.upstream].fan_out:
+            return False
+        if envelope.choices > most:
+            param = placed("n", self._request().places)
+            message = f"Invalid '{param}': at most {most} answers are given to one request by this model's upstream."
+            raise MalformedRequest(message, code="integer_above_max_value", param=param)
+        return True
+
+    def _common_source(self, targets: Sequence[Target]) -> ProtocolName | None:
+        """Return what parts count as answers of, so that fields of one protocol are never taken for another's.
+
+        None where all speak one. Else it is one that is not the caller's, and fields of any are foreign.
+        """
+        sides = (self._way(self._engine.upstreams[target.upstream], target.model) for target in targets)
+        names = sorted({side.codec.NAME for side in sides})
+        return next((name for name in names if name != self._face.NAME), None) if len(names) > 1 else None
+
+    def _request(self) -> Request:
+        if self._decoded is None:
+            decoded = self._face.decode_request(self._call, self._engine.limits)
+            self._decoded = open_summaries(decoded, self._engine.keyring, self._label)
+        return self._decoded
+
+    def _embeddings_request(self) -> EmbeddingsRequest:
+        if self._decoded_embeddings is None:
+            codec = embeddings_of(self._face)
+            self._decoded_embeddings = codec.decode_embeddings_request(self._call, self._engine.limits)
+        return self._decoded_embeddings
+
+    # --- there and back -----------------------------------------------------------------------------------------------
+
+    def _transcoder(self, upstream: UpstreamSide, side: Side) -> Transcoder:
+        face, call, envelope = self._face, self._call, self._envelope
+        if envelope.operation == "count_tokens":
+            return CountTokens(face=face, call=call, envelope=envelope, side=side, request=self._request)
+        if envelope.operation == "embed":
+            return Embed(
+                face=face,
+                call=call,
+                envelope=envelope,
+                side=side,
+                request=self._embeddings_request,
+                on_unsupported=self._envelope.on_unsupported or upstream.on_unsupported,
+            )
+        made = choose_transcoder(
+            face=face,
+            call=call,
+            envelope=envelope,
+            side=side,
+            request=self._request,
+            shims=lambda request: self._shims(request, side),
+            on_unsupported=self._envelope.on_unsupported or upstream.on_unsupported,
+        )
+        self._tell_way(upstream, made)
+        return made
+
+    def _part_transcoder(
+        self, number: int, face: Face, envelope: Envelope, upstream: UpstreamSide, side: Side, *, is_single: bool
+    ) -> Transcoder:
+        """Return the way there and back of one of several parts."""
+        request = part_of(self._request(), number, is_single=is_single)
+        made = Translate(
+            face=face,
+            envelope=envelope,
+            side=side,
+            request=request,
+            shims=self._shims(request, side),
+            on_unsupported=self._envelope.on_unsupported or upstream.on_unsupported,
+        )
+        self._tell_way(upstream, made)
+        if is_single:
+            made.notices.changed(placed("n", request.places), "each answer is a call of its own, input included")
+        return made
+
+    def _tell_way(self, upstream: UpstreamSide, made: Transcoder) -> None:
+        if upstream is not self._engine.upstreams[upstream.name]:
+            made.notices.hint("tools", "the model's Chat takes no functions beside reasoning", action="moved")
+
+    def _shims(self, request: Request, side: Side) -> Sequence[Shim]:
+        table, label = self._engine.reasoning, self._label
+        kept = None
+        if table is not None:
+            kept = CallersReasoning(table=table, label=label, is_shared=label == ANONYMOUS.label)
+        return choose_shims(request, side.codec.NAME, side.profile, self._engine.keyring, label, kept)

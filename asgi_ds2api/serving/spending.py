@@ -1,0 +1,198 @@
+"""What one request of a caller with limits has reserved, and what becomes of that when the request is over.
+
+Nothing is held where a caller has no limits. What is held is given back exactly once, whatever ended the request.
+"""
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import msgspec
+from cachetools import TTLCache
+
+from ..auth import Caller
+from ..budgets import DEFAULT_OUTPUT_TOKENS, CallerLimits, Use, admission, corrections, refused
+from ..canonical import Usage
+from ..codec import Envelope
+from ..errors import BudgetUnknown
+from ..observe import Record
+from ..prices import Price, PriceTable, cost_of
+from ..routing import Target
+from ..state.contract import Admission, StateStore
+from ..transcoding.transcode import BYTES_PER_TOKEN
+
+_log = logging.getLogger("asgi_ds2api.budgets")
+
+TOLD_EVERY_S = 3_600.0
+MAX_TOLD = 1_000
+"""Models whose price is unknown, told once in that time."""
+MAX_SPENDERS = 1_000
+"""Callers with limits that an operator may look at, about 200 bytes each: an application may let in any number."""
+
+
+class Costs:
+    """What requests cost, and which models nobody knows the price of.
+
+    Args:
+        prices: By model.
+        now: Monotonic clock, in seconds.
+    """
+
+    def __init__(self, prices: PriceTable, now: Callable[[], float]) -> None:
+        self._prices = prices
+        self._told: TTLCache[Target, None] = TTLCache(MAX_TOLD, TOLD_EVERY_S, timer=now)
+
+    def of(self, record: Record, usage: Usage | None) -> float | None:
+        """Return what a usage cost where a request was served, in dollars; None: nothing, or nobody knows."""
+        if usage is None or not record.attempts:
+            return None
+        served = record.attempts[-1]
+        price = self._prices.find(served.upstream, served.model)
+        return None if price is None else cost_of(price, usage)
+
+    def price(self, target: Target) -> Price | None:
+        """Return what a model costs whose caller has a budget of money. A price that is unknown is told to the log."""
+        price = self._prices.find(target.upstream, target.model)
+        if price is None and target not in self._told and self._told.currsize < MAX_TOLD:
+            self._told[target] = None
+            _log.warning(
+                "no price is known of %s/%s: budgets of money do not count it, those of tokens do; see [[prices]]",
+                target.upstream,
+                target.model,
+            )
+        return price
+
+
+class Spenders:
+    """The callers with limits that were here, and how many requests of each this process answers; for looking only.
+
+    Args:
+        most: How many are remembered; who was here longest ago is forgotten first.
+    """
+
+    def __init__(self, most: int = MAX_SPENDERS) -> None:
+        self._most = most
+        self._seen: OrderedDict[str, CallerLimits] = OrderedDict()
+        self._in_flight: Counter[str] = Counter()
+
+    def seen(self, caller: Caller) -> None:
+        """Note that a caller is here."""
+        self._seen[caller.label] = caller.limits
+        self._seen.move_to_end(caller.label)
+        if len(self._seen) > self._most:
+            self._seen.popitem(last=False)
+
+    def begin(self, label: str) -> None:
+        """Note that a request of a caller was admitted."""
+        self._in_flight[label] += 1
+
+    def end(self, label: str) -> None:
+        """Note that it is over."""
+        self._in_flight[label] -= 1
+        if not self._in_flight[label]:
+            del self._in_flight[label]
+
+    def in_flight(self, label: str) -> int:
+        """Return how many requests of a caller this process answers."""
+        return self._in_flight[label]
+
+    def __iter__(self) -> Iterator[tuple[str, CallerLimits]]:
+        return iter(tuple(self._seen.items()))
+
+
+class Spending:
+    """What a request has reserved.
+
+    Args:
+        store: Where limits are counted.
+        admitted: What was reserved there.
+        reserved: The same, in our words.
+        costs: Knows prices.
+        over: Is called when the request is.
+    """
+
+    def __init__(
+        self, store: StateStore, admitted: Admission, reserved: Use, costs: Costs, over: Callable[[], None]
+    ) -> None:  # fmt: skip
+        self._over = over
+        self._store = store
+        self._costs = costs
+        self._admitted = admitted
+        self._reserved = reserved
+
+    def settle(self, record: Record) -> None:
+        """Give back what was not used, and count what was used beyond."""
+        self._over()
+        self._store.leave(self._admitted.holder)
+        usage = usage_of(record)
+        used = Use(tokens=0 if usage is None else tokens_of(usage), usd=self._costs.of(record, usage))
+        for amount in corrections(self._admitted, self._reserved, used):
+            self._store.add(amount)
+
+
+async def reserve(
+    store: StateStore, costs: Costs, spenders: Spenders, caller: Caller, holder: str, envelope: Envelope,
+    body_bytes: int, target: Target, wall_now: float, *, is_strict: bool,
+) -> Spending:  # fmt: skip
+    """Reserve what a request may need of its caller's limits.
+
+    Args:
+        store: Where limits are counted.
+        costs: Knows prices.
+        spenders: Who was here.
+        caller: Whose request it is.
+        holder: Of this request; unique among all who share the store.
+        envelope: What was peeked of it.
+        body_bytes: Its size.
+        target: Who will probably answer: by that price.
+        wall_now: Seconds since 1970.
+        is_strict: A budget that cannot be looked up counts as spent.
+
+    Raises:
+        BudgetUnknown: It is strict, and its budget is kept where nobody can ask.
+        CallerLimited: It has used what it may for now.
+        CallerBudgetSpent: Its budget does not suffice.
+    """
+    limits = caller.limits
+    spenders.seen(caller)
+    output = 0
+    if envelope.operation in ("generate", "complete"):
+        output = (envelope.max_output_tokens or DEFAULT_OUTPUT_TOKENS) * max(1, envelope.choices)
+    usage = Usage(input_total=body_bytes // BYTES_PER_TOKEN, output_total=output)
+    is_money_counted = limits.usd_per_day is not None or limits.usd_per_month is not None
+    price = costs.price(target) if is_money_counted else None
+    need = Use(tokens=tokens_of(usage), usd=None if price is None else cost_of(price, usage))
+    wanted = admission(holder, caller.label, limits, need, wall_now)
+    refusal = await store.admit(wanted)
+    if refusal is not None:
+        raise refused(refusal, wanted, wall_now)
+    if is_strict and limits.has_budget and store.is_alone:
+        store.leave(holder)
+        for amount in wanted.amounts:
+            store.add(msgspec.structs.replace(amount, amount=-amount.amount))
+        raise BudgetUnknown("What this key may still use cannot be looked up at present. Try again.", retry_after_s=1)
+    spenders.begin(caller.label)
+    return Spending(store, wanted, need, costs, partial(spenders.end, caller.label))
+
+
+def tokens_of(usage: Usage) -> int:
+    """Return all tokens of a usage."""
+    return (usage.input_total or 0) + (usage.output_total or 0)
+
+
+def usage_of(record: Record) -> Usage | None:
+    """Return what a finished request has used; None: nothing.
+
+    An answer whose end nobody saw is counted by its bytes: it was paid for all the same.
+    """
+    if record.usage is not None and tokens_of(record.usage):
+        return record.usage
+    is_paid = record.first_byte_s is not None or record.result in ("client_gone", "cut")
+    if not record.attempts or not is_paid:
+        return None
+    return Usage(
+        input_total=record.bytes_in // BYTES_PER_TOKEN,
+        output_total=record.bytes_out // BYTES_PER_TOKEN,
+        is_estimated=True,
+    )

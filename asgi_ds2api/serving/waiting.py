@@ -1,0 +1,72 @@
+"""Waits for an account: the one place where a request stands in line. Who is next is decided by the pool.
+
+Nothing here runs beside a request. Whoever gives a slot back hands it on; what opens with time is found by those who
+wait for it, at the time that was told.
+"""
+
+from collections.abc import Collection
+
+import anyio
+
+from ..errors import CapacityError, PoolExhausted, QueueTimeout
+from ..pool.model import Candidate, Lease, Plan
+from ..pool.pool import Pool
+
+
+async def lease_for(pool: Pool, plan: Plan, max_wait_s: float, tried: Collection[Candidate] = ()) -> Lease:
+    """Take a slot; wait for one that may come free in time.
+
+    Args:
+        pool: Whose.
+        plan: Where the request may go.
+        max_wait_s: Longest wait, in seconds.
+        tried: Where it was.
+
+    Raises:
+        CapacityError: Nobody will be free in time; at once if that is known before. ``retry_after_s`` is that of the
+            soonest.
+        QueueFull: Too many wait already.
+        QueueTimeout: Nobody came free in time.
+    """
+    try:
+        return pool.acquire(plan, tried)
+    except PoolExhausted as exhausted:
+        refusal: CapacityError = exhausted
+    if not is_worth_waiting(refusal, max_wait_s):
+        raise refusal
+    woken = anyio.Event()
+    latest = anyio.current_time() + max_wait_s
+    waiter = pool.join(plan, tried, max_wait_s, woken.set, refusal)
+    try:
+        while True:
+            left_s = latest - anyio.current_time()
+            with anyio.move_on_after(max(0.0, min(left_s, refusal.retry_after_s or 0.0))):
+                await woken.wait()
+            lease = waiter.take()
+            if lease is not None:
+                return lease
+            if waiter.refusal is not None:
+                raise waiter.refusal
+            found = pool.look(waiter)
+            if found is None:
+                continue
+            left_s = latest - anyio.current_time()
+            if left_s <= 0 or not is_worth_waiting(found, left_s):
+                raise _timed_out(found)
+            refusal = found
+    finally:
+        pool.leave(waiter)
+
+
+def is_worth_waiting(refusal: CapacityError, max_wait_s: float) -> bool:
+    """Tell whether somebody may come free in time."""
+    if not isinstance(refusal, PoolExhausted) or max_wait_s <= 0:
+        return False
+    return refusal.is_busy or (refusal.retry_after_s is not None and refusal.retry_after_s <= max_wait_s)
+
+
+def _timed_out(refusal: CapacityError) -> CapacityError:
+    """Return what a caller is told who waited in vain."""
+    if isinstance(refusal, PoolExhausted) and refusal.is_busy:
+        return QueueTimeout("No account came free in time. Try again later.", retry_after_s=refusal.retry_after_s)
+    return refusal

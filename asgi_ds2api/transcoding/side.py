@@ -1,0 +1,24 @@
+"""An upstream as transcoding sees it."""
+
+from typing import Literal
+
+import msgspec
+
+from ..codec import Codec
+from ..profiles import Profile
+
+OnUnsupported = Literal["notice", "reject", "drop"]
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream as transcoding sees it."""
+
+    codec: Codec
+    profile: Profile
+    model: str
+    """The upstream's own name of the model."""
+    max_event_bytes: int
+    lessons: tuple[str, ...] = ()
+    """What the model was found to refuse, as ``Codec.repair`` understands it."""
+    resumes_pauses: bool = False
+    """An answer that it paused is gone on from."""

@@ -1,0 +1,1 @@
+"""Bytes of one protocol to bytes of another, module by module."""
