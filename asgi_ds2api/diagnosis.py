@@ -56,6 +56,12 @@ _BLOCKED: Final = re.compile(
     r"|safety system",
     re.IGNORECASE,
 )
+_FOREIGN_REASONING: Final = re.compile(
+    r"invalid_encrypted_content|encrypted content .{0,120}could not be (?:verified|decrypted|decoded)"
+    r"|invalid .?signature.? in .?thinking|thought[ _]signature .{0,40}(?:not valid|invalid)"
+    r"|corrupted thought signature",
+    re.IGNORECASE,
+)
 _NO_MODEL: Final = re.compile(r"^model: |model_not_found|model .{0,80}not (?:found|exist)", re.IGNORECASE)
 _NO_MODEL_CODES: Final = ("model_not_found", "DeploymentNotFound")
 _KEY_ITSELF: Final = re.compile(r"api[- _]?key|x-api-key|bearer|token|credential|revoked|expired", re.IGNORECASE)
@@ -156,6 +162,8 @@ def _refused(status: int, told: Told) -> Refused:
 def _kind(status: int, told: Told) -> RefusalKind:
     if _TOO_LONG.search(told.words):
         return "context_too_long"
+    if _FOREIGN_REASONING.search(told.words):
+        return "foreign_reasoning"
     if status == 413:
         return "too_large"
     if status == 409:

@@ -280,8 +280,16 @@ class UpstreamError(GatewayError):
 
 
 RefusalKind = Literal[
-    "invalid_request", "context_too_long", "content_blocked", "model_not_found", "not_found", "too_large", "conflict"
+    "invalid_request",
+    "context_too_long",
+    "content_blocked",
+    "model_not_found",
+    "not_found",
+    "too_large",
+    "conflict",
+    "foreign_reasoning",
 ]
+"""``foreign_reasoning``: what the model thought before was sealed for another customer than this account's."""
 
 
 class Refused(UpstreamError):

@@ -5,7 +5,9 @@ account is open, has room and is not much busier than the others. If it is close
 them. If it is only busy for a moment, one request goes elsewhere and the pin stays, provided that its cache was seen to
 be of use: what upstreams say of cached tokens comes back here.
 
-A pin is a wish, never a condition: what only one account can serve is bound to it (`Plan`, ``only``).
+A pin is a wish, not a condition: what only one account can serve is bound to it (`Plan`, ``only``). But where a vendor
+refuses elsewhere what the model thought before, since that is sealed for the customer whose key it was, the pin goes
+back and binds: then the conversation waits for its account.
 """
 
 from collections import OrderedDict
@@ -35,6 +37,10 @@ class Pin(msgspec.Struct, frozen=True, gc=False):
     """When the store heard of it."""
     has_cache: bool = False
     """Its account was seen to read from its cache."""
+    former: str = ""
+    """Where it was before it had to move; empty: it never had to."""
+    is_bound: bool = False
+    """No other account can go on from it."""
 
 
 class Tally:
@@ -98,10 +104,22 @@ class Affinity:
         now = self._now()
         is_same = before is not None and before.account == account
         if before is not None and is_same and now - before.told_at < self._ttl_s / 2:
-            self._keep(key, Pin(account, now + self._ttl_s, before.told_at, before.has_cache))
+            self._keep(key, msgspec.structs.replace(before, expires_at=now + self._ttl_s))
             return
         self._store.put(TABLE, key, account.encode("ascii", "replace"), self._ttl_s)
-        self._keep(key, Pin(account, now + self._ttl_s, now, is_same and before is not None and before.has_cache))
+        if before is not None and is_same:
+            self._keep(key, msgspec.structs.replace(before, expires_at=now + self._ttl_s, told_at=now))
+        else:
+            former = "" if before is None else before.account
+            self._keep(key, Pin(account, now + self._ttl_s, now, former=former))
+
+    def bind(self, key: str, refused_by: str) -> None:
+        """Send a conversation back to the account that it had to leave, for good: the new one cannot go on from it."""
+        pin = self._pins.get(key)
+        if pin is not None and pin.account == refused_by and pin.former and not pin.is_bound:
+            now = self._now()
+            self._store.put(TABLE, key, pin.former.encode("ascii", "replace"), self._ttl_s)
+            self._keep(key, Pin(pin.former, now + self._ttl_s, now, is_bound=True))
 
     def learn(self, key: str, account: str, spent: Spent) -> None:
         """Note what the answer of a conversation said of its cache."""

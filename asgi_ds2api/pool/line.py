@@ -8,7 +8,7 @@ A line that is full takes a newcomer only in place of the last request of the ca
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import TypeAlias
 
@@ -19,6 +19,10 @@ Key: TypeAlias = tuple[tuple[Tier, ...], int, frozenset[Candidate]]
 """Those who want the same: if one of them finds nobody, none of them does."""
 
 
+MAX_WAITING = 1_000
+"""Requests in line where nobody knows how many are served at a time."""
+MIN_WAITING = 16
+"""And at least: one request may be several questions, and a server that takes one at a time is not short of time."""
 _SPARE = 16
 """Entries that are old news, beyond as many as callers, before a heap is made anew."""
 _MIN_TURNS = 64
@@ -256,3 +260,10 @@ class Line:
 
 def _queue_full(full: CapacityError) -> QueueFull:
     return QueueFull("Too many requests wait for this model. Try again later.", retry_after_s=full.retry_after_s)
+
+
+def most_waiting(limits: Iterable[int | None]) -> int:
+    """Return how many may stand in line: twice as many as are served at a time, where that is known of all accounts."""
+    told = tuple(limits)
+    known = [limit for limit in told if limit is not None]
+    return max(MIN_WAITING, 2 * sum(known)) if known and len(known) == len(told) else MAX_WAITING

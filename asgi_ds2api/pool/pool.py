@@ -10,14 +10,16 @@ it. What happens at a gate is decided by `health`, how much room there is by `li
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from ..errors import CapacityError, PoolExhausted, QueueFull, UnknownItem, UpstreamError
+import msgspec
+
+from ..errors import CapacityError, PoolExhausted, QueueFull, Refused, UnknownItem, UpstreamError
 from ..headers import RateWindow, Resource
 from ..state.contract import StateStore
 from .affinity import Affinity
 from .gates import Gates
 from .health import Rng
 from .limits import Demand
-from .line import Key, Line, Waiter
+from .line import Key, Line, Waiter, most_waiting
 from .model import Account, Candidate, Lease, Origin, Override, Plan, PoolSnapshot, Spent, Target, Tier
 from .overrides import OVERRIDES
 from .refusals import SHORT_WAIT_S, Refusals
@@ -31,10 +33,6 @@ _log = logging.getLogger("asgi_ds2api.pool")
 MODELS_PER_ACCOUNT = 64
 MIN_MODEL_GATES = 10_000
 NO_DEMAND = Demand()
-MAX_WAITING = 1_000
-"""Requests in line where nobody knows how many are served at a time."""
-MIN_WAITING = 16
-"""And at least: one request may be several questions, and a server that takes one at a time is not short of time."""
 LOOK_AGAIN_S = 0.25
 """How long an account that others fill is passed over: nobody tells when a place comes free there."""
 
@@ -84,7 +82,9 @@ class Pool:
         self._refusals = Refusals(self._groups, self._slots, rng)
         self._build(strategy, strategies or {})
         self._affinity = Affinity(store, now, affinity_s)
-        self._line = Line(_max_waiting(self._slots) if max_waiting is None else max_waiting)
+        self._line = Line(
+            most_waiting(account.concurrency for account in self._slots) if max_waiting is None else max_waiting
+        )
         self._gates.listen()
 
     def _build(self, strategy: StrategyName, strategies: Mapping[str, StrategyName]) -> None:
@@ -136,12 +136,8 @@ class Pool:
             A plan; without tiers if no allowed account serves any of the targets.
         """
         if allowed is None:
-            return Plan(
-                tuple([Tier(upstream=target.upstream, model=target.model) for target in targets]),
-                demand,
-                caller,
-                session,
-            )
+            free = [Tier(upstream=target.upstream, model=target.model) for target in targets]
+            return self.bound(Plan(tuple(free), demand, caller, session))
         bound = [self._accounts[id_] for id_ in allowed if id_ in self._accounts]
         tiers = []
         for target in targets:
@@ -149,6 +145,19 @@ class Pool:
             if only:
                 tiers.append(Tier(upstream=target.upstream, model=target.model, only=only))
         return Plan(tuple(tiers), demand, caller, session)
+
+    def bound(self, plan: Plan) -> Plan:
+        """Return a plan in which a conversation that only one account can go on from is bound to that."""
+        if not (plan.session and self._affinity.is_on):
+            return plan
+        tiers = []
+        for tier in plan.tiers:
+            pin = self._affinity.find(_pin_key(plan, tier)) if self._groups[tier.upstream].affinity else None
+            account = self._accounts.get(pin.account) if pin is not None and pin.is_bound else None
+            if account is not None:
+                self._affinity.pin(_pin_key(plan, tier), account.id, pin)
+            tiers.append(tier if account is None else msgspec.structs.replace(tier, only=(account,)))
+        return msgspec.structs.replace(plan, tiers=tuple(tiers))
 
     def has_choice(self, targets: Iterable[Target]) -> bool:
         """Tell whether it matters which conversation a request belongs to: an upstream has several accounts."""
@@ -361,6 +370,8 @@ class Pool:
         slot = held.slot
         if error is not None:
             slot.failed += 1
+            if held.pin_key and isinstance(error, Refused) and error.kind == "foreign_reasoning":
+                self._affinity.bind(held.pin_key, slot.account.id)
             self._reports.failed(slot, lease, error)
         else:
             slot.completed += 1
@@ -482,9 +493,3 @@ def _next_in_line(group: Group, model: str, need: int, passed_over: Collection[S
 
 def _pin_key(plan: Plan, tier: Tier) -> str:
     return f"{plan.session}:{tier.upstream}/{tier.model}"
-
-
-def _max_waiting(accounts: Iterable[Account]) -> int:
-    limits = [account.concurrency for account in accounts]
-    known = [limit for limit in limits if limit is not None]
-    return max(MIN_WAITING, 2 * sum(known)) if known and len(known) == len(limits) else MAX_WAITING

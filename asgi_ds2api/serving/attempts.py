@@ -245,7 +245,10 @@ class Attempts:
         Raises:
             GatewayError: There shall be none: ``error``, or what tells the caller more.
         """
-        if self.is_committed or self._is_billed or not may_be_asked_elsewhere(error):
+        is_foreign = isinstance(error, Refused) and error.kind == "foreign_reasoning"
+        bound = self._pool.bound(self._plan) if is_foreign else self._plan
+        is_bound, self._plan = bound != self._plan, bound
+        if self.is_committed or self._is_billed or not (is_bound or may_be_asked_elsewhere(error)):
             raise error
         if len(tried) >= self._timing.max_attempts:
             raise without_retry(error) if len(tried) > 1 else error
@@ -254,7 +257,7 @@ class Attempts:
             following = self._pool.acquire(self._plan, tried)
         except CapacityError as full:
             if not (isinstance(full, PoolExhausted) and full.is_busy):
-                raise more_telling(error, full) from None
+                raise (full if is_bound else more_telling(error, full)) from None
         may_retry = False
         try:
             may_retry = self._pool.may_retry(lease)  # asked last, as it takes from the budget

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.support.asgi_driver import Answer, call
@@ -124,3 +125,30 @@ async def test_R_44_what_caches_saved_is_published(dialect: Dialect) -> None:
 async def test_affinity_can_be_switched_off(dialect: Dialect) -> None:
     talk = Talk(dialect, timeouts={"affinity_s": 0})
     assert [await talk.account("Hello") for _ in range(3)] == ["a0", "a1", "a2"]
+
+
+def refusing(message: str, code: str) -> Answering:
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    return answering({"error": error}, status=400)
+
+
+@run_virtual
+async def test_R_44_encrypted_reasoning_waits_for_the_account_that_it_was_sealed_for() -> None:
+    chat = DIALECTS["chat"]
+    limited = answering({"error": {"message": "Slow down."}}, status=429, headers={"retry-after": "60"})
+    foreign = refusing("The encrypted content gAAA... could not be verified.", "invalid_encrypted_content")
+    talk = Talk(chat, answering(chat.whole()), limited, foreign, answering(chat.whole()))
+    assert await talk.account("Hello") == "a0"
+    refused = await talk.ask("Hello", "More")
+    assert (refused.status, 60 <= int(refused.header("retry-after") or 0) <= 67) == (429, True)
+    await anyio.sleep(67)
+    assert await talk.account("Hello", "More") == "a0"
+
+
+@run_virtual
+async def test_thoughts_that_no_account_of_ours_had_are_the_callers_to_mend() -> None:
+    chat = DIALECTS["chat"]
+    talk = Talk(chat, refusing("The encrypted content gAAA... could not be verified.", "invalid_encrypted_content"))
+    refused = await talk.ask("Hello")
+    assert refused.status == 400
+    assert json.loads(refused.body)["error"]["code"] == "invalid_encrypted_content"

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
-from asgi_ds2api.errors import PoolExhausted, ServerFault
+from asgi_ds2api.errors import PoolExhausted, Refused, ServerFault
 from asgi_ds2api.pool import affinity
 from asgi_ds2api.pool.affinity import Affinity, is_crowded
 from asgi_ds2api.pool.model import Candidate, Lease, Plan, Spent, Target
@@ -199,3 +199,42 @@ def test_conversations_that_callers_make_up_do_not_fill_the_memory(monkeypatch: 
     for n in range(100):
         pins.pin(str(n), "openai/0", None)
     assert (len(pins._pins), pins.find("99") is not None, pins.find("0"), clock.now) == (10, True, None, START)
+
+
+def foreign() -> Refused:
+    error = Refused("The encrypted content could not be verified.", status=400)
+    error.kind = "foreign_reasoning"
+    return error
+
+
+def test_R_44_what_was_thought_on_one_account_binds_the_conversation_to_it_once_another_refuses_it() -> None:
+    rig = Rig(3)
+    assert say(rig, "s") == "0"
+    rig.pool.release(take(rig, "s"), limited(60))
+    elsewhere = take(rig, "s")
+    rig.pool.release(elsewhere, foreign())
+    with pytest.raises(PoolExhausted) as refused:
+        take(rig, "s")
+    assert refused.value.retry_after_s == pytest.approx(60, abs=7)
+    rig.clock.now += 67
+    assert [say(rig, "s") for _ in range(3)] == ["0", "0", "0"]
+    assert say(rig, "another") != "0"
+
+
+def test_a_conversation_that_never_moved_is_bound_to_nobody() -> None:
+    """Its caller brought the thoughts from somewhere else: no account of ours can go on from them."""
+    rig = Rig(2)
+    rig.pool.release(take(rig, "s"), foreign())
+    assert turn(rig, "s").tiers[0].only is None
+
+
+def test_a_bound_conversation_is_remembered_as_long_as_it_goes_on() -> None:
+    rig = Rig(2)
+    say(rig, "s")
+    rig.pool.release(take(rig, "s"), limited(1))
+    rig.pool.release(take(rig, "s"), foreign())
+    for _ in range(4):
+        rig.clock.now += 3_000
+        assert say(rig, "s") == "0"
+    rig.clock.now += 4_000
+    assert turn(rig, "s").tiers[0].only is None
