@@ -27,11 +27,12 @@ _WAYS_UP = frozenset({".", ".."})
 _NO_MODEL = "The model does not exist or you do not have access to it. List the models to see which do."
 
 
-_NO_PATH: Final = (
-    "There is no such path here: the gateway's documentation lists those of each face. Models are configured, and are "
-    "not pulled, pushed, created, copied or deleted through a gateway."
+_NO_PATH: Final = "There is no such path here: the gateway's documentation lists those of each face."
+_NOT_MANAGED: Final = (
+    " Models are configured, and are not pulled, pushed, created, copied or deleted through a gateway."
 )
-"""Clients of Ollama's manage models, too, and are told why that is a 404."""
+_MANAGING: Final = frozenset({"pull", "push", "create", "copy", "delete", "blobs"})
+"""Words in paths by which clients of Ollama's manage models: they are told why that is a 404."""
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +120,8 @@ class RouteTable:
         """
         found = self._find(call.path)
         if not found.routes or is_smuggled(raw_path, found.model, found.tail):
-            raise UnknownRoute(_NO_PATH)
+            is_managing = not _MANAGING.isdisjoint(call.path.split("/"))
+            raise UnknownRoute(_NO_PATH + _NOT_MANAGED if is_managing else _NO_PATH)
         method = "GET" if call.method == "HEAD" else call.method
         fitting = [(codec, route) for codec, route in found.routes if route.method == method]
         if not fitting:
