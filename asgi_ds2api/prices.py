@@ -96,14 +96,23 @@ class PriceTable:
         return next((row for row in self._rows if any(fnmatchcase(name, row.model) for name in names)), None)
 
 
+def saving_of(price: Price, usage: Usage) -> float:
+    """Return what a prompt cache saved of the price of a usage, in dollars."""
+    read = min(usage.cache_read or 0, usage.input_total or 0)
+    return read * (price.input - _cache_read(price)) / PER
+
+
 def cost_of(price: Price, usage: Usage) -> float:
     """Return what a usage costs, in dollars. What it does not tell counts as none."""
     total = usage.input_total or 0
     read, write = min(usage.cache_read or 0, total), usage.cache_write or 0
     hour = min(usage.cache_write_1h or 0, write)
     plain = max(0, total - read - write)
-    read_price = price.input * CACHE_READ_PART if price.cache_read is None else price.cache_read
     write_price = price.input * CACHE_WRITE_PART if price.cache_write is None else price.cache_write
     hour_price = price.input * CACHE_WRITE_1H_PART if price.cache_write is None else price.cache_write
-    inputs = plain * price.input + read * read_price + (write - hour) * write_price + hour * hour_price
+    inputs = plain * price.input + read * _cache_read(price) + (write - hour) * write_price + hour * hour_price
     return (inputs + (usage.output_total or 0) * price.output) / PER
+
+
+def _cache_read(price: Price) -> float:
+    return price.input * CACHE_READ_PART if price.cache_read is None else price.cache_read

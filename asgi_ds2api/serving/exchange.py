@@ -136,7 +136,7 @@ class Exchange:
         record = self._record()
         if self._spending is not None:
             self._spending.settle(record)
-        cost_usd = self._engine.costs.of(record, record.usage)
+        cost_usd = self._engine.costs.count(record)
         self._engine.observatory.publish(msgspec.structs.replace(record, cost_usd=cost_usd))
 
     def cut(self, reason: GatewayError) -> None:

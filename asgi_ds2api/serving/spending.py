@@ -4,7 +4,7 @@ Nothing is held where a caller has no limits. What is held is given back exactly
 """
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -17,7 +17,7 @@ from ..canonical import Usage
 from ..codec import Envelope
 from ..errors import BudgetUnknown
 from ..observe import Record
-from ..prices import Price, PriceTable, cost_of
+from ..prices import Price, PriceTable, cost_of, saving_of
 from ..routing import Target
 from ..state.contract import Admission, StateStore
 from ..transcoding.transcode import BYTES_PER_TOKEN
@@ -42,6 +42,8 @@ class Costs:
     def __init__(self, prices: PriceTable, now: Callable[[], float]) -> None:
         self._prices = prices
         self._told: TTLCache[Target, None] = TTLCache(MAX_TOLD, TOLD_EVERY_S, timer=now)
+        self.saved_usd: defaultdict[str, float] = defaultdict(float)
+        """Upstream -> what its prompt caches saved since the start, where a price is known."""
 
     def of(self, record: Record, usage: Usage | None) -> float | None:
         """Return what a usage cost where a request was served, in dollars; None: nothing, or nobody knows."""
@@ -50,6 +52,15 @@ class Costs:
         served = record.attempts[-1]
         price = self._prices.find(served.upstream, served.model)
         return None if price is None else cost_of(price, usage)
+
+    def count(self, record: Record) -> float | None:
+        """Return what a finished request cost, as `of` does, and count what a cache saved of it. Once a request."""
+        if record.usage is not None and record.usage.cache_read and record.attempts:
+            served = record.attempts[-1]
+            price = self._prices.find(served.upstream, served.model)
+            if price is not None:
+                self.saved_usd[served.upstream] += saving_of(price, record.usage)
+        return self.of(record, record.usage)
 
     def price(self, target: Target) -> Price | None:
         """Return what a model costs whose caller has a budget of money. A price that is unknown is told to the log."""

@@ -23,7 +23,7 @@ def lines(snapshot: Snapshot) -> Iterator[str]:
         ("server", "state", "reason", "opens in"),
         ((origin.origin, *_opening(origin)) for origin in snapshot.origins if origin.state != "healthy"),
     )
-    yield from table("upstreams", ("upstream", "waiting", "hit rate", "cached"), _upstream_rows(snapshot))
+    yield from table("upstreams", ("upstream", "waiting", "hit rate", "cached", "saved"), _upstream_rows(snapshot))
     yield from table(
         "callers",
         ("caller", "in flight", "used"),
@@ -77,7 +77,8 @@ def _upstream_rows(snapshot: Snapshot) -> Iterator[Sequence[str]]:
         known = affinity.get(upstream)
         hit_rate = None if known is None else known.hit_rate
         cached_rate = None if known is None else known.cached_rate
-        yield upstream, str(snapshot.waiting.get(upstream, 0)), _percent(hit_rate), _percent(cached_rate)
+        saved = _NOTHING if known is None or not known.saved_usd else f"{known.saved_usd:,.2f} usd"
+        yield upstream, str(snapshot.waiting.get(upstream, 0)), _percent(hit_rate), _percent(cached_rate), saved
 
 
 def _opening(scope: Opening) -> tuple[str, str, str]:

@@ -107,6 +107,10 @@ class AffinityView(msgspec.Struct, frozen=True, kw_only=True):
     """Part of those that were somewhere that went there again, 0 to 1; None: there was none."""
     cached_rate: float | None
     """Part of the input of answers in conversations that vendors read from their prompt caches; None: no input."""
+    cached_tokens: int
+    """The same in tokens."""
+    saved_usd: float
+    """What the prompt caches of this upstream saved since the start, of models whose price is known."""
 
 
 class CallerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +170,7 @@ def snapshot_of(
     callers: Iterable[CallerView],
     state: StateView,
     counters: Mapping[str, Mapping[str, int]],
+    saved_usd: Mapping[str, float],
     *,
     active: int,
     is_draining: bool,
@@ -178,6 +183,7 @@ def snapshot_of(
         callers: Those that have limits and were here.
         state: Where state is kept.
         counters: As `Observatory.counters` returns them.
+        saved_usd: Upstream -> dollars that prompt caches saved.
         active: Requests that are being answered.
         is_draining: Whether new ones are refused.
         wall_now: Seconds since 1970.
@@ -190,7 +196,7 @@ def snapshot_of(
         waiting=pool.waiting,
         accounts=tuple([account_view(account, wall_now) for account in pool.accounts]),
         origins=tuple([_origin_view(it, wall_now) for it in pool.origins]),
-        affinity=tuple([_affinity_view(it) for it in pool.affinity]),
+        affinity=tuple([_affinity_view(it, saved_usd.get(it.upstream, 0.0)) for it in pool.affinity]),
         callers=tuple(callers),
         state=state,
         requests=counters["requests"],
@@ -252,7 +258,7 @@ def _opening(scope: Closable, wall_now: float) -> tuple[float | None, float | No
     return wall_now + scope.opens_in_s, scope.opens_in_s
 
 
-def _affinity_view(affinity: AffinityStatus) -> AffinityView:
+def _affinity_view(affinity: AffinityStatus, saved_usd: float) -> AffinityView:
     return AffinityView(
         upstream=affinity.upstream,
         began=affinity.began,
@@ -260,6 +266,8 @@ def _affinity_view(affinity: AffinityStatus) -> AffinityView:
         spilled=affinity.spilled,
         hit_rate=_part(affinity.followed, affinity.followed + affinity.spilled),
         cached_rate=_part(affinity.cached_tokens, affinity.input_tokens),
+        cached_tokens=affinity.cached_tokens,
+        saved_usd=saved_usd,
     )
 
 

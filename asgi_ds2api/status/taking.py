@@ -36,6 +36,7 @@ def take(engine: Engine, kind: StateKind) -> Snapshot:
         _callers(engine, wall_now),
         _state(engine.store, kind),
         engine.observatory.counters(),
+        engine.costs.saved_usd,
         active=len(engine.active),
         is_draining=engine.is_draining,
         wall_now=wall_now,

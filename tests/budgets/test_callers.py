@@ -250,6 +250,7 @@ async def test_key_that_has_expired_is_nobodys() -> None:
 async def test_record_tells_what_was_used_and_how_fast() -> None:
     house = House(used(1_000, 100, cached=400))
     await house.ask()
+    assert house.gateway._engine.costs.saved_usd["chat"] == pytest.approx(400 * 1.25 / 1_000_000)
     (record,) = house.records
     assert record.usage is not None
     assert (record.usage.input_total, record.usage.output_total, record.usage.cache_read) == (1_000, 100, 400)

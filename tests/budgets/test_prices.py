@@ -3,9 +3,10 @@
 import pytest
 
 from asgi_ds2api.canonical import Usage
-from asgi_ds2api.prices import KNOWN, Price, PriceTable, cost_of
+from asgi_ds2api.prices import KNOWN, Price, PriceTable, cost_of, saving_of
 
 PRICE = Price(model="m", input=10, output=40)
+OWN = Price(model="m", input=10, output=0, cache_read=5)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,22 @@ def test_own_rows_say_what_the_cache_costs() -> None:
     price = Price(model="m", input=10, output=0, cache_read=5, cache_write=20)
     usage = Usage(input_total=1_000_000, cache_read=200_000, cache_write=300_000, cache_write_1h=100_000)
     assert cost_of(price, usage) == pytest.approx(5 + 1 + 6)
+
+
+@pytest.mark.parametrize(
+    ("price", "usage", "expected"),
+    [
+        pytest.param(
+            PRICE, Usage(input_total=1_000_000, cache_read=500_000), 4.5, id="nine tenths of the input's price"
+        ),
+        pytest.param(
+            Price(model="m", input=10, output=0, cache_read=5), Usage(input_total=9, cache_read=2), 1e-5, id="own"
+        ),
+        pytest.param(PRICE, Usage(input_total=1_000_000), 0.0, id="nothing was read"),
+    ],
+)
+def test_what_a_cache_saves(price: Price, usage: Usage, expected: float) -> None:
+    assert saving_of(price, usage) == pytest.approx(expected)
 
 
 def test_own_prices_go_first_by_name_or_by_upstream() -> None:

@@ -65,8 +65,8 @@ accounts
   chat/a1  healthy  -       -         0          0/0          -     -
 
 upstreams
-  upstream  waiting  hit rate  cached
-  chat      0        -         -
+  upstream  waiting  hit rate  cached  saved
+  chat      0        -         -       -
 """,
         "",
     )

@@ -102,8 +102,15 @@ async def test_affinity_tells_how_often_a_conversation_found_its_account_again()
         await house.ask(prompt_cache_key="one talk")
     (affinity,) = house.snapshot().affinity
     assert affinity == AffinityView(
-        upstream="chat", began=1, followed=2, spilled=0, hit_rate=1.0, cached_rate=0.75
-    )  # fmt: skip
+        upstream="chat",
+        began=1,
+        followed=2,
+        spilled=0,
+        hit_rate=1.0,
+        cached_rate=0.75,
+        cached_tokens=90,
+        saved_usd=0.0,
+    )
     assert House(accounts=1).snapshot().affinity == ()
 
 
@@ -257,7 +264,16 @@ def test_people_read_tables() -> None:
                 ),
                 origins=(OriginView(origin="https://api.example:443", **cooling),),
                 affinity=(
-                    AffinityView(upstream="chat", began=1, followed=3, spilled=1, hit_rate=0.75, cached_rate=None),
+                    AffinityView(
+                        upstream="chat",
+                        began=1,
+                        followed=3,
+                        spilled=1,
+                        hit_rate=0.75,
+                        cached_rate=None,
+                        cached_tokens=0,
+                        saved_usd=1.239,
+                    ),
                 ),
                 callers=(
                     CallerView(
@@ -290,8 +306,8 @@ closed servers
   https://api.example:443  cooling  rate_limited  60 s
 
 upstreams
-  upstream  waiting  hit rate  cached
-  chat      4        75%       -
+  upstream  waiting  hit rate  cached  saved
+  chat      4        75%       -       1.24 usd
 
 callers
   caller  in flight  used
