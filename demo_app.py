@@ -1,7 +1,8 @@
 """A small app with an AI gateway inside: `make demo`, or `python demo_app.py`. PORT= changes the port.
 
 It needs no key: a fake AI vendor runs in the same process, and one of its two accounts is rate limited now and then, so
-that failover is seen (x-ds2api-attempts: 2). Set OPENAI_API_KEY or ANTHROPIC_API_KEY to talk to the real ones as well.
+that failover is seen: ask twice (x-ds2api-attempts: 2). Set OPENAI_API_KEY or ANTHROPIC_API_KEY to talk to the real
+ones as well.
 """
 
 import os
@@ -27,7 +28,7 @@ VENDORS = {"openai": ("OPENAI_API_KEY", "gpt-*"), "anthropic": ("ANTHROPIC_API_K
 # --- the gateway: these lines are what you would add to an app of your own --------------------------------------------
 
 KEYS = ["fake-key-of-account-one", "fake-key-of-account-two"]
-fake = FakeUpstream(keys=KEYS, words_per_s=20, rate_limited_every={KEYS[1]: 2}, kept_requests=10).bind()
+fake = FakeUpstream(keys=KEYS, words_per_s=20, rate_limited_every={KEYS[0]: 2}, kept_requests=10).bind()
 
 
 def config() -> dict[str, Any]:

@@ -137,7 +137,7 @@ def test_each_of_several_prompts_is_a_conversation() -> None:
         ({"stream": True, "stream_options": {"include_usage": True}}, {"stream": True, "include_usage": True}),
         ({"prompt": ["a", "b"], "n": 2}, {"choices": 2, "completion": CompletionForm(prompts=2)}),
         ({"prompt": ["a", "b"], "echo": True}, {"completion": CompletionForm(prompts=2, prefixes=("a", "b"))}),
-        ({"prompt": [1, 2], "user": "u"}, {"session": "u"}),
+        ({"prompt": [1, 2], "user": "u"}, {}),  # a user has many conversations
         ({"prompt": None}, {}),
     ],
     ids=lambda value: str(value)[:40],
