@@ -348,7 +348,14 @@ def store_of(config: Config, now: Callable[[], float] = time.monotonic) -> State
             return memory
     from .state.shared import SharedStore
 
-    return SharedStore(backend, memory, now, workers=config.workers, max_waiting_bytes=limits.max_kept_bytes)
+    return SharedStore(
+        backend,
+        memory,
+        now,
+        workers=config.workers,
+        max_waiting_bytes=limits.max_kept_bytes,
+        patience_s=config.timeouts.state_s,
+    )
 
 
 def _models(config: Config) -> ModelTable:

@@ -168,6 +168,14 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     authorize_s: Annotated[
         float, Meta(description="For one call of the application's `authorize=`; then it counts as a no.", gt=0, le=300)
     ] = 5.0
+    state_s: Annotated[
+        float,
+        Meta(
+            description="For shared state to grant what an attempt needs; then this process goes on alone for a while.",
+            gt=0,
+            le=60,
+        ),
+    ] = 0.05
     answers_s: Annotated[
         float,
         Meta(

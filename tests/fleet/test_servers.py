@@ -60,6 +60,7 @@ def config(url: str, state: str) -> str:
         secret = "env:SEAL"
         [timeouts]
         queue_s = 40
+        state_s = 30
         {upstreams}
         [[callers]]
         label = "tests"

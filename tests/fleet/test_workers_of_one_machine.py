@@ -27,6 +27,8 @@ def config(path: Path, fake: FakeUpstream, state: str) -> dict[str, str]:
         state = {state!r}
         workers = {WORKERS}
         secret = "env:SEAL"
+        [timeouts]
+        state_s = 30
         [[upstreams]]
         name = "fake"
         protocol = "openai_chat"
