@@ -31,8 +31,7 @@ GENERATED: Final = Exceptions(
         **REQUESTS.settled,
         "stream_options.include_obfuscation": _STREAMED,
         "functions.*.unheard_of": "told as a field of a tool's function, which that becomes",
-        "input.*.unheard_of": "of a `configuration_update`, whose settings stand in place of the request's",
-        "input.*.reasoning.unheard_of": "as above",
+        "input.*.reasoning.unheard_of": "of a `configuration_update`, whose settings stand in place of the request's",
         "tool_choice.tools.*.unheard_of": "of a name among those that are allowed",
     },
     restated=(

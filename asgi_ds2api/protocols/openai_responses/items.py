@@ -121,8 +121,11 @@ def _read_item(raw: Raw, at: str, found: Input, limits: RequestLimits) -> None:
             found.tools += read_tools(told.tools, f"{at}.tools", limits)
             found.messages.append(Message(role="user", content=(decode_item(raw, kind.type, at),), at=at))
         case "configuration_update":
-            update, _ = _UPDATE.read(raw, at)
+            update, unknown = _UPDATE.read(raw, at)
             found.update |= set_fields(update, "reasoning", "text")
+            if unknown:  # what nobody here can honour stays an item, for the vendor's own protocol or for a Notice
+                rest = Raw(msgspec.json.encode({"type": kind.type, **unknown}))
+                found.messages.append(Message(role="user", content=(decode_item(rest, kind.type, at),), at=at))
         case _:
             found.is_referring |= kind.type == "item_reference"
             role: Role = "user" if is_of_caller(kind.type) else "assistant"
