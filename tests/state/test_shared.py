@@ -296,3 +296,10 @@ async def test_a_store_may_be_opened_again(place: Place) -> None:
         assert await store.admit(slot(holder, 1)) is None
         store.leave(holder)
         await store.close()
+
+
+async def test_others_are_looked_for_often_enough_to_be_heard_of_within_250_ms(place: Place) -> None:
+    """What is written wakes the thread at once (see the tests above); what is read waits for its next look."""
+    async with place.stores(1) as ((store, _),):
+        assert store._courier is not None
+        assert 2 * store._courier._interval_s <= 0.25
