@@ -19,7 +19,8 @@ from ..errors import GatewayError
 from ..observe import Attempt
 from ..transcoding.joint import Joint, PartFace, join_responses, total_of
 from . import answer_headers
-from .attempts import BREAK_OFF_S, Attempts
+from .attempts import Attempts
+from .delivery import BREAK_OFF_S
 from .inbound import ClientGone, Message
 from .means import Timing
 from .pulse import Pulse

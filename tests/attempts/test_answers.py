@@ -3,7 +3,7 @@
 import pytest
 
 from asgi_ds2api.errors import GatewayError, Malformed, Refused, ServerFault, ShuttingDown, Timeout
-from asgi_ds2api.serving.attempts import MAX_REPAIRS
+from asgi_ds2api.serving.one_attempt import MAX_REPAIRS
 from tests.support.scripted_client import NEVER, Answering, Delay, Script, answering, streaming
 from tests.support.server_send import ServerSend
 from tests.support.virtual_time import run_virtual

@@ -4,7 +4,7 @@ import pytest
 
 from asgi_ds2api.codec import AnswerFacts
 from asgi_ds2api.errors import Interrupted, Malformed, Overloaded, UpstreamError
-from asgi_ds2api.serving.attempts import MAX_HELD_BYTES
+from asgi_ds2api.serving.one_attempt import MAX_HELD_BYTES
 from tests.support.scripted_client import Delay, Piece, Script, answering, streaming
 from tests.support.virtual_time import run_virtual
 

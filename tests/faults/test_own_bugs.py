@@ -44,7 +44,12 @@ FACELESS = frozenset(
 """Until the face is known, an error is told in the words of the first one."""
 RESPONSES = Responses(may_lack_events=True)
 """What a bug kept from going out is missing."""
-LEASES = frozenset({"Attempts._attempt", "Pool.release", "Pool._give_back", "Slot.give_back", "Rotation.given_back"})
+LEASES = frozenset(
+    {
+        "Attempts._attempt", "OneAttempt.__init__", "OneAttempt.run",
+        "Pool.release", "Pool._give_back", "Slot.give_back", "Rotation.given_back",
+    }
+)  # fmt: skip
 """What counts leases, or stands between one and the ``finally`` that gives it back."""
 
 
