@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 from . import workers
 from .auth import Authenticator, Authorize, Caller
 from .capabilities import Matrix
-from .codec import Codec, RequestLimits
+from .codec import Codec
 from .config import Config, UpstreamConfig
 from .config.places import StatePlace
 from .config.tables import OnUnsupported
@@ -42,11 +42,11 @@ from .protocols import PROTOCOLS
 from .routing import Alias, ModelTable, RouteTable, route_path
 from .seal import Keyring
 from .secret import Secret
+from .serving.bounds import inbound_of, request_limits_of, timing_of
 from .serving.engine import ActiveSet, Engine
 from .serving.exchange import LAST_WORDS_S, Exchange
 from .serving.fleet import Fleet
-from .serving.inbound import InboundLimits
-from .serving.means import Clients, Timing, UpstreamSide
+from .serving.means import Clients, UpstreamSide
 from .serving.spending import Costs, Spenders
 from .serving.websockets import refuse_upgrade, refuse_websocket, wants_upgrade
 from .state.backend import Backend
@@ -300,10 +300,10 @@ def build_engine(
         lessons=_lessons(store, config),
         keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
         observatory=Observatory(hooks, now=now),
-        inbound=_inbound(config),
-        timing=_timing(config),
+        inbound=inbound_of(config),
+        timing=timing_of(config),
         max_depth=config.limits.max_depth,
-        limits=_request_limits(config),
+        limits=request_limits_of(config),
         show_route=config.route_headers,
         show_account=config.debug_headers,
         cors_origins=frozenset(config.cors_origins),
@@ -381,34 +381,6 @@ def _lessons(store: StateStore, config: Config) -> Lessons | None:
     return Lessons(FactTable(store=store, name="lessons", ttl_s=ttl_s, max_value_bytes=16 * 1024)) if ttl_s else None
 
 
-def _inbound(config: Config) -> InboundLimits:
-    limits, timeouts = config.limits, config.timeouts
-    return InboundLimits(
-        max_body_bytes=limits.max_body_bytes,
-        max_header_bytes=limits.max_header_bytes,
-        max_headers=limits.max_headers,
-        max_header_value_bytes=limits.max_header_value_bytes,
-        max_query_bytes=limits.max_query_bytes,
-        upload_idle_s=timeouts.upload_idle_s,
-        upload_grace_s=timeouts.upload_grace_s,
-        upload_min_bytes_s=limits.upload_min_bytes_s,
-    )
-
-
-def _request_limits(config: Config) -> RequestLimits:
-    limits = config.limits
-    return RequestLimits(
-        max_messages=limits.max_messages,
-        max_parts=limits.max_parts,
-        max_tools=limits.max_tools,
-        max_schema_bytes=limits.max_schema_bytes,
-        max_stop=limits.max_stop,
-        max_inputs=limits.max_inputs,
-        max_prompts=limits.max_prompts,
-        max_choices=limits.max_choices,
-    )
-
-
 def _pool(config: Config, store: StateStore, now: Callable[[], float], rng: Callable[[], float]) -> Pool:
     return Pool(
         [account for upstream in config.upstreams for account in accounts_of(upstream)],
@@ -418,20 +390,6 @@ def _pool(config: Config, store: StateStore, now: Callable[[], float], rng: Call
         max_waiting=config.limits.max_waiting,
         affinity_s=config.timeouts.affinity_s,
         strategies={upstream.name: upstream.strategy for upstream in config.upstreams},
-    )
-
-
-def _timing(config: Config) -> Timing:
-    limits, timeouts = config.limits, config.timeouts
-    return Timing(
-        deadline_s=timeouts.deadline_s,
-        stream_s=timeouts.stream_s,
-        commit_after_s=timeouts.commit_after_s,
-        heartbeat_s=timeouts.heartbeat_s,
-        send_s=timeouts.send_s,
-        queue_s=timeouts.queue_s,
-        max_attempts=limits.max_attempts,
-        max_event_bytes=limits.max_event_bytes,
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from asgi_ds2api import gateway
 from asgi_ds2api.config import Config, Limits, Timeouts
 from asgi_ds2api.config.tables import ConfigTable, UpstreamTable
+from asgi_ds2api.serving import bounds
 from tests.support import documents
 from tests.support.json_schema import violations
 
@@ -188,4 +189,4 @@ BOUNDS = [("limits", name) for name in Limits.__struct_fields__] + [
 
 @pytest.mark.parametrize(("table", "name"), BOUNDS, ids=[f"{table}.{name}" for table, name in BOUNDS])
 def test_every_bound_reaches_the_gateway(table: str, name: str) -> None:
-    assert re.search(rf"\b{table}\.{name}\b", inspect.getsource(gateway))
+    assert re.search(rf"\b{table}\.{name}\b", inspect.getsource(gateway) + inspect.getsource(bounds))

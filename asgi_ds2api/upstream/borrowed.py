@@ -71,7 +71,7 @@ class BorrowedClient:
             request.method,
             request.url,
             headers=head_of(request, parts),
-            stream=RequestBody(request.body, progress),
+            stream=RequestBody(request, progress),
             extensions={"timeout": timeouts, "trace": trace},
         )
         if outgoing.url.raw_path != target_of(parts).encode("ascii"):

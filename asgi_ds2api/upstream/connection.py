@@ -63,7 +63,7 @@ class FreshConnection:
         pool = httpcore.AsyncConnectionPool(ssl_context=self._context, proxy=self._proxy, network_backend=self._dialler)
         answer = await pool.create_connection(url.origin).handle_async_request(
             httpcore.Request(
-                request.method, url, headers=head_of(request, parts), content=RequestBody(request.body, progress)
+                request.method, url, headers=head_of(request, parts), content=RequestBody(request, progress)
             )
         )
         assert not isinstance(answer.stream, Iterable)

@@ -29,6 +29,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Of the whole answer head."""
 
 
+class BodySource(Protocol):
+    """A body that comes piece by piece, and is never held as a whole. It is sent once: nobody can ask for it again."""
+
+    @property
+    def length(self) -> int | None:
+        """Bytes in all; None: nobody knows yet, so that it goes out in chunks."""
+        ...
+
+    async def next(self) -> bytes:
+        """Return the next piece, when there is one; ``b""`` at the end. What it raises ends the exchange as it is."""
+        ...
+
+
 class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request, complete: ``url`` is absolute, ``headers`` hold the credential, ``body`` is sent as it is."""
 
@@ -37,10 +50,17 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers
     body: bytes
     limits: Limits = Limits()
+    source: BodySource | None = None
+    """Where the body comes from, in place of ``body``."""
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the body; None: nobody knows yet."""
+        return len(self.body) if self.source is None else self.source.length
 
     def __repr__(self) -> str:
         """Show where it goes, and neither its credential nor its content."""
-        return f"UpstreamRequest({self.method} {self.url}, {len(self.body)} bytes)"
+        return f"UpstreamRequest({self.method} {self.url}, {'unknown' if self.length is None else self.length} bytes)"
 
 
 class UpstreamResponse(Protocol):
@@ -85,6 +105,7 @@ class Upstream(Protocol):
             QueueTimeout: All connections of this client are in use, and none came free within ``Limits.connect_s``.
             NoCapacity: This machine has no socket left.
             InternalError: The request cannot be written: a header or the URL holds what neither may hold.
+            GatewayError: What the source of its body raised.
         """
         ...
 

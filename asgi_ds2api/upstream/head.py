@@ -58,8 +58,10 @@ def head_of(request: UpstreamRequest, url: SplitResult) -> Headers:
     headers = [(b"host", host or url.netloc.rpartition("@")[2].encode("ascii"))]
     headers += [(name, value) for name, value in request.headers if name not in _OURS]
     headers += [(b"accept-encoding", b"identity"), (b"connection", b"close")]
-    if request.body or request.method in ("POST", "PUT", "PATCH"):
-        headers.append((b"content-length", b"%d" % len(request.body)))
+    if request.length is None:
+        headers.append((b"transfer-encoding", b"chunked"))
+    elif request.length or request.method in ("POST", "PUT", "PATCH"):
+        headers.append((b"content-length", b"%d" % request.length))
     for number, (name, value) in enumerate(headers):
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise InternalError("The request to the upstream could not be written.", detail=f"header {number}")

@@ -10,18 +10,19 @@ protocol, and one that writes any of these is a mistake of ours.
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
+
 from ..codec import HTTPCall
 from ..errors import InternalError
 from ..profiles import Profile
 from ..secret import Secret
-from .contract import Limits, UpstreamRequest
+from .contract import BodySource, Limits, UpstreamRequest
 
 USER_AGENT = b"asgi-ds2api"
-_FIXED: tuple[tuple[bytes, bytes], ...] = (
-    (b"user-agent", USER_AGENT),
-    (b"accept", b"application/json, text/event-stream, application/x-ndjson"),
-    (b"accept-encoding", b"identity"),
-)
+_FIXED: tuple[tuple[bytes, bytes], ...] = ((b"user-agent", USER_AGENT), (b"accept-encoding", b"identity"))
+_READ = b"application/json, text/event-stream, application/x-ndjson"
+"""What a transcoder reads."""
+_ANYTHING = b"*/*"
 
 _SAID_HERE = frozenset(
     {
@@ -33,8 +34,17 @@ _SAID_HERE = frozenset(
 """Of the connection, the body or the account: no codec writes them."""
 
 
+class Cargo(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that nobody here reads, on its way to an upstream."""
+
+    source: BodySource
+    content_type: bytes
+    """As its sender wrote it; empty: not at all."""
+
+
 def build(
-    call: HTTPCall, *, base_url: str, profile: Profile, key: Secret | None, limits: Limits
+    call: HTTPCall, *, base_url: str, profile: Profile, key: Secret | None, limits: Limits, cargo: Cargo | None = None,
+    is_read: bool = True,
 ) -> UpstreamRequest:  # fmt: skip
     """Return the complete request.
 
@@ -44,6 +54,8 @@ def build(
         profile: Says which header carries the key, and which query every call has.
         key: None for a server that wants none: then no credential header is sent.
         limits: Bounds of the exchange.
+        cargo: Goes in place of the call's own body, which is empty.
+        is_read: The answer is for us to read, not only to pass on.
 
     Raises:
         InternalError: The URL left ``base_url``, or the codec wrote a header that is said here.
@@ -52,13 +64,23 @@ def build(
     url = base_url + call.path + (f"?{query}" if query else "")
     _assert_bound(url, base_url)
     headers = [(b"host", urlsplit(base_url).netloc.encode("ascii")), *_FIXED]
+    headers.append((b"accept", _READ if is_read else _ANYTHING))
     headers += _plain(call.headers, _SAID_HERE | {profile.auth_header})
+    if cargo is not None and cargo.content_type:
+        headers.append((b"content-type", cargo.content_type))
     if call.body:
         headers.append((b"content-type", b"application/json"))
         headers.append((b"content-length", str(len(call.body)).encode()))
     if key is not None:
         headers.append(credential(profile, key))
-    return UpstreamRequest(method=call.method, url=url, headers=tuple(headers), body=call.body, limits=limits)
+    return UpstreamRequest(
+        method=call.method,
+        url=url,
+        headers=tuple(headers),
+        body=call.body,
+        limits=limits,
+        source=None if cargo is None else cargo.source,
+    )
 
 
 def credential(profile: Profile, key: Secret) -> tuple[bytes, bytes]:

@@ -13,7 +13,7 @@ import anyio
 import httpx
 
 from ..errors import UpstreamError
-from .contract import Limits
+from .contract import Limits, UpstreamRequest
 from .failures import FailureCode, failure
 
 
@@ -72,16 +72,18 @@ class Progress:
 class RequestBody(httpx.AsyncByteStream):
     """The body of a request; whoever sends it tells the progress of the exchange by that.
 
-    It comes in slices, since a limit on writing is one on progress, not on the whole. It ends with an empty slice,
-    which says "all is there" to a transport that gathers. No async generator: an upload may be given up half-way, and
-    a generator would then be left to the garbage collector.
+    It comes in slices, since a limit on writing is one on progress, not on the whole; what a source gives goes on as it
+    comes, and how long the source may take is its own affair. It ends with an empty slice, which says "all is there" to
+    a transport that gathers. No async generator: an upload may be given up half-way, and a generator would then be left
+    to the garbage collector.
     """
 
     SLICE_BYTES = 262_144
     """Larger than all but long histories and files; any link sends it within `Limits.write_s`."""
 
-    def __init__(self, body: bytes, progress: Progress) -> None:
-        self._body = body
+    def __init__(self, request: UpstreamRequest, progress: Progress) -> None:
+        self._body = request.body
+        self._source = request.source
         self._progress = progress
         self._at = 0
         self._is_told = False
@@ -94,12 +96,18 @@ class RequestBody(httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         """Return the next slice."""
-        if self._at < len(self._body):
-            piece = self._body[self._at : self._at + self.SLICE_BYTES]
-            self._at += len(piece)
-            return piece
         if not self._is_told:
+            piece = await self._next()
+            if piece:
+                return piece
             self._is_told = True
             return b""
         self._progress.waiting()
         raise StopAsyncIteration
+
+    async def _next(self) -> bytes:
+        if self._source is not None:
+            return await self._source.next()
+        piece = self._body[self._at : self._at + self.SLICE_BYTES]
+        self._at += len(piece)
+        return piece

@@ -8,13 +8,14 @@ import zlib
 from dataclasses import dataclass
 
 import anyio
+import anyio.lowlevel
 import brotli
 import pytest
 import trustme
 from backports import zstd
 
 from asgi_ds2api.errors import GatewayError, Interrupted, Malformed, Timeout, UpstreamError
-from asgi_ds2api.upstream.contract import Limits, Upstream, UpstreamRequest, UpstreamResponse
+from asgi_ds2api.upstream.contract import BodySource, Limits, Upstream, UpstreamRequest, UpstreamResponse
 from tests.support.http_bytes import LAST_CHUNK, chunk, head, response
 from tests.support.script import Connection, Expect, Fin, Hang, Repeat, Reset, Script, Send
 
@@ -59,16 +60,33 @@ class ResumeReading:
 
 def ask(
     url: str, *, path: str = "/v1/x", body: bytes = b"{}", connect_s: float = 5, write_s: float = 30,
-    first_byte_s: float = 600, idle_s: float = 120,
+    first_byte_s: float = 600, idle_s: float = 120, source: BodySource | None = None,
 ) -> UpstreamRequest:  # fmt: skip
     """Build a request as the gateway does, with its key."""
     return UpstreamRequest(
         method="POST",
         url=url + path,
         headers=((b"authorization", KEY), (b"content-type", b"application/json")),
-        body=body,
+        body=b"" if source is not None else body,
+        source=source,
         limits=Limits(connect_s=connect_s, write_s=write_s, first_byte_s=first_byte_s, idle_s=idle_s),
     )
+
+
+class Pieces:
+    """A body that comes in pieces, the last of which may be an error (`contract.BodySource`)."""
+
+    def __init__(self, *pieces: bytes | GatewayError, length: int | None = None) -> None:
+        self.length = length
+        self._pieces = list(pieces)
+
+    async def next(self) -> bytes:
+        """Return the next piece, after others had their turn."""
+        await anyio.lowlevel.checkpoint()
+        piece = self._pieces.pop(0) if self._pieces else b""
+        if isinstance(piece, GatewayError):
+            raise piece
+        return piece
 
 
 async def read_all(answer: UpstreamResponse) -> bytes:

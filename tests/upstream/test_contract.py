@@ -23,6 +23,7 @@ from asgi_ds2api.errors import (
     Interrupted,
     Malformed,
     QueueTimeout,
+    RequestTimeout,
     Timeout,
     Unreachable,
     UpstreamError,
@@ -48,6 +49,7 @@ from .cases import (
     WAIT_S,
     Pause,
     PauseReading,
+    Pieces,
     ResumeReading,
     ask,
     encoded,
@@ -128,6 +130,30 @@ class TestUpstreamContract:
             b"connection": b"close",
             b"content-length": b"2",
         }
+
+    @pytest.mark.parametrize("is_length_known", [True, False], ids=["length", "chunked"])
+    async def test_body_that_comes_in_pieces_is_sent_as_one(
+        self, client: Upstream, stage: Stage, is_length_known: bool
+    ) -> None:
+        upstream = stage.script(RIGHT)
+        pieces = [b"a" * 10, b"b" * 300_000, b"c" * 70_000, b"d"]
+        body = Pieces(*pieces, length=370_011 if is_length_known else None)
+        assert await fetch(client, ask(upstream.url, source=body)) == (200, b'{"a":1}')
+        (request,) = upstream.requests
+        assert request.body == b"".join(pieces)
+        named = {name.lower() for name, _ in request.headers}
+        assert {b"content-length", b"transfer-encoding"} & named == (
+            {b"content-length"} if is_length_known else {b"transfer-encoding"}
+        )
+
+    async def test_body_whose_sender_gives_up_ends_the_exchange_with_its_own_error(
+        self, client: Upstream, stage: Stage
+    ) -> None:
+        upstream = stage.script([Hang()])
+        source = Pieces(b"x" * 300_000, RequestTimeout("slow"), length=400_000)
+        error = await failure_of(client, ask(upstream.url, source=source))
+        assert (type(error), str(error)) == (RequestTimeout, "slow")
+        await stage.wait(upstream.wait_closed())
 
     async def test_get_has_no_body_and_no_length(self, client: Upstream, stage: Stage) -> None:
         upstream = stage.script(RIGHT)
