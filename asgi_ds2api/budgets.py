@@ -99,6 +99,24 @@ def corrections(admitted: Admission, reserved: Use, used: Use) -> tuple[Amount, 
     )
 
 
+def late_corrections(
+    caller: str, limits: CallerLimits, reserved: Use, used: Use, wall_since: float
+) -> tuple[Amount, ...]:  # fmt: skip
+    """Return what is to be added for an answer that ended long after its request: to the budgets of that day and month.
+
+    Its minute is over, so that nothing is put right there.
+
+    Args:
+        caller: Its label.
+        limits: The caller's, as they are by now.
+        reserved: When it was asked for.
+        used: As it says itself.
+        wall_since: Seconds since 1970 when it was reserved.
+    """
+    amounts = [amount for amount in _amounts(caller, limits, reserved, wall_since) if not amount.is_paced]
+    return corrections(Admission(holder="", amounts=tuple(amounts)), reserved, used)
+
+
 def refused(refusal: Refusal, admitted: Admission, wall_now: float) -> CapacityError:
     """Return why a request is not let in, in words that its caller understands."""
     if any(slot.name == refusal.name for slot in admitted.slots):

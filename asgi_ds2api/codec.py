@@ -20,6 +20,7 @@ from .canonical import (
     Request,
     Response,
     TokenCount,
+    Usage,
 )
 from .capabilities import Capabilities
 from .envelope import (
@@ -33,6 +34,7 @@ from .envelope import (
     HTTPCall,
     Kept,
     Operation,
+    Owed,
     RequestLimits,
     Route,
     no_time,
@@ -57,6 +59,7 @@ __all__ = [
     "KeepingCodec",
     "Kept",
     "Operation",
+    "Owed",
     "PausingCodec",
     "RequestLimits",
     "Route",
@@ -188,6 +191,10 @@ class KeepingCodec(Protocol):
 
     def renew(self, kept: Kept, answer: bytes) -> Kept | None:
         """Return what is kept of an answer that was open, now that it ended; None: it has not, or failed."""
+        ...
+
+    def usage(self, answer: bytes) -> Usage | None:
+        """Return what an answer used; None: it has not ended, or does not tell."""
         ...
 
     def is_for_vendor(self, call: HTTPCall, kept: Kept) -> bool:

@@ -164,6 +164,20 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Tells how many seconds ago the request came; for bodies that carry durations. Set by the gateway."""
 
 
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is not settled yet of an answer that somebody works on in the background: what it uses nobody knows."""
+
+    upstream: str
+    model: str
+    """As that upstream calls it."""
+    tokens: float = 0
+    """Reserved of its caller's limits."""
+    usd: float | None = None
+    """Reserved; None: nobody knows the price."""
+    since: float
+    """Seconds since 1970 when it was reserved: that day's budget is put right."""
+
+
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of an answer, for the request that goes on from it."""
 
@@ -181,6 +195,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """That account goes on from it by its id, with nothing else."""
     is_open: bool = False
     """It has not ended: that account works on it in the background."""
+    owed: Owed | None = None
+    """What is to be settled once it has ended; None: nothing, or nothing any more."""
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from ..codec import HTTPCall, KeepingCodec, Kept
+from ..canonical import Usage
+from ..codec import HTTPCall, KeepingCodec, Kept, Owed
 from ..errors import MalformedRequest, Refused, UnknownItem
 from ..routing import Target
 from ..state.facts import FactTable
@@ -93,6 +94,8 @@ class Talk:
         self._bond = bond
         self._conversation = keeping.conversation_id(call)
         self._has_begun = False
+        self.is_open = False
+        """The answer is there and has not ended: what it uses is to be settled by who looks it up."""
         self.is_kept = keeping.is_to_be_kept(call)
         """Its answer is to be kept."""
 
@@ -123,7 +126,7 @@ class Talk:
         """Return the request with all that it goes on from, for who knows nothing of it."""
         return self._call if self._before is None else self._keeping.go_on(self._call, self._before)
 
-    async def hear(self, data: bytes, account: str, *, is_known: bool) -> None:
+    async def hear(self, data: bytes, account: str, *, is_known: bool, owed: Owed | None) -> None:
         """Take a piece of the answer before it goes out, and keep the answer with the last one: none can go on sooner.
 
         Waits with that one until every process that shares the state can find it.
@@ -132,13 +135,15 @@ class Talk:
             data: A whole answer, or frames of a stream.
             account: Id of who was asked in the same protocol, and may keep the answer as well; empty: nobody was.
             is_known: That account goes on from the answer by its id.
+            owed: What is to be settled later if the answer has not ended.
         """
         answer = self._answer_in(data) if self._stream else data
         found = None if answer is None else self._keeping.keep(self._call, answer, self._before)
         if found is None:
             return
         id_, kept = found
-        kept = msgspec.structs.replace(kept, account=account, is_known=is_known)
+        self.is_open = self.is_kept and bool(account) and kept.is_open
+        kept = msgspec.structs.replace(kept, account=account, is_known=is_known, owed=owed if self.is_open else None)
         if self.is_kept and (account or not kept.is_open):
             self._answers.keep(id_, kept)
         if account and self._conversation is not None:
@@ -186,7 +191,7 @@ class KeptAnswer:
         self._answers = answers
         self._keeping = keeping
         self._call = call
-        self._id = keeping.id_in(call.path)
+        self.id = keeping.id_in(call.path)
         self.kept = kept
         self.is_stream = keeping.is_stream(call)
 
@@ -208,6 +213,11 @@ class KeptAnswer:
         """Id of the account that is to be asked; empty: nobody has to be."""
         return self.kept.account if self._keeping.is_for_vendor(self._call, self.kept) else ""
 
+    @property
+    def model(self) -> str:
+        """Of an answer in the background: who works on it, as its upstream calls it; empty: nobody any more."""
+        return "" if self.kept.owed is None else self.kept.owed.model
+
     async def tell(self) -> bytes:
         """Return what was asked for, and forget the answer if that was asked.
 
@@ -220,20 +230,30 @@ class KeptAnswer:
             await self._forget()
         return told
 
-    async def hear(self, data: bytes) -> None:
-        """Take a piece of what the vendor says, before it goes out: the answer has ended, or is no more."""
+    async def hear(self, data: bytes) -> Usage | None:
+        """Take a piece of what the vendor says, before it goes out: the answer has ended, or is no more.
+
+        Returns:
+            What it used, if that is told here and was not before.
+        """
         if self._call.method == "DELETE":
             if data == self._keeping.tell(self._call, self.kept):
                 await self._forget()
-            return
+            return None
         answer = self._keeping.final_answer(data) if self.is_stream else data
-        renewed = None if answer is None else self._keeping.renew(self.kept, answer)
-        if renewed is not None:
-            self._answers.keep(self._id, renewed)
+        if answer is None:
+            return None
+        kept = self._keeping.renew(self.kept, answer) or self.kept
+        usage = None if kept.owed is None else self._keeping.usage(answer)
+        if usage is not None:
+            kept = msgspec.structs.replace(kept, owed=None)
+        if kept is not self.kept:
+            self._answers.keep(self.id, kept)
             await self._answers.settled()
+        return usage
 
     async def _forget(self) -> None:
-        self._answers.forget(self._id)
+        self._answers.forget(self.id)
         await self._answers.settled()
 
     def is_gone(self, error: Refused) -> bool:

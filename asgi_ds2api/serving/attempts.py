@@ -108,6 +108,12 @@ class Attempts:
         return "" if source is None else source.lease.candidate.account.id
 
     @property
+    def model(self) -> str:
+        """What that account is asked for, or was."""
+        source = self._delivery.source
+        return "" if source is None else source.lease.candidate.model
+
+    @property
     def is_native(self) -> bool:
         """Whether the account that is asked, or was last, was asked in the caller's protocol."""
         source = self._delivery.source

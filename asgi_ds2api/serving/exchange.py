@@ -15,6 +15,7 @@ import msgspec
 
 from ..auth import ANONYMOUS, Caller
 from ..budgets import NO_LIMITS
+from ..canonical import Usage
 from ..codec import Codec, Envelope, HTTPCall
 from ..errors import (
     GatewayError,
@@ -55,7 +56,7 @@ from .inbound import (
 from .off_loop import off_loop
 from .question import Question, look_up
 from .reply import CLIENT_GONE_STATUS, Reply
-from .spending import Spending, reserve
+from .spending import Spending, owed_of, reserve, settle_owed
 
 _log = logging.getLogger("asgi_ds2api")
 
@@ -95,6 +96,8 @@ class Exchange:
         self._envelope: Envelope | None = None
         self._attempts: Attempts | FanOut | None = None
         self._spending: Spending | None = None
+        self._late_usage: Usage | None = None
+        """Of an answer that is looked up, and has ended since it was last."""
         self._is_gone = False
         self._cut_reason: GatewayError | None = None
         self._failure: GatewayError | None = None
@@ -286,17 +289,9 @@ class Exchange:
             return
         engine = self._engine
         self._spending = await reserve(
-            engine.store,
-            engine.costs,
-            engine.spenders,
-            self._caller,
-            engine.new_id(),
-            envelope,
-            len(self._call.body),
-            target,
-            engine.wall_now(),
-            is_strict=engine.is_strict,
-        )
+            engine.store, engine.costs, engine.spenders, self._caller, engine.new_id(), envelope,
+            len(self._call.body), target, engine.wall_now(), is_strict=engine.is_strict,
+        )  # fmt: skip
 
     @property
     def _label(self) -> str:
@@ -332,7 +327,13 @@ class Exchange:
         attempts = self._attempts
         is_native = isinstance(attempts, Attempts) and attempts.is_native
         account = attempts.account if isinstance(attempts, Attempts) and is_native else ""
-        await talk.hear(data, account, is_known=is_native and attempts is not None and attempts.mode == "relay")
+        owed = None
+        if isinstance(attempts, Attempts):
+            owed = owed_of(self._spending, attempts.account, attempts.model, self._engine.wall_now())
+        is_known = is_native and attempts is not None and attempts.mode == "relay"
+        await talk.hear(data, account, is_known=is_known, owed=owed)
+        if self._spending is not None:
+            self._spending.is_open = talk.is_open
 
     async def _tell_kept(self, codec: Codec) -> None:
         keeping, answers = codec.KEEPING, self._answers()
@@ -354,10 +355,10 @@ class Exchange:
     async def _ask_keeper(self, codec: Codec, found: KeptAnswer) -> None:
         """Pass on what the vendor who keeps an answer as well says; what it has nothing of is gone."""
         self._envelope = Envelope(
-            operation="kept", model="", stream=found.is_stream, request_id=self._request_id,
+            operation="kept", model=found.model, stream=found.is_stream, request_id=self._request_id,
             created=int(self._engine.wall_now()),
         )  # fmt: skip
-        self._reply.heard_by = found.hear
+        self._reply.heard_by = partial(self._hear_kept, found)
         attempts = look_up(self._engine, codec, self._call, self._envelope, found, self._reply, self._base_headers())
         try:
             await self._run_attempts(attempts)
@@ -365,6 +366,14 @@ class Exchange:
             if not found.is_gone(error):
                 raise
             await self._send_json(await found.tell())
+
+    async def _hear_kept(self, found: KeptAnswer, data: bytes) -> None:
+        """Let what is kept hear what the vendor says of it, and settle what was owed for it."""
+        owed = found.kept.owed
+        self._late_usage = await found.hear(data)
+        if owed is not None and self._late_usage is not None and self._caller is not None:
+            engine = self._engine
+            await settle_owed(engine.store, engine.costs, self._caller, found.id, owed, self._late_usage)
 
     def _tell_capabilities(self) -> bytes:
         query = self._call.query
@@ -477,7 +486,7 @@ class Exchange:
             stream=envelope is not None and envelope.stream,
             attempts=() if attempts is None else tuple(attempts.log),
             queued_s=0.0 if attempts is None else attempts.queued_s,
-            usage=None if facts is None else facts.usage,
+            usage=self._late_usage if facts is None or facts.usage is None else facts.usage,
             finish=None if facts is None or facts.finish is None else facts.finish.reason,
             notices=() if attempts is None else tuple(attempts.notices),
             bytes_in=len(self._call.body),

@@ -37,7 +37,7 @@ class LookUp(Relay):
 
     @property
     def facts(self) -> AnswerFacts:
-        """Return no usage: the tokens were counted when the answer was asked for."""
+        """Return no usage: of what is looked up it is told once, by `KeptAnswer.hear`."""
         return AnswerFacts()
 
     def request(self) -> HTTPCall:

@@ -12,14 +12,14 @@ import msgspec
 from cachetools import TTLCache
 
 from ..auth import Caller
-from ..budgets import DEFAULT_OUTPUT_TOKENS, CallerLimits, Use, admission, corrections, refused
+from ..budgets import DEFAULT_OUTPUT_TOKENS, CallerLimits, Use, admission, corrections, late_corrections, refused
 from ..canonical import Usage
-from ..codec import Envelope
+from ..codec import Envelope, Owed
 from ..errors import BudgetUnknown
 from ..observe import Record
 from ..prices import Price, PriceTable, cost_of, saving_of
 from ..routing import Target
-from ..state.contract import Admission, StateStore
+from ..state.contract import Admission, Amount, StateStore
 from ..transcoding.transcode import BYTES_PER_TOKEN
 
 _log = logging.getLogger("asgi_ds2api.budgets")
@@ -27,6 +27,8 @@ _log = logging.getLogger("asgi_ds2api.budgets")
 TOLD_EVERY_S = 3_600.0
 MAX_TOLD = 1_000
 """Models whose price is unknown, told once in that time."""
+SETTLED_S = 3_600.0
+"""Longer than two look-ups of an answer that ended can be on their way."""
 MAX_SPENDERS = 1_000
 """Callers with limits that an operator may look at, about 200 bytes each: an application may let in any number."""
 
@@ -50,14 +52,18 @@ class Costs:
         if usage is None or not record.attempts:
             return None
         served = record.attempts[-1]
-        price = self._prices.find(served.upstream, served.model)
+        return self.at(served.upstream, served.model or record.model, usage)
+
+    def at(self, upstream: str, model: str, usage: Usage) -> float | None:
+        """Return what a usage costs at a model, in dollars; None: nobody knows."""
+        price = self._prices.find(upstream, model)
         return None if price is None else cost_of(price, usage)
 
     def count(self, record: Record) -> float | None:
         """Return what a finished request cost, as `of` does, and count what a cache saved of it. Once a request."""
         if record.usage is not None and record.usage.cache_read and record.attempts:
             served = record.attempts[-1]
-            price = self._prices.find(served.upstream, served.model)
+            price = self._prices.find(served.upstream, served.model or record.model)
             if price is not None:
                 self.saved_usd[served.upstream] += saving_of(price, record.usage)
         return self.of(record, record.usage)
@@ -130,15 +136,19 @@ class Spending:
         self._store = store
         self._costs = costs
         self._admitted = admitted
-        self._reserved = reserved
+        self.reserved = reserved
+        self.is_open = False
+        """The answer goes on in the background: what was reserved stays so until it has ended (`settle_owed`)."""
 
     def settle(self, record: Record) -> None:
         """Give back what was not used, and count what was used beyond."""
         self._over()
         self._store.leave(self._admitted.holder)
+        if self.is_open:
+            return
         usage = usage_of(record)
         used = Use(tokens=0 if usage is None else tokens_of(usage), usd=self._costs.of(record, usage))
-        for amount in corrections(self._admitted, self._reserved, used):
+        for amount in corrections(self._admitted, self.reserved, used):
             self._store.add(amount)
 
 
@@ -185,6 +195,43 @@ async def reserve(
         raise BudgetUnknown("What this key may still use cannot be looked up at present. Try again.", retry_after_s=1)
     spenders.begin(caller.label)
     return Spending(store, wanted, need, costs, partial(spenders.end, caller.label))
+
+
+def owed_of(spending: Spending | None, account: str, model: str, wall_now: float) -> Owed:
+    """Return what is to be settled of an answer that has not ended.
+
+    Args:
+        spending: Of its request; None: its caller has no limits.
+        account: Id of who works on it, ``upstream/label``.
+        model: As that upstream calls it.
+        wall_now: Seconds since 1970.
+    """
+    upstream = account.partition("/")[0]
+    reserved = Use() if spending is None else spending.reserved
+    return Owed(upstream=upstream, model=model, tokens=reserved.tokens, usd=reserved.usd, since=wall_now)
+
+
+async def settle_owed(store: StateStore, costs: Costs, caller: Caller, id_: str, owed: Owed, usage: Usage) -> None:
+    """Put right what was reserved for an answer in the background, now that it is known what it used.
+
+    Once, whoever and however many look it up at the same moment: the first one takes what only one can have.
+
+    Args:
+        store: Where limits are counted.
+        costs: Knows prices.
+        caller: Whose answer it is.
+        id_: The answer's.
+        owed: What was reserved.
+        usage: As the answer says.
+    """
+    used = Use(tokens=tokens_of(usage), usd=costs.at(owed.upstream, owed.model, usage))
+    amounts = late_corrections(caller.label, caller.limits, Use(tokens=owed.tokens, usd=owed.usd), used, owed.since)
+    if not amounts:
+        return
+    once = Amount(name=f"settled {id_} of {caller.label}", amount=1, limit=1, life_s=SETTLED_S)
+    if await store.admit(Admission(holder=id_, amounts=(once,))) is None:
+        for amount in amounts:
+            store.add(amount)
 
 
 def tokens_of(usage: Usage) -> int:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Raw
 
-from ...canonical import Notices
+from ...canonical import Notices, Usage
 from ...codec import Envelope, HTTPCall, Kept
 from ...errors import MalformedRequest, UnknownItem
 from ...fold import unfold
@@ -27,6 +27,7 @@ from . import wire
 from .request import path_of
 from .response import response_of
 from .stream_encoder import StreamEncoder
+from .usage import decode_usage
 
 MAX_TURNS: Final = 1_000
 """Longest chain of answers that is gone on from."""
@@ -160,6 +161,15 @@ def renew(kept: Kept, answer: bytes) -> Kept | None:
         return None
     output = tuple(items_of(fields.get("output")))
     return msgspec.structs.replace(kept, output=output, answer=Raw(answer), is_open=False)
+
+
+def usage(answer: bytes) -> Usage | None:
+    """Return what an answer used; None: it has not ended, or does not tell."""
+    fields = fields_of(Raw(answer))
+    told = fields.get("usage")
+    if text_of(fields.get("status")) in _OPEN_STATUS or not _is_there(told):
+        return None
+    return decode_usage(told)
 
 
 # --- an answer that is looked up --------------------------------------------------------------------------------------
