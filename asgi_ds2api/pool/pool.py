@@ -4,18 +4,18 @@ Selection and slot-taking are one synchronous step. Nothing here waits, schedule
 is cancelled loses nothing: it gives its lease back in a ``finally``. One pool belongs to one event loop.
 
 A request passes three gates: the origin's, the account's, and the account's for this model; and there must be room for
-it. What happens at a gate is decided by `health`, how much room there is by `limits`, who is next by `strategies`.
+it. What happens at a gate is decided by `health`, how much room there is by `limits`, who is next by `choosing` and
+`strategies`.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-
-import msgspec
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ..errors import CapacityError, PoolExhausted, QueueFull, Refused, UnknownItem, UpstreamError
 from ..headers import RateWindow, Resource
 from ..state.contract import StateStore
 from .affinity import Affinity
+from .choosing import Chooser
 from .gates import Gates
 from .health import Rng
 from .limits import Demand
@@ -82,6 +82,7 @@ class Pool:
         self._refusals = Refusals(self._groups, self._slots, rng)
         self._build(strategy, strategies or {})
         self._affinity = Affinity(store, now, affinity_s)
+        self._chooser = Chooser(self._accounts, self._groups, self._slots, self._affinity)
         self._line = Line(
             most_waiting(account.concurrency for account in self._slots) if max_waiting is None else max_waiting
         )
@@ -148,20 +149,11 @@ class Pool:
 
     def bound(self, plan: Plan) -> Plan:
         """Return a plan in which a conversation that only one account can go on from is bound to that."""
-        if not (plan.session and self._affinity.is_on):
-            return plan
-        tiers = []
-        for tier in plan.tiers:
-            pin = self._affinity.find(_pin_key(plan, tier)) if self._groups[tier.upstream].affinity else None
-            account = self._accounts.get(pin.account) if pin is not None and pin.is_bound else None
-            if account is not None:
-                self._affinity.pin(_pin_key(plan, tier), account.id, pin)
-            tiers.append(tier if account is None else msgspec.structs.replace(tier, only=(account,)))
-        return msgspec.structs.replace(plan, tiers=tuple(tiers))
+        return self._chooser.bound(plan)
 
     def has_choice(self, targets: Iterable[Target]) -> bool:
         """Tell whether it matters which conversation a request belongs to: an upstream has several accounts."""
-        return self._affinity.is_on and any(self._groups[target.upstream].affinity is not None for target in targets)
+        return self._chooser.has_choice(targets)
 
     def acquire(self, plan: Plan, tried: Collection[Candidate] = ()) -> Lease:
         """Choose a candidate and take a slot on it, in one step.
@@ -187,62 +179,13 @@ class Pool:
 
     def _choose(self, plan: Plan, tried: Collection[Candidate]) -> Lease | None:
         now = self._now()
-        for tier, passed_over in self._rounds(plan, tried):
-            slot = self._pick(tier, plan, passed_over, now)
-            if slot is not None:
-                if not tried:
-                    slot.server.budget = slot.server.budget.deposit(now)
-                return self._take(slot, tier, plan, now)
-        return None
-
-    def _rounds(self, plan: Plan, tried: Collection[Candidate]) -> Iterator[tuple[Tier, Collection[Slot]]]:
-        """Yield the tiers in the order in which they are looked at, and who is passed over there."""
+        found = self._chooser.choose(plan, tried, now)
+        if found is None:
+            return None
+        slot, tier = found
         if not tried:
-            for tier in plan.tiers:
-                yield tier, ()
-            return
-        attempts = [(self._slots[candidate.account], candidate.model) for candidate in tried]
-        spent = {slot for slot, model in attempts if not slot.is_closed_for(model)}
-        for avoided in (spent, set[Slot]()):
-            for tier in plan.tiers:
-                yield tier, avoided | {slot for slot, model in attempts if model == tier.model}
-
-    def _pick(self, tier: Tier, plan: Plan, passed_over: Collection[Slot], now: float) -> Slot | None:
-        group, model = self._groups[tier.upstream], tier.model
-        need = group.need(plan.demand)
-        if tier.only is not None:
-            slots = [self._slots[account] for account in tier.only]
-            fit = [slot.index for slot in slots if slot not in passed_over and slot.opens_at(model, need) <= now]
-            return group.slots[group.rotation.lowest(fit, now)] if fit else None
-        if group.common_opening() > now:
-            return None
-        if group.affinity is not None and plan.session and self._affinity.is_on:
-            return self._follow(group, tier, plan, passed_over, now)
-        return _next_in_line(group, tier.model, need, passed_over, now)
-
-    def _follow(self, group: Group, tier: Tier, plan: Plan, passed_over: Collection[Slot], now: float) -> Slot | None:
-        """Return the account that a conversation was on, if it can be; else who is next, where it is from now on."""
-        assert group.affinity is not None
-        key, need = _pin_key(plan, tier), group.need(plan.demand)
-        pin = self._affinity.find(key)
-        account = None if pin is None else self._accounts.get(pin.account)
-        home = None if account is None else self._slots[account]
-        may_follow = home is not None and home not in passed_over and not home.is_crowded
-        if may_follow and home is not None and home.opens_at(tier.model, need) <= now:
-            group.affinity.followed += 1
-            self._affinity.pin(key, home.account.id, pin)
-            return home
-        slot = _next_in_line(group, tier.model, need, passed_over, now)
-        if slot is None:
-            return None
-        if home is None:
-            group.affinity.began += 1
-        else:
-            group.affinity.spilled += 1
-        is_busy = home is not None and home not in passed_over and (home.is_full or home.is_crowded)
-        if not (is_busy and pin is not None and pin.has_cache):
-            self._affinity.pin(key, slot.account.id, pin)
-        return slot
+            slot.server.budget = slot.server.budget.deposit(now)
+        return self._take(slot, tier, plan, now)
 
     def _take(self, slot: Slot, tier: Tier, plan: Plan, now: float) -> Lease:
         self._turn += 1
@@ -255,8 +198,7 @@ class Pool:
             epochs=epochs,
             probes=probes,
         )
-        is_in_conversation = plan.session and slot.group.affinity is not None and self._affinity.is_on
-        held = Held(slot, plan.demand, _pin_key(plan, tier) if is_in_conversation else "")
+        held = Held(slot, plan.demand, self._chooser.pin_key(plan, tier))
         slot.take(self._turn, by_rank=tier.only is None)
         self._leases[lease] = held  # last, and right after it was counted: nothing can go wrong in between
         return lease
@@ -482,14 +424,3 @@ class Pool:
             stray_releases=self._stray_releases,
             now=self._now(),
         )
-
-
-def _next_in_line(group: Group, model: str, need: int, passed_over: Collection[Slot], now: float) -> Slot | None:
-    slots = group.slots
-    indexes = {slot.index for slot in passed_over if slot.group is group} if passed_over else ()
-    index = group.ring(model, need).pick(now, lambda index: slots[index].opens_at(model, need), indexes)
-    return None if index is None else slots[index]
-
-
-def _pin_key(plan: Plan, tier: Tier) -> str:
-    return f"{plan.session}:{tier.upstream}/{tier.model}"
