@@ -409,6 +409,8 @@ def accounts_of(upstream: UpstreamConfig) -> list[Account]:
             rpm=account.rpm,
             tpm=account.tpm,
             models=account.models,
+            seals_reasoning=upstream.profile.sealed_reasoning or upstream.responses,
+            customer=account.customer,
         )
         for account in upstream.accounts
     ]

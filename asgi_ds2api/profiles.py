@@ -67,6 +67,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
             "the content (Mistral)."
         ),
     ] = "never"
+    sealed_reasoning: Annotated[
+        bool,
+        Meta(
+            description="Responses: reasoning comes encrypted for the customer whose key it was: a conversation with "
+            "such reasoning waits for its account (`affinity_s`, `customer`)."
+        ),
+    ] = False
     think_tags: Annotated[
         bool, Meta(description="Chat: text that begins with `<think>` or `[THINK]` holds reasoning up to its end.")
     ] = False
@@ -184,6 +191,7 @@ PROFILES: dict[str, Profile] = {
         vendor="openai",
         exact=True,
         user_field="safety_identifier",
+        sealed_reasoning=True,
         stop_max=0,
         choices=False,
         tool_name_max=128,

@@ -77,6 +77,7 @@ resume_pauses = true
 concurrency = 16
 rpm = 500
 tpm = 200_000
+customer = "acme"
 
 [[upstreams]]
 name = "local"
@@ -84,7 +85,7 @@ protocol = "openai_chat"
 responses = true
 base_url = "http://127.0.0.1:8080/v1"
 profile = { base = "lenient", json_schema = false, query = { api-version = "1" }, drop = ["top_k"] }
-accounts = [ { label = "a", key = "env:LOCAL_A", weight = 2 }, { label = "b", key = "env:LOCAL_B" } ]
+accounts = [ { label = "a", key = "env:LOCAL_A", weight = 2 }, { label = "b", key = "env:LOCAL_B", customer = "bolt" } ]
 max_connections = 100
 proxy = "http://proxy.example:3128"
 ca_file = "ca.pem"

@@ -18,13 +18,15 @@ import stat
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Annotated, Final, Literal, Protocol, TypeAlias, TypeVar, cast
 
 import anyio
+from msgspec import Meta
 
 from ..errors import UpstreamError
 from ..scrub import scrub
 from ..secret import KeyDigest, KeySource, Secret, flaw_of
+from . import texts
 from .reading import Flaw, Reading, kind_of
 from .texts import proxy_url
 
@@ -43,6 +45,17 @@ _PUBLIC_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 """What a variable is called by everybody; another spelling may be a key in the wrong place."""
 _Kind = Literal["env", "file", "sha256"]
 HOW: Final = 'put it into an environment variable and write "env:NAME", or into a file and write "file:PATH"'
+
+
+Customer: TypeAlias = Annotated[
+    Annotated[str, Meta(pattern=texts.NAME, extra={"check": texts.name})] | None,
+    Meta(
+        description="The vendor's customer (organisation, project) whose key it is. Reasoning that the vendor encrypts "
+        "for one goes to all accounts of this upstream that are his. Of an upstream: of each of its accounts, unless "
+        "the account has its own. Default: each account is of another customer.",
+        examples=["acme"],
+    ),
+]
 
 
 class AccountKey(KeySource, Protocol):

@@ -256,7 +256,14 @@ def _accounts(upstream: UpstreamTable) -> tuple[AccountConfig, ...]:
 
 def _key(upstream: UpstreamTable, label: str, key: AccountKey | None) -> AccountConfig:
     """Return an account of which nothing is said but its key."""
-    return AccountConfig(label=label, key=key, concurrency=upstream.concurrency, rpm=upstream.rpm, tpm=upstream.tpm)
+    return AccountConfig(
+        label=label,
+        key=key,
+        concurrency=upstream.concurrency,
+        rpm=upstream.rpm,
+        tpm=upstream.tpm,
+        customer=upstream.customer or "",
+    )
 
 
 def _account(account: AccountTable, upstream: UpstreamTable) -> AccountConfig:
@@ -268,4 +275,5 @@ def _account(account: AccountTable, upstream: UpstreamTable) -> AccountConfig:
         rpm=upstream.rpm if account.rpm is None else account.rpm,
         tpm=upstream.tpm if account.tpm is None else account.tpm,
         models=account.models,
+        customer=account.customer or upstream.customer or "",
     )

@@ -19,7 +19,7 @@ from ..protocols import PROTOCOLS
 from ..secret import KeyDigest, Secret
 from . import texts
 from .keys import AccountKey as _AccountKey
-from .keys import account_key, caller_key, proxy_secret, readable_file, seal_secret
+from .keys import Customer, account_key, caller_key, proxy_secret, readable_file, seal_secret
 from .limits import Limits, Timeouts
 from .places import StatePlace, state_place
 from .reading import Flaw, Reading, join, read_fields
@@ -129,6 +129,7 @@ class AccountTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             min_length=1,
         ),
     ] = ()
+    customer: Customer = None
 
 
 class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -213,6 +214,7 @@ class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     concurrency: Concurrency = None
     rpm: PerMinute = None
     tpm: TokensPerMinute = None
+    customer: Customer = None
     max_connections: Annotated[
         int,
         Meta(

@@ -23,6 +23,8 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     tpm: float | None = None
     models: tuple[str, ...] = ()
     """Globs of the upstream's names; empty: all."""
+    customer: str = ""
+    """Of the vendor, whose key it is; empty: nobody else's."""
 
 
 class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,9 @@ be of use: what upstreams say of cached tokens comes back here.
 A pin is a wish, not a condition: what only one account can serve is bound to it (`Plan`, ``only``). But where a vendor
 refuses elsewhere what the model thought before, since that is sealed for the customer whose key it was, the pin goes
 back and binds: then the conversation waits for its account.
+
+Of a vendor that is known to seal, the account that gave the last answer is remembered besides, whatever the model: the
+bond of a conversation. See `choosing`.
 """
 
 from collections import OrderedDict
@@ -113,13 +116,21 @@ class Affinity:
             former = "" if before is None else before.account
             self._keep(key, Pin(account, now + self._ttl_s, now, former=former))
 
-    def bind(self, key: str, refused_by: str) -> None:
-        """Send a conversation back to the account that it had to leave, for good: the new one cannot go on from it."""
+    def bind(self, key: str, refused_by: str, home: str = "") -> None:
+        """Send a conversation back to its account, for good: the one that it had to go to cannot go on from it.
+
+        Args:
+            key: Of the conversation.
+            refused_by: Who cannot.
+            home: Where it is at home, if that is known for certain.
+        """
         pin = self._pins.get(key)
-        if pin is not None and pin.account == refused_by and pin.former and not pin.is_bound:
+        if pin is not None and not home:
+            home = pin.former if pin.account == refused_by else pin.account
+        if pin is not None and home and not pin.is_bound:
             now = self._now()
-            self._store.put(TABLE, key, pin.former.encode("ascii", "replace"), self._ttl_s)
-            self._keep(key, Pin(pin.former, now + self._ttl_s, now, is_bound=True))
+            self._store.put(TABLE, key, home.encode("ascii", "replace"), self._ttl_s)
+            self._keep(key, Pin(home, now + self._ttl_s, now, pin.has_cache and pin.account == home, is_bound=True))
 
     def learn(self, key: str, account: str, spent: Spent) -> None:
         """Note what the answer of a conversation said of its cache."""

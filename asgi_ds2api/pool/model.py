@@ -1,6 +1,6 @@
 """The words of the pool: accounts, plans, leases, and what an attempt says about an account. Values only."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
@@ -70,6 +70,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Tokens a minute, in and out together, over all models."""
     models: tuple[str, ...] = ()
     """Globs of the upstream's names of the models that it serves; empty: all."""
+    seals_reasoning: bool = False
+    """Its vendor encrypts what a model thinks for the customer whose key it was."""
+    customer: str = ""
+    """Whose key it is; empty: the key of a customer of its own."""
 
     def serves(self, model: str) -> bool:
         """Tell whether it may be asked for a model."""
@@ -79,6 +83,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def id(self) -> str:
         """``upstream/label``: unique in a pool, the same after a restart."""
         return f"{self.upstream}/{self.label}"
+
+    @property
+    def owner(self) -> str:
+        """Who can go on from what was sealed for it: all accounts of an upstream with the same owner."""
+        return f"{self.upstream}:{self.customer}" if self.customer else self.id
 
     def __repr__(self) -> str:
         return f"Account({self.id!r})"
@@ -110,11 +119,25 @@ class Plan(msgspec.Struct, frozen=True):
     """Whose turn it is when requests wait; empty: nobody is told from anybody."""
     session: str = ""
     """Digest of the conversation, whose account is preferred; empty: it has no name."""
+    is_sealed: bool = False
+    """The request carries what a vendor sealed for one of its customers."""
+    otherwise: tuple[Tier, ...] = ()
+    """Where it may go, at the risk of being refused, if those cannot answer in time to whom all of ``tiers`` are bound;
+    empty: nowhere else."""
 
     @property
     def need(self) -> int:
         """Requests of one need wait in one queue."""
         return need_of(self.demand.tokens)
+
+    def loosened(self) -> "Plan":
+        """Return the plan of a request that is not bound any more where it need not be."""
+        return msgspec.structs.replace(self, tiers=self.otherwise, otherwise=()) if self.otherwise else self
+
+    def beyond(self, tried: Collection["Candidate"]) -> "Plan":
+        """Return the plan of a request that was there: nobody is left that it is bound to, or it left them already."""
+        bound = {Candidate(account, tier.model) for tier in self.tiers for account in tier.only or ()}
+        return self if bound > set(tried) else self.loosened()
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):

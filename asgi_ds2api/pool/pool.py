@@ -123,6 +123,8 @@ class Pool:
         demand: Demand = NO_DEMAND,
         caller: str = "",
         session: str = "",
+        *,
+        is_sealed: bool = False,
     ) -> Plan:
         """Return where a request may go. Takes nothing, looks at no clock.
 
@@ -132,28 +134,41 @@ class Pool:
             demand: What it is thought to need.
             caller: Whose turn it is when requests wait.
             session: Digest of the conversation, which stays on its account as long as it can.
+            is_sealed: It carries what a vendor may have sealed for one of its customers.
 
         Returns:
             A plan; without tiers if no allowed account serves any of the targets.
         """
         if allowed is None:
             free = [Tier(upstream=target.upstream, model=target.model) for target in targets]
-            return self.bound(Plan(tuple(free), demand, caller, session))
+            return self._chooser.bound(Plan(tuple(free), demand, caller, session, is_sealed))
         bound = [self._accounts[id_] for id_ in allowed if id_ in self._accounts]
         tiers = []
         for target in targets:
             only = tuple(a for a in bound if a.upstream == target.upstream and a.serves(target.model))
             if only:
                 tiers.append(Tier(upstream=target.upstream, model=target.model, only=only))
-        return Plan(tuple(tiers), demand, caller, session)
+        return Plan(tuple(tiers), demand, caller, session, is_sealed)
 
-    def bound(self, plan: Plan) -> Plan:
-        """Return a plan in which a conversation that only one account can go on from is bound to that."""
-        return self._chooser.bound(plan)
+    def returned(self, plan: Plan, refused_by: Account) -> Plan | None:
+        """Return where a conversation goes back to when somebody cannot go on from what was thought before.
+
+        Args:
+            plan: By which it came there.
+            refused_by: Who cannot.
+
+        Returns:
+            A plan that is bound to who can; None: nobody is known to.
+        """
+        return self._chooser.returned(plan, refused_by)
 
     def has_choice(self, targets: Iterable[Target]) -> bool:
         """Tell whether it matters which conversation a request belongs to: an upstream has several accounts."""
         return self._chooser.has_choice(targets)
+
+    def seals(self, targets: Iterable[Target]) -> bool:
+        """Tell whether it matters what a request carries: a vendor seals what its models think."""
+        return self._chooser.seals(targets)
 
     def acquire(self, plan: Plan, tried: Collection[Candidate] = ()) -> Lease:
         """Choose a candidate and take a slot on it, in one step.
@@ -174,7 +189,7 @@ class Pool:
         self._serve()  # who waits comes first: what is left nobody who waits could use
         lease = self._choose(plan, tried)
         if lease is None:
-            raise self._refusals.nobody(plan, self._now())
+            raise self._refusals.nobody(plan, self._now(), tried)
         return lease
 
     def _choose(self, plan: Plan, tried: Collection[Candidate]) -> Lease | None:
@@ -198,7 +213,7 @@ class Pool:
             epochs=epochs,
             probes=probes,
         )
-        held = Held(slot, plan.demand, self._chooser.pin_key(plan, tier))
+        held = Held(slot, plan.demand, self._chooser.pin_key(plan, tier), self._chooser.bond_key(plan, tier))
         slot.take(self._turn, by_rank=tier.only is None)
         self._leases[lease] = held  # last, and right after it was counted: nothing can go wrong in between
         return lease
@@ -227,7 +242,7 @@ class Pool:
         self._serve()
         if waiter.lease is not None or waiter.refusal is not None:
             return None
-        return self._refusals.nobody(waiter.plan, self._now())
+        return self._refusals.nobody(waiter.plan, self._now(), waiter.tried)
 
     def leave(self, waiter: Waiter) -> None:
         """Take a request out of line. What was handed to it and not taken goes to the next."""
@@ -268,7 +283,7 @@ class Pool:
 
     def _dismiss(self, waiter: Waiter) -> None:
         """Tell those of a queue who would wait in vain."""
-        refusal = self._refusals.nobody(waiter.plan, self._now())
+        refusal = self._refusals.nobody(waiter.plan, self._now(), waiter.tried)
         is_busy = isinstance(refusal, PoolExhausted) and refusal.is_busy
         if not is_busy and (refusal.retry_after_s or 0.0) > SHORT_WAIT_S:
             self._line.refuse(waiter.key, refusal, self._now() + (refusal.retry_after_s or 0.0))
@@ -312,8 +327,8 @@ class Pool:
         slot = held.slot
         if error is not None:
             slot.failed += 1
-            if held.pin_key and isinstance(error, Refused) and error.kind == "foreign_reasoning":
-                self._affinity.bind(held.pin_key, slot.account.id)
+            if isinstance(error, Refused) and error.kind == "foreign_reasoning":
+                self._chooser.refused(held.pin_key, held.bond_key, slot.account)
             self._reports.failed(slot, lease, error)
         else:
             slot.completed += 1
@@ -387,11 +402,13 @@ class Pool:
             self._affinity.learn(held.pin_key, slot.account.id, spent)
 
     def _measure(self, held: Held, lease: Lease) -> None:
-        """Note how long the answer took to begin, once."""
+        """Note that an answer has begun, and how long that took, once."""
         if not held.is_answered:
             now, slot = self._now(), held.slot
             held.is_answered = True
             held.is_slow = slot.group.rotation.answered(slot.index, now - lease.acquired_at, now)
+            if held.bond_key:
+                self._affinity.pin(held.bond_key, slot.account.id, self._affinity.find(held.bond_key))
 
     # --- by hand ------------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,14 @@
 """Why nobody can be asked, and when somebody can: looked at only when a request found nobody."""
 
+from collections.abc import Collection
 from math import ceil, inf
+
+import msgspec
 
 from ..errors import CapacityError, NoCapacity, PoolExhausted, UnknownModel
 from . import health
 from .health import Rng
-from .model import Account, Plan, Tier
+from .model import Account, Candidate, Plan, Tier
 from .slots import Group, Slot
 
 SHORT_WAIT_S = 1.0
@@ -28,8 +31,13 @@ class Refusals:
         self._slots = slots
         self._rng = rng
 
-    def nobody(self, plan: Plan, now: float) -> CapacityError:
+    def nobody(self, plan: Plan, now: float, tried: Collection[Candidate] = ()) -> CapacityError:
         """Return why nobody can be asked.
+
+        Args:
+            plan: Where the request may go.
+            now: The present.
+            tried: Where it was: of those that it is bound to, nobody waits for an attempt on these to end.
 
         Raises:
             UnknownModel: No account serves any of the models.
@@ -43,7 +51,7 @@ class Refusals:
             wait_s = min(wait_s, SHORT_WAIT_S)
         if is_disabled:
             return NoCapacity("No account for this model may be used at present.", retry_after_s=wait_s)
-        if any(self._is_full(tier) for tier in plan.tiers):
+        if any(self._is_full(_untried(tier, tried)) for tier in plan.tiers):
             wait_s = min(wait_s, self.short_wait_s())
             busy = PoolExhausted("Every account for this model is busy. Try again later.", retry_after_s=wait_s)
             busy.is_busy = True
@@ -92,4 +100,12 @@ class Refusals:
         slots = [self._slots[account] for account in tier.only] if tier.only is not None else [
             group.slots[index] for index in group.serving(tier.model)
         ]  # fmt: skip
-        return all(isinstance(health.closed(slot.gate.state), health.Disabled) for slot in slots)
+        return all(slot.is_disabled for slot in slots)
+
+
+def _untried(tier: Tier, tried: Collection[Candidate]) -> Tier:
+    """Return a tier without those of the accounts that it is bound to that were asked already."""
+    if tier.only is None:
+        return tier
+    left = tuple([account for account in tier.only if Candidate(account, tier.model) not in tried])
+    return msgspec.structs.replace(tier, only=left)

@@ -34,13 +34,15 @@ class Server:
 class Group:
     """The accounts of one upstream."""
 
-    __slots__ = ("affinity", "counts_tokens", "full", "is_choosy", "peers", "rotation", "servers", "slots")
+    __slots__ = ("affinity", "counts_tokens", "customers", "full", "is_choosy", "peers", "rotation", "servers", "slots")
 
     def __init__(self, accounts: Sequence[Account], strategy: StrategyName, rng: Rng) -> None:
         self.peers = Peers(len(accounts), len({account.origin for account in accounts}))
         self.rotation = Rotation([account.weight for account in accounts], STRATEGIES[strategy], rng)
         self.affinity = Tally() if len(accounts) > 1 else None
         """None: there is nothing to choose."""
+        self.customers = _by_owner(accounts)
+        """Owner -> his accounts, where reasoning is sealed for one."""
         self.slots: list[Slot] = []
         self.servers: dict[Origin, Server] = {}
         self.full = 0
@@ -108,6 +110,11 @@ class Slot:
         narrow = self.gate.models.get(model)
         return (self.server.gate, self.gate) if narrow is None else (self.server.gate, self.gate, narrow)
 
+    @property
+    def is_disabled(self) -> bool:
+        """Whether it does not come back with time alone."""
+        return isinstance(health.closed(self.gate.state), health.Disabled)
+
     def is_closed_for(self, model: str) -> bool:
         """Tell whether it is closed for one model alone."""
         gate = self.gate.models.get(model)
@@ -147,12 +154,22 @@ class Slot:
 class Held:
     """What a lease holds, until it is given back."""
 
-    __slots__ = ("demand", "is_answered", "is_slow", "pin_key", "slot")
+    __slots__ = ("bond_key", "demand", "is_answered", "is_slow", "pin_key", "slot")
 
-    def __init__(self, slot: Slot, demand: Demand, pin_key: str) -> None:
+    def __init__(self, slot: Slot, demand: Demand, pin_key: str, bond_key: str) -> None:
         self.slot = slot
         self.pin_key = pin_key
         """Of the conversation; empty: none."""
+        self.bond_key = bond_key
+        """Of the conversation, where its answer is sealed; empty: none."""
         self.demand = demand
         self.is_answered = False
         self.is_slow = False
+
+
+def _by_owner(accounts: Sequence[Account]) -> dict[str, tuple[Account, ...]]:
+    found: dict[str, list[Account]] = {}
+    for account in accounts:
+        if account.seals_reasoning:
+            found.setdefault(account.owner, []).append(account)
+    return {owner: tuple(members) for owner, members in found.items()}

@@ -23,7 +23,7 @@ from .means import Means, UpstreamSide
 from .one_attempt import OneAttempt
 from .pulse import Pulse
 from .reply import Reply
-from .waiting import lease_for
+from .waiting import lease_for, slot_for
 
 
 class Attempts:
@@ -236,15 +236,15 @@ class Attempts:
             GatewayError: There shall be none: ``error``, or what tells the caller more.
         """
         is_foreign = isinstance(error, Refused) and error.kind == "foreign_reasoning"
-        bound = self._pool.bound(self._plan) if is_foreign else self._plan
-        is_bound, self._plan = bound != self._plan, bound
+        back = self._pool.returned(self._plan, lease.candidate.account) if is_foreign else None
+        is_bound, self._plan = back is not None, back or self._plan.beyond(tried)
         if self._delivery.is_taken or not (is_bound or may_be_asked_elsewhere(error)):
             raise error
         if len(tried) >= self._timing.max_attempts:
             raise without_retry(error) if len(tried) > 1 else error
         following: Lease | None = None
         try:
-            following = self._pool.acquire(self._plan, tried)
+            following = slot_for(self._pool, self._plan, tried)
         except CapacityError as full:
             if not (isinstance(full, PoolExhausted) and full.is_busy):
                 raise (full if is_bound else more_telling(error, full)) from None
@@ -283,5 +283,6 @@ class Attempts:
             max_event_bytes=self._timing.max_event_bytes,
             lessons=lessons.get(side.codec.NAME, ()),
             resumes_pauses=side.resumes_pauses,
+            owner=candidate.account.owner if side.profile.sealed_reasoning else "",
         )
         return Source(lease=lease, side=side, transcoder=self._make_transcoder(side, asked))

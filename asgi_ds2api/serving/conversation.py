@@ -4,8 +4,10 @@ Prompt caches work on beginnings: two requests with the same instructions and th
 one. So the beginning is as good a name as any; it is the same in every turn. Only its digest leaves this file.
 
 The fields of all protocols are looked for, so that no codec has to know of it; what cannot be read has no name.
+What a request carries that only the account can read which answered before is looked for in the same way.
 """
 
+import re
 from hashlib import blake2b
 from typing import Final
 
@@ -13,11 +15,20 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from ..json_pieces import items_of
+from ..seal import PREFIX, PREFIX_IN_BASE64
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """Larger bodies are not looked into: who sends them, an agent with its files, names its conversations."""
 MAX_OPENING: Final = 8
 """Messages before the user's first one."""
+
+_CIPHERTEXT: Final = b'"encrypted_content"'
+_SEALED: Final = re.compile(_CIPHERTEXT + rb'\s*:\s*"')
+"""Reasoning, or the summary of a talk, as OpenAI encrypts it. Looked for from the end: it takes a tenth of the time, as
+CPython looks for what is not there."""
+_SEALS: Final = (PREFIX.encode(), PREFIX_IN_BASE64.encode())
+_CALLS: Final = (b'"tool_calls"', b'"tool_use"', b'"functionCall"', b'"function_call"')
+"""What a turn that called tools holds, on every face."""
 
 _Field = Raw | UnsetType
 
@@ -57,6 +68,23 @@ def session_of(caller: str, named: str | None, body: bytes) -> str:
         digest.update(b"%d:" % len(part))
         digest.update(part)
     return digest.hexdigest()
+
+
+def may_be_sealed(body: bytes, *, is_relayed: bool, is_lent: bool) -> bool:
+    """Tell whether a request carries what a vendor may have sealed for one customer. Looks for bytes, reads nothing.
+
+    Args:
+        body: JSON of the request. A large one counts as carrying some.
+        is_relayed: Whether it is one in the vendor's own protocol, that carries what it does as it came.
+        is_lent: Whether what a model thought before its calls may be put back by this gateway.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        return True
+    at = body.rfind(_CIPHERTEXT)
+    if at >= 0 and (_SEALED.match(body, at) or _SEALED.search(body)) is not None:
+        return True
+    marks = () if is_relayed else (*_SEALS, *_CALLS) if is_lent else _SEALS
+    return any(body.rfind(mark) >= 0 for mark in marks)
 
 
 def _opening(body: bytes) -> bytes:

@@ -33,13 +33,14 @@ from ..transcoding.transcoder import Transcoder
 from ..transcoding.ways import chat_takes
 from .answers import KeptAnswer
 from .attempts import Attempts
-from .conversation import session_of
+from .conversation import may_be_sealed, session_of
 from .engine import Engine
 from .fan_out import FanOut
 from .look_up import LookUp
 from .means import UpstreamSide
 from .reply import Headers, Reply
 
+_IN_CONVERSATION: Final = ("generate", "complete", "compact")
 _TOOLS: Final = (b'"tools"', b'"functions"')
 """What a request with tools holds, on every face."""
 
@@ -180,10 +181,18 @@ class Question:
     def _plan(self, targets: Sequence[Target], account: str | None, envelope: Envelope) -> Plan:
         """Return where the request, or a part of it, may go."""
         pool, session = self._engine.pool, ""
-        if account is None and self._envelope.operation in ("generate", "complete") and pool.has_choice(targets):
+        if account is None and self._envelope.operation in _IN_CONVERSATION and pool.has_choice(targets):
             session = session_of(self._label, self._envelope.session, self._call.body)
+        is_sealed = bool(session) and pool.seals(targets) and self._is_sealed(targets)
         allowed = None if account is None else (account,)
-        return pool.plan(targets, allowed, self._demand(envelope), self._label, session)
+        return pool.plan(targets, allowed, self._demand(envelope), self._label, session, is_sealed=is_sealed)
+
+    def _is_sealed(self, targets: Sequence[Target]) -> bool:
+        """Tell whether the request carries what was sealed for a customer, or is lent what is kept of it."""
+        sides = [self._engine.upstreams[target.upstream] for target in targets]
+        is_relayed = all(side.codec.NAME == self._face.NAME and side.profile.sealed_reasoning for side in sides)
+        is_lent = not is_relayed and self._engine.reasoning is not None
+        return may_be_sealed(self._call.body, is_relayed=is_relayed, is_lent=is_lent)
 
     def _demand(self, envelope: Envelope) -> Demand:
         """Return what the pool sets aside for an attempt: by the bytes, and by what the answer may have."""
@@ -314,5 +323,6 @@ class Question:
         table, label = self._engine.reasoning, self._label
         kept = None
         if table is not None:
-            kept = CallersReasoning(table=table, label=label, is_shared=label == ANONYMOUS.label)
+            is_shared = label == ANONYMOUS.label
+            kept = CallersReasoning(table=table, label=label, is_shared=is_shared, owner=side.owner)
         return choose_shims(request, side.codec.NAME, side.profile, self._engine.keyring, label, kept)

@@ -13,8 +13,24 @@ from ..pool.model import Candidate, Lease, Plan
 from ..pool.pool import Pool
 
 
+def slot_for(pool: Pool, plan: Plan, tried: Collection[Candidate]) -> Lease:
+    """Take a slot at once, if somebody is free; elsewhere, if those are closed by whom a request is better served.
+
+    Raises:
+        CapacityError: Nobody is; or of those somebody is merely busy, and may be waited for.
+    """
+    try:
+        return pool.acquire(plan, tried)
+    except CapacityError as refusal:
+        if not plan.otherwise or (isinstance(refusal, PoolExhausted) and refusal.is_busy):
+            raise
+    return pool.acquire(plan.loosened(), tried)
+
+
 async def lease_for(pool: Pool, plan: Plan, max_wait_s: float, tried: Collection[Candidate] = ()) -> Lease:
     """Take a slot; wait for one that may come free in time.
+
+    A request that is better served by some, and may go elsewhere, waits for those first.
 
     Args:
         pool: Whose.
@@ -28,6 +44,17 @@ async def lease_for(pool: Pool, plan: Plan, max_wait_s: float, tried: Collection
         QueueFull: Too many wait already.
         QueueTimeout: Nobody came free in time.
     """
+    if not plan.otherwise:
+        return await _lease_for(pool, plan, max_wait_s, tried)
+    latest = anyio.current_time() + max_wait_s
+    try:
+        return await _lease_for(pool, plan, max_wait_s, tried)
+    except CapacityError:  # also where the line is full: it cannot even wait for them
+        left_s = max(0.0, latest - anyio.current_time())
+        return await _lease_for(pool, plan.loosened(), left_s, tried)
+
+
+async def _lease_for(pool: Pool, plan: Plan, max_wait_s: float, tried: Collection[Candidate]) -> Lease:
     try:
         return pool.acquire(plan, tried)
     except PoolExhausted as exhausted:

@@ -14,6 +14,7 @@ Rules:
 3. Anthropic takes no thinking back with a gap in it, and turns without calls are not kept: the thinking of the running
    loop of tools goes back alone.
 4. A signature of Gemini's belongs to the part behind it: if the client dropped that part, it stays here.
+5. What OpenAI encrypted for a customer is of use to his accounts alone: from others it is kept.
 """
 
 import hashlib
@@ -46,6 +47,8 @@ class KeptTurn(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """In order: the reasoning, and the names of all other blocks (see `heard.Names`)."""
     marks: Extras = {}
     """Name of a call -> what it carries itself, where its protocol is the caller's."""
+    owner: str = ""
+    """The only one of the vendor's customers to whom it is of use; empty: it is to all."""
 
     @property
     def has_proof(self) -> bool:
@@ -65,6 +68,8 @@ class CallersReasoning(msgspec.Struct, frozen=True, kw_only=True):
     """The caller's."""
     is_shared: bool = False
     """Callers are not told apart."""
+    owner: str = ""
+    """The customer of the vendor whose account is asked, where that matters."""
 
     async def find(self, places: Sequence[tuple[str, str]]) -> list[KeptTurn | None]:
         """Return the turns; None: it was never this caller's, or is not kept any more.
@@ -142,6 +147,8 @@ class KeptReasoning:
                 # Plain words are of use to nobody else, and encoders do not call it a loss either.
                 report = notices.lost if kept.has_proof or kept.marks else notices.hint
                 report(turn.at, "reasoning belongs to the vendor that issued it")
+            elif kept.has_proof and kept.owner != self._kept.owner:
+                notices.lost(turn.at, "reasoning was encrypted for another customer of the vendor")
             elif turn.first < loop:
                 notices.hint(turn.at, "thinking before the running loop of tools is not given back")
             else:
@@ -226,7 +233,8 @@ class KeptReasoning:
             if choice.calls and (marks or any(isinstance(item, Reasoning) for item in items)):
                 said = said_last(self._messages, is_whole=self._is_whole)
                 name = _name_of(choice.calls[0].whole(), has_ids=self._has_ids)
-                self._kept.keep(said, name, KeptTurn(vendor=self._profile.vendor, items=items, marks=marks))
+                turn = KeptTurn(vendor=self._profile.vendor, items=items, marks=marks, owner=self._kept.owner)
+                self._kept.keep(said, name, turn)
                 self._has_kept = True
 
     async def settle(self) -> None:

@@ -22,3 +22,5 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     """What the model was found to refuse, as ``Codec.repair`` understands it."""
     resumes_pauses: bool = False
     """An answer that it paused is gone on from."""
+    owner: str = ""
+    """The customer for whom it seals what a model thinks; empty: it does not, or for all."""

@@ -225,6 +225,14 @@ def test_limits_of_an_upstream_are_those_of_each_of_its_accounts_unless_they_hav
     ]
 
 
+def test_accounts_are_of_their_upstreams_customer_unless_they_have_their_own() -> None:
+    named = [{"label": "a", "key": "env:UPSTREAM_A", "customer": "bolt"}, {"label": "b", "key": "env:UPSTREAM_B"}]
+    keys = ["env:UPSTREAM_A", "env:UPSTREAM_B"]
+    made = [load_upstream(customer="acme", accounts=named), load_upstream(customer="acme", keys=keys)]
+    assert [[account.customer for account in one.accounts] for one in made] == [["bolt", "acme"], ["acme", "acme"]]
+    assert [account.customer for account in load_upstream(keys=keys).accounts] == ["", ""]
+
+
 @pytest.mark.parametrize("fields", [{}, {"keys": ["env:UPSTREAM_A", "env:UPSTREAM_B"]}], ids=["keyless", "keys"])
 def test_limits_of_an_upstream_hold_for_keys_and_keyless_servers(fields: dict[str, Any]) -> None:
     made = load_upstream(concurrency=2, tpm=9_000, **fields)
