@@ -45,6 +45,19 @@ def effect_of(error: UpstreamError) -> Effect:
             return _effect_of_fault(error)
 
 
+def is_of_the_key(error: UpstreamError) -> bool:
+    """Tell whether an error is about the account that was asked: its server may serve another one's key."""
+    match error:
+        case Unauthorized(is_origin_wide=True):
+            return False
+        case RateLimited() | QuotaExhausted() | Unauthorized() | UpstreamError(code="key_unavailable"):
+            return True
+        case Refused():
+            return error.kind in ("model_not_found", "foreign_reasoning")
+        case _:
+            return False
+
+
 def _effect_of_fault(error: UpstreamError) -> Effect:
     """Judge what no server says on purpose."""
     match error:

@@ -16,6 +16,7 @@ from ..headers import RateWindow, Resource
 from ..state.contract import StateStore
 from .affinity import Affinity
 from .choosing import Chooser
+from .evidence import is_of_the_key
 from .gates import Gates
 from .health import Rng
 from .limits import Demand
@@ -199,7 +200,7 @@ class Pool:
             return None
         slot, tier = found
         if not tried:
-            slot.server.budget = slot.server.budget.deposit(now)
+            slot.server.pay_in(now)
         return self._take(slot, tier, plan, now)
 
     def _take(self, slot: Slot, tier: Tier, plan: Plan, now: float) -> Lease:
@@ -370,14 +371,13 @@ class Pool:
             held.slot.change(lambda meter: meter.refuse(until))
         self.put_back(lease)
 
-    def may_retry(self, lease: Lease) -> bool:
-        """Tell whether a failed attempt may be followed by another, and take that one from the origin's budget."""
+    def may_retry(self, lease: Lease, error: UpstreamError) -> bool:
+        """Tell whether a failed attempt may be followed by another, and take that one from a budget of the origin.
+
+        There are two: one for servers that fail, and one for keys that are refused.
+        """
         server = self._slots[lease.candidate.account].server
-        left = server.budget.withdraw(self._now())
-        if left is None:
-            return False
-        server.budget = left
-        return True
+        return server.may_retry(self._now(), with_another_key=is_of_the_key(error))
 
     def _give_back(self, lease: Lease, spent: Spent | None) -> Held | None:
         held = self._leases.pop(lease, None)

@@ -1,50 +1,72 @@
-"""How many retries an origin is asked to bear: a pure token bucket.
+"""How many further attempts an origin is asked to bear: a pure token bucket.
 
-Every first attempt pays in a fifth of a retry, which is lost after at most ten seconds; beside it a small reserve
-refills by itself, so that a quiet gateway may retry too. If everything fails, an origin sees 1.2 times the callers'
+Every first attempt pays in a part of another one, which is lost after at most ten seconds; beside it a small reserve
+refills by itself, so that a quiet gateway may try again too. If everything fails, an origin sees 1.2 times the callers'
 requests plus the reserve, not three times.
+
+Two things are asked for, each out of a bucket of its own, so that neither uses up what the other needs: another try
+after the server failed, and another key after one was refused. The second is rarer, as a key that is known to be
+refused is not asked; but it comes in bursts, when many keys reach their limits at once.
 
 Follows Finagle's ``RetryBudget`` (percentage, time to live, floor), looked at in 2026.
 """
 
+from typing import Final
+
 import msgspec
 
-FIRSTS_PER_RETRY = 5
-"""20 %."""
 TTL_S = 10.0
 _HALF_S = TTL_S / 2
-RESERVE = 3.0
 RESERVE_PER_S = 1.0
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """What is allowed for one purpose."""
+
+    firsts: int
+    """First attempts that pay for one more."""
+    reserve: float
+    """Further attempts that are in hand at most, whoever pays."""
+
+
+RETRIES: Final = Allowance(firsts=5, reserve=3.0)
+"""After failures of the server: 20 %."""
+CHANGES: Final = Allowance(firsts=25, reserve=10.0)
+"""Of keys: 4 %, so that both together stay below a quarter of the callers' requests."""
 
 
 class RetryBudget(msgspec.Struct, frozen=True, gc=False):
     """What is left. Deposits are counted in halves of the time to live; a half is dropped as a whole."""
 
+    allowance: Allowance = RETRIES
     since: float = 0.0
     """Start of the young half, in seconds."""
     young: int = 0
-    """First attempts of the current half that no retry has used up."""
+    """First attempts of the current half that nothing has used up."""
     old: int = 0
     """The same, of the half before."""
-    reserve: float = RESERVE
-    reserve_at: float = 0.0
-    """When ``reserve`` was right."""
+    borrowed: float = 0.0
+    """What of the reserve is gone."""
+    borrowed_at: float = 0.0
+    """When that was right."""
 
     def deposit(self, now: float) -> "RetryBudget":
         """Return the budget after a first attempt."""
         current = self._at(now)
-        return RetryBudget(current.since, current.young + 1, current.old, current.reserve, current.reserve_at)
+        return RetryBudget(
+            current.allowance, current.since, current.young + 1, current.old, current.borrowed, current.borrowed_at
+        )
 
     def withdraw(self, now: float) -> "RetryBudget | None":
-        """Return the budget after a retry; None: there is none left."""
-        current = self._at(now)
-        if current.old + current.young >= FIRSTS_PER_RETRY:
-            from_old = min(current.old, FIRSTS_PER_RETRY)
-            young = current.young - (FIRSTS_PER_RETRY - from_old)
-            return RetryBudget(current.since, young, current.old - from_old, current.reserve, current.reserve_at)
-        reserve = min(RESERVE, current.reserve + (now - current.reserve_at) * RESERVE_PER_S)
-        if reserve >= 1.0:
-            return RetryBudget(current.since, current.young, current.old, reserve - 1.0, now)
+        """Return the budget after one more attempt; None: there is none left."""
+        current, firsts = self._at(now), self.allowance.firsts
+        if current.old + current.young >= firsts:
+            from_old = min(current.old, firsts)
+            young = current.young - (firsts - from_old)
+            return msgspec.structs.replace(current, young=young, old=current.old - from_old)
+        borrowed = max(0.0, current.borrowed - (now - current.borrowed_at) * RESERVE_PER_S)
+        if borrowed + 1.0 <= self.allowance.reserve:
+            return msgspec.structs.replace(current, borrowed=borrowed + 1.0, borrowed_at=now)
         return None
 
     def _at(self, now: float) -> "RetryBudget":
@@ -52,4 +74,4 @@ class RetryBudget(msgspec.Struct, frozen=True, gc=False):
         if age < _HALF_S:
             return self
         old, since = (self.young, self.since + _HALF_S) if age < TTL_S else (0, now)
-        return RetryBudget(since, 0, old, self.reserve, self.reserve_at)
+        return RetryBudget(self.allowance, since, 0, old, self.borrowed, self.borrowed_at)

@@ -11,7 +11,7 @@ from .health import Rng
 from .limits import Demand, need_of
 from .meter import Meter
 from .model import Account, Origin
-from .retry_budget import RetryBudget
+from .retry_budget import CHANGES, RETRIES, RetryBudget
 from .rotation import Ring, Rotation
 from .strategies import STRATEGIES, StrategyName
 
@@ -19,12 +19,29 @@ from .strategies import STRATEGIES, StrategyName
 class Server:
     """An origin: its gate, and what it may be asked to bear."""
 
-    __slots__ = ("budget", "gate", "rotations")
+    __slots__ = ("changes", "gate", "retries", "rotations")
 
     def __init__(self, origin: Origin) -> None:
-        self.budget = RetryBudget()
+        self.retries = RetryBudget(RETRIES)
+        self.changes = RetryBudget(CHANGES)
         self.rotations: list[Rotation] = []
         self.gate = Gate(Scope("origin", str(origin)), self._reopened)
+
+    def pay_in(self, now: float) -> None:
+        """Count the first attempt of a request."""
+        self.retries = self.retries.deposit(now)
+        self.changes = self.changes.deposit(now)
+
+    def may_retry(self, now: float, *, with_another_key: bool) -> bool:
+        """Tell whether one more attempt may follow, and take it out of the budget for its purpose."""
+        left = (self.changes if with_another_key else self.retries).withdraw(now)
+        if left is None:
+            return False
+        if with_another_key:
+            self.changes = left
+        else:
+            self.retries = left
+        return True
 
     def _reopened(self) -> None:
         for rotation in self.rotations:

@@ -250,7 +250,7 @@ class Attempts:
                 raise (full if is_bound else more_telling(error, full)) from None
         may_retry = False
         try:
-            may_retry = self._pool.may_retry(lease)  # asked last, as it takes from the budget
+            may_retry = self._pool.may_retry(lease, error)  # asked last, as it takes from the budget
         finally:
             if following is not None and not may_retry:
                 self._pool.put_back(following)

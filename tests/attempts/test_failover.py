@@ -300,7 +300,7 @@ async def test_request_that_the_next_target_cannot_be_asked_ends_with_what_the_f
 
 @run_virtual
 async def test_F95_bug_in_the_retry_budget_leaks_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    def may_retry(lease: Lease) -> bool:
+    def may_retry(lease: Lease, error: UpstreamError) -> bool:
         raise ZeroDivisionError
 
     rig = Rig(refusing(500))

@@ -68,7 +68,7 @@ class Bench:
             self.pool.release(lease, error)
             if error is None:
                 return True, len(tried)
-            if len(tried) >= max_attempts or not self.pool.may_retry(lease):
+            if len(tried) >= max_attempts or not self.pool.may_retry(lease, error):
                 return False, len(tried)
 
 
@@ -98,12 +98,23 @@ def success_with_one_of_four_dead() -> float:
     return answered / 20_000
 
 
-def amplification() -> float:
-    """Return the upstream calls for one request of a caller while everything fails."""
-    bench = Bench(4)
+def amplification(limited: float = 0.0, accounts: int = 4) -> float:
+    """Return the upstream calls for one request of a caller while everything fails.
+
+    Args:
+        limited: Part of the failures that are limits of keys, not faults of the server.
+        accounts: How many keys there are.
+    """
+    bench, rng = Bench(accounts), Random(3)
     asked = calls = 0
+
+    def fails(account: Account) -> UpstreamError:
+        if rng.random() < limited:
+            return RateLimited("limit", retry_after_s=1)
+        return ServerFault("dead", upstream_status=500)
+
     for _ in range(2_000):
-        _, made = bench.ask(lambda _: ServerFault("dead", upstream_status=500))
+        _, made = bench.ask(fails)
         asked, calls = asked + 1, calls + made
         bench.clock.now += 0.001
     return calls / asked
@@ -177,6 +188,10 @@ def figures() -> Iterator[tuple[str, float, str, bool]]:
     yield "requests answered, 1 of 4 accounts dead", success, ">= 0.9995", success >= 0.9995
     calls = amplification()
     yield "upstream calls a request, all failing", calls, "<= 1.25", calls <= 1.25
+    limited = amplification(1.0, accounts=10_000)
+    yield "the same, all of 10,000 keys limited", limited, "<= 1.25", limited <= 1.25
+    mixed = amplification(0.5, accounts=10_000)
+    yield "the same, limits and faults mixed", mixed, "<= 1.25", mixed <= 1.25
     hammered = calls_to_a_cooling_account()
     yield "calls to a cooling account a pause", hammered, "<= 1", hammered <= 1
     ratio = fairness()

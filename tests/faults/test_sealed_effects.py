@@ -94,7 +94,8 @@ class Talk:
 
     def sent(self) -> list[Any]:
         """Return the ciphertexts that the last request carried to the upstream."""
-        return [item["encrypted_content"] for item in self.scripted.calls[-1].json()["input"] if "summary" in item]
+        sent: Any = self.scripted.calls[-1].json()
+        return [item["encrypted_content"] for item in sent["input"] if "summary" in item]
 
     def take(self, label: str) -> Lease:
         target = Target(upstream="responses", model="gpt-test")

@@ -18,7 +18,7 @@ from asgi_ds2api.errors import (
     Unreachable,
     UpstreamError,
 )
-from asgi_ds2api.pool.model import Account, Candidate, Origin
+from asgi_ds2api.pool.model import Account, Candidate, Lease, Origin
 
 from .rig import Rig, accounts
 from .verdicts import limited, refused, unauthorized
@@ -383,21 +383,72 @@ def test_F101_when_everything_fails_retries_stay_within_the_budget() -> None:
         lease = rig.acquire()
         calls += 1
         tried: list[Candidate] = [lease.candidate]
-        rig.pool.release(lease, ServerFault("oops", upstream_status=500))
-        while len(tried) < 3 and rig.pool.may_retry(lease):
+        error = ServerFault("oops", upstream_status=500)
+        rig.pool.release(lease, error)
+        while len(tried) < 3 and rig.pool.may_retry(lease, error):
             lease = rig.acquire(tried=tried)
             tried.append(lease.candidate)
             retries += 1
-            rig.pool.release(lease, ServerFault("oops", upstream_status=500))
+            rig.pool.release(lease, error)
     assert retries == calls // 5 + 3
 
 
 def test_F101_each_origin_has_its_own_budget() -> None:
     rig = Rig([*accounts(1), *accounts(1, "local", Origin("http", "127.0.0.1", 8080))])
     spent, fresh = rig.acquire("openai/m"), rig.acquire("local/q")
-    while rig.pool.may_retry(spent):
+    error = ServerFault("oops", upstream_status=500)
+    while rig.pool.may_retry(spent, error):
         pass
-    assert rig.pool.may_retry(fresh)
+    assert rig.pool.may_retry(fresh, error)
+
+
+OF_THE_KEY: dict[str, UpstreamError] = {
+    "429": limited(),
+    "402": QuotaExhausted("pay"),
+    "401": unauthorized(),
+    "403": unauthorized(is_key_invalid=True),
+    "404 of the model": refused("model_not_found"),
+    "foreign reasoning": refused("foreign_reasoning"),
+    "no key": UpstreamError("no key", code="key_unavailable"),
+}
+OF_THE_SERVER: dict[str, UpstreamError] = {
+    "500": ServerFault("oops", upstream_status=500),
+    "503": Overloaded("full", upstream_status=503),
+    "no connection": Unreachable("no"),
+    "time-out": Timeout("slow"),
+    "firewall": unauthorized(is_origin_wide=True),
+    "409": refused("conflict"),
+    "cut": Interrupted("cut"),
+}
+
+
+def spend(rig: Rig, lease: Lease, error: UpstreamError) -> int:
+    """Ask for further attempts until there are none; return how many there were."""
+    count = 0
+    while rig.pool.may_retry(lease, error):
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("error", OF_THE_SERVER.values(), ids=OF_THE_SERVER)
+def test_R_43_failing_servers_leave_room_to_change_keys(error: UpstreamError) -> None:
+    rig = Rig(2)
+    lease = rig.acquire()
+    assert (spend(rig, lease, error), spend(rig, lease, limited())) == (3, 10)
+
+
+@pytest.mark.parametrize("error", OF_THE_KEY.values(), ids=OF_THE_KEY)
+def test_R_43_refused_keys_leave_room_for_retries(error: UpstreamError) -> None:
+    rig = Rig(2)
+    lease = rig.acquire()
+    assert (spend(rig, lease, error), spend(rig, lease, OF_THE_SERVER["500"])) == (10, 3)
+
+
+def test_R_43_whatever_fails_an_origin_bears_less_than_a_quarter_more_than_callers_ask() -> None:
+    rig = Rig(2)
+    leases = [rig.acquire() for _ in range(1_000)]
+    further = sum(spend(rig, leases[0], error) for error in (limited(), OF_THE_SERVER["500"]))
+    assert further == 1_000 // 5 + 3 + 1_000 // 25 + 10
 
 
 def test_F103_a_cancelled_attempt_loses_neither_slot_nor_probe() -> None:

@@ -13,6 +13,11 @@ def test_R_43_failing_upstreams_are_not_asked_much_more_often_than_callers_ask()
     assert pool.amplification() <= 1.25
 
 
+@pytest.mark.parametrize("limited", [0.25, 0.5, 1.0])
+def test_R_43_neither_are_those_whose_keys_are_refused_besides(limited: float) -> None:
+    assert pool.amplification(limited, accounts=10_000) <= 1.25
+
+
 def test_F98_a_cooling_account_is_asked_once_a_pause() -> None:
     assert pool.calls_to_a_cooling_account() <= 1
 

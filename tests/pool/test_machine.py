@@ -1,7 +1,7 @@
 """The pool against a plain model of it: any order of requests, answers, cancellations and time.
 
 The model knows no heaps, no rings and no epochs: it looks at everybody, each time. What it checks is numbered as in
-the list of invariants of the reference (I1-I4, I6-I11).
+the list of invariants of the reference (I1-I4, I6-I11, I13). That each of them is looked at, `test_invariants` shows.
 """
 
 from collections import Counter
@@ -26,6 +26,7 @@ from asgi_ds2api.errors import (
     Unreachable,
     UpstreamError,
 )
+from asgi_ds2api.pool.evidence import is_of_the_key
 from asgi_ds2api.pool.model import Account, Candidate, Lease, Origin, Target, Tier
 from asgi_ds2api.pool.model import Override as Word
 from asgi_ds2api.pool.pool import Pool
@@ -40,6 +41,8 @@ TARGETS = [Target(upstream=upstream, model=model) for upstream in ("a", "b") for
 ACCOUNTS = [*[f"a/{n}" for n in range(3)], *[f"b/{n}" for n in range(2)]]
 WORDS: tuple[Word, ...] = ("disable", "enable", "reset")
 MAX_ATTEMPTS = 3
+MAX_PAUSE_S = 660.0
+"""Of an account for a model that it does not know, jitter included; a backoff ends after 300."""
 
 
 ERRORS: dict[str, Callable[[], UpstreamError]] = {
@@ -94,6 +97,7 @@ class Retry(NamedTuple):
     """Ask whether lease ``number`` may be followed by another."""
 
     number: int
+    error: str
 
 
 class Wait(NamedTuple):
@@ -136,8 +140,8 @@ class World:
                 self.pool.abandon(self.leases[number])
             case Answered(number):
                 self.pool.answered(self.leases[number])
-            case Retry(number):
-                return str(self.pool.may_retry(self.leases[number]))
+            case Retry(number, error):
+                return str(self.pool.may_retry(self.leases[number], ERRORS[error]()))
             case Wait(seconds):
                 self.clock.now += seconds
             case Override(account, word):
@@ -180,6 +184,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.attempts: Counter[str] = Counter()
         self.firsts: Counter[Origin] = Counter()
         self.retries: Counter[Origin] = Counter()
+        self.changes: Counter[Origin] = Counter()
         self.opening_times: dict[Scope, float] = {}
         self.shut: set[str] = set()
         self.strays = 0
@@ -235,13 +240,16 @@ class PoolMachine(RuleBasedStateMachine):
         """Make the next attempt of a request, and compare with what the model would have chosen."""
         expected, is_well = self.expected(request), self.is_well()
         decision = self.perform(Acquire(request.targets, request.allowed, tuple(request.tried)))
-        if expected is None:
-            assert decision.startswith(("PoolExhausted", "NoCapacity"))
-            assert float(decision.split()[1]) > 0
+        if decision.startswith(("PoolExhausted", "NoCapacity")):
             assert request.tried or not is_well, "I11: a healthy pool refuses nobody"
+            assert expected is None, "nobody is refused while somebody is open and untried"
+            assert float(decision.split()[1]) > 0
             return
         number, id_, model, *_ = decision.split()
-        assert (id_, model) == (expected.account.id, expected.model), "I2, I7: open, untried, and its turn"
+        assert (id_, model) not in request.tried, "I7: no candidate is asked twice"
+        assert len(request.tried) < MAX_ATTEMPTS, "I7: three attempts at most"
+        assert expected is not None, "I2: nobody is asked who is closed"
+        assert (id_, model) == (expected.account.id, expected.model), "I2: open, and its turn"
         if not request.tried:
             self.firsts[expected.account.origin] += 1
         self.last_used[id_] = int(number)
@@ -272,8 +280,9 @@ class PoolMachine(RuleBasedStateMachine):
         number = self.one_open(data)
         request = self.open.pop(number)
         self.perform(Release(number, error))
-        if len(request.tried) < MAX_ATTEMPTS and self.perform(Retry(number)) == "True":
-            self.retries[self.world.leases[number].candidate.account.origin] += 1
+        if len(request.tried) < MAX_ATTEMPTS and self.perform(Retry(number, error)) == "True":
+            origin = self.world.leases[number].candidate.account.origin
+            (self.changes if is_of_the_key(ERRORS[error]()) else self.retries)[origin] += 1
             self.attempt(request)
 
     @precondition(lambda self: self.open)
@@ -334,7 +343,7 @@ class PoolMachine(RuleBasedStateMachine):
         """I1"""
         held = Counter(self.world.leases[number].candidate.account.id for number in self.open)
         seen = {f"{s.upstream}/{s.label}": s.in_flight for s in self.world.pool.snapshot().accounts}
-        assert seen == {id_: held[id_] for id_ in self.world.accounts}
+        assert seen == {id_: held[id_] for id_ in self.world.accounts}, "I1"
 
     @invariant()
     def a_closed_scope_does_not_open_sooner_than_was_said(self) -> None:
@@ -344,9 +353,9 @@ class PoolMachine(RuleBasedStateMachine):
             if state == "healthy":
                 self.opening_times.pop(scope, None)
             elif state in ("cooling", "disabled"):
-                assert opens_in_s == 0 or now + opens_in_s >= self.opening_times.get(scope, 0.0) - 1e-6
+                assert opens_in_s == 0 or now + opens_in_s >= self.opening_times.get(scope, 0.0) - 1e-6, "I3"
                 if opens_in_s == 0:
-                    assert self.opening_times.get(scope, 0.0) <= now + 1e-6
+                    assert self.opening_times.get(scope, 0.0) <= now + 1e-6, "I3"
                 else:
                     self.opening_times[scope] = now + opens_in_s
 
@@ -386,24 +395,45 @@ class PoolMachine(RuleBasedStateMachine):
                 is_present = entry is not None and entry.epoch == lease.epochs[place]
                 is_live = number not in self.answered and self.world.clock.now < lease.acquired_at + 30
                 probes[scope] += kind in lease.probes and is_present and is_live
-        assert [scope for scope, count in probes.items() if count > 1] == []
+        assert [scope for scope, count in probes.items() if count > 1] == [], "I4"
 
     @invariant()
     def retries_stay_within_the_budget(self) -> None:
         """I6"""
         elapsed_s = self.world.clock.now - self.started_at
         for origin, count in self.retries.items():
-            assert count <= self.firsts[origin] / 5 + 3 + elapsed_s
+            assert count <= self.firsts[origin] / 5 + 3 + elapsed_s, "I6"
+        for origin, count in self.changes.items():
+            assert count <= self.firsts[origin] / 25 + 10 + elapsed_s, "I6"
 
     @invariant()
     def every_attempt_has_one_outcome(self) -> None:
         """I8"""
         snapshot = self.world.pool.snapshot()
+        held = Counter(self.world.leases[number].candidate.account.id for number in self.open)
         outcomes = {
-            f"{s.upstream}/{s.label}": s.completed + s.failed + s.abandoned + s.in_flight for s in snapshot.accounts
+            id_: status.completed + status.failed + status.abandoned + held[id_]
+            for id_, status in zip(self.world.accounts, snapshot.accounts, strict=True)
         }
-        assert outcomes == {id_: self.attempts[id_] for id_ in self.world.accounts}
+        assert outcomes == {id_: self.attempts[id_] for id_ in self.world.accounts}, "I8"
         assert snapshot.stray_releases == self.strays
+
+    def recover(self) -> None:
+        """Let faults stop: whoever is not disabled is back after his pause, and one probe for each model."""
+        pauses = [opens_in_s for _, state, opens_in_s in self.scopes() if state == "cooling"]
+        assert max([0.0, *pauses]) <= MAX_PAUSE_S, "I13: no pause is longer than the longest"
+        self.perform(Wait(MAX_PAUSE_S))
+        for id_ in self.world.accounts:
+            upstream = id_.partition("/")[0]
+            for model in "mn":
+                number = self.perform(Acquire((Target(upstream=upstream, model=model),), (id_,), ())).split()[0]
+                if number.isdigit():
+                    self.perform(Release(int(number), None))
+        disabled = {scope.name for scope, state, _ in self.scopes() if state == "disabled"}
+        reached = [account for id_, account in self.world.accounts.items() if id_ not in disabled]
+        names = {account.id for account in reached} | {str(account.origin) for account in reached}
+        ill = [scope for scope, state, _ in self.scopes() if state != "healthy" and scope.name in names]
+        assert ill == [], "I13: one probe, and it is healthy"
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -413,6 +443,7 @@ class PoolMachine(RuleBasedStateMachine):
         snapshot = self.world.pool.snapshot()
         assert [status.in_flight for status in snapshot.accounts] == [0] * len(snapshot.accounts), "I9"
         assert [scope for scope, state, _ in self.scopes() if state == "probing"] == [], "I9: no probe is lost"
+        self.recover()
         replay = World(self.seed)
         assert [replay.perform(step) for step in self.steps] == self.decisions, "I10"
 

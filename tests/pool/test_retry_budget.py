@@ -1,9 +1,10 @@
 """How many retries an origin bears."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_ds2api.pool.retry_budget import RetryBudget
+from asgi_ds2api.pool.retry_budget import CHANGES, RETRIES, Allowance, RetryBudget
 
 
 def spend(budget: RetryBudget, now: float) -> tuple[int, RetryBudget]:
@@ -47,21 +48,33 @@ def test_the_older_half_is_spent_first() -> None:
     assert (first.old, first.young) == (0, 5)
 
 
+def test_R_43_changes_of_keys_come_in_bursts_and_are_rare() -> None:
+    budget = RetryBudget(CHANGES)
+    assert spend(budget, 100.0)[0] == 10
+    for _ in range(100):
+        budget = budget.deposit(100.0)
+    assert spend(budget, 100.0)[0] == 15
+
+
+@pytest.mark.parametrize("allowance", [RETRIES, CHANGES], ids=["retries", "changes"])
 @given(
     steps=st.lists(st.tuples(st.floats(0, 8, allow_subnormal=False), st.booleans()), max_size=200),
 )
-def test_retries_never_exceed_a_fifth_of_the_first_attempts_and_the_reserve(steps: list[tuple[float, bool]]) -> None:
-    """I5, I6: over the whole life; the reserve is three, and one a second."""
+def test_I5_I6_further_attempts_never_exceed_their_part_of_the_first_ones_and_the_reserve(
+    allowance: Allowance, steps: list[tuple[float, bool]]
+) -> None:
+    """Over the whole life; the reserve refills by one a second."""
     now = start = 100.0
-    budget, firsts, retries = RetryBudget(), 0, 0
-    for wait_s, is_retry in steps:
+    budget, firsts, further = RetryBudget(allowance), 0, 0
+    for wait_s, is_further in steps:
         now += wait_s
-        if is_retry:
+        if is_further:
             left = budget.withdraw(now)
-            retries += left is not None
+            further += left is not None
             budget = left or budget
         else:
             firsts += 1
             budget = budget.deposit(now)
-        assert min(budget.old, budget.young, budget.reserve) >= 0
-        assert retries <= firsts / 5 + 3 + (now - start)
+        assert min(budget.old, budget.young) >= 0
+        assert 0 <= budget.borrowed <= allowance.reserve
+        assert further <= firsts / allowance.firsts + allowance.reserve + (now - start)

@@ -177,7 +177,7 @@ class RoomMachine(RuleBasedStateMachine):
         """I1"""
         expected = Counter(lease.candidate.account.label for lease in self.open)
         for status in self.pool.snapshot().accounts:
-            assert status.in_flight == expected[status.label]
+            assert status.in_flight == expected[status.label], "I1"
             assert status.max_in_flight is not None
             assert status.in_flight <= status.max_in_flight
 
@@ -185,9 +185,9 @@ class RoomMachine(RuleBasedStateMachine):
     def no_more_is_let_out_than_came_in(self) -> None:
         """I5"""
         elapsed_s = self.clock.now - self.began_at
-        assert self.paced_attempts <= RPM + elapsed_s * RPM / 60 + 1e-6
+        assert self.paced_attempts <= RPM + elapsed_s * RPM / 60 + 1e-6, "I5"
         for status in self.pool.snapshot().accounts:
-            assert status.tokens_left is None or 0 <= status.tokens_left <= TPM
+            assert status.tokens_left is None or 0 <= status.tokens_left <= TPM, "I5"
 
     @invariant()
     def models_are_asked_of_those_who_serve_them(self) -> None:
@@ -233,8 +233,9 @@ def test_I12_one_healthy_account_of_three_answers() -> None:
     for _ in range(2):
         lease = pool.acquire(plan, tried)
         tried.append(lease.candidate)
-        pool.release(lease, ServerFault("oops", upstream_status=500))
-        assert pool.may_retry(lease)
+        error = ServerFault("oops", upstream_status=500)
+        pool.release(lease, error)
+        assert pool.may_retry(lease, error)
     last = pool.acquire(plan, tried)
     pool.release(last)
     assert len({candidate.account.label for candidate in [*tried, last.candidate]}) == 3
