@@ -139,12 +139,16 @@ class Gates:
         store: Is told of closings and reopenings, and tells those of others.
         now: Monotonic clock, in seconds; for the log.
         max_model_gates: Over it, the oldest gate of an account x model is forgotten, closed or not.
+        opened: Is called when others have opened a gate.
     """
 
-    def __init__(self, store: StateStore, now: Callable[[], float], max_model_gates: int) -> None:
+    def __init__(
+        self, store: StateStore, now: Callable[[], float], max_model_gates: int, opened: Callable[[], None]
+    ) -> None:
         self._store = store
         self._now = now
         self._max_model_gates = max_model_gates
+        self._opened = opened
         self._origins: dict[str, Gate] = {}
         self._accounts: dict[str, AccountGate] = {}
         self._model_gates: dict[ModelGate, None] = {}
@@ -197,7 +201,10 @@ class Gates:
         known = health.entry_of(gate.state)
         total = merged(known, entry)
         if total != known:
+            before = health.opens_at(gate.state)
             self._set(gate, health.state_of(total))
+            if health.opens_at(gate.state) < before:
+                self._opened()
 
     def _find(self, scope: Scope) -> Gate | None:
         if scope.kind == "origin":

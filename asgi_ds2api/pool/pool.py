@@ -78,7 +78,7 @@ class Pool:
         self._turn = 0
         self._stray_releases = 0
         limit = max_model_gates or max(MIN_MODEL_GATES, MODELS_PER_ACCOUNT * len(self._accounts))
-        self._gates = Gates(store, now, limit)
+        self._gates = Gates(store, now, limit, self._serve)
         self._reports = Reports(self._gates, now, rng)
         self._refusals = Refusals(self._groups, self._slots, rng)
         self._build(strategy, strategies or {})

@@ -6,6 +6,8 @@ import pytest
 
 from asgi_ds2api.errors import Overloaded, PoolExhausted, QuotaExhausted, RateLimited, ServerFault, Unauthorized
 from asgi_ds2api.pool.model import Lease, Override
+from asgi_ds2api.pool.slots import Slot
+from asgi_ds2api.pool.strategies import STRATEGIES, StrategyName
 
 from .rig import Rig, accounts
 from .verdicts import limited
@@ -182,6 +184,33 @@ def test_ancestor_bug_3_what_an_operator_does_forgets_no_attempt_that_runs(word:
     for lease in leases:
         rig.pool.release(lease)
     assert (during, rig.status().in_flight) == (2, 0)
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_ancestor_bug_6_a_pick_looks_at_a_few_of_ten_thousand_accounts(
+    strategy: StrategyName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ancestor scanned all accounts for each pick, and summed up all that is running for each of those."""
+    rig = Rig(accounts(10_000, concurrency=1), strategy=strategy)
+    looked = 0
+    real = Slot.opens_at
+
+    def opens_at(slot: Slot, model: str, need: int) -> float:
+        nonlocal looked
+        looked += 1
+        return real(slot, model, need)
+
+    for _ in range(10):
+        rig.attempt(limited(60))
+    monkeypatch.setattr(Slot, "opens_at", opens_at)
+    for _ in range(9_990):
+        rig.acquire()
+    while_room, looked = looked, 0
+    for _ in range(1_000):
+        with pytest.raises(PoolExhausted):
+            rig.acquire()
+    assert while_room <= 2 * 9_990, "a pick looks at two"
+    assert looked <= 10_001 + 1_000, "who is full is found so once, and then it is known"
 
 
 def test_R_43_accounts_that_are_known_to_be_closed_cost_no_attempt() -> None:

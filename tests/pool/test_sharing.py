@@ -80,6 +80,20 @@ def test_who_hears_of_a_reopening_needs_no_probe() -> None:
     assert [one.labels(2), two.states(), two.acquire().was_probe] == [["1", "0"], ["healthy", "healthy"], False]
 
 
+def test_who_waits_at_one_pool_is_served_when_another_opens_an_account() -> None:
+    one, two = pair()
+    for _ in range(2):
+        one.attempt(limited(60))
+    with pytest.raises(PoolExhausted) as refusal:
+        two.acquire()
+    woken: list[bool] = []
+    waiter = two.pool.join(two.plan(), (), 600.0, lambda: woken.append(True), refusal.value)
+    one.pool.override("openai/1", "reset")
+    lease = waiter.take()
+    assert lease is not None
+    assert (woken, lease.candidate.account.id) == ([True], "openai/1")
+
+
 def test_a_longer_pause_of_another_pool_holds_here() -> None:
     one, two = pair()
     here, there = one.acquire(), two.acquire()
