@@ -190,7 +190,8 @@ class Question:
     def _is_sealed(self, targets: Sequence[Target]) -> bool:
         """Tell whether the request carries what was sealed for a customer, or is lent what is kept of it."""
         sides = [self._engine.upstreams[target.upstream] for target in targets]
-        is_relayed = all(side.codec.NAME == self._face.NAME and side.profile.sealed_reasoning for side in sides)
+        own = [side.profile for side in sides if side.codec.NAME == self._face.NAME]
+        is_relayed = len(own) == len(sides) and all(profile.exact and profile.sealed_reasoning for profile in own)
         is_lent = not is_relayed and self._engine.reasoning is not None
         return may_be_sealed(self._call.body, is_relayed=is_relayed, is_lent=is_lent)
 

@@ -20,13 +20,13 @@ from asgi_ds2api.errors import (
     Unsupported,
     UpstreamError,
 )
-from asgi_ds2api.pool.model import Lease
+from asgi_ds2api.pool.model import Lease, Target
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.upstream.contract import Limits, UpstreamRequest
 from tests.support.scripted_client import NEVER, Answering, Delay, Script, answering, streaming
 from tests.support.virtual_time import run_virtual
 
-from .rig import END, Rig, no, refusing, say
+from .rig import END, ROLE, Rig, no, refusing, say
 
 OK = streaming(say("Hi"), END)
 WHOLE = answering(b"{}")
@@ -249,6 +249,22 @@ async def test_F101_with_the_budget_empty_the_first_error_is_told_and_sdks_are_t
     assert asked.count(2) == 3 + 10 // 5
     assert sum(account.completed + account.failed for account in rig.accounts) == len(rig.upstream.calls) == sum(asked)
     rig.check()
+
+
+@pytest.mark.parametrize(
+    ("spent_by", "status"),
+    [(ServerFault("oops", upstream_status=500), 429), (RateLimited("limit"), 500)],
+    ids=["failing servers", "limited keys"],
+)
+@run_virtual
+async def test_R_43_what_used_up_one_budget_leaves_the_other(spent_by: UpstreamError, status: int) -> None:
+    rig = Rig(refusing(status), streaming(ROLE, say("Hi"), END))
+    lease = rig.pool.acquire(rig.pool.plan([Target(upstream="one", model="m")]))
+    while rig.pool.may_retry(lease, spent_by):
+        pass
+    rig.pool.put_back(lease)
+    assert await rig.run() is None
+    assert len(rig.upstream.calls) == 2
 
 
 @run_virtual

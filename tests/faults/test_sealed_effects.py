@@ -5,19 +5,25 @@ what a model thought before its calls, so that the gateway keeps it and puts it 
 """
 
 import json
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import anyio
 import pytest
 
 from asgi_ds2api.errors import RateLimited
-from asgi_ds2api.pool.model import Lease, Target
+from asgi_ds2api.pool.model import Account, Lease, Origin, Target
+from asgi_ds2api.pool.pool import Pool
 from asgi_ds2api.serving.conversation import MAX_BODY_BYTES, may_be_sealed
+from asgi_ds2api.serving.waiting import lease_for
+from asgi_ds2api.state.memory import MemoryStore
 from tests.conformance.asking import called_item, response_answer
 from tests.support.asgi_driver import Answer, call
 from tests.support.gateways import make_gateway, open_leases, upstream
 from tests.support.scripted_client import Script, ScriptedUpstream, answering
 from tests.support.virtual_time import run_virtual
+
+from .test_waiting import by_scope, by_task
 
 pytestmark = pytest.mark.anyio
 
@@ -258,6 +264,15 @@ async def test_R_44_a_seal_of_ours_around_ciphertext_is_known() -> None:
     assert (second.status, second.header("x-ds2api-account"), talk.sent()) == (200, "a0", [CIPHERTEXT])
 
 
+@run_virtual
+async def test_R_44_reasoning_that_a_client_of_responses_dropped_is_kept_for_it_and_waited_for() -> None:
+    talk = Talk("translate")
+    await talk.begin()
+    talk.close("a0", 1.5)
+    dropped = [SAID, CALL, {"type": "function_call_output", "call_id": "call_1", "output": "r"}]
+    assert (await talk.account(input=dropped), talk.sent()) == ("a0", [CIPHERTEXT])
+
+
 @ways
 @run_virtual
 async def test_a_turn_that_carries_none_goes_elsewhere_without_a_wait(way: str) -> None:
@@ -278,6 +293,42 @@ async def test_who_leaves_while_encrypted_reasoning_waits_leaves_nothing_behind(
     assert (open_leases(talk.gateway), len(talk.pool._line)) == (0, 0)
     await anyio.sleep(1)
     assert await talk.account() == "a0"
+
+
+def pool_of_two() -> Pool:
+    origin = Origin("https", "one.example", 443)
+    accounts = [
+        Account(upstream="one", label=str(n), origin=origin, concurrency=1, seals_reasoning=True) for n in range(2)
+    ]
+    return Pool(accounts, store=MemoryStore(anyio.current_time), now=anyio.current_time, rng=lambda: 0.0)
+
+
+@pytest.mark.parametrize("cancel", [by_scope, by_task])
+@run_virtual
+async def test_F103_who_is_cancelled_anywhere_in_its_waits_loses_nothing(
+    cancel: Callable[[Callable[[], Coroutine[Any, Any, None]], int], Awaitable[bool]],
+) -> None:
+    """It waits for its customer in vain, and then takes whom it gets."""
+    target, number, was_interrupted = Target(upstream="one", model="m"), 0, True
+    while was_interrupted:
+        pool = pool_of_two()
+        home = pool.acquire(pool.plan([target], session="s"))
+        pool.answered(home)
+        got: list[str] = []
+
+        async def wait(pool: Pool = pool, got: list[str] = got) -> None:
+            plan = pool.plan([target], session="s", is_sealed=True)
+            lease = await lease_for(pool, plan, 2.0)
+            got.append(lease.candidate.account.label)
+            pool.release(lease)
+
+        was_interrupted = await cancel(wait, number)
+        assert got in ([], ["1"])
+        pool.release(home)
+        states = [account.in_flight for account in pool.snapshot().accounts]
+        assert (states, len(pool._line), pool.snapshot().stray_releases) == ([0, 0], 0, 0)
+        number += 1
+    assert (number > 1, got) == (True, ["1"])
 
 
 # --- knowing it by its bytes ------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def test_success_and_single_faults_are_not_told() -> None:
     assert tuple(rig.store.cooldowns()) == ()
 
 
-def test_a_pool_that_is_made_anew_remembers() -> None:
+def test_R_42_a_pool_that_is_made_anew_remembers() -> None:
     old = Rig(2)
     old.attempt(limited(60))
     old.attempt(limited(60, by_model=True), "openai/big")
@@ -53,7 +53,7 @@ def test_a_pool_that_is_made_anew_remembers() -> None:
     assert (new.states(), [model.model for model in new.status(1).models]) == (["cooling", "healthy"], ["big"])
 
 
-def test_a_429_that_one_pool_saw_is_obeyed_by_all() -> None:
+def test_S_2_a_429_that_one_pool_saw_is_obeyed_by_all() -> None:
     one, two = pair()
     one.attempt(limited(60))
     assert (two.states(), two.labels(2)) == (["cooling", "healthy"], ["1", "1"])
