@@ -67,6 +67,15 @@ def test_a_hint_is_obeyed_within_reason(hint_s: float, wait_s: float) -> None:
     assert caught.value.retry_after_s == wait_s
 
 
+@pytest.mark.parametrize(("delay_s", "wait_s"), [(51_820.6, 51_820.6), (1e9, 86_400.0)], ids=["told", "capped"])
+def test_F26_a_quota_per_day_closes_the_account_for_its_model_until_the_reset(delay_s: float, wait_s: float) -> None:
+    rig = Rig(1)
+    rig.attempt(limited(delay_s, by_model=True, is_daily=True), "openai/big")
+    with pytest.raises(PoolExhausted) as caught:
+        rig.acquire("openai/big")
+    assert (caught.value.retry_after_s, rig.labels(1, "openai/small")) == (wait_s, ["0"])
+
+
 def test_F27_each_probe_that_fails_doubles_the_wait() -> None:
     rig = Rig(1, dice=1.0)
     waits = []

@@ -199,6 +199,16 @@ def test_F113_a_slot_is_lost_when_its_holder_dies(backend: Backend) -> None:
     assert isinstance(admit(backend, slot("b", 1), LEASE_S), Granted)
 
 
+def test_F113_a_probe_is_lost_when_its_holder_dies(backend: Backend) -> None:
+    backend.write(ME, [CooldownNews(ACCOUNT, cooling(-0.001))])
+    answers = [
+        admit(backend, probe("a"), 0.0),
+        admit(backend, probe("b"), LEASE_S),
+        admit(backend, probe("c"), LEASE_S),
+    ]
+    assert [isinstance(answer, Granted) for answer in answers] == [True, True, False]
+
+
 def test_what_is_renewed_is_kept(backend: Backend) -> None:
     admit(backend, slot("a", 1), LEASE_S)
     backend.renew({"a": ["account openai/a"]}, LEASE_S)
