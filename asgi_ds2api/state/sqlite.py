@@ -25,6 +25,8 @@ BUSY_S = 1.0
 """Longest wait for another's transaction: they take microseconds, but a disk may stall."""
 RETENTION_S = 86_400.0
 """How long an epoch is remembered after its cooldown: longer than any request lives."""
+MAX_IDLE = 10
+"""Connections that are kept for the next one: of the courier, of the asker, and of the threads that look facts up."""
 SWEEP_S = 30.0
 """Between two sweeps of what has ended."""
 _TABLES = f"""
@@ -73,6 +75,8 @@ class SQLiteBackend:
         self._max_fact_bytes = max_fact_bytes
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
+        self._inherited: list[sqlite3.Connection] = []
+        """Of the process that forked this one: closing them would be seen there."""
         self._pid = os.getpid()
         self._is_closed = False
         self._swept_at = 0.0
@@ -87,34 +91,39 @@ class SQLiteBackend:
 
     def close(self) -> None:
         """Close the connections; one that is in use is closed when it comes back."""
-        self._is_closed = True
-        for connection in self._take_idle():
-            connection.close()
-
-    def _take_idle(self) -> list[sqlite3.Connection]:
-        """Take all that are idle. One that was made before a fork is never used, nor closed: it is the parent's."""
         with self._lock:
-            if self._pid != os.getpid():
-                self._pid, self._idle = os.getpid(), []
+            self._is_closed = True
             idle, self._idle = self._idle, []
-            return idle
+        for connection in idle:
+            connection.close()
 
     @contextmanager
     def _lent(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection to one thread."""
         try:
-            idle = self._take_idle()
-            connection = idle.pop() if idle else self._connect()
+            connection = self._idle_one() or self._connect()
             try:
                 yield connection
             finally:
-                idle.append(connection)
-                with self._lock:
-                    self._idle += idle
-                if self._is_closed:
-                    self.close()
+                self._put_back(connection)
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             raise BackendError(f"the file of state: {type(error).__name__}: {_text(error)}") from None
+
+    def _idle_one(self) -> sqlite3.Connection | None:
+        """Take one that is idle. One that was made before a fork is never used, nor closed: it is the parent's."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._pid, self._inherited, self._idle = os.getpid(), self._idle, []
+            return self._idle.pop() if self._idle else None
+
+    def _put_back(self, connection: sqlite3.Connection) -> None:
+        """Keep a connection for the next one, unless enough are kept."""
+        with self._lock:
+            is_kept = not self._is_closed and len(self._idle) < MAX_IDLE
+            if is_kept:
+                self._idle.append(connection)
+        if not is_kept:
+            connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))

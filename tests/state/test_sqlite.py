@@ -1,0 +1,78 @@
+"""The file of state: what this one place does that the others need not (see `test_backends.py`)."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asgi_ds2api.state.sqlite import MAX_IDLE, SQLiteBackend
+
+LATEST_S = 30.0
+"""Far more than threads need to meet; a test that waits that long has failed."""
+
+
+class Together(list[str]):
+    """Keys that are looked at when all threads have come to look: by then each has a connection."""
+
+    def __init__(self, barrier: threading.Barrier) -> None:
+        super().__init__(["k"])
+        self._barrier = barrier
+
+    def __iter__(self) -> Iterator[str]:
+        self._barrier.wait(LATEST_S)
+        return super().__iter__()
+
+
+class Connections:
+    """Counts those that are made, and those that were closed of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made = 0
+        self.closed = 0
+        lock = threading.Lock()
+
+        class Counted(sqlite3.Connection):
+            def __init__(connection, *args: Any, **options: Any) -> None:
+                super().__init__(*args, **options)
+                with lock:
+                    self.made += 1
+
+            def close(connection) -> None:
+                super().close()
+                with lock:
+                    self.closed += 1
+
+        connect = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, factory=Counted, **options))
+
+
+@pytest.mark.parametrize("threads", [1, 2, MAX_IDLE])
+def test_connections_are_not_more_than_threads_however_often_these_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    connections = Connections(monkeypatch)
+    backend = SQLiteBackend(tmp_path / "state.sqlite")
+    backend.open()
+    barrier = threading.Barrier(threads)
+    with ThreadPoolExecutor(threads) as executor:
+        for _ in range(20):
+            list(executor.map(lambda _: backend.find("t", Together(barrier)), range(threads)))
+    backend.close()
+    assert (connections.made, connections.closed) == (threads, threads)
+
+
+def test_connections_that_were_made_for_many_threads_are_closed_when_there_are_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = Connections(monkeypatch)
+    backend = SQLiteBackend(tmp_path / "state.sqlite")
+    barrier = threading.Barrier(2 * MAX_IDLE)
+    with ThreadPoolExecutor(2 * MAX_IDLE) as executor:
+        list(executor.map(lambda _: backend.find("t", Together(barrier)), range(2 * MAX_IDLE)))
+    assert connections.made - connections.closed == MAX_IDLE
+    backend.close()
+    assert connections.made == connections.closed
