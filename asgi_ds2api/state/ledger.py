@@ -62,8 +62,11 @@ def may_probe(probe: Probe, known: Cooldown | None, now: float) -> bool:
 
 
 def probe_name(probe: Probe) -> str:
-    """Return the name under which the right to probe a scope is held."""
-    return f"probe {probe.scope}"
+    """Return the name under which the right to probe a scope is held.
+
+    Of each closing its own: who probed an earlier one with success may hold that for as long as its answer goes on.
+    """
+    return f"probe {probe.epoch} {probe.scope}"
 
 
 class Ledger:

@@ -241,6 +241,16 @@ def test_who_has_old_news_may_not_probe(backend: Backend, entry: Cooldown) -> No
     assert admit(backend, probe("a"), LEASE_S) == Refusal("account openai/a", 1.0)
 
 
+def test_F115_a_probe_whose_answer_goes_on_keeps_nobody_from_the_next_closing(place: Make) -> None:
+    one, two = place(), place()
+    one.write(ME, [CooldownNews(ACCOUNT, cooling(-1, epoch=1))])
+    assert isinstance(admit(one, probe("a long stream", epoch=1), LEASE_S), Granted)
+    one.write(ME, [CooldownNews(ACCOUNT, Cooldown(state="healthy", until=-1, epoch=1))])
+    one.write(ME, [CooldownNews(ACCOUNT, cooling(-1, epoch=2))])
+    answers = [admit(two, probe(holder, epoch=2), LEASE_S) for holder in "bc"]
+    assert [isinstance(answer, Granted) for answer in answers] == [True, False]
+
+
 def test_what_nobody_knows_may_be_probed(backend: Backend) -> None:
     assert isinstance(admit(backend, probe("a"), LEASE_S), Granted)
 

@@ -147,6 +147,12 @@ def test_one_alone_may_probe() -> None:
     assert rig.ask(holder="b", probe=3) is None
 
 
+def test_the_probe_of_an_older_closing_keeps_nobody_from_the_next() -> None:
+    rig = Rig()
+    assert rig.ask(holder="a long stream", probe=3) is None
+    assert [rig.ask(holder=name, probe=4) is None for name in "ab"] == [True, False]
+
+
 @pytest.mark.parametrize(
     "known",
     [
