@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from .backend import Backend, CooldownNews, FactNews, News
+from .backend import Backend, CooldownNews, FactNews
 from .contract import Amount, Cooldown, Scope
 
 
@@ -86,27 +86,24 @@ class Outbox:
     def carry(self, backend: Backend, writer: str, now: float) -> int:
         """Write all that waits; return the number up to which that is. What could not be written waits on.
 
+        What a probe found out goes before its right to probe: else somebody might probe again who has not heard of it.
+
         Raises:
             BackendError: As the backend.
         """
         load = self._take()
         try:
+            if load.cooldowns:
+                backend.write(writer, [_news(scope, entry, now) for scope, entry in load.cooldowns.items()])
+                load.cooldowns.clear()
             if load.leaves:
                 backend.leave(load.leaves)
                 load.leaves.clear()
             if load.amounts:
                 backend.add(tuple(load.amounts.values()))
                 load.amounts.clear()
-            news: list[News] = [
-                *[
-                    CooldownNews(scope, msgspec.structs.replace(entry, until=entry.until - now))
-                    for scope, entry in load.cooldowns.items()
-                ],
-                *load.facts.values(),
-            ]
-            if news:
-                backend.write(writer, news)
-                load.cooldowns.clear()
+            if load.facts:
+                backend.write(writer, tuple(load.facts.values()))
                 load.facts.clear()
         finally:
             self._put_back(load)
@@ -137,3 +134,8 @@ class Outbox:
             while self._fact_bytes > self._max_fact_bytes:
                 self._fact_bytes -= len(facts.pop(next(iter(facts))).value)
                 self.dropped += 1
+
+
+def _news(scope: Scope, entry: Cooldown, now: float) -> CooldownNews:
+    """Return what is known of a scope as others are told it: its end as a duration."""
+    return CooldownNews(scope, msgspec.structs.replace(entry, until=entry.until - now))
