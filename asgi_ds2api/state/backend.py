@@ -75,7 +75,7 @@ class Backend(Protocol):
     def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:
         """Judge several, one after the other, in one go (see `StateStore.admit`).
 
-        Slots and probes are lost after ``lease_s`` unless they are renewed.
+        Slots and probes are lost after ``lease_s``; slots are renewed before.
         """
         ...
 
@@ -84,7 +84,7 @@ class Backend(Protocol):
         ...
 
     def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:
-        """Let what these holders hold live for another ``lease_s``; what they have lost stays lost."""
+        """Let slots that these holders hold live for another ``lease_s``; what they have lost stays lost."""
         ...
 
     def add(self, amounts: Sequence[Amount]) -> None:

@@ -201,7 +201,7 @@ class StateStore(Protocol):
         """Take all that is asked for, in one step among all who share the store; None: it was taken.
 
         What was taken is given back by `leave` (slots and probes) and corrected by `add` (amounts). A holder that dies
-        loses its slots and probes by itself.
+        loses its slots by itself, and a probe is lost in any case if it takes too long.
         """
         ...
 

@@ -34,6 +34,7 @@ PATIENCE_S = 0.05
 FIND_S = 1.0
 """Longest wait for a fact that is missed, and for what others must find: once an answer, and it may be large."""
 LEASE_S = 30.0
+"""How long what a process held is kept for it when it has died, and longest time of a probe."""
 RENEW_S = 10.0
 MIN_AWAY_S, MAX_AWAY_S = 0.5, 30.0
 """How long a place is left alone after it failed; doubled each time."""
@@ -71,7 +72,8 @@ class SharedStore:
         self._workers = workers
         self._patience_s = patience_s
         self._outbox = Outbox(max_waiting_bytes)
-        self._held: dict[str, tuple[str, ...]] = {}
+        self._slots: dict[str, tuple[str, ...]] = {}
+        self._probes: dict[str, tuple[str, ...]] = {}
         """Holder -> names of what it holds at the backend."""
         self._writer = secrets.token_hex(8)
         self._cursor = ""
@@ -218,22 +220,24 @@ class SharedStore:
     def leave(self, holder: str) -> None:
         """Give back the slots and probes of a holder."""
         self._memory.leave(holder)
-        names = self._held.pop(holder, ())
+        names = (*self._probes.pop(holder, ()), *self._slots.pop(holder, ()))
         if names:
             self._outbox.leave(holder, names)
             self._wake()
 
     def _undo(self, admission: Admission) -> None:
         """Give back what was granted when nobody waited for it any more."""
-        self._outbox.leave(admission.holder, _names(admission))
+        self._outbox.leave(admission.holder, (*_probe_names(admission), *_slot_names(admission)))
         for amount in admission.amounts:
             self._outbox.add(msgspec.structs.replace(amount, amount=-amount.amount))
         self._wake()
 
     def _note(self, admission: Admission, granted: Granted) -> None:
-        names = _names(admission)
-        if names:
-            self._held[admission.holder] = (*self._held.get(admission.holder, ()), *names)
+        holder = admission.holder
+        if admission.probes:
+            self._probes[holder] = (*self._probes.get(holder, ()), *_probe_names(admission))
+        if admission.slots:
+            self._slots[holder] = (*self._slots.get(holder, ()), *_slot_names(admission))
         for amount, total in zip(admission.amounts, granted.used, strict=True):
             difference = total - self._memory.used(amount)
             self._memory.add(msgspec.structs.replace(amount, amount=difference))
@@ -268,7 +272,8 @@ class SharedStore:
             written = self._outbox.carry(self._backend, self._writer, self._now())
             self._cursor, news = self._backend.read(self._writer, self._cursor)
             if self._now() - self._renewed_at >= RENEW_S:
-                self._backend.renew(dict(self._held), LEASE_S)
+                # Slots alone: a probe that finds nothing out in that time is lost, and the next one's turn has come.
+                self._backend.renew(dict(self._slots), LEASE_S)
                 self._renewed_at = self._now()
         except BackendError as error:
             door.call(partial(self._step_aside, str(error)))
@@ -315,17 +320,22 @@ class SharedStore:
             self._courier.wake()
 
 
-def _names(admission: Admission) -> tuple[str, ...]:
-    """Return what an admission holds."""
-    return (*[probe_name(probe) for probe in admission.probes], *[slot.name for slot in admission.slots])
+def _probe_names(admission: Admission) -> tuple[str, ...]:
+    return tuple([probe_name(probe) for probe in admission.probes])
+
+
+def _slot_names(admission: Admission) -> tuple[str, ...]:
+    return tuple([slot.name for slot in admission.slots])
 
 
 def _part_of(admission: Admission, workers: int) -> Admission:
-    """Return what one of several processes may give out by itself: its part of each limit, at least one slot."""
-    if workers == 1:
-        return admission
+    """Return what one of several processes may give out by itself: its part of each limit, at least one slot.
+
+    Probes are lent by its pool, one at a time; nobody else is there to be asked.
+    """
     return msgspec.structs.replace(
         admission,
+        probes=(),
         slots=tuple([Slot(slot.name, max(1, slot.limit // workers)) for slot in admission.slots]),
         amounts=tuple([msgspec.structs.replace(amount, limit=amount.limit / workers) for amount in admission.amounts]),
     )

@@ -9,9 +9,9 @@ import anyio
 import pytest
 
 from asgi_ds2api.state.backend import Backend, BackendError, Granted, News
-from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Refusal, Scope, Slot, StateStore
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, Slot, StateStore
 from asgi_ds2api.state.memory import MemoryStore
-from asgi_ds2api.state.shared import SharedStore
+from asgi_ds2api.state.shared import LEASE_S, RENEW_S, SharedStore
 from asgi_ds2api.state.sqlite import SQLiteBackend
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +40,7 @@ class Moody:
         self.silence = threading.Event()
         self.silence.set()
         self.admitted = 0
+        self.renewed: list[Mapping[str, Sequence[str]]] = []
 
     def _mood(self) -> None:
         assert self.silence.wait(LATEST_S)
@@ -77,6 +78,7 @@ class Moody:
     def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:
         self._mood()
         self._backend.renew(held, lease_s)
+        self.renewed.append(held)
 
     def add(self, amounts: Sequence[Amount]) -> None:
         self._mood()
@@ -96,7 +98,7 @@ class Place:
     ) -> AsyncIterator[list[tuple[SharedStore, Moody]]]:
         made = []
         for _ in range(number):
-            moody = Moody(SQLiteBackend(self._path))
+            moody = Moody(SQLiteBackend(self._path, wall_now=self.clock))
             memory = MemoryStore(self.clock)
             made.append((SharedStore(moody, memory, self.clock, workers=workers, patience_s=patience_s), moody))
         try:
@@ -126,6 +128,10 @@ def cooling(until: float, epoch: int = 1) -> Cooldown:
 
 def slot(holder: str, limit: int) -> Admission:
     return Admission(holder=holder, slots=(Slot("account openai/a", limit),))
+
+
+def probe(holder: str) -> Admission:
+    return Admission(holder=holder, probes=(Probe(ACCOUNT, 1),), slots=(Slot("account openai/a", 1),))
 
 
 def money(holder: str, amount: float, limit: float = 100) -> Admission:
@@ -190,6 +196,39 @@ async def test_nothing_is_asked_where_nothing_is_needed(place: Place) -> None:
     async with place.stores(1) as ((store, moody),):
         assert await store.admit(Admission(holder="a")) is None
         assert moody.admitted == 0
+
+
+async def test_F113_a_probe_that_hangs_is_lost_after_30_s_and_its_slot_is_not(place: Place) -> None:
+    async with place.stores(2) as ((one, moody), (two, _)):
+        assert await one.admit(probe("hangs")) is None
+        for _ in range(3):
+            moody.renewed.clear()
+            place.clock.now += RENEW_S
+            await until(lambda: moody.renewed != [])
+        place.clock.now += 1
+        assert await two.admit(slot("other", 1)) == Refusal("account openai/a", 1.0)
+        assert await two.admit(Admission(holder="next", probes=(Probe(ACCOUNT, 1),))) is None
+
+
+async def test_F113_alone_a_probe_that_hangs_is_lost_when_the_pool_says_so(place: Place) -> None:
+    """One process has one pool, and that lends its probes again when one of them is lost."""
+    async with place.stores(1) as ((store, moody),):
+        moody.is_broken = True
+        answers = [await store.admit(Admission(holder=holder, probes=(Probe(ACCOUNT, 1),))) for holder in "ab"]
+        assert (answers, store.is_alone) == ([None, None], True)
+
+
+async def test_F113_what_a_dead_worker_held_comes_back_in_30_s(place: Place) -> None:
+    dead = SQLiteBackend(place._path, wall_now=place.clock)
+    dead.open()
+    async with place.stores(1) as ((store, _),):
+        place.clock.now += 1
+        dead.admit([probe("dead")], LEASE_S)
+        place.clock.now += 29.9
+        assert isinstance(await store.admit(probe("mine")), Refusal)
+        place.clock.now += 0.1
+        assert await store.admit(probe("mine")) is None
+    dead.close()
 
 
 async def test_F107_a_place_that_is_gone_at_the_start_is_no_reason_not_to_start(tmp_path: Path) -> None:
