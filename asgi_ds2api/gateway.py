@@ -426,6 +426,7 @@ def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
         on_unsupported=upstream.on_unsupported,
         fan_out=upstream.fan_out,
         resumes_pauses=upstream.resume_pauses,
+        hedges=upstream.hedge,
         limits=Limits(
             connect_s=timeouts.connect_s,
             write_s=timeouts.write_s,

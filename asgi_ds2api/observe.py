@@ -41,10 +41,17 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """The account's label."""
     model: str
     code: str
-    """``ok`` or the `GatewayError.code`."""
+    """``ok`` or the `GatewayError.code`; ``hedge_lost``: another attempt at the same answer was first; ``abandoned``:
+    the caller left, or the request was cut."""
     status: int | None = None
     """HTTP status of the upstream, if it sent one."""
     duration_s: float = 0.0
+    is_hedge: bool = False
+    """It was begun beside one that was silent."""
+    usage: Usage | None = None
+    """What it may have used beside the answer, as another attempt gave that; None: nothing."""
+    cost_usd: float | None = None
+    """What that costs; None: nothing, or nobody knows the price."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,12 +72,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["relay", "translate", ""] = ""
     stream: bool = False
     attempts: tuple[Attempt, ...] = ()
-    """Whom it asked, in order, and what came of it; without those that it only waited for."""
+    """Whom it asked, in order, and what came of it; without those that it only waited for. The last one answered, if
+    one did."""
     queued_s: float = 0.0
     """How long it waited for accounts, before all attempts together."""
     usage: Usage | None = None
     cost_usd: float | None = None
-    """What the usage costs; None: there is none, or nobody knows the price."""
+    """What the usage costs, and what attempts beside it may have; None: there is none, or nobody knows the price."""
     finish: str | None = None
     """Canonical finish reason."""
     notices: tuple[Notice, ...] = ()
@@ -79,6 +87,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     first_byte_s: float | None = None
     """From the request's start to the first byte of the answer."""
     duration_s: float = 0.0
+
+    @property
+    def hedge(self) -> Literal["", "won", "lost"]:
+        """Whether an attempt that was begun beside another gave the answer; empty: none was begun."""
+        if not any(attempt.is_hedge for attempt in self.attempts):
+            return ""
+        return "won" if self.attempts[-1].is_hedge and self.first_byte_s is not None else "lost"
+
+    @property
+    def extra(self) -> Attempt | None:
+        """The attempt that may have cost something beside the answer; None: there was none."""
+        return next((attempt for attempt in self.attempts if attempt.usage is not None), None)
 
     @property
     def output_tokens_per_s(self) -> float | None:
@@ -123,6 +143,7 @@ class Observatory:
         self._recent: deque[Record] = deque(maxlen=kept)
         self._results: Counter[str] = Counter()
         self._notices: Counter[str] = Counter()
+        self._hedges: Counter[str] = Counter(begun=0, won=0, lost=0)
         self._failures: Counter[str] = Counter()
 
     def publish(self, record: Record) -> None:
@@ -131,6 +152,8 @@ class Observatory:
         self._results[record.result] += 1
         for notice in record.notices:
             self._notices[notice.severity] += 1
+        if record.hedge:
+            self._hedges.update(("begun", record.hedge))
         for observer in self._observers:
             try:
                 observer.on_record(record)
@@ -146,10 +169,12 @@ class Observatory:
         return tuple(self._recent)
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """Return requests by result, Notices by severity and failures by observer, since the start."""
+        """Return requests by result, Notices by severity, hedges by outcome and failures by observer, all since the
+        start."""
         return {
             "requests": dict(self._results),
             "notices": dict(self._notices),
+            "hedges": dict(self._hedges),
             "observer_failures": dict(self._failures),
         }
 
@@ -189,7 +214,7 @@ class _NoticeLog:
 
 
 def _log_fields(record: Record) -> dict[str, object]:
-    usage = record.usage or Usage()
+    usage, extra = record.usage or Usage(), (record.extra and record.extra.usage) or Usage()
     return {
         "request_id": record.request_id,
         "result": record.result,
@@ -208,6 +233,10 @@ def _log_fields(record: Record) -> dict[str, object]:
         "reasoning_tokens": usage.reasoning,
         "tokens_estimated": usage.is_estimated,
         "cost_usd": record.cost_usd,
+        "hedge_result": record.hedge,
+        "hedge_input_tokens": extra.input_total,
+        "hedge_output_tokens": extra.output_total,
+        "hedge_cost_usd": None if record.extra is None else record.extra.cost_usd,
         "queued_s": record.queued_s,
         "output_tokens_per_s": record.output_tokens_per_s,
         "finish": record.finish,

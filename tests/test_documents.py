@@ -65,6 +65,7 @@ workers = 4
 strict_budgets = true
 cors_origins = ["https://app.example"]
 query_key = true
+hedge = true
 
 [[upstreams]]
 name = "claude"
@@ -74,6 +75,7 @@ models = ["claude-*"]
 on_unsupported = "reject"
 fan_out = true
 resume_pauses = true
+hedge = false
 concurrency = 16
 rpm = 500
 tpm = 200_000

@@ -53,6 +53,7 @@ CATCH_ALL = {
     "asgi_ds2api/serving/exchange.py Exchange._last_resort Exception",
     "asgi_ds2api/serving/exchange.py Exchange._run_attempts Exception",
     "asgi_ds2api/serving/fan_out.py FanOut._ask_each Exception",
+    "asgi_ds2api/serving/race.py Race._run Exception",
     "asgi_ds2api/observe.py Observatory.publish Exception",
     "asgi_ds2api/observe.py Observatory.publish suppress(Exception)",
     "asgi_ds2api/upstream/actor.py _spawn_trio.main Exception",

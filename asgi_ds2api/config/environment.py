@@ -25,6 +25,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "DS2API_AUTH": "auth",
     "DS2API_FAN_OUT": "fan_out",
     "DS2API_RESUME_PAUSES": "resume_pauses",
+    "DS2API_HEDGE": "hedge",
     "DS2API_ON_UNSUPPORTED": "on_unsupported",
     "DS2API_STATE": "state",
     "DS2API_STATE_POOL": "state_pool",
@@ -55,7 +56,7 @@ ADVICE: Final = Advice(
 )
 
 _NUMBERED: Final = re.compile(r"(.+?)_([2-9]|[1-9][0-9]{1,3})")
-_SWITCHES: Final = frozenset({"debug_headers", "fan_out", "query_key", "resume_pauses", "route_headers"})
+_SWITCHES: Final = frozenset({"debug_headers", "fan_out", "hedge", "query_key", "resume_pauses", "route_headers"})
 
 
 def mapping_of(environ: Mapping[str, str]) -> tuple[dict[str, object], dict[str, str]]:

@@ -9,6 +9,32 @@ KIB = 1024
 MIB = 1024 * 1024
 DAY_S = 86_400
 
+Concurrency = Annotated[
+    Annotated[int, Meta(ge=1, le=100_000)] | None,
+    Meta(
+        description="Requests at a time; further ones go elsewhere, or wait (`queue_s`). Of an upstream: each of its "
+        "accounts, unless the account has its own. Default: no limit.",
+        examples=[4],
+    ),
+]
+PerMinute = Annotated[
+    Annotated[float, Meta(gt=0, le=10_000_000)] | None,
+    Meta(
+        description="Requests a minute, over all models; in other respects like `concurrency`. Limits that an upstream "
+        "tells in its headers (`x-ratelimit-*`, `anthropic-ratelimit-*`) are kept in any case.",
+        examples=[500],
+    ),
+]
+TokensPerMinute = Annotated[
+    Annotated[float, Meta(gt=0, le=100_000_000_000)] | None,
+    Meta(
+        description="Tokens a minute, in and out together, over all models; in other respects like `concurrency`. What "
+        "a request needs is estimated before (a quarter of its bytes, and what its answer may have), and put right "
+        "when the usage is known.",
+        examples=[200_000],
+    ),
+]
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sizes and counts. A request over one is refused with a 4xx in the caller's protocol; no upstream is asked."""

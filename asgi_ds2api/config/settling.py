@@ -217,6 +217,7 @@ def _upstream(upstream: UpstreamTable, table: ConfigTable, protocols: Mapping[st
         on_unsupported=upstream.on_unsupported or table.on_unsupported,
         responses=has_responses and protocol == "openai_chat",
         resume_pauses=table.resume_pauses if upstream.resume_pauses is None else upstream.resume_pauses,
+        hedge=table.hedge if upstream.hedge is None else upstream.hedge,
         fan_out=table.fan_out if upstream.fan_out is None else upstream.fan_out,
         max_connections=upstream.max_connections,
         proxy=upstream.proxy,

@@ -20,7 +20,7 @@ from ..secret import KeyDigest, Secret
 from . import texts
 from .keys import AccountKey as _AccountKey
 from .keys import Customer, account_key, caller_key, proxy_secret, readable_file, seal_secret
-from .limits import Limits, Timeouts
+from .limits import Concurrency, Limits, PerMinute, Timeouts, TokensPerMinute
 from .places import StatePlace, state_place
 from .reading import Flaw, Reading, join, read_fields
 
@@ -45,31 +45,6 @@ ProtocolWord = Annotated[str, Meta(extra={"read": texts.protocol}, extra_json_sc
 BaseURL = Annotated[str, Meta(pattern="^https?://", extra={"check": texts.base_url})]
 WebOrigin = Annotated[str, Meta(pattern=texts.ORIGIN, extra={"check": texts.origin})]
 FilePath = Annotated[str, Meta(min_length=1, extra={"read": readable_file})]
-Concurrency = Annotated[
-    Annotated[int, Meta(ge=1, le=100_000)] | None,
-    Meta(
-        description="Requests at a time; further ones go elsewhere, or wait (`queue_s`). Of an upstream: each of its "
-        "accounts, unless the account has its own. Default: no limit.",
-        examples=[4],
-    ),
-]
-PerMinute = Annotated[
-    Annotated[float, Meta(gt=0, le=10_000_000)] | None,
-    Meta(
-        description="Requests a minute, over all models; in other respects like `concurrency`. Limits that an upstream "
-        "tells in its headers (`x-ratelimit-*`, `anthropic-ratelimit-*`) are kept in any case.",
-        examples=[500],
-    ),
-]
-TokensPerMinute = Annotated[
-    Annotated[float, Meta(gt=0, le=100_000_000_000)] | None,
-    Meta(
-        description="Tokens a minute, in and out together, over all models; in other respects like `concurrency`. What "
-        "a request needs is estimated before (a quarter of its bytes, and what its answer may have), and put right "
-        "when the usage is known.",
-        examples=[200_000],
-    ),
-]
 AccountKey = Annotated[_AccountKey, Meta(extra={"read": account_key}, extra_json_schema=_SOURCE)]
 CallerKey = Annotated[KeyDigest, Meta(extra={"read": caller_key}, extra_json_schema={**_SOURCE, **_DIGEST_TOO})]
 Place = Annotated[StatePlace, Meta(extra={"read": state_place}, extra_json_schema={"type": "string"})]
@@ -208,6 +183,13 @@ class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = None
     fan_out: Annotated[bool | None, Meta(description="In place of the general one.", examples=[True])] = None
     resume_pauses: Annotated[bool | None, Meta(description="In place of the general one.", examples=[True])] = None
+    hedge: Annotated[
+        bool | None,
+        Meta(
+            description="In place of the general one. `false`: it is never asked beside another one either.",
+            examples=[False],
+        ),
+    ] = None
     strategy: Annotated[
         Strategy | None, Meta(description="In place of the general one.", examples=["least_inflight"])
     ] = None
@@ -410,6 +392,15 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             description="An answer that an upstream of `anthropic_messages` paused in the middle of its own tools "
             "(`pause_turn`) is gone on from, up to 5 times, if it is translated; each call is billed for its input. "
             "Otherwise the caller is told of the pause as its protocol can."
+        ),
+    ] = False
+    hedge: Annotated[
+        bool,
+        Meta(
+            description="A request that has waited longer than 19 of 20 like it for the first words of its account is "
+            "sent to a second account as well, on another server if there is one. The first valid event wins; the "
+            "other request is broken off. **Both are billed.** Once a request, within `max_attempts` and the budget of "
+            "retries; see [operating](operating.md)."
         ),
     ] = False
     secret: Annotated[

@@ -44,6 +44,7 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What its Chat refuses is asked in Responses."""
     fan_out: bool
     resume_pauses: bool
+    hedge: bool
     max_connections: int
     proxy: Secret | None
     """URL, with user and password if it has them."""

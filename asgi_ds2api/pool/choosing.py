@@ -14,7 +14,7 @@ import msgspec
 
 from .affinity import Affinity
 from .model import Account, Candidate, Plan, Target, Tier
-from .slots import Group, Slot
+from .slots import Group, Server, Slot
 
 
 class Chooser:
@@ -129,6 +129,30 @@ class Chooser:
             slot = self._pick(tier, plan, passed_over, now)
             if slot is not None:
                 return slot, tier
+        return None
+
+    def beside(self, server: Server, plan: Plan, tried: Collection[Candidate], now: float) -> tuple[Slot, Tier] | None:
+        """Return who may be asked beside an attempt that is silent; None: nobody is open, has room and is untried.
+
+        Another server goes before the order of the tiers: on the same one the wait would be the same. No account that
+        was tried is asked again, for another model neither, and where a conversation is does not matter.
+
+        Args:
+            server: That of the silent attempt.
+            plan: Where the request may go.
+            tried: Where it was, the silent one included.
+            now: The present.
+        """
+        asked = {self._slots[candidate.account] for candidate in tried}
+        for is_elsewhere in (True, False):
+            for tier in plan.tiers:
+                group = self._groups[tier.upstream]
+                if group.common_opening() > now or (is_elsewhere and list(group.servers.values()) == [server]):
+                    continue
+                near = [slot for slot in group.slots if slot.server is server] if is_elsewhere else []
+                slot = self._next_in_line(group, tier, group.need(plan.demand), {*asked, *near}, now)
+                if slot is not None:
+                    return slot, tier
         return None
 
     def _rounds(self, plan: Plan, tried: Collection[Candidate]) -> Iterator[tuple[Tier, Collection[Slot]]]:

@@ -193,6 +193,26 @@ class Pool:
             raise self._refusals.nobody(plan, self._now(), tried)
         return lease
 
+    def acquire_beside(self, lease: Lease, plan: Plan, tried: Collection[Candidate]) -> Lease | None:
+        """Take a slot for an attempt beside one that is silent, out of the budget of retries of that one's server.
+
+        Whose it is, `Chooser.beside` says; the conversation stays where it is.
+
+        Args:
+            lease: Of the silent one.
+            plan: Where the request may go.
+            tried: Where it was, the silent one included.
+
+        Returns:
+            A lease, as of `acquire`; None: nobody is free now, or the budget is spent.
+        """
+        self._serve()
+        now, server = self._now(), self._slots[lease.candidate.account].server
+        found = self._chooser.beside(server, plan, tried, now)
+        if found is None or not server.may_retry(now, with_another_key=False):
+            return None
+        return self._take(*found, plan, now, is_home=False)
+
     def _choose(self, plan: Plan, tried: Collection[Candidate]) -> Lease | None:
         now = self._now()
         found = self._chooser.choose(plan, tried, now)
@@ -203,7 +223,7 @@ class Pool:
             slot.server.pay_in(now)
         return self._take(slot, tier, plan, now)
 
-    def _take(self, slot: Slot, tier: Tier, plan: Plan, now: float) -> Lease:
+    def _take(self, slot: Slot, tier: Tier, plan: Plan, now: float, *, is_home: bool = True) -> Lease:
         self._turn += 1
         slot.meter.take(tier.model, plan.demand, now)
         epochs, probes = self._reports.took(slot, tier.model, self._turn, now)
@@ -214,7 +234,8 @@ class Pool:
             epochs=epochs,
             probes=probes,
         )
-        held = Held(slot, plan.demand, self._chooser.pin_key(plan, tier), self._chooser.bond_key(plan, tier))
+        pin_key = self._chooser.pin_key(plan, tier) if is_home else ""
+        held = Held(slot, plan.demand, pin_key, self._chooser.bond_key(plan, tier))
         slot.take(self._turn, by_rank=tier.only is None)
         self._leases[lease] = held  # last, and right after it was counted: nothing can go wrong in between
         return lease

@@ -6,13 +6,14 @@ from ..observe import Attempt
 from ..pool.model import Lease, Spent
 
 
-def attempt_of(lease: Lease, error: UpstreamError | None, *, is_settled: bool, duration_s: float) -> Attempt:
+def attempt_of(lease: Lease, error: UpstreamError | None, code: str, *, duration_s: float) -> Attempt:
     """Return what the Record says of an attempt.
 
     Args:
         lease: Whom it asked.
         error: What the upstream did wrong; None: nothing that we saw.
-        is_settled: Whether it came to an end of its own; else the caller left, or it was cut.
+        code: How it ended without an error: ``ok``; ``hedge_lost``: another one was first; ``abandoned``: the caller
+            left, or it was cut.
         duration_s: How long it took.
     """
     candidate = lease.candidate
@@ -20,8 +21,8 @@ def attempt_of(lease: Lease, error: UpstreamError | None, *, is_settled: bool, d
         upstream=candidate.account.upstream,
         account=candidate.account.label,
         model=candidate.model,
-        code=error.code if error is not None else "ok" if is_settled else "abandoned",
-        status=error.upstream_status if error is not None else 200 if is_settled else None,
+        code=code if error is None else error.code,
+        status=error.upstream_status if error is not None else 200 if code == "ok" else None,
         duration_s=duration_s,
     )
 

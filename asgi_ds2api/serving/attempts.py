@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 import anyio
+import msgspec
 
 from ..canonical import Notice
 from ..codec import AnswerFacts, Envelope, Face
@@ -21,7 +22,9 @@ from .fleet import Fleet
 from .inbound import ClientGone
 from .means import Means, UpstreamSide
 from .one_attempt import OneAttempt
+from .patience import Kind
 from .pulse import Pulse
+from .race import Failed, Race
 from .reply import Reply
 from .waiting import lease_for, slot_for
 
@@ -39,6 +42,7 @@ class Attempts:
         request_bytes: Size of the caller's body: on a large one the work is done in a thread.
         reply: Nothing was sent on it yet.
         base_headers: Of every answer to this request.
+        may_hedge: It may be asked twice at the same time, once, where its upstreams say so.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Attempts:
         reply: Reply,
         base_headers: Sequence[tuple[bytes, bytes]],
         way: Callable[[UpstreamSide, str], UpstreamSide] | None = None,
+        may_hedge: bool = False,
     ) -> None:
         self._means = means
         self._pool = means.pool
@@ -63,6 +68,7 @@ class Attempts:
         self._make_transcoder = transcoder
         self._request_bytes = request_bytes
         self._reply = reply
+        self._may_hedge = may_hedge and envelope.heard is None
         self._scope = anyio.CancelScope()
         self._cut_reason: GatewayError | None = None
         self._is_caller_gone = False
@@ -193,7 +199,7 @@ class Attempts:
                 lease = await self._granted(self._means.fleet, lease, tried)
             tried.add(lease.candidate)
             try:
-                failed = await self._attempt(lease)
+                failed = await self._ask(lease, tried)
             except RequestError:
                 if error is None:
                     raise
@@ -201,8 +207,8 @@ class Attempts:
                 raise without_retry(error) from None
             if failed is None:
                 return
-            error = failed
-            lease = await self._next_lease(lease, tried, error)
+            error = failed.error
+            lease = await self._next_lease(failed.lease, tried, error)
 
     async def _wait_for_lease(self, tried: Collection[Candidate] = ()) -> Lease:
         """Take a slot, or the place in line that leads to one."""
@@ -216,18 +222,22 @@ class Attempts:
 
     async def _granted(self, fleet: Fleet, lease: Lease, tried: Collection[Candidate]) -> Lease:
         """Return a lease that those who share its account grant: this one, or another in its place."""
-        while True:
-            is_answered = False
-            try:
-                refusal = await fleet.admit(lease, self._plan.demand)
-                is_answered = True
-            finally:
-                if not is_answered:
-                    self._pool.put_back(lease)
-            if refusal is None:
-                return lease
-            self._pool.refuse(lease, refusal.wait_s)
+        while not await self._is_granted(fleet, lease):
             lease = await self._wait_for_lease(tried)
+        return lease
+
+    async def _is_granted(self, fleet: Fleet, lease: Lease) -> bool:
+        """Ask those who share an account for an attempt on it. A lease that they do not grant is given back."""
+        is_answered = False
+        try:
+            refusal = await fleet.admit(lease, self._plan.demand)
+            is_answered = True
+        finally:
+            if not is_answered:
+                self._pool.put_back(lease)
+        if refusal is not None:
+            self._pool.refuse(lease, refusal.wait_s)
+        return refusal is None
 
     async def _next_lease(self, lease: Lease, tried: Collection[Candidate], error: UpstreamError) -> Lease:
         """Take the slot of another attempt; wait for one that is merely busy.
@@ -261,14 +271,51 @@ class Attempts:
         except CapacityError as full:
             raise more_telling(error, full) from None
 
-    async def _attempt(self, lease: Lease) -> UpstreamError | None:
-        """Try one candidate; return why it failed, None if it answered. The lease is given back exactly once."""
-        attempt = OneAttempt(self._means, self._delivery, lease, self._plan.demand, self._source, self._request_bytes)
+    # --- one attempt, or two beside each other ------------------------------------------------------------------------
+
+    async def _ask(self, lease: Lease, tried: set[Candidate]) -> Failed | None:
+        """Try one candidate, and another beside it if it is slow; return what failed, None if one of them answered."""
+        attempt = self._attempt(lease)
+        after_s = self._patience_with(lease, tried)
+        if after_s is not None:
+            return await self._ask_beside(attempt, after_s, tried)
         try:
-            return await attempt.run()
+            error = await attempt.run()
         finally:
             if attempt.told is not None:
                 self.log.append(attempt.told)
+        return None if error is None else Failed(lease, error)
+
+    async def _ask_beside(self, first: OneAttempt, after_s: float, tried: set[Candidate]) -> Failed | None:
+        race = Race(self._delivery, first, after_s, lambda: self._second(first.lease, tried))
+        try:
+            return await race.run()
+        finally:
+            self.log += race.told
+
+    def _patience_with(self, lease: Lease, tried: Collection[Candidate]) -> float | None:
+        """Return after how many seconds of silence another candidate is asked as well; None: none is."""
+        candidate = lease.candidate
+        may_hedge = self._may_hedge and self._means.upstreams[candidate.account.upstream].hedges
+        if not may_hedge or len(tried) >= self._timing.max_attempts:
+            return None
+        return self._means.patience.with_(Kind(candidate, self._envelope.operation, self._envelope.stream))
+
+    async def _second(self, lease: Lease, tried: set[Candidate]) -> OneAttempt | None:
+        """Begin an attempt beside a silent one, if that can be at once: nobody stands in line for it."""
+        tiers = [tier for tier in self._plan.tiers if self._means.upstreams[tier.upstream].hedges]
+        plan = msgspec.structs.replace(self._plan, tiers=tuple(tiers))
+        second = self._pool.acquire_beside(lease, plan, tried)
+        if second is None:
+            return None
+        if self._means.fleet is not None and not await self._is_granted(self._means.fleet, second):
+            return None
+        self._may_hedge = False
+        tried.add(second.candidate)
+        return self._attempt(second)
+
+    def _attempt(self, lease: Lease) -> OneAttempt:
+        return OneAttempt(self._means, self._delivery, lease, self._plan.demand, self._source, self._request_bytes)
 
     def _source(self, lease: Lease, lessons: Mapping[str, tuple[str, ...]]) -> Source:
         """Return who is asked in an attempt, and the way there and back."""
@@ -285,4 +332,6 @@ class Attempts:
             resumes_pauses=side.resumes_pauses,
             owner=candidate.account.owner if side.profile.sealed_reasoning else "",
         )
-        return Source(lease=lease, side=side, transcoder=self._make_transcoder(side, asked))
+        return Source(
+            lease=lease, side=side, transcoder=self._make_transcoder(side, asked), began=anyio.current_time()
+        )  # fmt: skip

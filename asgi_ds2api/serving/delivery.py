@@ -5,7 +5,7 @@ tried; after it the only failure is in-band, in the caller's protocol, without a
 out while every upstream is silent are no commit: failover goes on behind them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 import msgspec
@@ -20,6 +20,7 @@ from ..transcoding.transcoder import Transcoder
 from ..upstream.contract import UpstreamResponse
 from . import answer_headers
 from .means import Means, UpstreamSide
+from .patience import Kind
 from .reply import Reply
 
 BREAK_OFF_S = 1.0
@@ -34,6 +35,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     lease: Lease
     side: UpstreamSide
     transcoder: Transcoder
+    began: float
+    """When the attempt did, in seconds of the event loop."""
 
 
 class Delivery:
@@ -64,6 +67,10 @@ class Delivery:
         """Whose answer it is; as long as it is nobody's, who was asked last. None: nobody yet."""
         self.is_taken = False
         """A part of the answer is there, so that nobody else is asked for all of it."""
+        self.when_taken: Callable[[Source], None] | None = None
+        """Is told whose it is, at that moment; None: nobody is."""
+        self.under_way = 1
+        """Attempts that are made at the same time."""
         self.committed_at: float | None = None
         """When the first byte of the answer went out; None: none did."""
 
@@ -94,13 +101,27 @@ class Delivery:
             return self.source.transcoder.heartbeat()
         return self.face.StreamEncoder(msgspec.structs.replace(self.envelope, heard=None), Notices()).heartbeat()
 
-    def take(self, source: Source) -> None:
-        """Note that a valid part of the answer is there: from here on it is this one's."""
-        self.is_taken = True
-        self.source = source
+    def ask(self, source: Source) -> None:
+        """Note who is asked."""
+        if not self.is_taken:
+            self.source = source
+
+    async def take(self, source: Source) -> None:
+        """Note that a valid part of the answer is there: from here on it is this one's.
+
+        If another one was first, this one is being cancelled, and waits for that.
+        """
+        if not self.is_taken:
+            self.is_taken = True
+            self.source = source
+            if self.when_taken is not None:
+                self.when_taken(source)
+        elif self.source is not source:
+            await anyio.sleep_forever()
 
     async def begin_stream(self, source: Source, response: UpstreamResponse) -> None:
         """Commit to this one's stream. The status line may be out already: a heartbeat sends it too."""
+        await self.take(source)
         if self.is_committed:
             return
         self._scope.deadline = self._commit(source) + self._means.timing.stream_s
@@ -109,15 +130,25 @@ class Delivery:
 
     async def send_whole(self, source: Source, response: UpstreamResponse, body: bytes) -> None:
         """Commit to this one's whole answer, and send it."""
+        await self.take(source)
         self._commit(source)
         headers = [(b"content-type", b"application/json"), *self._headers(source), *self._told(source, response)]
         await self.reply.whole(200, headers, body)
 
     def _commit(self, source: Source) -> float:
-        self.take(source)
-        self.committed_at = anyio.current_time()
+        self.committed_at = now = anyio.current_time()
         self._means.pool.answered(source.lease)
-        return self.committed_at
+        if source.side.hedges:
+            self._means.patience.answered(self._kind(source), now - source.began)
+        return now
+
+    def overtaken(self, source: Source) -> None:
+        """Note that this one has not answered so far, and is not waited for any longer."""
+        if source.side.hedges:
+            self._means.patience.overtaken(self._kind(source), anyio.current_time() - source.began)
+
+    def _kind(self, source: Source) -> Kind:
+        return Kind(source.lease.candidate, self.envelope.operation, self.envelope.stream)
 
     async def break_off(self, error: GatewayError) -> None:
         """Tell a caller whose stream has begun why it ends here.
@@ -158,7 +189,7 @@ class Delivery:
             )
         return [
             *self._base_headers,
-            *answer_headers.route(served, len(self._log) + 1, with_account=self._means.show_account),
+            *answer_headers.route(served, len(self._log) + self.under_way, with_account=self._means.show_account),
         ]
 
     def _told(self, source: Source, response: UpstreamResponse) -> list[tuple[bytes, bytes]]:

@@ -139,8 +139,7 @@ class Exchange:
         record = self._record()
         if self._spending is not None:
             self._spending.settle(record)
-        cost_usd = self._engine.costs.count(record)
-        self._engine.observatory.publish(msgspec.structs.replace(record, cost_usd=cost_usd))
+        self._engine.observatory.publish(self._engine.costs.priced(record))
 
     def cut(self, reason: GatewayError) -> None:
         """End the request now, because the gateway shuts down; one that is still being sent ends when it is read."""

@@ -9,6 +9,11 @@ def may_be_asked_elsewhere(error: UpstreamError) -> bool:
     return is_absent_model or (error.is_retryable and not error.may_be_billed)
 
 
+def decisive(first: UpstreamError, second: UpstreamError) -> UpstreamError:
+    """Return which of two failures says what comes next: as if the second had been asked after the first had failed."""
+    return second if may_be_asked_elsewhere(first) else first
+
+
 def without_retry(error: UpstreamError) -> UpstreamError:
     """Return an error whose repetition by an SDK would multiply our attempts by its own."""
     if error.status >= 500:

@@ -12,6 +12,7 @@ from ..transcoding.lessons import Lessons
 from ..transcoding.side import OnUnsupported
 from ..upstream.contract import Limits, Upstream
 from .fleet import Fleet
+from .patience import Patience
 
 
 class UpstreamSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +28,8 @@ class UpstreamSide(msgspec.Struct, frozen=True, kw_only=True):
     """Several choices are asked for in several calls where the upstream gives one at a time."""
     resumes_pauses: bool = False
     """An answer that the upstream paused is gone on from."""
+    hedges: bool = False
+    """Where it is slow to begin, another one may be asked as well; and it may be that other one."""
     other_way: "UpstreamSide | None" = None
     """The same server in another protocol, where it takes what it refuses in this one; same accounts, same name."""
 
@@ -75,6 +78,8 @@ class Means(msgspec.Struct, kw_only=True):
     """And whose account served them."""
     lessons: Lessons | None = None
     """What models were found to refuse; None: nothing is remembered."""
+    patience: Patience = msgspec.field(default_factory=Patience)
+    """How long the answers of those take to begin that may be hedged."""
 
     def lessons_of(self, upstream: str, model: str) -> dict[str, tuple[str, ...]]:
         """Return what a model was found to refuse, by the protocol that it was asked in."""

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import anyio
 
+from ..canonical import Usage
 from ..codec import HTTPCall
 from ..errors import Interrupted, Malformed, Refused, UpstreamError
 from ..observe import Attempt
@@ -50,11 +51,12 @@ class OneAttempt:
         self._pool = means.pool
         self._max_bytes = means.timing.max_event_bytes
         self._delivery = delivery
-        self._lease = lease
+        self.lease = lease
         self._demand = demand
         self._make_source = make_source
         self._request_bytes = request_bytes
-        self._source: Source | None = None
+        self.source: Source | None = None
+        """Who is asked, and how; None: that is not known yet."""
         self._held = b""
         """Bytes of the caller's answer that are kept back."""
         self.told: Attempt | None = None
@@ -80,32 +82,53 @@ class OneAttempt:
                 spent = self._spent(error) if call is not None else None
             finally:
                 if is_settled:
-                    self._pool.release(self._lease, error, spent=spent)
+                    self._pool.release(self.lease, error, spent=spent)
                 elif call is None:
-                    self._pool.put_back(self._lease)
+                    self._pool.put_back(self.lease)
                 else:
-                    self._pool.abandon(self._lease, spent=spent)
+                    self._pool.abandon(self.lease, spent=spent)
                 if self._means.fleet is not None:
                     tokens = None if spent is None else spent.tokens
-                    self._means.fleet.leave(self._lease, self._demand, tokens if call is not None else 0)
+                    self._means.fleet.leave(self.lease, self._demand, tokens if call is not None else 0)
             if call is not None:
                 took_s = anyio.current_time() - began
-                self.told = attempt_of(self._lease, error, is_settled=is_settled, duration_s=took_s)
+                code = "ok" if is_settled else "hedge_lost" if self._is_overtaken else "abandoned"
+                self.told = attempt_of(self.lease, error, code, duration_s=took_s)
         return error
 
     async def _begin(self) -> Source:
-        """Return who is asked. From here on it is the one who was asked last."""
-        candidate = self._lease.candidate
+        """Return who is asked. From here on that is known."""
+        candidate = self.lease.candidate
         lessons = self._means.lessons_of(candidate.account.upstream, candidate.model)
-        source = await off_loop(self._request_bytes, lambda: self._make_source(self._lease, lessons))
-        self._source = self._delivery.source = source
+        source = await off_loop(self._request_bytes, lambda: self._make_source(self.lease, lessons))
+        self.source = source
+        self._delivery.ask(source)
         return source
+
+    @property
+    def _is_overtaken(self) -> bool:
+        """Another one gives the answer."""
+        return self._delivery.is_taken and self._delivery.source is not self.source
 
     def _spent(self, error: UpstreamError | None) -> Spent | None:
         """Return what it cost, as far as it is known."""
-        assert self._source is not None, "somebody was asked"
-        is_committed = self._delivery.is_begun_by(self._source)
-        return spent_of(self._source.transcoder.facts.usage, error, is_committed=is_committed)
+        assert self.source is not None, "somebody was asked"
+        is_committed = self._delivery.is_begun_by(self.source)
+        return spent_of(self.source.transcoder.facts.usage, error, is_committed=is_committed)
+
+    def may_have_used(self) -> Usage:
+        """Return what it used if its answer was not waited for: as it was told so far, else as may be thought.
+
+        A vendor may go on with a whole answer that nobody waits for; it is thought to be as long as the one that the
+        caller got. A stream ends with its connection, and none of it was seen.
+        """
+        delivery, answering = self._delivery, self._delivery.source
+        told = None if self.source is None else self.source.transcoder.facts.usage
+        if told is not None:
+            return told
+        given = None if delivery.envelope.stream or answering is None else answering.transcoder.facts.usage
+        output = 0 if given is None else given.output_total or 0
+        return Usage(input_total=self._demand.input_tokens, output_total=output, is_estimated=True)
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -120,10 +143,10 @@ class OneAttempt:
         while True:
             response = await self._open(source, call)
             try:
-                self._pool.heard(self._lease, rate_windows_of(response, self._means.wall_now()))
+                self._pool.heard(self.lease, rate_windows_of(response, self._means.wall_now()))
                 error = await judge(response, side.codec, self._means.wall_now())
                 if error is None:
-                    self._means.learn(side, self._lease.candidate.model, learned)
+                    self._means.learn(side, self.lease.candidate.model, learned)
                     await self._answer(source, response)
             finally:
                 with anyio.CancelScope(shield=True):
@@ -132,7 +155,7 @@ class OneAttempt:
                 following = transcoder.resume()
                 if following is None:
                     return
-                self._delivery.take(source)
+                await self._delivery.take(source)
             else:
                 following = transcoder.repair(error) if isinstance(error, Refused) and repairs < MAX_REPAIRS else None
                 if following is None:
@@ -143,7 +166,7 @@ class OneAttempt:
             call = following
 
     async def _open(self, source: Source, call: HTTPCall) -> UpstreamResponse:
-        side, account = source.side, self._lease.candidate.account
+        side, account = source.side, self.lease.candidate.account
         key = None if account.key is None else await account.key.current()
         request = build(call, base_url=side.base_url, profile=side.profile, key=key, limits=side.limits)
         return await self._means.clients.client(side.name).open(request)
@@ -180,6 +203,7 @@ class OneAttempt:
                 body = await read_whole(response, self._max_bytes)
                 answer = transcoder.whole_as_stream(body) if wants_stream else transcoder.whole(body)
             self._held += answer
+            await delivery.take(source)
             if transcoder.is_paused:
                 return
             await transcoder.settle()

@@ -127,7 +127,7 @@ class Question:
 
         def attempts_at(
             targets: Sequence[Target], face: Face, envelope: Envelope, reply: Reply,
-            transcoder: Callable[[UpstreamSide, Side], Transcoder],
+            transcoder: Callable[[UpstreamSide, Side], Transcoder], *, is_part: bool = False,
         ) -> Attempts:  # fmt: skip
             return Attempts(
                 self._engine,
@@ -139,6 +139,7 @@ class Question:
                 reply=reply,
                 base_headers=base_headers,
                 way=self._way,
+                may_hedge=not is_part and self._may_hedge(targets),
             )
 
         envelope = self._envelope
@@ -157,7 +158,7 @@ class Question:
 
         def part_at(number: int, face: Face, part: Envelope, reply: Reply) -> Attempts:
             make = partial(self._part_transcoder, number, face, part, is_single=is_single)
-            return attempts_at(targets, face, part, reply, make)
+            return attempts_at(targets, face, part, reply, make, is_part=True)
 
         return FanOut(
             self._face,
@@ -198,6 +199,12 @@ class Question:
     def _demand(self, envelope: Envelope) -> Demand:
         """Return what the pool sets aside for an attempt: by the bytes, and by what the answer may have."""
         return Demand(self._input_tokens, (envelope.max_output_tokens or 0) * envelope.choices)
+
+    def _may_hedge(self, targets: Sequence[Target]) -> bool:
+        """Tell whether it may be asked twice at the same time: not what a vendor goes on with when nobody waits."""
+        if not any(self._engine.upstreams[target.upstream].hedges for target in targets):
+            return False
+        return self._face.KEEPING is None or not self._face.KEEPING.is_background(self._call)
 
     def _estimate(self) -> TokenCount:
         return TokenCount(input_tokens=self._input_tokens, is_estimated=True)

@@ -16,7 +16,7 @@ from ..budgets import DEFAULT_OUTPUT_TOKENS, CallerLimits, Use, admission, corre
 from ..canonical import Usage
 from ..codec import Envelope, Owed
 from ..errors import BudgetUnknown
-from ..observe import Record
+from ..observe import Attempt, Record
 from ..prices import Price, PriceTable, cost_of, saving_of
 from ..routing import Target
 from ..state.contract import Admission, Amount, StateStore
@@ -48,25 +48,38 @@ class Costs:
         """Upstream -> what its prompt caches saved since the start, where a price is known."""
 
     def of(self, record: Record, usage: Usage | None) -> float | None:
-        """Return what a usage cost where a request was served, in dollars; None: nothing, or nobody knows."""
-        if usage is None or not record.attempts:
-            return None
-        served = record.attempts[-1]
-        return self.at(served.upstream, served.model or record.model, usage)
+        """Return what a request cost, in dollars; None: nothing, or nobody knows.
+
+        Args:
+            record: Of the request: where it was served, and what an attempt beside that may have used.
+            usage: Of the answer.
+        """
+        extra = record.extra
+        costs = [None if extra is None else self._cost(record, extra, extra.usage)]
+        costs += [self._cost(record, record.attempts[-1], usage)] if record.attempts else []
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if known else None
+
+    def priced(self, record: Record) -> Record:
+        """Return a finished request with what it cost, and count what a cache saved of it. Once a request."""
+        if record.usage is not None and record.usage.cache_read and record.attempts:
+            served = record.attempts[-1]
+            price = self._prices.find(served.upstream, served.model or record.model)
+            if price is not None:
+                self.saved_usd[served.upstream] += saving_of(price, record.usage)
+        attempts, extra = record.attempts, record.extra
+        if extra is not None:
+            priced = msgspec.structs.replace(extra, cost_usd=self._cost(record, extra, extra.usage))
+            attempts = tuple([priced if attempt is extra else attempt for attempt in attempts])
+        return msgspec.structs.replace(record, attempts=attempts, cost_usd=self.of(record, record.usage))
 
     def at(self, upstream: str, model: str, usage: Usage) -> float | None:
         """Return what a usage costs at a model, in dollars; None: nobody knows."""
         price = self._prices.find(upstream, model)
         return None if price is None else cost_of(price, usage)
 
-    def count(self, record: Record) -> float | None:
-        """Return what a finished request cost, as `of` does, and count what a cache saved of it. Once a request."""
-        if record.usage is not None and record.usage.cache_read and record.attempts:
-            served = record.attempts[-1]
-            price = self._prices.find(served.upstream, served.model or record.model)
-            if price is not None:
-                self.saved_usd[served.upstream] += saving_of(price, record.usage)
-        return self.of(record, record.usage)
+    def _cost(self, record: Record, served: Attempt, usage: Usage | None) -> float | None:
+        return None if usage is None else self.at(served.upstream, served.model or record.model, usage)
 
     def price(self, target: Target) -> Price | None:
         """Return what a model costs whose caller has a budget of money. A price that is unknown is told to the log."""
@@ -147,7 +160,9 @@ class Spending:
         if self.is_open:
             return
         usage = usage_of(record)
-        used = Use(tokens=0 if usage is None else tokens_of(usage), usd=self._costs.of(record, usage))
+        extra = None if record.extra is None else record.extra.usage
+        tokens = sum(tokens_of(each) for each in (usage, extra) if each is not None)
+        used = Use(tokens=tokens, usd=self._costs.of(record, usage))
         for amount in corrections(self._admitted, self.reserved, used):
             self._store.add(amount)
 

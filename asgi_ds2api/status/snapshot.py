@@ -160,6 +160,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Result (`Record.result`) -> requests since the start."""
     notices: Mapping[str, int]
     """Severity -> Notices since the start."""
+    hedges: Mapping[str, int]
+    """``begun``: attempts beside one that was silent (`hedge`), since the start; ``won``: they gave the answer;
+    ``lost``: they did not, and may have cost something all the same."""
     observer_failures: Mapping[str, int]
     transitions: Mapping[str, int]
     """``healthy>cooling:rate_limited`` -> how often since the start."""
@@ -201,6 +204,7 @@ def snapshot_of(
         state=state,
         requests=counters["requests"],
         notices=counters["notices"],
+        hedges=counters["hedges"],
         observer_failures=counters["observer_failures"],
         transitions=pool.transitions,
     )

@@ -15,12 +15,13 @@ from asgi_ds2api.canonical import Notices
 from asgi_ds2api.codec import AnswerFacts, Codec, Envelope, HTTPCall
 from asgi_ds2api.diagnosis import Told, classify
 from asgi_ds2api.errors import GatewayError, Interrupted, Refused, UpstreamError
-from asgi_ds2api.pool.model import Account, AccountStatus, Origin, Target
+from asgi_ds2api.pool.model import Account, AccountStatus, Candidate, Origin, Target
 from asgi_ds2api.pool.pool import Pool
 from asgi_ds2api.profiles import Profile
 from asgi_ds2api.secret import KeySource
 from asgi_ds2api.serving.attempts import Attempts
 from asgi_ds2api.serving.means import Means, Timing, UpstreamSide
+from asgi_ds2api.serving.patience import MIN_SEEN, Kind
 from asgi_ds2api.serving.reply import Reply
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.transcoding.side import Side
@@ -198,6 +199,7 @@ class Rig:
         limits: Of every call.
         transcoder: Class of the transcoders.
         show_route: Answers tell which way they took, and on whose account.
+        hedge: Who is slow has another one asked beside it: everybody, or the upstreams of these names.
         timing: Replaces single values of `TIMING`.
     """
 
@@ -216,6 +218,7 @@ class Rig:
         limits: Limits | None = None,
         transcoder: type[LineTranscoder] = LineTranscoder,
         show_route: bool = True,
+        hedge: bool | Sequence[str] = False,
         **timing: float,
     ) -> None:
         self.upstream = ScriptedUpstream(*scripts)
@@ -236,15 +239,17 @@ class Rig:
         self.plan = self.pool.plan([Target(upstream=name, model="m") for name in targets])
         reasons = refuses or {}
         self._transcoder = lambda upstream, side: transcoder(side, mode, repairs, reasons.get(upstream.name))
+        hedging = (targets if hedge else ()) if isinstance(hedge, bool) else hedge
         self._means = Means(
             pool=self.pool,
-            upstreams={name: _side(name, protocol, limits or Limits()) for name in targets},
+            upstreams={name: _side(name, protocol, limits or Limits(), hedges=name in hedging) for name in targets},
             clients=self.upstream,
             timing=msgspec.structs.replace(TIMING, **cast("dict[str, Any]", timing)),
             wall_now=lambda: 0.0,
             show_route=show_route,
             show_account=show_route,
         )
+        self.envelope = Envelope(model="m", stream=stream)
         self.attempts = self.another()
 
     def another(self) -> Attempts:
@@ -253,11 +258,12 @@ class Rig:
             self._means,
             plan=self.plan,
             face=cast("Codec", LineCodec()),
-            envelope=Envelope(model="m", stream=self._stream),
+            envelope=self.envelope,
             transcoder=self._transcoder,
             request_bytes=0,
             reply=self.reply,
             base_headers=[(b"x-request-id", b"req_1")],
+            may_hedge=True,
         )
 
     async def run(self) -> GatewayError | None:
@@ -309,6 +315,20 @@ class Rig:
         """What the pool thinks of the accounts."""
         return self.pool.snapshot().accounts
 
+    def kind(self, account: str) -> Kind:
+        """Return what an account (``upstream/label``) is asked for here."""
+        (found,) = [found for found in self.pool._slots if found.id == account]
+        return Kind(Candidate(found, "m"), "generate", self._stream)
+
+    def teach(self, account: str, took_s: float, *, times: int = MIN_SEEN) -> None:
+        """Let an account have begun so many answers after so long."""
+        for _ in range(times):
+            self._means.patience.answered(self.kind(account), took_s)
+
+    def patience(self, account: str) -> float | None:
+        """Return how long an account is waited for."""
+        return self._means.patience.with_(self.kind(account))
+
     def cool(self, account: str, seconds: float) -> None:
         """Let an account (``upstream/label``) tell somebody else to wait so long."""
         target = Target(upstream=account.split("/")[0], model="m")
@@ -330,7 +350,7 @@ def _error_of(line: bytes) -> UpstreamError:
     return classify(int(status), Told(message=words))
 
 
-def _side(name: str, protocol: str, limits: Limits) -> UpstreamSide:
+def _side(name: str, protocol: str, limits: Limits, *, hedges: bool) -> UpstreamSide:
     return UpstreamSide(
         name=name,
         codec=cast("Codec", LineCodec(protocol)),
@@ -338,4 +358,5 @@ def _side(name: str, protocol: str, limits: Limits) -> UpstreamSide:
         base_url=f"https://{name}.example",
         on_unsupported="notice",
         limits=limits,
+        hedges=hedges,
     )

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from asgi_ds2api.errors import Interrupted
+from asgi_ds2api.serving.race import Race
 from tests.support.interrupting import interrupted_at
 from tests.support.scripted_client import Answering, Delay, streaming
 from tests.support.server_send import ServerSend
@@ -49,7 +50,14 @@ def failure_in_band() -> Rig:
     return Rig(script, send=ServerSend(takes_s=0.4))
 
 
-REQUESTS = (failover, probe, repairs, whole, heartbeats, failure_in_band)
+def hedged() -> Rig:
+    slow, late = streaming(ROLE, Delay(1), ROLE, Delay(60), END), streaming(ROLE, Delay(3), *STREAM)
+    rig = Rig(slow, late, targets=("one", "two"), send=ServerSend(takes_s=1), hedge=True)
+    rig.teach("one/0", 2)
+    return rig
+
+
+REQUESTS = (failover, probe, repairs, whole, heartbeats, failure_in_band, hedged)
 
 
 async def _run(rig: Rig, number: int, interrupt: Callable[[anyio.CancelScope], object]) -> bool:
@@ -97,3 +105,33 @@ async def test_request_cancelled_at_any_await_leaves_nothing_behind(
         number += 1
     assert number >= 4, "the request hardly waited: this looked at nothing"
     assert rig.attempts.failure is None or rig.attempts.failure.code == "truncated"
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["F103-F104-first-is-silent", "F103-F104-first-fails"])
+@run_virtual
+async def test_second_attempt_that_is_cancelled_at_any_await_leaves_nothing_behind(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second attempt runs in a task of its own: here it is that one which is interrupted."""
+    ask, number, was_interrupted = Race._ask_second, 0, True
+    while was_interrupted:
+        rig = hedged()
+        if fails:
+            late = refusing(500, before=[Delay(4)])
+            rig = Rig(late, streaming(*STREAM), targets=("one", "two"), send=ServerSend(takes_s=1), hedge=True)
+            rig.teach("one/0", 2)
+
+        async def interrupt(race: Race, number: int = number, rig: Rig = rig) -> None:
+            nonlocal was_interrupted
+            was_interrupted = True
+            was_interrupted = await interrupted_at(
+                number, ask(race), lambda: rig.attempts.cut(Interrupted("cut", code="cut"))
+            )
+
+        monkeypatch.setattr(Race, "_ask_second", interrupt)
+        await rig.run()
+        rig.check()
+        assert rig.upstream.still_open == 0
+        number += 1
+    assert number >= 4, "it hardly waited: this looked at nothing"
+    assert (rig.attempts.failure, rig.log[-1]) == (None, "two/0 ok")

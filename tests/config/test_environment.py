@@ -114,7 +114,7 @@ def test_setting_is_read_from_its_variable(name: str, text: str, value: object) 
     assert getattr(from_env(**settings), SETTINGS[name]) == value
 
 
-@pytest.mark.parametrize("key", ["fan_out", "resume_pauses"])
+@pytest.mark.parametrize("key", ["fan_out", "resume_pauses", "hedge"])
 def test_switch_of_all_upstreams_has_its_variable(key: str) -> None:
     settings: dict[str, Any] = {f"DS2API_{key.upper()}": "true"}
     assert [getattr(upstream, key) for upstream in from_env(**settings).upstreams] == [True]

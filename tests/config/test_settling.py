@@ -151,7 +151,7 @@ def test_F96_other_protocol_than_chat_has_no_responses_beside_it(changes: dict[s
     assert upstream_problems(**changes, responses=True) == [line]
 
 
-@pytest.mark.parametrize("key", ["fan_out", "resume_pauses"])
+@pytest.mark.parametrize("key", ["fan_out", "resume_pauses", "hedge"])
 def test_upstream_has_its_own_word_on_further_calls_or_the_general_one(key: str) -> None:
     switches: dict[str, Any] = {key: True}
     config = load(**switches, upstreams=[upstream(name="own", **{key: False}), upstream(name="general")])

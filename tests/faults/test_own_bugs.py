@@ -46,7 +46,7 @@ RESPONSES = Responses(may_lack_events=True)
 """What a bug kept from going out is missing."""
 LEASES = frozenset(
     {
-        "Attempts._attempt", "OneAttempt.__init__", "OneAttempt.run",
+        "Attempts._ask", "Attempts._patience_with", "Attempts._attempt", "OneAttempt.__init__", "OneAttempt.run",
         "Pool.release", "Pool._give_back", "Slot.give_back", "Rotation.given_back",
     }
 )  # fmt: skip

@@ -246,6 +246,7 @@ def seen(**fields: Any) -> Snapshot:
         "state": StateView(kind="redis", is_shared=True, is_alone=False, switches=0, dropped=0),
         "requests": {},
         "notices": {},
+        "hedges": {},
         "observer_failures": {},
         "transitions": {},
     }
