@@ -120,6 +120,7 @@ USUAL: Final[Takes] = {
     "tool.namespace": Verdict("EH", "by their full names, `namespace__tool`"),
     "tool.grammar": LOSSLESS,
     "tool.client": Verdict("E", "a function of the vendor's published shape"),
+    "tool.client.call": Verdict("E", "a call of that function, or its result"),
     "tool.search": Verdict("E", "all tools are told at once"),
     "tool.computer": Verdict("X"),
     "tool.vendor": Verdict("X", "the vendor that defined it runs it"),

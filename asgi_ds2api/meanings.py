@@ -70,6 +70,7 @@ Meaning = Literal[
     "tool.custom",
     "tool.grammar",
     "tool.client",
+    "tool.client.call",
     "tool.search",
     "tool.computer",
     "tool.vendor",

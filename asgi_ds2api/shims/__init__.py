@@ -10,6 +10,7 @@ from .client_tools import ClientTools
 from .compaction import Compaction, open_summaries, plain
 from .contract import Shim
 from .custom_tools import CustomTools
+from .item_tools import ItemTools
 from .json_mode import JsonMode
 from .kept_reasoning import CallersReasoning, KeptReasoning
 from .reasoning_seal import ReasoningSeal
@@ -39,6 +40,8 @@ def choose(
     if kept is not None and KeptReasoning.is_needed(request):
         keeping.append(KeptReasoning(request, protocol, profile, kept))
     shims: list[Shim] = []
+    if ItemTools.is_needed(request, protocol):  # first, so that all others see the calls
+        shims.append(ItemTools())
     if Compaction.is_needed(request):
         # It takes messages out, so that turns are found before; and nothing of its answer is to be kept.
         shims += (*keeping, Compaction(keyring, caller))

@@ -50,6 +50,12 @@ def _between(*items: Any, **fields: Any) -> Sample:
     return _items(_turn("user"), *items, _turn("user"), **fields)
 
 
+def _search(execution: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a search for tools, and what it found."""
+    by = {"call_id": "call_1", "execution": execution}
+    return {"type": "tool_search_call", "arguments": {}, **by}, {"type": "tool_search_output", "tools": [_TOOL], **by}
+
+
 _IMAGE = {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}
 _SEARCHED = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}}
 _CUSTOM_LOOP = (
@@ -123,6 +129,12 @@ _INPUT: Samples = {
     ("input[]: configuration_update", "effort.later"): _between(
         {"type": "configuration_update", "reasoning": {"effort": "low"}}, **_ROOM
     ),
+    ("input[]: local_shell_call, shell_call, apply_patch_call, their outputs", "tool.client.call"): _between(
+        {"type": "shell_call", "call_id": "call_1", "action": {"commands": ["ls"]}},
+        {"type": "shell_call_output", "call_id": "call_1", "output": [{"stdout": "a", "stderr": ""}]},
+    ),
+    ("input[]: tool_search_call, tool_search_output", "tool.client.call"): _between(*_search("client")),
+    ("input[]: tool_search_call, tool_search_output", "vendor.required"): _between(*_search("server")),
     ("input[]: web_search_call, other items of tools that the vendor runs", "vendor.text"): _between(_SEARCHED),
     ("input[]: compaction, compaction_trigger", "vendor.required"): _between(
         {"type": "compaction", "id": "cmp_1", "encrypted_content": "x"}
@@ -139,6 +151,10 @@ _TOOLS: Samples = {
     ("tools[].format", "tool.grammar"): Sample({"tools": [{**_CUSTOM, "format": _GRAMMAR}]}),
     ("tools[]: namespace", "tool.namespace"): Sample({"tools": [_SPACE]}),
     ("tools[]: web_search", "web_search.responses"): Sample({"tools": [{"type": "web_search"}]}),
+    ("tools[]: local_shell, shell, apply_patch", "tool.client"): Sample({"tools": [{"type": "local_shell"}]}),
+    ("tools[]: tool_search", "tool.client"): Sample({"tools": [{"type": "tool_search", "execution": "client"}]}),
+    ("tools[]: tool_search", "tool.search"): Sample({"tools": [_TOOL, {"type": "tool_search"}]}),
+    ("tools[].defer_loading", "tool.deferred"): Sample({"tools": [{**_TOOL, "defer_loading": True}]}),
     ("tools[]: any other type", "tool.vendor"): Sample({"tools": [{"type": "file_search", "vector_store_ids": ["v"]}]}),
     ("tools[]: any other field", "own"): Sample({"tools": [{**_TOOL, "x_new": 1}]}),
     ("tool_choice", "choice.auto"): Sample({"tools": [_TOOL], "tool_choice": "auto"}),

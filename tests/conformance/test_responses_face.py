@@ -3,9 +3,7 @@
 import json
 from typing import Any
 
-import openai
 import pytest
-from openai.lib.streaming.responses._responses import ResponseStreamState
 
 from tests.support.asgi_driver import call
 from tests.support.gateways import Records, make_gateway, upstream
@@ -30,6 +28,7 @@ from .asking import (
     said_item,
     tool_block,
 )
+from .responses_events import accumulated, check_order, kinds
 
 pytestmark = pytest.mark.anyio
 
@@ -47,31 +46,6 @@ HELLO_STREAM = chat_stream(chunk({"role": "assistant", "content": "Hel"}), chunk
                            USAGE)  # fmt: skip
 SIGNED = [{"type": "thinking_delta", "thinking": "Hm."}, {"type": "signature_delta", "signature": "SIG=="}]
 THOUGHT = ({"type": "thinking", "thinking": "", "signature": ""}, SIGNED)
-
-
-def kinds(asked: Asked) -> list[str]:
-    return [event["type"] for event in asked.events if event != "[DONE]"]
-
-
-def accumulated(asked: Asked) -> Any:
-    """Let the accumulator of the SDK read a stream, which raises at the first event out of order."""
-    state: Any = ResponseStreamState(input_tools=openai.omit, text_format=openai.omit)
-    from openai._models import construct_type
-    from openai.types.responses import ResponseStreamEvent
-
-    for event in asked.events:
-        if event != "[DONE]":
-            state.handle_event(construct_type(type_=ResponseStreamEvent, value=event))
-    return state._completed_response
-
-
-def check_order(asked: Asked) -> None:
-    """Check what holds for every stream: numbers, names, and who says so to the SDK."""
-    events = [event for event in asked.events if event != "[DONE]"]
-    assert [event["sequence_number"] for event in events] == list(range(len(events)))
-    names = [line[7:] for line in asked.answer.text.split("\n") if line.startswith("event: ")]
-    assert names == [event["type"] for event in events]
-    accumulated(asked)
 
 
 # --- the object -------------------------------------------------------------------------------------------------------

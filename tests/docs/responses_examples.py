@@ -45,6 +45,14 @@ def _loop(*items: Any, **fields: Any) -> Example:
     return _items(*items, **{"tools": [_FUNCTION], **fields})
 
 
+def _search(execution: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    by = {"call_id": "a", "execution": execution}
+    return (
+        {"type": "tool_search_call", "arguments": {}, **by},
+        {"type": "tool_search_output", "tools": [_FUNCTION], **by},
+    )
+
+
 _PART = {"type": "output_text", "text": "b", "annotations": []}
 _SAID: dict[str, Any] = {"type": "message", "role": "assistant", "content": [_PART]}
 _NAMED = {"id": "msg_1", "status": "completed", "phase": "commentary"}
@@ -94,6 +102,14 @@ REQUEST: Examples = {
     "additional_tools": [_items({"type": "additional_tools", "role": "developer", "tools": [_FUNCTION]})],
     "configuration_update": [_items({"type": "configuration_update", "reasoning": {"effort": "low"}})],
     "web_search_call and other items of tools that the vendor runs": [_items(_SEARCHED, _ASK)],
+    "local_shell_call, shell_call, apply_patch_call and their outputs": [
+        _items(
+            {"type": "shell_call", "call_id": "a", "action": {"commands": ["ls"]}},
+            {"type": "shell_call_output", "call_id": "a", "output": [{"stdout": "a", "stderr": ""}]},
+            _ASK,
+        )
+    ],
+    "tool_search_call, tool_search_output": [_items(*_search("client")), _items(*_search("server"))],
     "any other item": [_items(_SAID, {"type": "x_new"}, _ASK)],
     "tools of type function": [Example({"tools": [{**_FUNCTION, "strict": True}]}, "gpt-5")],
     "tools of type custom": [
@@ -104,6 +120,11 @@ REQUEST: Examples = {
     "tools of type web_search": [
         Example({"tools": [{"type": "web_search"}]}, "gpt-5-search-api"),
         Example({"tools": [{"type": "web_search"}]}, "gpt-5"),
+    ],
+    "tools of type local_shell, shell, apply_patch": [Example({"tools": [{"type": "local_shell"}]}, "gpt-5")],
+    "tools of type tool_search": [
+        Example({"tools": [{"type": "tool_search", "execution": "client"}]}, "gpt-5"),
+        Example({"tools": [_FUNCTION, {"type": "tool_search"}]}, "gpt-5"),
     ],
     "tools of any other type": [Example({"tools": [{"type": "file_search", "vector_store_ids": ["v"]}]}, "gpt-5")],
     "tool_choice": [

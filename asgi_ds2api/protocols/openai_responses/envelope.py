@@ -52,6 +52,8 @@ class _Peek(msgspec.Struct):
 
 _PEEK: Final = msgspec.json.Decoder(_Peek)
 _NULL: Final = b"null"
+_BRING_TOOLS: Final = ("additional_tools", "tool_search_output")
+"""Items by which further tools can be called."""
 
 
 def claims(call: HTTPCall) -> bool:
@@ -112,7 +114,7 @@ def _namespaces(tools: Raw | None, items: Raw | None) -> dict[str, str]:
     """Return the full name of each tool in a namespace, and the namespace."""
     told = items_of(tools)
     for item in map(fields_of, items_of(items)):
-        if text_of(item.get("type")) == "additional_tools":
+        if text_of(item.get("type")) in _BRING_TOOLS:
             told += items_of(item.get("tools"))
     found: dict[str, str] = {}
     for space in map(fields_of, told):

@@ -84,31 +84,14 @@ def _mcp_answer(fields: Mapping[str, Raw]) -> str:
     return "Approved." if bytes(fields.get("approve", b"")) == b"true" else "Not approved."
 
 
-def _action(fields: Mapping[str, Raw]) -> str:
-    told = fields.get("action") or fields.get("operation") or Raw(b"{}")
-    return f"Ran: {bytes(told).decode()}"
-
-
-def _result(fields: Mapping[str, Raw]) -> str:
-    told = fields.get("output")
-    text = text_of(told)
-    return f"Result: {(bytes(told).decode() if told is not None else '') if text is None else text}"
-
-
 _SAYERS: Final[Mapping[str, Callable[[Mapping[str, Raw]], str]]] = {
     "additional_tools": lambda _fields: "",
-    "apply_patch_call": _action,
-    "apply_patch_call_output": _result,
     "code_interpreter_call": _code,
     "file_search_call": _file_search,
     "image_generation_call": lambda _fields: "Made an image.",
-    "local_shell_call": _action,
-    "local_shell_call_output": _result,
     "mcp_approval_request": _mcp_request,
     "mcp_approval_response": _mcp_answer,
     "mcp_call": _mcp_call,
     "mcp_list_tools": lambda _fields: "",
-    "shell_call": _action,
-    "shell_call_output": _result,
     "web_search_call": _web_search,
 }

@@ -44,7 +44,14 @@ CHARACTERS_PER_TOKEN: Final = 4
 """For an answer whose usage nobody told."""
 PREFIX: Final = "resp_"
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
-_FALSE: Final = Raw(b"false")
+_PREFIXES: Final = {
+    COMPACTION: "cmp",
+    "apply_patch_call": "apc",
+    "local_shell_call": "lsh",
+    "shell_call": "sh",
+    "tool_search_call": "tsc",
+}
+"""Of the ids of items that a gateway makes, by their types."""
 
 
 class AnswerWriter:
@@ -126,9 +133,13 @@ class AnswerWriter:
 
     def _whole_item(self, block: Opaque, number: int) -> JsonObject | Raw:
         """Return an item that is carried whole; one that a gateway made gets its id here."""
-        if block.type != COMPACTION or "id" in fields_of(block.raw):
+        prefix, fields = _PREFIXES.get(block.type), fields_of(block.raw)
+        if prefix is None or "id" in fields:
             return block.raw
-        return {"id": self.item_id("cmp", number), **fields_of(block.raw)}
+        item: JsonObject = {"id": self.item_id(prefix, number), **fields, "type": block.type}
+        if (call_id := text_of(fields.get("call_id"))) is not None:
+            item["call_id"] = self._only(call_id, number)
+        return item
 
     def begins_message(self, block: Block) -> bool:
         """Tell whether a part begins a message even behind another part."""
@@ -174,10 +185,7 @@ class AnswerWriter:
         """Return a whole call."""
         extras = self.own(call.extras, call.at or "tool_calls")
         space = text_of(extras.get(NAMESPACE)) or self._envelope.namespaces.get(call.name)
-        call_id = call.id
-        while call_id in self._call_ids:
-            call_id = f"{call_id}_{number}"
-        self._call_ids.add(call_id)
+        call_id = self._only(call.id, number)
         name = plain_name(call.name, None if space is None else Raw(msgspec.json.encode(space)))
         is_custom = call.kind == "custom"
         item: JsonObject = {
@@ -189,6 +197,13 @@ class AnswerWriter:
         }
         item["input" if is_custom else "arguments"] = call.arguments or ("" if is_custom else "{}")
         return put_extras({**item, **({} if space is None else {NAMESPACE: space})}, extras)
+
+    def _only(self, call_id: str, number: int) -> str:
+        """Return the id of a call as it is told, which no other call of the answer has."""
+        while call_id in self._call_ids:
+            call_id = f"{call_id}_{number}"
+        self._call_ids.add(call_id)
+        return call_id
 
     def thought(self, block: Reasoning, number: int) -> JsonObject:
         """Return a whole item of reasoning; what came from another protocol is shown as a summary."""

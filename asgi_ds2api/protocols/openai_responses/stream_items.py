@@ -30,6 +30,7 @@ from ...canonical import (
 from ...framing import event_frame
 from ...json_pieces import JsonObject, fields_of, text_of
 from .hosted import DONE as ITEM_DONE
+from .item_events import begun, chain
 from .output import AnswerWriter, is_part
 from .reasoning import SUMMARY, THOUGHT, goes_on
 
@@ -174,7 +175,13 @@ class ItemStream:
             self._open_part(block)
             return None
         shown = self.writer.item(block, self._next)
-        return None if shown is None else self._opened_item(shown, block)
+        if shown is None:
+            return None
+        item = self._opened_item(shown, block)
+        if not self.writer.is_own:  # of its own items the vendor tells the events itself
+            for kind, fields in chain(shown, self._place()):
+                self.event(kind, fields)
+        return item
 
     @property
     def _next(self) -> int:
@@ -185,7 +192,7 @@ class ItemStream:
         number = self._next
         self.end()
         item = self._item = _Item(number, shown, block)
-        self.event("response.output_item.added", {"output_index": number, "item": _as_begun(shown)})
+        self.event("response.output_item.added", {"output_index": number, "item": begun(shown)})
         return item
 
     def end(self, *, is_early: bool = False) -> None:
@@ -375,23 +382,3 @@ class ItemStream:
 def _call_event(block: Block) -> str:
     is_custom = isinstance(block, ToolCall) and block.kind == "custom"
     return "response.custom_tool_call_input" if is_custom else "response.function_call_arguments"
-
-
-_LATE: Final = frozenset({"encrypted_content", "content", "result"})
-"""Fields of an item that are told when it is done."""
-
-
-def _as_begun(shown: JsonObject | Raw) -> JsonObject | Raw:
-    """Return an item as it is told when it begins."""
-    if isinstance(shown, Raw):
-        return shown
-    begun = {name: value for name, value in shown.items() if name not in _LATE}
-    if shown["type"] == "message":
-        begun["content"] = []
-    if "arguments" in begun:
-        begun["arguments"] = ""
-    if "input" in begun:
-        begun["input"] = ""
-    if "status" in begun:
-        begun["status"] = "in_progress"
-    return {**begun, "summary": []} if "summary" in begun else begun

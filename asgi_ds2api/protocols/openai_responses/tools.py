@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from ...canonical import CustomTool, Extras, FunctionTool, Tool, ToolChoice, VendorTool
 from ...codec import RequestLimits
@@ -51,11 +51,14 @@ class _Kind(msgspec.Struct):
     type: str
     name: str | None = None
     execution: str | None = None
+    environment: JsonField = UNSET
 
 
 _KIND: Final = msgspec.json.Decoder(_Kind)
 _RUN_BY_CALLER: Final = ("local_shell", "shell", "apply_patch", "computer")
 """Beginnings of the types of the vendor's tools that the caller runs."""
+_CALLERS_OWN: Final = "local"
+"""The environment of a tool that is no container of the vendor's."""
 
 
 def read_tools(raws: Sequence[Raw], at: str, limits: RequestLimits) -> list[Tool]:
@@ -169,17 +172,24 @@ def _read_tool(raw: Raw, at: str, limits: RequestLimits) -> list[Tool]:
         case "namespace":
             return _read_namespace(raw, at, limits)
         case _:
-            by_caller = kind.execution == "client" or kind.type.startswith(_RUN_BY_CALLER)
             return [
                 VendorTool(
                     protocol=wire.NAME,
                     type=kind.type,
                     name=kind.name,
                     raw=raw,
-                    runs_at="caller" if by_caller else "provider",
+                    runs_at="caller" if _is_run_by_caller(kind) else "provider",
                     at=at,
                 )
             ]
+
+
+def _is_run_by_caller(kind: _Kind) -> bool:
+    """Tell whether a tool of the vendor's is run by the caller: not in a container that the vendor lends."""
+    where = text_of(fields_of(present(kind.environment)).get("type"))
+    if where is not None and where != _CALLERS_OWN:
+        return False
+    return kind.execution == "client" or kind.type.startswith(_RUN_BY_CALLER)
 
 
 def _read_namespace(raw: Raw, at: str, limits: RequestLimits) -> list[Tool]:
