@@ -1,12 +1,12 @@
 """Answers that are kept for a while: each for the caller that it was given to, and for nobody else.
 
-A request may go on from one, and a caller may look one up. Who keeps them is a table of facts (``state``); how a
-protocol says all this is its own (`codec.KeepingCodec`). What a vendor keeps as well goes on at the account that knows
-it.
+A request may go on from one, or name an item of one, and a caller may look one up. Who keeps them is a table of facts
+(``state``); how a protocol says all this is its own (`codec.KeepingCodec`). What a vendor keeps as well goes on at the
+account that knows it.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -20,6 +20,8 @@ from ..state.facts import FactTable
 
 _DECODER: Final = msgspec.json.Decoder(Kept)
 _ABSENT: Final = frozenset({404, 405})
+_ITEM: Final = "item/"
+"""Begins what an item is kept by: no path of an answer's can say it."""
 _SHOWN: Final = 64
 """Most characters of an id that a refusal repeats."""
 
@@ -48,9 +50,19 @@ class Answers:
         except msgspec.MsgspecError:  # another version of this program kept it
             return None
 
-    def keep(self, id_: str, kept: Kept) -> None:
-        """Keep an answer, if it is not too large."""
+    async def find_items(self, ids: Sequence[str]) -> Mapping[str, Kept]:
+        """Return the answer of each item that can be named; those that were never this caller's are not there."""
+        places = {id_: self._key(f"{_ITEM}{id_}") for id_ in ids}
+        told = await self._table.find(*places.values()) if places else {}
+        answers = {id_: told[key].decode() for id_, key in places.items() if key in told}
+        kept = {answer: await self.find(answer) for answer in {*answers.values()}}
+        return {id_: found for id_, answer in answers.items() if (found := kept[answer]) is not None}
+
+    def keep(self, id_: str, kept: Kept, item_ids: Sequence[str] = ()) -> None:
+        """Keep an answer, if it is not too large, and where its items are."""
         self._table.put(self._key(id_), msgspec.json.encode(kept))
+        for item_id in item_ids:
+            self._table.put(self._key(f"{_ITEM}{item_id}"), id_.encode())
 
     def forget(self, id_: str) -> None:
         """Forget an answer."""
@@ -72,6 +84,7 @@ class Talk:
         keeping: Of its protocol.
         call: As it came.
         before: What it goes on from; None: nothing that is known here.
+        named: The answer of each item that it only names.
         bond: Says which account knows the vendor's conversation that it is part of; None: none is known.
         stream: Whether the answer is one.
     """
@@ -82,6 +95,7 @@ class Talk:
         keeping: KeepingCodec,
         call: HTTPCall,
         before: Kept | None,
+        named: Mapping[str, Kept],
         bond: Kept | None,
         *,
         stream: bool,
@@ -91,6 +105,8 @@ class Talk:
         self._call = call
         self._stream = stream
         self._before = before
+        self._named = named
+        self._whole: HTTPCall | None = None
         self._bond = bond
         self._conversation = keeping.conversation_id(call)
         self._has_begun = False
@@ -101,15 +117,17 @@ class Talk:
 
     @classmethod
     async def begin(cls, answers: Answers, keeping: KeepingCodec, call: HTTPCall, *, stream: bool) -> "Talk":
-        """Look up what a request goes on from.
+        """Look up what a request goes on from, and what it only names.
 
         Raises:
             MalformedRequest: It goes on from an answer that is not kept.
+            UnknownItem: It names an item of none that is kept.
         """
         id_, conversation = keeping.previous_id(call), keeping.conversation_id(call)
         before = None if id_ is None else await _found(answers, id_)
         bond = None if conversation is None else await answers.find(_talk_key(conversation))
-        return cls(answers, keeping, call, before, bond, stream=stream)
+        named = await _named(answers, keeping.named_items(call))
+        return cls(answers, keeping, call, before, named, bond, stream=stream)
 
     def account(self, targets: Iterable[Target]) -> str | None:
         """Return the id of the one account that knows what the request goes on from; None: any may answer."""
@@ -118,13 +136,25 @@ class Talk:
         return account if account and any(target.upstream == upstream for target in targets) else None
 
     def _bound(self) -> str:
-        if self._before is not None:
-            return self._before.account if self._before.is_known else ""
+        if self._before is not None or self._named:
+            known = {kept.account if kept.is_known else "" for kept in (self._before, *self._named.values()) if kept}
+            return known.pop() if len(known) == 1 else ""
         return "" if self._bond is None else self._bond.account
 
     def call(self) -> HTTPCall:
         """Return the request with all that it goes on from, for who knows nothing of it."""
-        return self._call if self._before is None else self._keeping.go_on(self._call, self._before)
+        return self._told if self._before is None else self._keeping.go_on(self._told, self._before)
+
+    @property
+    def _told(self) -> HTTPCall:
+        """The request with the items that it only names."""
+        if not self._named:
+            return self._call
+        if self._whole is None:
+            found = ((id_, self._keeping.item(kept, id_)) for id_, kept in self._named.items())
+            items = {id_: item for id_, item in found if item is not None}
+            self._whole = self._keeping.with_items(self._call, items, self._before)
+        return self._whole
 
     async def hear(self, data: bytes, account: str, *, is_known: bool, owed: Owed | None) -> None:
         """Take a piece of the answer before it goes out, and keep the answer with the last one: none can go on sooner.
@@ -138,14 +168,14 @@ class Talk:
             owed: What is to be settled later if the answer has not ended.
         """
         answer = self._answer_in(data) if self._stream else data
-        found = None if answer is None else self._keeping.keep(self._call, answer, self._before)
+        found = None if answer is None else self._keeping.keep(self._told, answer, self._before)
         if found is None:
             return
         id_, kept = found
         self.is_open = self.is_kept and bool(account) and kept.is_open
         kept = msgspec.structs.replace(kept, account=account, is_known=is_known, owed=owed if self.is_open else None)
         if self.is_kept and (account or not kept.is_open):
-            self._answers.keep(id_, kept)
+            self._answers.keep(id_, kept, self._keeping.item_ids(kept))
         if account and self._conversation is not None:
             bond = Kept(input=(), output=(), answer=Raw(b"{}"), account=account)
             self._answers.keep(_talk_key(self._conversation), bond)
@@ -175,6 +205,18 @@ async def _found(answers: Answers, id_: str) -> Kept | None:
             param="previous_response_id",
         )
     return kept
+
+
+async def _named(answers: Answers, ids: Sequence[str]) -> Mapping[str, Kept]:
+    named = await answers.find_items(ids)
+    unknown = next((id_ for id_ in ids if id_ not in named), None)
+    if unknown is not None and not answers.is_anybodys:
+        raise UnknownItem(
+            f"Item with id {unknown[:_SHOWN]!r} not found. Items are not persisted when `store` is set to false. "
+            "Send the item itself.",
+            param="input",
+        )
+    return named
 
 
 class KeptAnswer:
@@ -248,7 +290,7 @@ class KeptAnswer:
         if usage is not None:
             kept = msgspec.structs.replace(kept, owed=None)
         if kept is not self.kept:
-            self._answers.keep(self.id, kept)
+            self._answers.keep(self.id, kept, self._keeping.item_ids(kept))
             await self._answers.settled()
         return usage
 

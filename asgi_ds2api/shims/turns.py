@@ -2,8 +2,8 @@
 
 What a model thought, said and called in one turn are items of their own there; here they are one message. Tools of a
 namespace go by their full names. A ciphertext that was not opened on its way here is another vendor's. What an item
-only names, and what the answer should go on from, is kept nowhere: such a request is refused in the words that its
-clients look for.
+still names, and what the answer should go on from, was not found among the answers that are kept: such a request is
+refused in the words that its clients look for.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,13 @@ from ..canonical import (
     ToolCall,
 )
 from ..errors import MalformedRequest, UnknownItem
+from ..json_pieces import fields_of, text_of
 
 SOURCE = "openai_responses"
 _NAMESPACE = "namespace"
 _REFERENCE = "item_reference"
+_SHOWN = 64
+"""Most characters of an id that a refusal repeats."""
 _IDLE = frozenset({"client_metadata", "include", "stream_options.include_obfuscation", "truncation"})
 """Fields that are a client's own, or without effect: what can be told of an answer is told, and nothing is padded."""
 
@@ -87,7 +90,11 @@ def _is_idle(name: str, raw: Raw, notices: Notices) -> bool:
 def _known(block: Block, notices: Notices) -> Block:
     match block:
         case Opaque(type=kind) if kind == _REFERENCE and block.protocol == SOURCE:
-            raise UnknownItem("Item not found: items are not kept here. Send the item itself.", param="input")
+            id_ = (text_of(fields_of(block.raw).get("id")) or "")[:_SHOWN]
+            raise UnknownItem(
+                f"Item with id {id_!r} not found: it is not kept here, or not any more. Send the item itself.",
+                param="input",
+            )
         case Reasoning(signature=str(), origin=None):
             notices.hint(f"{block.at}.encrypted_content", "reasoning belongs to the vendor that issued it")
             return msgspec.structs.replace(block, signature=None)

@@ -254,6 +254,7 @@ async def test_openai_C50_result_without_its_call_is_refused() -> None:
 async def test_openai_C50_item_that_is_only_named_is_not_found() -> None:
     asked = await ask("responses", "chat", {"input": [{"type": "item_reference", "id": "rs_1"}]})
     told = asked.json["error"]
+    assert "'rs_1'" in told["message"]
     assert (asked.answer.status, told["param"], told["code"], told["type"]) == (
         404, "input", None, "invalid_request_error"
     )  # fmt: skip

@@ -84,6 +84,64 @@ async def test_openai_C48_another_vendor_is_told_all_that_came_before() -> None:
     assert said == [("user", "One"), ("assistant", "Hi"), ("user", "Two")]
 
 
+# --- items that are only named ----------------------------------------------------------------------------------------
+
+NAMED = {"type": "item_reference", "id": "msg_1"}
+TWO = {"role": "user", "content": "Two"}
+
+
+async def test_openai_C50_vendor_that_keeps_an_item_is_asked_by_its_id_and_at_its_account() -> None:
+    talking = Talking(vendors("resp_1"), vendors("resp_2"), vendors("resp_3"))
+    await talking.ask({"model": "responses/m", "input": "One"})
+    for _ in range(2):
+        await talking.ask({"model": "responses/m", "input": [NAMED, TWO]})
+    assert [body["input"] for body in talking.sent[1:]] == [[NAMED, TWO], [NAMED, TWO]]
+    assert len(set(talking.keys)) == 1
+
+
+@pytest.mark.parametrize(
+    "named", [NAMED, {"id": "msg_1"}, {"id": "msg_1", "type": None}], ids=["typed", "bare", "null"]
+)
+async def test_openai_C50_another_vendor_is_told_the_item_itself(named: Any) -> None:
+    talking = Talking(vendors("resp_1"), chats())
+    await talking.ask({"model": "responses/m", "input": "One"})
+    answer = await talking.ask({"model": "chat/m", "input": [{"role": "user", "content": "One"}, named, TWO]})
+    said = [(message["role"], message["content"]) for message in talking.sent[-1]["messages"]]
+    assert answer.status == 200
+    assert said == [("user", "One"), ("assistant", "Hi"), ("user", "Two")]
+
+
+async def test_openai_C50_items_that_no_single_account_knows_are_told_whole() -> None:
+    talking = Talking(vendors("resp_1"), chats(), vendors("resp_2"))
+    await talking.ask({"model": "responses/m", "input": "One"})
+    other = json.loads((await talking.ask({"model": "chat/m", "input": "One"})).body)["output"][0]
+    items = [NAMED, {"type": "item_reference", "id": other["id"]}, TWO]
+    await talking.ask({"model": "responses/m", "input": items})
+    assert talking.sent[-1]["input"] == [SAID, other, TWO]
+
+
+async def test_openai_C50_item_of_what_is_gone_on_from_is_said_once() -> None:
+    talking = Talking(vendors("resp_1"), chats())
+    await talking.ask({"model": "responses/m", "input": "One"})
+    body = {"model": "chat/m", "previous_response_id": "resp_1", "input": [NAMED, NAMED, TWO]}
+    await talking.ask(body)
+    assert [message["content"] for message in talking.sent[-1]["messages"]] == ["One", "Hi", "Two"]
+
+
+async def test_openai_C50_where_nobody_is_told_from_anybody_the_vendor_may_know_an_item() -> None:
+    talking = Talking(vendors("resp_1"))
+    items = [{"type": "item_reference", "id": "msg_9"}, TWO]
+    answer = await talking.ask({"model": "responses/m", "input": items})
+    assert (answer.status, talking.sent[-1]["input"]) == (200, items)
+
+
+async def test_more_items_than_are_looked_up_are_refused() -> None:
+    talking = Talking(chats())
+    items = [{"type": "item_reference", "id": f"msg_{number}"} for number in range(2_001)]
+    answer = await talking.ask({"model": "chat/m", "input": items})
+    assert (answer.status, json.loads(answer.body)["error"]["param"]) == (400, "input")
+
+
 async def test_failed_answer_is_not_kept() -> None:
     talking = Talking(answering(b'{"error":{"message":"no"}}', status=400))
     await talking.ask({"model": "responses/m", "input": "One"})

@@ -49,14 +49,18 @@ def client_of(url: str) -> httpx.AsyncClient:
 
 
 async def talk(client: httpx.AsyncClient, number: int, results: Counter[str]) -> None:
-    """Ask twice, the second time going on from the first."""
+    """Ask twice, the second time going on from the first, by its id or by that of what it said."""
     body: dict[str, Any] = {"model": "fake-1", "input": f"My number is {number}."}
     for turn in range(2):
         answer = await client.post("/v1/responses", json=body)
         if answer.status_code != 200:
             results[f"turn {turn}: {answer.status_code} {answer.text[:200]}"] += 1
             return
-        body = {"model": "fake-1", "input": "Which one?", "previous_response_id": answer.json()["id"]}
+        first = answer.json()
+        body = {"model": "fake-1", "input": "Which one?", "previous_response_id": first["id"]}
+        if number % 2:
+            named = {"type": "item_reference", "id": first["output"][0]["id"]}
+            body = {"model": "fake-1", "input": [named, {"role": "user", "content": "Which one?"}]}
     results["whole"] += 1
 
 

@@ -87,6 +87,46 @@ def test_openai_C49_answer_is_known_to_its_own_caller_alone(kept: Kept) -> None:
     assert kept.web.responses.retrieve(first.id) == first
 
 
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_openai_C50_item_that_is_named_stands_where_it_is_named(kept: Kept, streamed: bool) -> None:
+    """Vercel's SDK sends all that the vendor keeps by its id alone."""
+    asked: Any = {"model": "gpt-x", "input": "One"}
+    if streamed:
+        with kept.web.responses.stream(**asked) as stream:
+            first = stream.get_final_response()
+    else:
+        first = kept.web.responses.create(**asked)
+    (item,) = first.output
+    assert item.type == "message"
+    named: Any = {"type": "item_reference", "id": item.id}
+    two: Any = [{"role": "user", "content": "One"}, named, {"role": "user", "content": "Two"}]
+    second = kept.web.responses.create(model="gpt-x", input=two)
+    said = [("user", "One"), ("assistant", first.output_text), ("user", "Two")]
+    assert kept.messages == said
+    items = kept.web.responses.input_items.list(second.id, order="asc").data
+    assert [item.type for item in items] == ["message", "message", "message"]
+    kept.web.responses.create(model="gpt-x", input="Three", previous_response_id=second.id)
+    assert kept.messages == [*said, ("assistant", second.output_text), ("user", "Three")]
+
+
+def test_openai_C49_item_is_known_to_its_own_caller_alone(kept: Kept) -> None:
+    named: Any = {"type": "item_reference", "id": kept.web.responses.create(model="gpt-x", input="One").output[0].id}
+    with pytest.raises(openai.NotFoundError, match=named["id"]) as caught:
+        kept.app.responses.create(model="gpt-x", input=[named])
+    assert (caught.value.code, caught.value.param) == (None, "input")
+    assert len(kept.fake.requests) == 1
+
+
+def test_openai_C50_item_of_an_answer_that_is_not_kept_is_not_found(kept: Kept) -> None:
+    first = kept.web.responses.create(model="gpt-x", input="One")
+    unkept = kept.web.responses.create(model="gpt-x", input="One", store=False)
+    kept.web.responses.delete(first.id)
+    for answer in (first, unkept):
+        named: Any = {"type": "item_reference", "id": answer.output[0].id}
+        with pytest.raises(openai.NotFoundError, match="store"):
+            kept.web.responses.create(model="gpt-x", input=[named])
+
+
 def test_answer_is_looked_up_and_deleted(kept: Kept) -> None:
     first = kept.web.responses.create(model="gpt-x", input="One")
     second = kept.web.responses.create(model="gpt-x", input="Two", previous_response_id=first.id)

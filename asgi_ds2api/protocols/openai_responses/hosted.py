@@ -18,7 +18,9 @@ from . import wire
 COMPACTION: Final = "compaction"
 TRIGGER: Final = "compaction_trigger"
 """The item that asks for the other one."""
-REQUIRED: Final = frozenset({COMPACTION, TRIGGER, "item_reference", "program", "program_output"})
+REFERENCE: Final = "item_reference"
+"""The item that only names one."""
+REQUIRED: Final = frozenset({COMPACTION, TRIGGER, REFERENCE, "program", "program_output"})
 """Items without which the talk is another one."""
 DONE: Final = "response.output_item.done"
 

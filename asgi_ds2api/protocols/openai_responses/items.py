@@ -42,7 +42,7 @@ from ...json_pieces import (
 )
 from . import wire
 from .content import PartWriter, read_content
-from .hosted import decode_item, is_of_caller
+from .hosted import REFERENCE, decode_item, is_of_caller
 from .reasoning import decode_thought, encode_thought, goes_on
 from .tools import NAMESPACE, full_name, plain_name, read_tools
 
@@ -56,6 +56,7 @@ _KEPT: Final = ("id", "status", "caller")
 class _Kind(msgspec.Struct):
     type: str | None = None
     role: JsonField = UNSET
+    id: JsonField = UNSET
 
 
 _KIND: Final = msgspec.json.Decoder(_Kind)
@@ -108,7 +109,7 @@ def _read_item(raw: Raw, at: str, found: Input, limits: RequestLimits) -> None:
     match kind.type:
         case "message" | None if kind.type or present(kind.role) is not None:
             found.messages.append(_read_message(raw, at, limits))
-        case None:
+        case None if present(kind.id) is None:
             raise missing(f"{at}.type")
         case "function_call" | "custom_tool_call":
             found.messages.append(Message(role="assistant", content=(_read_call(raw, kind.type, at),), at=at))
@@ -127,9 +128,10 @@ def _read_item(raw: Raw, at: str, found: Input, limits: RequestLimits) -> None:
                 rest = Raw(msgspec.json.encode({"type": kind.type, **unknown}))
                 found.messages.append(Message(role="user", content=(decode_item(rest, kind.type, at),), at=at))
         case _:
-            found.is_referring |= kind.type == "item_reference"
-            role: Role = "user" if is_of_caller(kind.type) else "assistant"
-            found.messages.append(Message(role=role, content=(decode_item(raw, kind.type, at),), at=at))
+            type_ = kind.type or REFERENCE
+            found.is_referring |= type_ == REFERENCE
+            role: Role = "user" if is_of_caller(type_) else "assistant"
+            found.messages.append(Message(role=role, content=(decode_item(raw, type_, at),), at=at))
 
 
 def _read_message(raw: Raw, at: str, limits: RequestLimits) -> Message:

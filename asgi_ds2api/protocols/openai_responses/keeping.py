@@ -4,10 +4,13 @@ Follows protocol-openai B11. What is kept of an answer is what it answered to (t
 turns included) and the answer as the caller got it. A request that goes on from it is the same request with those items
 in front: tools, format and instructions are always those of the new request.
 
+An item of an answer may be named alone: it is looked up among the same answers, and stands where it was named.
+
 Only whole answers are kept, and none that was asked not to be (``store: false``); of one that a vendor goes on with in
 the background, that it is there. Who may see one is not decided here.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
@@ -24,6 +27,7 @@ from ...json_guard import decode_object
 from ...json_pieces import fields_of, items_of, text_of
 from ...profiles import Profile
 from . import wire
+from .hosted import REFERENCE
 from .request import path_of
 from .response import response_of
 from .stream_encoder import StreamEncoder
@@ -31,6 +35,9 @@ from .usage import decode_usage
 
 MAX_TURNS: Final = 1_000
 """Longest chain of answers that is gone on from."""
+MAX_NAMED: Final = 2_000
+"""Most items that are looked up for one request, and of one answer."""
+_BARE_ID: Final = re.compile(rb'\{\s*(?:"type"\s*:\s*null\s*,\s*)?"id"\s*:\s*"[^"]*"\s*(?:,\s*"type"\s*:\s*null\s*)?\}')
 _FALSE: Final = b"false"
 _TRUE: Final = b"true"
 _KEPT_STATUS: Final = frozenset({"completed", "incomplete"})
@@ -103,6 +110,69 @@ def go_on(call: HTTPCall, kept: Kept) -> HTTPCall:
     del fields["previous_response_id"]
     items = [*kept.input, *kept.output, *_own_items(fields.get("input"))]
     return msgspec.structs.replace(call, body=msgspec.json.encode({**fields, "input": items}))
+
+
+# --- items that are only named ----------------------------------------------------------------------------------------
+
+
+def named_items(call: HTTPCall) -> Sequence[str]:
+    """Return the ids of the items that a request only names, each once.
+
+    Raises:
+        MalformedRequest: There are more than are looked up.
+    """
+    if b'"item_reference"' not in call.body and _BARE_ID.search(call.body) is None:
+        return ()
+    ids = {id_: None for item in items_of(decode_object(call.body).get("input")) if (id_ := _named(item)) is not None}
+    if len(ids) > MAX_NAMED:
+        raise MalformedRequest(
+            f"At most {MAX_NAMED} items are looked up. Send the items themselves.", code="invalid_value", param="input"
+        )
+    return tuple(ids)
+
+
+def item(kept: Kept, id_: str) -> Raw | None:
+    """Return an item of an answer that is kept; None: it has none of this id."""
+    mark = msgspec.json.encode(id_)
+    return next((raw for raw in kept.output if mark in bytes(raw) and _id_of(raw) == id_), None)
+
+
+def with_items(call: HTTPCall, items: Mapping[str, Raw], before: Kept | None) -> HTTPCall:
+    """Return a request with these items where it only names them.
+
+    Args:
+        call: As it came.
+        items: By their ids; what is not among them stays a name.
+        before: What the request goes on from: what stands there is not said again.
+    """
+    fields = decode_object(call.body)
+    said = set() if before is None else {_id_of(raw) for raw in (*before.input, *before.output)}
+    told: list[Raw] = []
+    for given in items_of(fields.get("input")):
+        id_ = _named(given)
+        if id_ is None:
+            told.append(given)
+        elif id_ not in said:
+            told.append(items.get(id_, given))
+            said.add(id_)
+    return msgspec.structs.replace(call, body=msgspec.json.encode({**fields, "input": told}))
+
+
+def item_ids(kept: Kept) -> Sequence[str]:
+    """Return the ids of the items of an answer, by which later requests may name them."""
+    return [id_ for raw in kept.output[:MAX_NAMED] if (id_ := _id_of(raw)) is not None]
+
+
+def _named(raw: Raw) -> str | None:
+    """Return the id that an item consists of; None: it says more. A bare id is a reference, too."""
+    fields = fields_of(raw)
+    kind = text_of(fields.get("type"))
+    is_reference = kind == REFERENCE or (kind is None and fields.keys() == {"id"})
+    return text_of(fields.get("id")) if is_reference else None
+
+
+def _id_of(raw: Raw) -> str | None:
+    return text_of(fields_of(raw).get("id"))
 
 
 # --- an answer that is kept -------------------------------------------------------------------------------------------
