@@ -252,14 +252,15 @@ class SharedStore:
     @asynccontextmanager
     async def _patience(self, patience_s: float) -> AsyncIterator[None]:
         """Bound a question; leave the backend alone for a while if it fails or does not answer."""
+        asked_at = self._now()
         try:
             with anyio.move_on_after(patience_s) as scope:
                 yield
         except BackendError as error:
-            self._step_aside(str(error))
+            self._step_aside(str(error), asked_at)
             return
         if scope.cancelled_caught:
-            self._step_aside(f"no answer within {patience_s * 1000:.0f} ms")
+            self._step_aside(f"no answer within {patience_s * 1000:.0f} ms", asked_at)
 
     # --- rounds of the courier ----------------------------------------------------------------------------------------
 
@@ -267,6 +268,7 @@ class SharedStore:
         """Write what waits, read what others wrote, keep what is held. In a thread."""
         if self.is_alone:
             return
+        began = self._now()
         try:
             self._backend.open()
             written = self._outbox.carry(self._backend, self._writer, self._now())
@@ -276,13 +278,13 @@ class SharedStore:
                 self._backend.renew(dict(self._slots), LEASE_S)
                 self._renewed_at = self._now()
         except BackendError as error:
-            door.call(partial(self._step_aside, str(error)))
+            door.call(partial(self._step_aside, str(error), began))
         else:
-            door.call(partial(self._hear, news, written))
+            door.call(partial(self._hear, news, written, began))
 
-    def _hear(self, news: Sequence[News], written: int) -> None:
+    def _hear(self, news: Sequence[News], written: int, began: float) -> None:
         """Take in what others wrote, and up to what number this process's own is written."""
-        if self.is_away:
+        if self.is_away and began >= self._away_until:
             _log.info("shared state is back")
             self.is_away, self._away_s = False, MIN_AWAY_S
         now = self._now()
@@ -294,8 +296,10 @@ class SharedStore:
                     self._memory.put(table, key, value, ttl_s)
         self._settle(written)
 
-    def _step_aside(self, why: str) -> None:
-        """Go on alone for a while."""
+    def _step_aside(self, why: str, asked_at: float) -> None:
+        """Go on alone for a while. Who had asked before that began has nothing new to say of the place."""
+        if asked_at < self._away_until:
+            return
         if not self.is_away:
             self.is_away = True
             self.switches += 1
@@ -306,7 +310,7 @@ class SharedStore:
 
     def _lose(self) -> None:
         """Go on alone for good: a thread ended by a mistake of ours, which the log has."""
-        self._step_aside("a thread of the gateway ended by a mistake; restart this process to share again")
+        self._step_aside("a thread of the gateway ended by a mistake; restart this process to share again", math.inf)
         self._is_lost = True
 
     def _settle(self, written: float) -> None:

@@ -254,6 +254,24 @@ async def test_F108_a_place_that_fails_is_left_alone_and_come_back_to(place: Pla
         await until(lambda: two.cooldown(ACCOUNT) is not None)
 
 
+async def test_F108_requests_that_fail_together_lengthen_the_pause_once(place: Place) -> None:
+    async with place.stores(1) as ((store, moody),):
+        pauses = []
+        for pause_s in (0.5, 1.0, 2.0):
+            moody.silence.clear()
+            async with anyio.create_task_group() as group:
+                for number in range(20):
+                    group.start_soon(store.admit, slot(f"{pause_s} {number}", 100))
+                await anyio.wait_all_tasks_blocked()
+                moody.is_broken = True
+                moody.silence.set()
+            place.clock.now += pause_s - 0.01
+            pauses.append(store.is_alone)
+            place.clock.now += 0.01
+            pauses.append(store.is_alone)
+        assert (pauses, store.switches) == ([True, False] * 3, 1)
+
+
 async def test_F108_what_was_used_alone_is_counted_when_the_place_is_back(place: Place) -> None:
     async with place.stores(2, workers=2) as ((one, moody), (two, _)):
         moody.is_broken = True
