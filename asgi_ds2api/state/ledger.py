@@ -9,7 +9,7 @@ Two kinds of amounts:
   name. What asks for more than is left is refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 from cachetools import TLRUCache
@@ -94,6 +94,12 @@ class Ledger:
             self._take(admission)
         return refusal
 
+    def hold(self, holder: str, names: Collection[str]) -> None:
+        """Let somebody hold what it was granted."""
+        self._held_by[holder] = (*self._held_by.get(holder, ()), *names)
+        for name in names:
+            self._holders[name] = self._holders.get(name, 0) + 1
+
     def leave(self, holder: str) -> None:
         """Give back what a holder holds."""
         for name in self._held_by.pop(holder, ()):
@@ -127,9 +133,7 @@ class Ledger:
     def _take(self, admission: Admission) -> None:
         names = (*[probe_name(probe) for probe in admission.probes], *[slot.name for slot in admission.slots])
         if names:
-            self._held_by[admission.holder] = self._held_by.get(admission.holder, ()) + names
-        for name in names:
-            self._holders[name] = self._holders.get(name, 0) + 1
+            self.hold(admission.holder, names)
         for amount in admission.amounts:
             self.add(amount)
 

@@ -121,6 +121,10 @@ class MemoryStore:
         """Take all that is asked for, without a wait; None: it was taken."""
         return self._ledger.admit(admission)
 
+    def hold(self, holder: str, names: Collection[str]) -> None:
+        """Note what somebody was granted elsewhere: it counts among what is given out here."""
+        self._ledger.hold(holder, names)
+
     def leave(self, holder: str) -> None:
         """Give back what a holder holds."""
         self._ledger.leave(holder)

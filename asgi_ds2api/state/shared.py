@@ -16,6 +16,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import msgspec
+from cachetools import LRUCache
 
 from .asker import Asker
 from .backend import Backend, BackendError, CooldownNews, FactNews, Granted, News
@@ -38,6 +39,8 @@ LEASE_S = 30.0
 RENEW_S = 10.0
 MIN_AWAY_S, MAX_AWAY_S = 0.5, 30.0
 """How long a place is left alone after it failed; doubled each time."""
+MAX_COUNTS = 100_000
+"""Amounts of which is kept what all had used; the least recently used goes first."""
 MAX_THREADS = 8
 """Facts that are looked up at once."""
 
@@ -75,6 +78,8 @@ class SharedStore:
         self._slots: dict[str, tuple[str, ...]] = {}
         self._probes: dict[str, tuple[str, ...]] = {}
         """Holder -> names of what it holds at the backend."""
+        self._used_by_all: LRUCache[str, float] = LRUCache(MAX_COUNTS)
+        """Of each counted amount that is given out alone: what was used when that began."""
         self._writer = secrets.token_hex(8)
         self._cursor = ""
         self._renewed_at = -math.inf
@@ -163,7 +168,7 @@ class SharedStore:
 
     def add(self, amount: Amount) -> None:
         """Count what was used, here at once, and for others soon."""
-        self._memory.add(amount)
+        self._memory.add(self._part_of(amount) if amount.is_paced and self.is_alone else amount)
         self._outbox.add(amount)
         self._wake()
 
@@ -237,17 +242,42 @@ class SharedStore:
         if admission.probes:
             self._probes[holder] = (*self._probes.get(holder, ()), *_probe_names(admission))
         if admission.slots:
-            self._slots[holder] = (*self._slots.get(holder, ()), *_slot_names(admission))
+            names = _slot_names(admission)
+            self._slots[holder] = (*self._slots.get(holder, ()), *names)
+            self._memory.hold(holder, names)
         for amount, total in zip(admission.amounts, granted.used, strict=True):
+            self._used_by_all.pop(amount.name, None)
             difference = total - self._memory.used(amount)
             self._memory.add(msgspec.structs.replace(amount, amount=difference))
 
     async def _admit_alone(self, admission: Admission) -> Refusal | None:
-        refusal = await self._memory.admit(_part_of(admission, self._workers))
+        """Take of what one of several processes may give out by itself: its part of each limit, at least one slot.
+
+        Probes are lent by its pool, one at a time; nobody else is there to be asked.
+        """
+        part = msgspec.structs.replace(
+            admission,
+            probes=(),
+            slots=tuple([Slot(slot.name, max(1, slot.limit // self._workers)) for slot in admission.slots]),
+            amounts=tuple([self._part_of(amount) for amount in admission.amounts]),
+        )
+        refusal = await self._memory.admit(part)
         if refusal is None:
             for amount in admission.amounts:
                 self._outbox.add(amount)
         return refusal
+
+    def _part_of(self, amount: Amount) -> Amount:
+        """Return an amount as one of several processes counts it that may use its part of the limit.
+
+        Of one that comes back bit by bit, that is a slower one. Of any other it is a part of what was left when all
+        were last asked; until they are asked again what was left then stays the same, however often this process steps
+        aside.
+        """
+        if amount.is_paced:
+            return msgspec.structs.replace(amount, limit=amount.limit / self._workers)
+        used = self._used_by_all.setdefault(amount.name, min(self._memory.used(amount), amount.limit))
+        return msgspec.structs.replace(amount, limit=used + (amount.limit - used) / self._workers)
 
     @asynccontextmanager
     async def _patience(self, patience_s: float) -> AsyncIterator[None]:
@@ -330,16 +360,3 @@ def _probe_names(admission: Admission) -> tuple[str, ...]:
 
 def _slot_names(admission: Admission) -> tuple[str, ...]:
     return tuple([slot.name for slot in admission.slots])
-
-
-def _part_of(admission: Admission, workers: int) -> Admission:
-    """Return what one of several processes may give out by itself: its part of each limit, at least one slot.
-
-    Probes are lent by its pool, one at a time; nobody else is there to be asked.
-    """
-    return msgspec.structs.replace(
-        admission,
-        probes=(),
-        slots=tuple([Slot(slot.name, max(1, slot.limit // workers)) for slot in admission.slots]),
-        amounts=tuple([msgspec.structs.replace(amount, limit=amount.limit / workers) for amount in admission.amounts]),
-    )

@@ -272,6 +272,68 @@ async def test_F108_requests_that_fail_together_lengthen_the_pause_once(place: P
         assert (pauses, store.switches) == ([True, False] * 3, 1)
 
 
+async def test_F108_alone_a_budget_is_what_was_left_for_all_divided(place: Place) -> None:
+    async with place.stores(1, workers=4) as ((store, moody),):
+        assert await store.admit(money("before", 60)) is None
+        moody.is_broken = True
+        answers = [await store.admit(money(holder, 5)) for holder in "abc"]
+        assert [answer is None for answer in answers] == [True, True, False]
+        assert store.is_alone
+
+
+async def test_F108_alone_what_was_reserved_and_not_used_comes_back(place: Place) -> None:
+    async with place.stores(1, workers=4) as ((store, moody),):
+        assert await store.admit(money("before", 60)) is None
+        moody.is_broken = True
+        assert await store.admit(money("a", 10)) is None
+        store.add(Amount(name="bob", amount=-9, limit=100, life_s=86_400))
+        answers = [await store.admit(money(holder, 9)) for holder in "bc"]
+        assert [answer is None for answer in answers] == [True, False]
+
+
+async def test_F108_alone_again_and_again_a_budget_is_divided_once(place: Place) -> None:
+    """Until the place says again what all have used, what is left is not divided anew."""
+    async with place.stores(1, workers=4) as ((store, moody),):
+        assert await store.admit(money("before", 60)) is None
+        moody.is_broken = True
+        assert await store.admit(money("a", 10)) is None
+        for pause_s in (0.5, 1.0, 2.0):
+            place.clock.now += pause_s
+            assert isinstance(await store.admit(money("b", 1)), Refusal)
+        moody.is_broken = False
+        place.clock.now += 30
+        await until(lambda: not store.is_away)
+        await store.settled()
+        assert (await store.admit(money("c", 10)), spent(store)) == (None, 80.0)
+        moody.is_broken = True
+        answers = [await store.admit(money(holder, 5)) for holder in "de"]
+        assert [answer is None for answer in answers] == [True, False]
+
+
+async def test_F108_alone_a_paced_limit_is_this_process_s_part_of_it(place: Place) -> None:
+    def rpm(amount: float) -> Amount:
+        return Amount(name="rpm", amount=amount, limit=60, life_s=60, is_paced=True)
+
+    async with place.stores(1, workers=4) as ((store, moody),):
+        assert await store.admit(Admission(holder="before", amounts=(rpm(30),))) is None
+        moody.is_broken = True
+        asked = [Admission(holder=holder, amounts=(rpm(4),)) for holder in "abc"]
+        assert [await store.admit(one) is None for one in asked] == [True, False, False]
+        store.add(rpm(-4))
+        assert await store.admit(Admission(holder="d", amounts=(rpm(7),))) is None
+        place.clock.now += 16
+        assert [await store.admit(one) is None for one in asked] == [True, False, False]
+
+
+async def test_F108_alone_slots_that_were_taken_together_count(place: Place) -> None:
+    async with place.stores(1, workers=2) as ((store, moody),):
+        assert await store.admit(slot("before", 4)) is None
+        moody.is_broken = True
+        assert [await store.admit(slot(holder, 4)) is None for holder in "ab"] == [True, False]
+        store.leave("before")
+        assert await store.admit(slot("b", 4)) is None
+
+
 async def test_F108_what_was_used_alone_is_counted_when_the_place_is_back(place: Place) -> None:
     async with place.stores(2, workers=2) as ((one, moody), (two, _)):
         moody.is_broken = True
