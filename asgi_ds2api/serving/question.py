@@ -198,6 +198,8 @@ class Question:
 
     def _demand(self, envelope: Envelope) -> Demand:
         """Return what the pool sets aside for an attempt: by the bytes, and by what the answer may have."""
+        if envelope.operation == "count_tokens":
+            return Demand()
         return Demand(self._input_tokens, (envelope.max_output_tokens or 0) * envelope.choices)
 
     def _may_hedge(self, targets: Sequence[Target]) -> bool:

@@ -192,10 +192,7 @@ async def reserve(
     """
     limits = caller.limits
     spenders.seen(caller)
-    output = 0
-    if envelope.operation in ("generate", "complete"):
-        output = (envelope.max_output_tokens or DEFAULT_OUTPUT_TOKENS) * max(1, envelope.choices)
-    usage = Usage(input_total=body_bytes // BYTES_PER_TOKEN, output_total=output)
+    usage = _needed(envelope, body_bytes)
     is_money_counted = limits.usd_per_day is not None or limits.usd_per_month is not None
     price = costs.price(target) if is_money_counted else None
     need = Use(tokens=tokens_of(usage), usd=None if price is None else cost_of(price, usage))
@@ -249,6 +246,16 @@ async def settle_owed(store: StateStore, costs: Costs, caller: Caller, id_: str,
             store.add(amount)
 
 
+def _needed(envelope: Envelope, body_bytes: int) -> Usage:
+    """Return what a request may use, rather too much than too little. To count tokens uses none."""
+    if envelope.operation == "count_tokens":
+        return Usage()
+    output = 0
+    if envelope.operation in ("generate", "complete"):
+        output = (envelope.max_output_tokens or DEFAULT_OUTPUT_TOKENS) * max(1, envelope.choices)
+    return Usage(input_total=body_bytes // BYTES_PER_TOKEN, output_total=output)
+
+
 def tokens_of(usage: Usage) -> int:
     """Return all tokens of a usage."""
     return (usage.input_total or 0) + (usage.output_total or 0)
@@ -257,8 +264,10 @@ def tokens_of(usage: Usage) -> int:
 def usage_of(record: Record) -> Usage | None:
     """Return what a finished request has used; None: nothing.
 
-    An answer whose end nobody saw is counted by its bytes: it was paid for all the same.
+    An answer whose end nobody saw is counted by its bytes: it was paid for all the same. Counted tokens are not used.
     """
+    if record.operation == "count_tokens":
+        return None
     if record.usage is not None and tokens_of(record.usage):
         return record.usage
     is_paid = record.first_byte_s is not None or record.result in ("client_gone", "cut")

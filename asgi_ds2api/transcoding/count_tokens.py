@@ -5,8 +5,8 @@ from collections.abc import Callable
 import msgspec
 
 from .. import seal
-from ..canonical import Request, Usage
-from ..codec import AnswerFacts, Codec, Envelope, HTTPCall
+from ..canonical import Request
+from ..codec import Codec, Envelope, HTTPCall
 from ..errors import Unsupported
 from .side import Side
 from .transcode import Relay
@@ -33,7 +33,6 @@ class CountTokens(Relay):
         return call
 
     def whole(self, body: bytes) -> bytes:
-        """See `Transcoder`."""
+        """See `Transcoder`. What was counted is not used, so no usage is told."""
         count = self._side.codec.decode_token_count(body)
-        self._facts = AnswerFacts(usage=Usage(input_total=count.input_tokens))
         return body if self._codec.NAME == self._side.codec.NAME else self._codec.encode_token_count(count)

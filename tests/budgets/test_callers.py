@@ -18,7 +18,7 @@ from asgi_ds2api.state.memory import MemoryStore
 from tests.conformance.asking import chat_answer
 from tests.support.asgi_driver import Answer, Exchange, call
 from tests.support.gateways import Records, make_gateway, upstream
-from tests.support.scripted_client import NEVER, Script, ScriptedUpstream
+from tests.support.scripted_client import NEVER, Script, ScriptedUpstream, answering
 
 pytestmark = pytest.mark.anyio
 
@@ -256,3 +256,43 @@ async def test_record_tells_what_was_used_and_how_fast() -> None:
     assert (record.usage.input_total, record.usage.output_total, record.usage.cache_read) == (1_000, 100, 400)
     assert record.cost_usd == pytest.approx((600 * 2.5 + 400 * 1.25 + 100 * 10) / 1_000_000)
     assert [attempt.code for attempt in record.attempts] == ["ok"]
+
+
+def counting(script: Script) -> tuple[Gateway, Records]:
+    """Return a gateway in front of an upstream that counts tokens, whose caller bob has budgets."""
+    records = Records()
+    limits = {"rpm": 60, "tpm": 1_000, "tokens_per_day": 1_000, "usd_per_day": 1}
+    gateway = make_gateway(
+        upstream("claude", tpm=1_000),
+        scripts={"claude": ScriptedUpstream(script)},
+        hooks=[records],
+        now=still,
+        auth="callers",
+        callers=[{"label": "bob", "key": Secret(KEYS["bob"]), **limits}],
+        prices=[{"model": "*", "input": 1_000, "output": 1_000}],
+    )
+    return gateway, records
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        pytest.param(answering(b'{"input_tokens":4000}'), 200, id="counted"),
+        pytest.param(answering(b"oops"), 502, id="broken"),
+    ],
+)
+async def test_counting_tokens_is_a_request_and_nothing_else(script: Script, status: int) -> None:
+    gateway, records = counting(script)
+    path, body = PATHS["claude"]
+    ask = {**body, "model": "claude/m", "messages": [{"role": "user", "content": "Hi " * 2_000}]}
+    answer = await call(gateway, "POST", f"{path}/count_tokens", json=ask, headers=credentials("bob"))
+    assert answer.status == status
+    used = {(limit.unit, limit.period): limit.used for limit in gateway.snapshot().callers[0].limits}
+    assert used == {
+        ("requests", "minute"): 1,
+        ("tokens", "minute"): 0,
+        ("tokens", "day"): 0,
+        ("usd", "day"): 0,
+    }
+    assert (records[-1].usage, records[-1].cost_usd) == (None, None)
+    assert gateway.snapshot().accounts[0].tokens_left == 1_000
