@@ -76,10 +76,14 @@ class Asker:
         question = _Question(admission)
         self._waiting.append(question)
         self._courier.wake()
+        is_heard = False
         try:
             await question.answered.wait()
+            is_heard = True
         finally:
             question.is_abandoned = question.answer is None
+            if not is_heard and isinstance(question.answer, Granted):  # cancelled in the turn in which it was told
+                self._give_back(admission)
         if question.error is not None:
             raise question.error
         assert question.answer is not None, "it was answered"

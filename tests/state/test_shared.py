@@ -1,9 +1,11 @@
 """A shared store: what one process knows all know soon, and no process waits for a place that is slow or gone."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -39,6 +41,7 @@ class Moody:
         self.is_broken = False
         self.silence = threading.Event()
         self.silence.set()
+        self.asked = 0
         self.admitted = 0
         self.renewed: list[Mapping[str, Sequence[str]]] = []
 
@@ -67,6 +70,7 @@ class Moody:
         return self._backend.find(table, keys)
 
     def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:
+        self.asked += len(admissions)
         self._mood()
         self.admitted += len(admissions)
         return self._backend.admit(admissions, lease_s)
@@ -371,13 +375,38 @@ async def test_F109_what_was_granted_too_late_is_given_back(place: Place) -> Non
 async def test_F110_a_request_that_is_cancelled_while_it_asks_holds_nothing(place: Place) -> None:
     async with place.stores(2) as ((one, moody), (two, _)):
         moody.silence.clear()
-        with anyio.move_on_after(0.01):
-            await one.admit(slot("a", 1))
+        async with anyio.create_task_group() as group:
+            group.start_soon(one.admit, slot("a", 1))
+            await until(lambda: moody.asked == 1)
+            group.cancel_scope.cancel()
         moody.silence.set()
         await until(lambda: moody.admitted == 1)
         await one.settled()
         assert await two.admit(slot("b", 1)) is None
         assert not one.is_away
+
+
+async def test_F110_a_task_that_its_host_cancels_as_the_answer_comes_holds_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With asyncio's own means, that do not wait for the turn after: by ``task.cancel()``, or ``asyncio.timeout``."""
+    async with place.stores(2) as ((one, _), (two, _)):
+        both = Admission(holder="a", slots=slot("a", 1).slots, amounts=money("a", 100).amounts)
+        asker = one._asker
+        assert asker is not None
+        task = asyncio.create_task(one.admit(both))
+        answer = asker._answer
+
+        def answered(*told: Any) -> None:
+            answer(*told)
+            task.cancel()
+
+        monkeypatch.setattr(asker, "_answer", answered)  # the turn in which it comes
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await one.settled()
+        refusals = [await two.admit(wanted) for wanted in (slot("b", 1), money("b", 100))]
+        assert (refusals, one.is_away) == ([None, None], False)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
