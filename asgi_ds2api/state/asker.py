@@ -4,8 +4,9 @@ What becomes of a question is said in the event loop alone, so that nobody gives
 answer comes: an answer that nobody waits for any more is handed to ``give_back``.
 """
 
+import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import anyio
@@ -41,17 +42,19 @@ class Asker:
         backend: Who is asked.
         lease_s: How long slots and probes are held unless they are renewed.
         give_back: Is told, in the event loop, what was granted to nobody.
+        undo: Is told, in the event loop, what may have been granted when the backend failed, and under which name.
         died: Is called in the event loop if the thread ended by a mistake.
     """
 
     def __init__(
         self, door: Door, backend: Backend, lease_s: float, give_back: Callable[[Admission], None],
-        died: Callable[[], None],
+        undo: Callable[[Sequence[Admission], str], None], died: Callable[[], None],
     ) -> None:  # fmt: skip
         self._door = door
         self._backend = backend
         self._lease_s = lease_s
         self._give_back = give_back
+        self._undo = undo
         self._waiting: deque[_Question] = deque()
         self._courier = Courier(door, self._round, IDLE_S, died)
 
@@ -100,10 +103,11 @@ class Asker:
                 self._ask(batch)
 
     def _ask(self, batch: list[_Question]) -> None:
+        once = secrets.token_hex(8)
         try:
-            answers = self._backend.admit([question.admission for question in batch], self._lease_s)
+            answers = self._backend.admit([question.admission for question in batch], self._lease_s, once)
         except BackendError as error:
-            self._door.call(partial(self._fail, batch, error))
+            self._door.call(partial(self._fail, batch, once, error))
         else:
             self._door.call(partial(self._answer, batch, answers))
 
@@ -115,7 +119,8 @@ class Asker:
             elif isinstance(answer, Granted):
                 self._give_back(question.admission)
 
-    def _fail(self, batch: list[_Question], error: BackendError) -> None:
+    def _fail(self, batch: list[_Question], once: str, error: BackendError) -> None:
+        self._undo([question.admission for question in batch], once)
         for question in batch:
             question.error = error
             question.answered.set()

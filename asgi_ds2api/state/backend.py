@@ -14,9 +14,15 @@ from .contract import Admission, Amount, Cooldown, Refusal, Scope
 SMALL_FACT_BYTES = 512
 """Facts up to this size are told to everybody (who is pinned to whom); larger ones are looked up by who misses them."""
 
+ONCE_S = 120.0
+"""How long is known what was done under a name: longer than a place that failed is left alone."""
+
 
 class BackendError(Exception):
-    """The place cannot be reached, or not be used. Its text holds no value that was kept and no credential."""
+    """The place cannot be reached, or not be used. Its text holds no value that was kept and no credential.
+
+    Who waited no longer does not know whether it was done: a server goes on with what it was told.
+    """
 
 
 class CooldownNews(msgspec.Struct, frozen=True):
@@ -72,10 +78,20 @@ class Backend(Protocol):
         """Return the facts that there are, each with the seconds it still lives."""
         ...
 
-    def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:
+    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[Refusal | Granted]:
         """Judge several, one after the other, in one go (see `StateStore.admit`).
 
+        Where this raises, they may have been admitted all the same: ``once``, a name that nobody used before, is what
+        `undo` knows them by.
+
         Slots and probes are lost after ``lease_s``; slots are renewed before.
+        """
+        ...
+
+    def undo(self, admissions: Sequence[Admission], once: str) -> None:
+        """Take back what `admit` took under this name, all of it or a part; later it takes nothing any more.
+
+        Idempotent. Known for `ONCE_S`, so to be called within that time.
         """
         ...
 
@@ -87,6 +103,6 @@ class Backend(Protocol):
         """Let slots that these holders hold live for another ``lease_s``; what they have lost stays lost."""
         ...
 
-    def add(self, amounts: Sequence[Amount]) -> None:
-        """See `StateStore.add`."""
+    def add(self, amounts: Sequence[Amount], once: str) -> None:
+        """See `StateStore.add`. What was added under this name within `ONCE_S` is not added again."""
         ...

@@ -4,25 +4,31 @@ Bounded whatever the backend does: of a scope and of an amount only the sum wait
 all facts together so many bytes, the oldest given up first.
 """
 
+import secrets
 import threading
 from collections.abc import Sequence
 
 import msgspec
 
 from .backend import Backend, CooldownNews, FactNews
-from .contract import Amount, Cooldown, Scope
+from .contract import Admission, Amount, Cooldown, Scope
+
+MAX_UNDONE = 64
+"""Askings that failed and wait to be undone: one each time that a place is tried again, which takes up to 30 s."""
 
 
 class _Load:
     """What waits."""
 
-    __slots__ = ("amounts", "cooldowns", "facts", "leaves", "number")
+    __slots__ = ("amounts", "cooldowns", "facts", "leaves", "number", "undone")
 
     def __init__(self) -> None:
         self.cooldowns: dict[Scope, Cooldown] = {}
         self.facts: dict[tuple[str, str], FactNews] = {}
         self.amounts: dict[str, Amount] = {}
         self.leaves: dict[str, tuple[str, ...]] = {}
+        self.undone: dict[str, tuple[Admission, ...]] = {}
+        """Name of an asking that failed -> what it asked for."""
         self.number = 0
 
 
@@ -39,6 +45,8 @@ class Outbox:
         self._load = _Load()
         self._fact_bytes = 0
         self._written = 0
+        self._adding: tuple[str, tuple[Amount, ...]] | None = None
+        """Amounts that were sent, and not heard of since, under the name by which they are counted once."""
         self.dropped = 0
         """Facts that were given up."""
 
@@ -83,6 +91,13 @@ class Outbox:
             self._load.leaves[holder] = (*self._load.leaves.get(holder, ()), *names)
             self._load.number += 1
 
+    def undo(self, admissions: Sequence[Admission], once: str) -> None:
+        """Collect what may have been granted to nobody."""
+        with self._lock:
+            self._load.undone[once] = tuple(admissions)
+            self._load.number += 1
+            _bound(self._load.undone)
+
     def carry(self, backend: Backend, writer: str, now: float) -> int:
         """Write all that waits; return the number up to which that is. What could not be written waits on.
 
@@ -93,15 +108,16 @@ class Outbox:
         """
         load = self._take()
         try:
+            for once, admissions in tuple(load.undone.items()):
+                backend.undo(admissions, once)
+                del load.undone[once]
             if load.cooldowns:
                 backend.write(writer, [_news(scope, entry, now) for scope, entry in load.cooldowns.items()])
                 load.cooldowns.clear()
             if load.leaves:
                 backend.leave(load.leaves)
                 load.leaves.clear()
-            if load.amounts:
-                backend.add(tuple(load.amounts.values()))
-                load.amounts.clear()
+            self._add(backend, load)
             if load.facts:
                 backend.write(writer, tuple(load.facts.values()))
                 load.facts.clear()
@@ -109,6 +125,16 @@ class Outbox:
             self._put_back(load)
         self._written = load.number
         return load.number
+
+    def _add(self, backend: Backend, load: _Load) -> None:
+        """Count each amount once: what may have been counted when the place failed is sent again as it was."""
+        while self._adding is not None or load.amounts:
+            if self._adding is None:
+                self._adding = secrets.token_hex(8), tuple(load.amounts.values())
+                load.amounts.clear()
+            once, amounts = self._adding
+            backend.add(amounts, once)
+            self._adding = None
 
     def _take(self) -> _Load:
         with self._lock:
@@ -128,12 +154,20 @@ class Outbox:
                 current.amounts[amount.name] = msgspec.structs.replace(amount, amount=total)
             for holder, names in load.leaves.items():
                 current.leaves[holder] = (*names, *current.leaves.get(holder, ()))
+            current.undone = {**load.undone, **current.undone}
+            _bound(current.undone)
             facts = {**load.facts, **current.facts}
             current.facts = facts
             self._fact_bytes = sum(len(fact.value) for fact in facts.values())
             while self._fact_bytes > self._max_fact_bytes:
                 self._fact_bytes -= len(facts.pop(next(iter(facts))).value)
                 self.dropped += 1
+
+
+def _bound(undone: dict[str, tuple[Admission, ...]]) -> None:
+    """Forget the oldest of too many askings: by then the place has forgotten them, too."""
+    while len(undone) > MAX_UNDONE:
+        del undone[next(iter(undone))]
 
 
 def _news(scope: Scope, entry: Cooldown, now: float) -> CooldownNews:

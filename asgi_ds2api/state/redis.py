@@ -18,9 +18,9 @@ from redis.retry import Retry
 
 from ..secret import Secret
 from . import redis_scripts as scripts
-from .backend import SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
+from .backend import ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
 from .contract import Admission, Amount, Cooldown, CooldownState, Refusal, Scope, ScopeKind
-from .ledger import probe_name
+from .ledger import SLOT_WAIT_S, probe_name
 
 VERSION: Final = 1
 """Of what the keys hold."""
@@ -76,6 +76,7 @@ class RedisBackend:
                 scripts.READ,
                 scripts.SWEEP,
                 scripts.ADMIT,
+                scripts.UNDO,
                 scripts.RENEW,
                 scripts.ADD,
             )
@@ -154,33 +155,41 @@ class RedisBackend:
 
     # --- slots and amounts --------------------------------------------------------------------------------------------
 
-    def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:
+    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[Refusal | Granted]:
         """Judge several, one script each, in one round trip."""
+        asked = [self._asked(admission, lease_s, f"{once} {place}") for place, admission in enumerate(admissions)]
         with _failures():
             client = self._open_client()
             if len(admissions) == 1:  # without the question, which a pipeline asks, whether the script is known
-                return [_verdict(admissions[0], self._run(scripts.ADMIT, *self._asked(admissions[0], lease_s)))]
+                return [_verdict(admissions[0], self._run(scripts.ADMIT, *asked[0]))]
             pipe = client.pipeline(transaction=False)
-            for admission in admissions:
-                self._run(scripts.ADMIT, *self._asked(admission, lease_s), pipe)
+            for keys, values in asked:
+                self._run(scripts.ADMIT, keys, values, pipe)
             return [_verdict(*pair) for pair in zip(admissions, pipe.execute(), strict=True)]
 
-    def _asked(self, admission: Admission, lease_s: float) -> tuple[list[str], list[Value]]:
+    def _asked(self, admission: Admission, lease_s: float, once: str) -> tuple[list[str], list[Value]]:
         """Return the keys and the values of the script."""
         probes, slots, amounts = admission.probes, admission.slots, admission.amounts
-        keys = [
-            self._cooldowns,
-            *[self._slot(probe_name(probe)) for probe in probes],
-            *[self._slot(slot.name) for slot in slots],
-            *[self._amount(amount) for amount in amounts],
-        ]
-        values: list[Value] = [admission.holder, _ms(lease_s), len(probes), len(slots), len(amounts)]
+        keys = [self._cooldowns, *self._keys(admission), self._done(once)]
+        counts = (len(probes), len(slots), len(amounts))
+        values: list[Value] = [admission.holder, _ms(lease_s), *counts, _ms(ONCE_S)]
         for probe in probes:
             values += (_key(probe.scope.kind, probe.scope.name, probe.scope.model), probe.epoch)
         values += [slot.limit for slot in slots]
         for amount in amounts:
             values += _figures(amount)
         return keys, values
+
+    def undo(self, admissions: Sequence[Admission], once: str) -> None:
+        """Take back what was taken under a name, one script each."""
+        with _failures():
+            pipe = self._open_client().pipeline(transaction=False)
+            for place, admission in enumerate(admissions):
+                values: list[Value] = [admission.holder, len(admission.probes) + len(admission.slots), _ms(ONCE_S)]
+                for amount in admission.amounts:
+                    values += _figures(amount)
+                self._run(scripts.UNDO, [self._done(f"{once} {place}"), *self._keys(admission)], values, pipe)
+            pipe.execute()
 
     def leave(self, left: Mapping[str, Sequence[str]]) -> None:
         """Give back slots and probes."""
@@ -200,14 +209,26 @@ class RedisBackend:
                 part = pairs[start : start + MAX_KEYS]
                 self._run(scripts.RENEW, [key for key, _ in part], [_ms(lease_s), *[holder for _, holder in part]])
 
-    def add(self, amounts: Sequence[Amount]) -> None:
-        """Count what was used."""
+    def add(self, amounts: Sequence[Amount], once: str) -> None:
+        """Count what was used, each part under a name of its own."""
         with _failures():
             self._open_client()
             for start in range(0, len(amounts), MAX_KEYS):
                 part = amounts[start : start + MAX_KEYS]
                 figures = [figure for amount in part for figure in _figures(amount)]
-                self._run(scripts.ADD, [self._amount(amount) for amount in part], figures)
+                keys = [self._done(f"{once} {start}"), *[self._amount(amount) for amount in part]]
+                self._run(scripts.ADD, keys, [_ms(ONCE_S), *figures])
+
+    def _keys(self, admission: Admission) -> list[str]:
+        """Return where an admission's probes, slots and amounts are kept."""
+        return [
+            *[self._slot(probe_name(probe)) for probe in admission.probes],
+            *[self._slot(slot.name) for slot in admission.slots],
+            *[self._amount(amount) for amount in admission.amounts],
+        ]
+
+    def _done(self, once: str) -> str:
+        return f"{self._prefix}done:{once}"
 
     def _fact(self, name: str) -> str:
         return f"{self._prefix}fact:{name}"
@@ -233,6 +254,8 @@ def _verdict(admission: Admission, answer: list[Any]) -> Refusal | Granted:
     place, *rest = answer
     if place < 0:
         return Granted(tuple([float(used) for used in rest]))
+    if place == 0:
+        return Refusal(admission.holder, SLOT_WAIT_S)
     names = [
         *[str(probe.scope) for probe in admission.probes],
         *[slot.name for slot in admission.slots],

@@ -122,16 +122,18 @@ ADMIT: Final = (
     _CLOCK
     + _COUNTS
     + """
--- KEYS: cooldowns, one of each probe, slot and amount. ARGV: holder, lease, three numbers of them, then of each
--- probe scope and epoch, of each slot the limit, of each amount amount, limit, life and 1 if it is paced.
--- Returns {-1, used, ...} or {place among the keys, wait}
+-- KEYS: cooldowns, one of each probe, slot and amount, done. ARGV: holder, lease, three numbers of them, how long is
+-- known what was done, then of each probe scope and epoch, of each slot the limit, of each amount amount, limit, life
+-- and 1 if it is paced. Returns {-1, used, ...} or {place among the keys, wait}; {0}: it was undone before it came here
 local holder, lease = ARGV[1], tonumber(ARGV[2])
 local probes, slots, amounts = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local done = KEYS[#KEYS]
+if redis.call('EXISTS', done) == 1 then return {0} end
 local function holders(key)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
   return redis.call('ZCARD', key)
 end
-local at = 6
+local at = 7
 for i = 1, probes do
   local known = redis.call('HGET', KEYS[1], ARGV[at])
   if known then
@@ -163,6 +165,7 @@ for i = 1, probes + slots do
   redis.call('ZADD', KEYS[1 + i], now + lease, holder)
   redis.call('PEXPIRE', KEYS[1 + i], lease + 1)
 end
+redis.call('SET', done, 'taken', 'PX', ARGV[6])
 local answer = {-1}
 at = first
 for i = probes + slots + 1, probes + slots + amounts do
@@ -171,6 +174,24 @@ for i = probes + slots + 1, probes + slots + amounts do
   at = at + 4
 end
 return answer
+"""
+)
+
+UNDO: Final = (
+    _CLOCK
+    + _COUNTS
+    + """
+-- KEYS: done, one of each probe, slot and amount. ARGV: holder, number of probes and slots, how long is known what was
+-- done, then of each amount amount, limit, life and 1 if it is paced
+local slots = tonumber(ARGV[2])
+local before = redis.call('GET', KEYS[1])
+redis.call('SET', KEYS[1], 'undone', 'PX', ARGV[3])
+if before ~= 'taken' then return end
+for i = 2, slots + 1 do redis.call('ZREM', KEYS[i], ARGV[1]) end
+for i = slots + 2, #KEYS do
+  local at = 4 * (i - slots - 2) + 4
+  add(KEYS[i], -tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3] == '1')
+end
 """
 )
 
@@ -192,9 +213,10 @@ ADD: Final = (
     _CLOCK
     + _COUNTS
     + """
--- KEYS: of each amount. ARGV: of each amount, limit, life and 1 if it is paced
-for i = 1, #KEYS do
-  local at = 4 * i - 3
+-- KEYS: done, of each amount. ARGV: how long is known what was done, of each amount, limit, life and 1 if it is paced
+if not redis.call('SET', KEYS[1], 'taken', 'NX', 'PX', ARGV[1]) then return end
+for i = 2, #KEYS do
+  local at = 4 * i - 6
   add(KEYS[i], tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3] == '1')
 end
 """

@@ -118,7 +118,7 @@ class SharedStore:
         with anyio.move_on_after(FIND_S):
             await anyio.to_thread.run_sync(self._round, door, abandon_on_cancel=True, limiter=self._limiter)
         await anyio.lowlevel.checkpoint()  # what that round heard is taken in by the loop's next turn
-        self._asker = Asker(door, self._backend, LEASE_S, self._undo, self._lose)
+        self._asker = Asker(door, self._backend, LEASE_S, self._give_back, self._undo, self._lose)
         self._asker.start()
         courier.start()
 
@@ -230,7 +230,11 @@ class SharedStore:
             self._outbox.leave(holder, names)
             self._wake()
 
-    def _undo(self, admission: Admission) -> None:
+    def _undo(self, admissions: Sequence[Admission], once: str) -> None:
+        """Take back what may have been granted when the backend failed."""
+        self._outbox.undo(admissions, once)
+
+    def _give_back(self, admission: Admission) -> None:
         """Give back what was granted when nobody waited for it any more."""
         self._outbox.leave(admission.holder, (*_probe_names(admission), *_slot_names(admission)))
         for amount in admission.amounts:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import msgspec
 
-from .backend import SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
+from .backend import ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
 from .contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, ScopeKind, merged
 from .ledger import SLOT_WAIT_S, Count, after, may_probe, probe_name, used, wait_for
 
-VERSION = 1
+VERSION = 2
 """Of the tables. A file of another version is left alone, and this process decides by itself."""
 BUSY_S = 1.0
 """Longest wait for another's transaction: they take microseconds, but a disk may stall."""
@@ -42,6 +42,7 @@ CREATE INDEX IF NOT EXISTS facts_by_number ON facts (number);
 CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, value REAL NOT NULL, ends_at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS slots (
     name TEXT NOT NULL, holder TEXT NOT NULL, ends_at REAL NOT NULL, PRIMARY KEY (name, holder));
+CREATE TABLE IF NOT EXISTS done (name TEXT PRIMARY KEY, is_taken INTEGER NOT NULL, ends_at REAL NOT NULL);
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
@@ -200,11 +201,30 @@ class SQLiteBackend:
 
     # --- slots and amounts --------------------------------------------------------------------------------------------
 
-    def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:
+    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[Refusal | Granted]:
         """Judge several in one transaction."""
         now = self._now()
         with self._step() as connection:
-            return [_judge(connection, admission, now, lease_s) for admission in admissions]
+            if _was_done(connection, once) is not None:
+                return [Refusal(admission.holder, SLOT_WAIT_S) for admission in admissions]
+            answers = [_judge(connection, admission, now, lease_s) for admission in admissions]
+            for place, answer in enumerate(answers):
+                if isinstance(answer, Granted):
+                    _note_done(connection, f"{once} {place}", now)
+            return answers
+
+    def undo(self, admissions: Sequence[Admission], once: str) -> None:
+        """Take back what was taken under a name."""
+        now = self._now()
+        with self._step() as connection:
+            _note_done(connection, once, now)
+            for place, admission in enumerate(admissions):
+                if _was_done(connection, f"{once} {place}"):
+                    _note_done(connection, f"{once} {place}", now, is_taken=False)
+                    rows = [(name, admission.holder) for name in _held(admission)]
+                    connection.executemany("DELETE FROM slots WHERE name = ? AND holder = ?", rows)
+                    for amount in admission.amounts:
+                        _add(connection, msgspec.structs.replace(amount, amount=-amount.amount), now)
 
     def leave(self, left: Mapping[str, Sequence[str]]) -> None:
         """Give back slots and probes."""
@@ -222,10 +242,13 @@ class SQLiteBackend:
                     "UPDATE slots SET ends_at = ? WHERE name = ? AND holder = ? AND ends_at > ?", rows
                 )
 
-    def add(self, amounts: Sequence[Amount]) -> None:
+    def add(self, amounts: Sequence[Amount], once: str) -> None:
         """Count what was used."""
         now = self._now()
         with self._step() as connection:
+            if _was_done(connection, once) is not None:
+                return
+            _note_done(connection, once, now)
             for amount in amounts:
                 _add(connection, amount, now)
 
@@ -244,10 +267,23 @@ def _judge(
     refusal = _refusal(connection, admission, now)
     if refusal is not None:
         return refusal
-    names = [*map(probe_name, admission.probes), *[slot.name for slot in admission.slots]]
-    rows = [(name, admission.holder, now + lease_s) for name in names]
+    rows = [(name, admission.holder, now + lease_s) for name in _held(admission)]
     connection.executemany("REPLACE INTO slots VALUES (?, ?, ?)", rows)
     return Granted(tuple([_add(connection, amount, now) for amount in admission.amounts]))
+
+
+def _held(admission: Admission) -> list[str]:
+    return [*map(probe_name, admission.probes), *[slot.name for slot in admission.slots]]
+
+
+def _was_done(connection: sqlite3.Connection, name: str) -> bool | None:
+    """Tell whether what was taken under a name is still taken; None: nothing was done under it."""
+    row = connection.execute("SELECT is_taken FROM done WHERE name = ?", (name,)).fetchone()
+    return None if row is None else bool(row[0])
+
+
+def _note_done(connection: sqlite3.Connection, name: str, now: float, *, is_taken: bool = True) -> None:
+    connection.execute("REPLACE INTO done VALUES (?, ?, ?)", (name, is_taken, now + ONCE_S))
 
 
 def _refusal(connection: sqlite3.Connection, admission: Admission, now: float) -> Refusal | None:
@@ -294,6 +330,7 @@ def _sweep(connection: sqlite3.Connection, now: float, max_fact_bytes: int) -> N
     connection.execute("DELETE FROM facts WHERE ends_at <= ?", (now,))
     connection.execute("DELETE FROM counts WHERE ends_at <= ?", (now,))
     connection.execute("DELETE FROM slots WHERE ends_at <= ?", (now,))
+    connection.execute("DELETE FROM done WHERE ends_at <= ?", (now,))
     connection.execute("DELETE FROM cooldowns WHERE until <= ?", (now - RETENTION_S,))
     connection.execute(
         "DELETE FROM facts WHERE name IN (SELECT name FROM"

@@ -84,7 +84,7 @@ def test_F113_what_a_killed_worker_held_comes_back_in_30_s(tmp_path: Path, wante
         "slot": Admission(holder="next", slots=(Slot("s", 1),)),
     }[wanted]
     now, later = SQLiteBackend(path), SQLiteBackend(path, wall_now=lambda: time() + LEASE_S)
-    answers = [place.admit([ask], LEASE_S)[0] for place in (now, later)]
+    answers = [place.admit([ask], LEASE_S, str(place))[0] for place in (now, later)]
     for place in (now, later):
         place.close()
     assert [isinstance(answer, Granted) for answer in answers] == [False, True]

@@ -10,10 +10,11 @@ import pytest
 import redis
 
 from asgi_ds2api.secret import Secret
+from asgi_ds2api.state.backend import BackendError, Granted
 from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, Slot
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.state.redis import RedisBackend
-from asgi_ds2api.state.shared import SharedStore
+from asgi_ds2api.state.shared import LEASE_S, SharedStore
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -61,6 +62,10 @@ async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(LATEST_S):
         while not condition():  # noqa: ASYNC110  what is waited for is done by threads and a server
             await anyio.sleep(0.005)
+
+
+def day(amount: float) -> Amount:
+    return Amount(name="tokens of bob", amount=amount, limit=1e9, life_s=86_400)
 
 
 def slot(holder: str, limit: int) -> Admission:
@@ -145,6 +150,27 @@ async def test_F108_a_server_that_dies_under_load_takes_nobody_down_and_is_come_
             assert await made[0].store.admit(wanted) is None
             assert made[0].store.used(spent) > 50
     assert slowest < LATEST_S
+
+
+def test_R_45_a_server_that_stood_still_does_once_what_it_was_told_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asgi_ds2api.state.redis.SOCKET_S", 0.1)
+    both = Admission(holder="a", slots=slot("a", 1).slots, amounts=(day(60),))
+    with RedisServer() as server:
+        one, two = RedisBackend(Secret(server.url)), RedisBackend(Secret(server.url))
+        for backend in (one, two):
+            backend.add([day(50)], str(backend))
+        server.stop()
+        with pytest.raises(BackendError):
+            one.admit([both], LEASE_S, "1")
+        with pytest.raises(BackendError):
+            two.add([day(-40)], "2")
+        server.go_on()
+        two.add([day(-40)], "2")
+        one.undo([both], "1")
+        last = Admission(holder="b", slots=slot("b", 1).slots, amounts=(day(0),))
+        assert one.admit([last], LEASE_S, "3") == [Granted((60.0,))]
+        for backend in (one, two):
+            backend.close()
 
 
 async def test_F111_a_server_that_forgot_its_scripts_and_its_keys_is_told_again() -> None:

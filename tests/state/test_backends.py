@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
@@ -79,7 +80,7 @@ def probe(holder: str, epoch: int = 1) -> Admission:
 
 def admit(backend: Backend, admission: Admission, lease_s: float) -> Refusal | Granted:
     """Ask for one admission."""
-    (answer,) = backend.admit([admission], lease_s)
+    (answer,) = backend.admit([admission], lease_s, token_hex(8))
     return answer
 
 
@@ -267,7 +268,7 @@ def test_a_counted_limit_holds_over_all(place: Make) -> None:
 def test_what_was_not_used_is_given_back(place: Make) -> None:
     one, two = place(), place()
     admit(one, Admission(holder="a", amounts=(counted(100),)), LEASE_S)
-    one.add([counted(-30)])
+    one.add([counted(-30)], "1")
     assert admit(two, Admission(holder="b", amounts=(counted(30),)), LEASE_S) == Granted((100.0,))
 
 
@@ -294,8 +295,54 @@ def test_all_is_taken_or_nothing(backend: Backend) -> None:
     assert rest.used[0] == pytest.approx(10, abs=0.5)
 
 
+BOTH = Admission(holder="a", slots=(Slot("s", 1),), amounts=(counted(60), paced(60)))
+AGAIN = Admission(holder="b", slots=(Slot("s", 1),), amounts=(counted(60), paced(60)))
+
+
+def test_R_45_what_nobody_heard_of_is_taken_back(place: Make) -> None:
+    one, two = place(), place()
+    assert isinstance(one.admit([BOTH], LEASE_S, "1")[0], Granted)
+    one.undo([BOTH], "1")
+    assert isinstance(admit(two, AGAIN, LEASE_S), Granted)
+
+
+def test_R_45_what_is_taken_back_twice_is_taken_back_once(backend: Backend) -> None:
+    backend.admit([BOTH], LEASE_S, "1")
+    admit(backend, Admission(holder="b", amounts=(counted(20),)), LEASE_S)
+    backend.undo([BOTH], "1")
+    backend.undo([BOTH], "1")
+    assert admit(backend, Admission(holder="c", amounts=(counted(0),)), LEASE_S) == Granted((20.0,))
+
+
+def test_R_45_what_is_taken_back_before_it_came_takes_nothing(place: Make) -> None:
+    one, two = place(), place()
+    two.undo([BOTH, slot("x")], "1")
+    assert [isinstance(answer, Refusal) for answer in one.admit([BOTH, slot("x")], LEASE_S, "1")] == [True, True]
+    assert isinstance(admit(two, AGAIN, LEASE_S), Granted)
+
+
+def test_R_45_what_was_refused_is_not_taken_back(backend: Backend) -> None:
+    admit(backend, Admission(holder="x", amounts=(counted(50),)), LEASE_S)
+    asked = [BOTH, Admission(holder="c", amounts=(counted(10),))]
+    answers = backend.admit(asked, LEASE_S, "1")
+    assert [isinstance(answer, Granted) for answer in answers] == [False, True]
+    backend.undo(asked, "1")
+    assert admit(backend, Admission(holder="d", amounts=(counted(0),)), LEASE_S) == Granted((50.0,))
+
+
+def test_R_45_what_is_added_twice_under_one_name_counts_once(place: Make) -> None:
+    one, two = place(), place()
+    one.add([counted(50)], "1")
+    two.add([counted(50)], "1")
+    one.add([counted(-20)], "2")
+    one.add([counted(-20)], "2")
+    assert admit(two, Admission(holder="a", amounts=(counted(0),)), LEASE_S) == Granted((30.0,))
+
+
 def test_several_are_judged_one_after_the_other(backend: Backend) -> None:
-    answers = backend.admit([slot("a"), slot("b"), slot("c"), Admission(holder="d", amounts=(counted(5),))], LEASE_S)
+    answers = backend.admit(
+        [slot("a"), slot("b"), slot("c"), Admission(holder="d", amounts=(counted(5),))], LEASE_S, "1"
+    )
     assert [isinstance(answer, Granted) for answer in answers] == [True, True, False, True]
 
 

@@ -39,16 +39,23 @@ class Moody:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.is_broken = False
+        self.is_deaf = False
+        """It does what it is told, and nobody hears of that."""
         self.silence = threading.Event()
         self.silence.set()
         self.asked = 0
         self.admitted = 0
+        self.added = 0
         self.renewed: list[Mapping[str, Sequence[str]]] = []
 
     def _mood(self) -> None:
         assert self.silence.wait(LATEST_S)
         if self.is_broken:
             raise BackendError("broken")
+
+    def _lose_word(self) -> None:
+        if self.is_deaf:
+            raise BackendError("the answer was lost")
 
     def open(self) -> None:
         self._mood()
@@ -69,11 +76,17 @@ class Moody:
         self._mood()
         return self._backend.find(table, keys)
 
-    def admit(self, admissions: Sequence[Admission], lease_s: float) -> list[Refusal | Granted]:
+    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[Refusal | Granted]:
         self.asked += len(admissions)
         self._mood()
         self.admitted += len(admissions)
-        return self._backend.admit(admissions, lease_s)
+        answers = self._backend.admit(admissions, lease_s, once)
+        self._lose_word()
+        return answers
+
+    def undo(self, admissions: Sequence[Admission], once: str) -> None:
+        self._mood()
+        self._backend.undo(admissions, once)
 
     def leave(self, left: Mapping[str, Sequence[str]]) -> None:
         self._mood()
@@ -84,9 +97,11 @@ class Moody:
         self._backend.renew(held, lease_s)
         self.renewed.append(held)
 
-    def add(self, amounts: Sequence[Amount]) -> None:
+    def add(self, amounts: Sequence[Amount], once: str) -> None:
         self._mood()
-        self._backend.add(amounts)
+        self._backend.add(amounts, once)
+        self.added += 1
+        self._lose_word()
 
 
 class Place:
@@ -227,7 +242,7 @@ async def test_F113_what_a_dead_worker_held_comes_back_in_30_s(place: Place) -> 
     dead.open()
     async with place.stores(1) as ((store, _),):
         place.clock.now += 1
-        dead.admit([probe("dead")], LEASE_S)
+        dead.admit([probe("dead")], LEASE_S, "1")
         place.clock.now += 29.9
         assert isinstance(await store.admit(probe("mine")), Refusal)
         place.clock.now += 0.1
@@ -348,6 +363,23 @@ async def test_F108_what_was_used_alone_is_counted_when_the_place_is_back(place:
         await one.settled()
         assert isinstance(await two.admit(money("b", 61)), Refusal)
         assert await two.admit(money("b", 60)) is None
+
+
+async def test_R_45_what_was_done_and_not_heard_of_is_done_once(place: Place) -> None:
+    async with place.stores(2) as ((one, moody), (two, _)):
+        assert await one.admit(money("before", 50)) is None
+        moody.is_deaf = True
+        both = Admission(holder="a", slots=slot("a", 1).slots, amounts=money("a", 10).amounts)
+        assert await one.admit(both) is None
+        place.clock.now += 0.5
+        await until(lambda: moody.added == 1)
+        one.add(Amount(name="bob", amount=-5, limit=100, life_s=86_400))
+        moody.is_deaf = False
+        place.clock.now += 30
+        await until(lambda: not one.is_away)
+        await one.settled()
+        assert await two.admit(slot("b", 1)) is None
+        assert (await two.admit(money("b", 0)), spent(two), moody.admitted, moody.added) == (None, 55.0, 2, 3)
 
 
 async def test_F109_a_silent_place_is_waited_for_once(place: Place) -> None:

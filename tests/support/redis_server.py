@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -56,6 +57,16 @@ class RedisServer:
             except OSError:
                 assert time.monotonic() < latest, "the server does not start"
                 time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Let it stand still: what is sent to it waits."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it do what it was sent meanwhile, whoever still waits for that."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it as a crash would."""
