@@ -7,16 +7,12 @@ loop do no harm.
 
 import logging
 import os
-import random
-import secrets
 import sys
-import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 import anyio.lowlevel
@@ -25,45 +21,27 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from . import workers
-from .auth import Authenticator, Authorize, Caller
-from .capabilities import Matrix
+from .assembly import build_engine
+from .auth import Authorize
 from .codec import Codec
 from .config import Config, UpstreamConfig
-from .config.places import StatePlace
 from .config.tables import OnUnsupported
-from .config.values import CallerConfig
 from .errors import ShuttingDown
-from .observe import Observatory, Observer
-from .pool.model import Account, Origin, Override
-from .pool.pool import Pool
-from .prices import PriceTable
-from .profiles import responses_beside
+from .observe import Observer
+from .pool.model import Override
 from .protocols import PROTOCOLS
-from .routing import Alias, ModelTable, RouteTable, route_path
-from .seal import Keyring
-from .secret import Secret
-from .serving.bounds import inbound_of, request_limits_of, timing_of
-from .serving.engine import ActiveSet, Engine
+from .routing import route_path
 from .serving.exchange import LAST_WORDS_S, Exchange
-from .serving.fleet import Fleet
-from .serving.means import Clients, UpstreamSide
-from .serving.spending import Costs, Spenders
 from .serving.websockets import refuse_upgrade, refuse_websocket, wants_upgrade
-from .state.backend import Backend
 from .state.contract import StateStore
-from .state.facts import FactTable
-from .state.memory import MemoryStore
 from .status.app import StatusApp
 from .status.snapshot import Snapshot, StateKind, is_usable
 from .status.taking import take
-from .transcoding.lessons import Lessons
-from .upstream.contract import Limits, Upstream
+from .upstream.contract import Upstream
 from .upstream.httpx_client import HttpxUpstream
 from .upstream.tls import TLSContexts, TLSSettings
 
 _log = logging.getLogger("asgi_ds2api")
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Gateway:
@@ -257,64 +235,6 @@ class ClientSet:
         )
 
 
-def build_engine(
-    config: Config,
-    clients: Clients,
-    *,
-    authorize: Authorize | None = None,
-    hooks: Sequence[Observer] = (),
-    store: StateStore | None = None,
-    now: Callable[[], float] = time.monotonic,
-    wall_now: Callable[[], float] = time.time,
-    rng: Callable[[], float] = random.random,
-) -> Engine:
-    """Put together what every request needs.
-
-    Args:
-        config: Settled.
-        clients: Hands out upstream clients.
-        authorize: The host's check.
-        hooks: Observers.
-        store: By default this process's memory.
-        now: Monotonic clock of the pool, seconds.
-        wall_now: Seconds since 1970.
-        rng: For jitter, in [0, 1).
-    """
-    store = store or store_of(config, now)
-    callers = {caller.key.digest(): _caller(caller) for caller in config.callers}
-    return Engine(
-        routes=RouteTable(config.protocols.values()),
-        capabilities=Matrix({name: codec.CAPABILITIES for name, codec in config.protocols.items()}),
-        models=_models(config),
-        authenticator=Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s, wall_now),
-        pool=_pool(config, store, now, rng),
-        upstreams={upstream.name: _side(upstream, config) for upstream in config.upstreams},
-        clients=clients,
-        store=store,
-        fleet=Fleet(store) if store.is_shared else None,
-        is_strict=config.strict_budgets,
-        costs=Costs(PriceTable(config.prices), now),
-        spenders=Spenders(),
-        answers=_answers(store, config),
-        reasoning=_reasoning(store, config),
-        lessons=_lessons(store, config),
-        keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
-        observatory=Observatory(hooks, now=now),
-        inbound=inbound_of(config),
-        timing=timing_of(config),
-        max_depth=config.limits.max_depth,
-        limits=request_limits_of(config),
-        show_route=config.route_headers,
-        show_account=config.debug_headers,
-        cors_origins=frozenset(config.cors_origins),
-        new_id=lambda: f"req_{secrets.token_hex(16)}",
-        wall_now=wall_now,
-        active=ActiveSet(),
-        hides_query_key=config.auth != "host",
-        takes_query_key=config.query_key,
-    )
-
-
 def _alone_among_workers(config: Config, store: StateStore | None) -> list[str]:
     """Return what is to be said where several workers each keep their state to themselves."""
     number = workers.told(sys.argv, os.environ)
@@ -325,122 +245,6 @@ def _alone_among_workers(config: Config, store: StateStore | None) -> list[str]:
         'worker alone, and previous_response_id finds an answer in one of them only; set state = "sqlite:PATH" for the '
         "workers of one machine, or the address of a Redis server for many"
     ]
-
-
-def _caller(caller: CallerConfig) -> Caller:
-    return Caller(label=caller.label, models=caller.models, limits=caller.limits, expires_at=caller.expires_at)
-
-
-def store_of(config: Config, now: Callable[[], float] = time.monotonic) -> StateStore:
-    """Return where state is kept. What only one of the places needs is imported for it alone."""
-    limits = config.limits
-    memory = MemoryStore(now, max_fact_bytes=limits.max_kept_bytes)
-    match config.state:
-        case StatePlace(kind="sqlite", path=path):
-            from .state.sqlite import SQLiteBackend
-
-            backend: Backend = SQLiteBackend(path, max_fact_bytes=limits.max_kept_bytes)
-        case StatePlace(kind="redis", url=Secret() as url):
-            from .state.redis import RedisBackend
-
-            backend = RedisBackend(url, pool=config.state_pool)
-        case _:
-            return memory
-    from .state.shared import SharedStore
-
-    return SharedStore(
-        backend,
-        memory,
-        now,
-        workers=config.workers,
-        max_waiting_bytes=limits.max_kept_bytes,
-        patience_s=config.timeouts.state_s,
-    )
-
-
-def _models(config: Config) -> ModelTable:
-    aliases = [Alias(name=alias.name, targets=alias.targets) for alias in config.models]
-    return ModelTable(aliases, {upstream.name: upstream.models for upstream in config.upstreams})
-
-
-def _answers(store: StateStore, config: Config) -> FactTable | None:
-    """Return where answers are kept; None: nowhere."""
-    ttl_s, limit = config.timeouts.answers_s, config.limits.max_kept_answer_bytes
-    return FactTable(store=store, name="answers", ttl_s=ttl_s, max_value_bytes=limit) if ttl_s else None
-
-
-def _reasoning(store: StateStore, config: Config) -> FactTable | None:
-    """Return where reasoning is kept; None: nowhere."""
-    ttl_s, limit = config.timeouts.reasoning_s, config.limits.max_kept_reasoning_bytes
-    return FactTable(store=store, name="reasoning", ttl_s=ttl_s, max_value_bytes=limit) if ttl_s else None
-
-
-def _lessons(store: StateStore, config: Config) -> Lessons | None:
-    """Return what remembers refusals; None: nothing does."""
-    ttl_s = config.timeouts.refusals_s
-    return Lessons(FactTable(store=store, name="lessons", ttl_s=ttl_s, max_value_bytes=16 * 1024)) if ttl_s else None
-
-
-def _pool(config: Config, store: StateStore, now: Callable[[], float], rng: Callable[[], float]) -> Pool:
-    return Pool(
-        [account for upstream in config.upstreams for account in accounts_of(upstream)],
-        store=store,
-        now=now,
-        rng=rng,
-        max_waiting=config.limits.max_waiting,
-        affinity_s=config.timeouts.affinity_s,
-        strategies={upstream.name: upstream.strategy for upstream in config.upstreams},
-    )
-
-
-def accounts_of(upstream: UpstreamConfig) -> list[Account]:
-    """Return the accounts of an upstream as the pool knows them."""
-    parts = urlsplit(upstream.base_url)
-    port = parts.port or DEFAULT_PORTS[parts.scheme]
-    origin = Origin(scheme=parts.scheme, host=parts.hostname or "", port=port)
-    return [
-        Account(
-            upstream=upstream.name,
-            label=account.label,
-            origin=origin,
-            key=account.key,
-            weight=account.weight,
-            concurrency=account.concurrency,
-            rpm=account.rpm,
-            tpm=account.tpm,
-            models=account.models,
-            seals_reasoning=upstream.profile.sealed_reasoning or upstream.responses,
-            customer=account.customer,
-        )
-        for account in upstream.accounts
-    ]
-
-
-def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
-    timeouts = config.timeouts
-    side = UpstreamSide(
-        name=upstream.name,
-        codec=config.protocols[upstream.protocol],
-        profile=upstream.profile,
-        base_url=upstream.base_url,
-        on_unsupported=upstream.on_unsupported,
-        fan_out=upstream.fan_out,
-        resumes_pauses=upstream.resume_pauses,
-        hedges=upstream.hedge,
-        limits=Limits(
-            connect_s=timeouts.connect_s,
-            write_s=timeouts.write_s,
-            first_byte_s=timeouts.first_byte_s,
-            idle_s=timeouts.idle_s,
-            max_header_bytes=config.limits.max_header_bytes,
-        ),
-    )
-    if not upstream.responses:
-        return side
-    responses = msgspec.structs.replace(
-        side, codec=PROTOCOLS["openai_responses"], profile=responses_beside(upstream.profile)
-    )
-    return msgspec.structs.replace(side, other_way=responses)
 
 
 def _load(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asgi_ds2api import gateway
+from asgi_ds2api import assembly, gateway
 from asgi_ds2api.config import Config, Limits, Timeouts
 from asgi_ds2api.config.tables import ConfigTable, UpstreamTable
 from asgi_ds2api.serving import bounds
@@ -192,4 +192,5 @@ BOUNDS = [("limits", name) for name in Limits.__struct_fields__] + [
 
 @pytest.mark.parametrize(("table", "name"), BOUNDS, ids=[f"{table}.{name}" for table, name in BOUNDS])
 def test_every_bound_reaches_the_gateway(table: str, name: str) -> None:
-    assert re.search(rf"\b{table}\.{name}\b", inspect.getsource(gateway) + inspect.getsource(bounds))
+    sources = "".join(map(inspect.getsource, (gateway, assembly, bounds)))
+    assert re.search(rf"\b{table}\.{name}\b", sources)

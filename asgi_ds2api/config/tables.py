@@ -9,46 +9,39 @@ The values are those of a file as far as one key alone can tell. What several ke
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from ..profiles import PRESETS, PROFILES, Profile
-from ..protocols import PROTOCOLS
-from ..secret import KeyDigest, Secret
+from ..profiles import PROFILES, Profile
+from ..secret import Secret
 from . import texts
-from .keys import AccountKey as _AccountKey
-from .keys import Customer, account_key, caller_key, proxy_secret, readable_file, seal_secret
+from .keys import Customer, proxy_secret
+from .kinds import (
+    AccountKey,
+    BaseURL,
+    CallerKey,
+    FilePath,
+    ModelGlob,
+    ModelTarget,
+    Name,
+    OneOrList,
+    Place,
+    Prefix,
+    PresetName,
+    ProtocolWord,
+    SealSecret,
+    WebOrigin,
+)
 from .limits import Concurrency, Limits, PerMinute, Timeouts, TokensPerMinute
-from .places import StatePlace, state_place
+from .places import StatePlace
 from .reading import Flaw, Reading, join, read_fields
 
 AuthMode = Literal["callers", "host", "none"]
 OnUnsupported = Literal["notice", "reject", "drop"]
 Strategy = Literal["round_robin", "weighted", "least_inflight", "p2c_ewma", "fill_first"]
 Transport = Literal["auto", "httpx"]
-
-ONE_OR_LIST: Final = "x-one-or-list"
-"""Says in the JSON Schema what ``one_or_list`` says to the reading."""
-
-_SOURCE: Final = {"type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"}
-_DIGEST_TOO: Final = {"pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|sha256:[0-9a-fA-F]{64})$"}
-
-OneOrList = Meta(extra={"one_or_list": True}, extra_json_schema={ONE_OR_LIST: True})
-Name = Annotated[str, Meta(pattern=texts.NAME, extra={"check": texts.name})]
-ModelGlob = Annotated[str, Meta(min_length=1, extra={"check": texts.model_glob})]
-ModelTarget = Annotated[str, Meta(pattern="^[^/]+/.+$", extra={"check": texts.target})]
-Prefix = Annotated[str, Meta(pattern=texts.PREFIX, extra={"check": texts.prefix})]
-PresetName = Annotated[str, Meta(extra={"check": texts.preset}, extra_json_schema={"enum": list(PRESETS)})]
-ProtocolWord = Annotated[str, Meta(extra={"read": texts.protocol}, extra_json_schema={"enum": list(PROTOCOLS)})]
-BaseURL = Annotated[str, Meta(pattern="^https?://", extra={"check": texts.base_url})]
-WebOrigin = Annotated[str, Meta(pattern=texts.ORIGIN, extra={"check": texts.origin})]
-FilePath = Annotated[str, Meta(min_length=1, extra={"read": readable_file})]
-AccountKey = Annotated[_AccountKey, Meta(extra={"read": account_key}, extra_json_schema=_SOURCE)]
-CallerKey = Annotated[KeyDigest, Meta(extra={"read": caller_key}, extra_json_schema={**_SOURCE, **_DIGEST_TOO})]
-Place = Annotated[StatePlace, Meta(extra={"read": state_place}, extra_json_schema={"type": "string"})]
-SealSecret = Annotated[Secret, Meta(extra={"read": seal_secret}, extra_json_schema=_SOURCE)]
 
 
 class ProfileChoice(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from asgi_ds2api.assembly import build_engine
 from asgi_ds2api.auth import Authorize
 from asgi_ds2api.codec import Codec
-from asgi_ds2api.gateway import Gateway, build_engine
+from asgi_ds2api.gateway import Gateway
 from asgi_ds2api.observe import Observer, Record
 from asgi_ds2api.protocols import PROTOCOLS as PROTOCOL_TABLE
 from asgi_ds2api.secret import Secret
