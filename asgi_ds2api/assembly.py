@@ -29,6 +29,7 @@ from .serving.bounds import inbound_of, request_limits_of, timing_of
 from .serving.engine import ActiveSet, Engine
 from .serving.fleet import Fleet
 from .serving.means import Clients, UpstreamSide
+from .serving.prober import Prober
 from .serving.spending import Costs, Spenders
 from .state.backend import Backend
 from .state.contract import StateStore
@@ -64,17 +65,21 @@ def build_engine(
         rng: For jitter, in [0, 1).
     """
     store = store or store_of(config, now)
+    pool = _pool(config, store, now, rng)
+    fleet = Fleet(store) if store.is_shared else None
+    upstreams = {upstream.name: _side(upstream, config) for upstream in config.upstreams}
     callers = {caller.key.digest(): _caller(caller) for caller in config.callers}
     return Engine(
         routes=RouteTable(config.protocols.values()),
         capabilities=Matrix({name: codec.CAPABILITIES for name, codec in config.protocols.items()}),
         models=_models(config),
         authenticator=Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s, wall_now),
-        pool=_pool(config, store, now, rng),
-        upstreams={upstream.name: _side(upstream, config) for upstream in config.upstreams},
+        pool=pool,
+        upstreams=upstreams,
         clients=clients,
         store=store,
-        fleet=Fleet(store) if store.is_shared else None,
+        fleet=fleet,
+        prober=Prober(pool.probes, upstreams, clients, fleet, store, wall_now),
         is_strict=config.strict_budgets,
         costs=Costs(PriceTable(config.prices), now),
         spenders=Spenders(),
@@ -182,6 +187,7 @@ def accounts_of(upstream: UpstreamConfig) -> list[Account]:
             models=account.models,
             seals_reasoning=upstream.profile.sealed_reasoning or upstream.responses,
             customer=account.customer,
+            auto_reenable=upstream.auto_reenable,
         )
         for account in upstream.accounts
     ]

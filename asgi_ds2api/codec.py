@@ -384,6 +384,11 @@ class Codec(Protocol):
         """Write an error so that the SDK of this face raises its own class for it."""
         ...
 
+    def encode_key_check(self, profile: Profile) -> HTTPCall | None:
+        """Write a request that costs nothing and is answered only to a good key: the list of models, unless the profile
+        names another. None: nothing is known to be that."""
+        ...
+
     def decode_token_count(self, body: bytes) -> TokenCount:
         """Read an upstream's token count."""
         ...

@@ -106,6 +106,7 @@ class Gateway:
         """
         self._engine.is_draining = False
         await self._engine.store.open()
+        self._engine.prober.start()
         try:
             yield
         finally:
@@ -116,11 +117,14 @@ class Gateway:
     async def drain(self, timeout_s: float | None = None) -> None:
         """Stop admitting requests, let running ones end, and end those that take too long with an error of their own.
 
+        Disabled accounts are probed no more either.
+
         Args:
             timeout_s: How long running requests may take; by default ``drain_s`` of the configuration.
         """
         engine = self._engine
         engine.is_draining = True
+        await engine.prober.stop()
         with anyio.move_on_after(self.config.timeouts.drain_s if timeout_s is None else timeout_s):
             await engine.active.wait_empty()
         for exchange in engine.active:

@@ -33,6 +33,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="Path of the main operation under `base_url`; `{model}` is quoted. None: the usual one."),
     ] = None
+    check_path: Annotated[
+        str | None,
+        Meta(
+            description="Path under `base_url` of a `GET` that costs nothing and is answered to a good key alone, by "
+            "which a refused key is tried again. None: the list of models, if `path` is the usual one."
+        ),
+    ] = None
     query: Annotated[dict[str, str], Meta(description="Query parameters of every call (`api-version`).")] = {}
     done: Annotated[
         Literal["required", "optional"],
@@ -145,6 +152,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[tuple[str, ModelFacts], ...] = ()
     """Glob of model names -> facts; the first match counts."""
 
+    def key_check(self, usual: str) -> str | None:
+        """Return the path at which a key is checked; None: nobody knows one.
+
+        Args:
+            usual: That of the protocol.
+        """
+        return self.check_path or (usual if self.path is None else None)
+
     def has_completions(self, model: str) -> bool:
         """Tell whether a model is served at the endpoint of legacy completions."""
         return any(fnmatchcase(model, pattern) for pattern in self.completions)
@@ -244,6 +259,7 @@ PROFILES: dict[str, Profile] = {
         auth_header="api-key",
         auth_scheme="",
         path="/openai/deployments/{model}/chat/completions",
+        check_path="/openai/models",
         query={"api-version": "2025-04-01-preview"},
         done="optional",
     ),
@@ -310,7 +326,11 @@ PROFILES: dict[str, Profile] = {
         models=(("grok-3-mini*", _ALWAYS_REASONING), ("grok-[4-9]*", _ALWAYS_REASONING)),
     ),
     "openrouter": _like_openai(
-        "openrouter", reasoning_in="object", reasoning_field="reasoning", reasoning_replay="details"
+        "openrouter",
+        check_path="/key",
+        reasoning_in="object",
+        reasoning_field="reasoning",
+        reasoning_replay="details",
     ),
     "qwen": _like_openai(
         "qwen",

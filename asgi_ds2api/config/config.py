@@ -57,6 +57,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     strict_budgets: bool
     strategy: Strategy
+    auto_reenable: bool
     debug_headers: bool
     route_headers: bool
     cors_origins: tuple[str, ...]
@@ -190,6 +191,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             workers=table.workers,
             strict_budgets=table.strict_budgets,
             strategy=table.strategy,
+            auto_reenable=table.auto_reenable,
             debug_headers=table.debug_headers,
             route_headers=table.route_headers,
             cors_origins=table.cors_origins,

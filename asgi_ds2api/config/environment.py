@@ -32,6 +32,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "DS2API_WORKERS": "workers",
     "DS2API_STRICT_BUDGETS": "strict_budgets",
     "DS2API_STRATEGY": "strategy",
+    "DS2API_AUTO_REENABLE": "auto_reenable",
     "DS2API_DEBUG_HEADERS": "debug_headers",
     "DS2API_ROUTE_HEADERS": "route_headers",
     "DS2API_CORS_ORIGINS": "cors_origins",

@@ -225,6 +225,7 @@ def _upstream(upstream: UpstreamTable, table: ConfigTable, protocols: Mapping[st
         client_cert=upstream.client_cert,
         transport=upstream.transport,
         strategy=upstream.strategy or table.strategy,
+        auto_reenable=table.auto_reenable if upstream.auto_reenable is None else upstream.auto_reenable,
     )
 
 

@@ -186,6 +186,7 @@ class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     strategy: Annotated[
         Strategy | None, Meta(description="In place of the general one.", examples=["least_inflight"])
     ] = None
+    auto_reenable: Annotated[bool | None, Meta(description="In place of the general one.", examples=[False])] = None
     concurrency: Concurrency = None
     rpm: PerMinute = None
     tpm: TokensPerMinute = None
@@ -449,6 +450,14 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "answers. `fill_first`: the first of the list while it may be used, then the next."
         ),
     ] = "round_robin"
+    auto_reenable: Annotated[
+        bool,
+        Meta(
+            description="An account whose provider refused its key, or wants money, is tried again: a key after 15 "
+            "minutes, then after twice as long each time, up to a day, by a question that costs nothing; money after "
+            "30 minutes, up to 6 hours, by a request. Else it stays disabled until an operator says `reset`."
+        ),
+    ] = True
     debug_headers: Annotated[
         bool, Meta(description="Answers name the account (`x-ds2api-account`): its label, never its key.")
     ] = False

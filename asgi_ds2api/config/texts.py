@@ -195,6 +195,8 @@ def dialect_flaw(key: str, value: object) -> Flaw | None:
             return Flaw("could not stand in a header", "write printable ASCII characters")
         case "path", str(text) if not _is_operation_path(text):
             return Flaw("is no path", 'write it as "/openai/deployments/{model}/chat/completions"')
+        case "check_path", str(text) if "{" in text or not _is_operation_path(text):
+            return Flaw("is no path", 'write it as "/models"')
         case "query", dict(query) if _CREDENTIALS & {str(parameter).lower().replace("-", "_") for parameter in query}:
             return Flaw(
                 "would put a key into a URL, which every log on its way keeps", "write it into keys or accounts"

@@ -52,6 +52,8 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):
     client_cert: str | None
     transport: Transport
     strategy: Strategy
+    auto_reenable: bool
+    """Accounts that their provider refused are tried again."""
 
 
 class ModelAlias(msgspec.Struct, frozen=True, kw_only=True):

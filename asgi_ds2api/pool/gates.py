@@ -100,6 +100,15 @@ class Gate:
         """Whether attempts pass without being probes."""
         return isinstance(self.state, Healthy)
 
+    def opening(self, state: State) -> float:
+        """Return when the next attempt may go in a state; see `health.opens_at`."""
+        return health.opens_at(state)
+
+    @property
+    def opens_at(self) -> float:
+        """When the next attempt may go."""
+        return self.opening(self.state)
+
     @property
     def has_room(self) -> bool:
         """Whether an effect with a ceiling may close one more of this kind."""
@@ -107,15 +116,28 @@ class Gate:
 
 
 class AccountGate(Gate):
-    """The state of an account, and of it for single models."""
+    """The state of an account, and of it for single models.
 
-    __slots__ = ("_peers", "models")
+    Args:
+        name: Its id.
+        reopened: See `Gate`.
+        peers: The accounts of its upstream.
+        comes_back: Once it is disabled, it is probed; else nobody but an operator opens it.
+    """
 
-    def __init__(self, name: str, reopened: Callable[[], None], peers: Peers) -> None:
+    __slots__ = ("_comes_back", "_peers", "models")
+
+    def __init__(self, name: str, reopened: Callable[[], None], peers: Peers, *, comes_back: bool) -> None:
         super().__init__(Scope("account", name), reopened, peers.accounts)
+        self._comes_back = comes_back
         self._peers = peers
         self.models: dict[str, ModelGate] = {}
         """Those of which something is known."""
+
+    def opening(self, state: State) -> float:
+        """Return when the next attempt may go in a state; infinity: when somebody says so."""
+        is_final = not self._comes_back and isinstance(health.closed(state), Disabled)
+        return inf if is_final else super().opening(state)
 
     def narrow(self, model: str) -> "ModelGate":
         """Return the gate for one model: the one that is there, else a new one, which `Gates.move` will keep."""
@@ -201,9 +223,9 @@ class Gates:
         known = health.entry_of(gate.state)
         total = merged(known, entry)
         if total != known:
-            before = health.opens_at(gate.state)
+            before = gate.opens_at
             self._set(gate, health.state_of(total))
-            if health.opens_at(gate.state) < before:
+            if gate.opens_at < before:
                 self._opened()
 
     def _find(self, scope: Scope) -> Gate | None:
@@ -220,11 +242,11 @@ class Gates:
             tally.add(state, 1)
         if isinstance(gate, ModelGate) and gate not in self._model_gates:
             self._keep(gate)
-        if health.opens_at(state) < health.opens_at(before):
+        if gate.opening(state) < gate.opening(before):
             gate.reopened()
         was, becomes = health.state_name(before), health.state_name(state)
         if was != becomes:
-            self._tell(gate.scope, was, becomes, state, health.closed(state) or health.closed(before))
+            self._tell(gate, was, becomes, health.closed(state) or health.closed(before))
 
     def _keep(self, gate: ModelGate) -> None:
         gate.account.models[gate.scope.model] = gate
@@ -239,11 +261,9 @@ class Gates:
             tally.add(gate.state, -1)
         gate.reopened()
 
-    def _tell(
-        self, scope: Scope, was: StateName, becomes: StateName, state: State, why: Cooling | Disabled | None
-    ) -> None:
-        reason = "" if why is None else why.reason
-        opens_in_s = max(0.0, health.opens_at(state) - self._now())
+    def _tell(self, gate: Gate, was: StateName, becomes: StateName, why: Cooling | Disabled | None) -> None:
+        scope, reason = gate.scope, "" if why is None else why.reason
+        opens_in_s = max(0.0, gate.opens_at - self._now())
         self._transitions[f"{was}>{becomes}:{reason}"] += 1
         _log.log(
             logging.WARNING if reason == health.OPERATOR else _LOG_LEVELS[becomes],
@@ -260,7 +280,7 @@ class Gates:
                 "state": becomes,
                 "reason": reason,
                 "opens_in_s": None if opens_in_s == inf else round(opens_in_s, 3),
-                "epoch": state.epoch,
+                "epoch": gate.state.epoch,
             },
         )
 

@@ -17,7 +17,7 @@ Rules:
 4. An operator's word begins an era of epochs: what is known from before it is void, and what is on its way is old news.
    Who is shut by hand stays so; only the same hand opens it.
 5. Nothing is scheduled: a scope whose time is up, and a probe that was never heard of again, are found when the next
-   attempt looks (see `opens_at`).
+   attempt looks, or the prober (see `opens_at`).
 
 ``now`` is seconds of a monotonic clock; ``rng`` returns floats in [0, 1).
 """
@@ -212,6 +212,21 @@ def shut(state: State, now: float) -> Disabled:
 def cleared(state: State, now: float) -> Healthy:
     """Forget by hand all that speaks against a scope."""
     return Healthy(epoch=next_era(state.epoch), since=now)
+
+
+def postponed(state: State, seen: int, now: float) -> State:
+    """Put a probe of a disabled scope off that nobody answered: it says nothing, and is due again after the first wait.
+
+    Args:
+        state: The scope's.
+        seen: The epoch in which the probe began.
+        now: The present.
+    """
+    was = closed(state)
+    if seen < state.epoch or not isinstance(was, Disabled):
+        return state
+    base_s, _ = DISABLED_S[was.reason]
+    return replace(was, until=max(was.until, now + base_s), epoch=was.epoch + 1)
 
 
 def succeeded(state: State, seen: int, now: float) -> State:

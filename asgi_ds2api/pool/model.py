@@ -74,6 +74,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Its vendor encrypts what a model thinks for the customer whose key it was."""
     customer: str = ""
     """Whose key it is; empty: the key of a customer of its own."""
+    auto_reenable: bool = True
+    """Once its provider refused it, it is tried again later; else an operator has to say so."""
 
     def serves(self, model: str) -> bool:
         """Tell whether it may be asked for a model."""

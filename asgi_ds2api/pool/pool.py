@@ -10,6 +10,7 @@ it. What happens at a gate is decided by `health`, how much room there is by `li
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import count
 
 from ..errors import CapacityError, PoolExhausted, QueueFull, Refused, UnknownItem, UpstreamError
 from ..headers import RateWindow, Resource
@@ -23,6 +24,7 @@ from .limits import Demand
 from .line import Key, Line, Waiter, most_waiting
 from .model import Account, Candidate, Lease, Origin, Override, Plan, PoolSnapshot, Spent, Target, Tier
 from .overrides import OVERRIDES
+from .probes import Probes
 from .refusals import SHORT_WAIT_S, Refusals
 from .reports import Reports
 from .slots import Group, Held, Server, Slot
@@ -75,7 +77,7 @@ class Pool:
         self._slots: dict[Account, Slot] = {}
         self._accounts: dict[str, Account] = {account.id: account for account in accounts}
         self._leases: dict[Lease, Held] = {}
-        self._turn = 0
+        self._numbers = count(1)
         self._stray_releases = 0
         limit = max_model_gates or max(MIN_MODEL_GATES, MODELS_PER_ACCOUNT * len(self._accounts))
         self._gates = Gates(store, now, limit, self._serve)
@@ -87,6 +89,8 @@ class Pool:
         self._line = Line(
             most_waiting(account.concurrency for account in self._slots) if max_waiting is None else max_waiting
         )
+        slots = {account.id: slot for account, slot in self._slots.items()}
+        self.probes = Probes(slots, self._reports, now, self._numbers, self._serve)
         self._gates.listen()
 
     def _build(self, strategy: StrategyName, strategies: Mapping[str, StrategyName]) -> None:
@@ -224,19 +228,19 @@ class Pool:
         return self._take(slot, tier, plan, now)
 
     def _take(self, slot: Slot, tier: Tier, plan: Plan, now: float, *, is_home: bool = True) -> Lease:
-        self._turn += 1
+        number = next(self._numbers)
         slot.meter.take(tier.model, plan.demand, now)
-        epochs, probes = self._reports.took(slot, tier.model, self._turn, now)
+        epochs, probes = self._reports.took(slot, tier.model, number, now)
         lease = Lease(
             candidate=Candidate(slot.account, tier.model),
-            number=self._turn,
+            number=number,
             acquired_at=now,
             epochs=epochs,
             probes=probes,
         )
         pin_key = self._chooser.pin_key(plan, tier) if is_home else ""
         held = Held(slot, plan.demand, pin_key, self._chooser.bond_key(plan, tier))
-        slot.take(self._turn, by_rank=tier.only is None)
+        slot.take(number, by_rank=tier.only is None)
         self._leases[lease] = held  # last, and right after it was counted: nothing can go wrong in between
         return lease
 

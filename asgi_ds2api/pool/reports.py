@@ -65,6 +65,11 @@ class Reports:
         for gate, _ in _passed(slot, lease):
             self._gates.move(gate, health.abandoned(gate.state, lease.number))
 
+    def postponed(self, slot: Slot, lease: Lease) -> None:
+        """A probe of a disabled account found nothing out: it is due again later, and that of the server is free."""
+        self._gates.move(slot.gate, health.postponed(slot.gate.state, lease.epochs[1], self._now()))
+        self.dropped(slot, lease)
+
     def failed(self, slot: Slot, lease: Lease, error: UpstreamError) -> None:
         """Put an error to the account of one gate. The wider ones passed if the answer was a considered one."""
         effect = effect_of(error)

@@ -100,7 +100,9 @@ class Slot:
         self.group = group
         self.index = index
         self.server = server
-        self.gate = AccountGate(account.id, lambda: group.rotation.wake(index), group.peers)
+        self.gate = AccountGate(
+            account.id, lambda: group.rotation.wake(index), group.peers, comes_back=account.auto_reenable
+        )
         self.meter = Meter(account, now)
         self.completed = 0
         self.failed = 0
@@ -144,7 +146,7 @@ class Slot:
         latest = self.meter.opens_at(model, need)
         for gate in self.gates(model):
             if not gate.is_healthy:
-                latest = max(latest, health.opens_at(gate.state))
+                latest = max(latest, gate.opens_at)
         return latest
 
     def take(self, turn: int, *, by_rank: bool) -> None:

@@ -91,9 +91,8 @@ def _reason(gate: Gate) -> str:
 
 
 def _opens_in_s(gate: Gate, now: float) -> float:
-    if health.is_shut(gate.state):
-        return health.SHUT_S  # a number, as what is made of this may become JSON
-    return max(0.0, health.opens_at(gate.state) - now)
+    opens_at = gate.opens_at
+    return health.SHUT_S if opens_at == inf else max(0.0, opens_at - now)  # a number, as this may become JSON
 
 
 def _ewma_s(slot: Slot) -> float | None:

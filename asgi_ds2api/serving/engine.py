@@ -16,6 +16,7 @@ from ..state.contract import StateStore
 from ..state.facts import FactTable
 from .inbound import InboundLimits
 from .means import Means
+from .prober import Prober
 from .spending import Costs, Spenders
 
 
@@ -66,6 +67,7 @@ class Engine(Means, kw_only=True):
     authenticator: Authenticator
     keyring: Keyring
     store: StateStore
+    prober: Prober
     costs: Costs
     spenders: Spenders
     is_strict: bool

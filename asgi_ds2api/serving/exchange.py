@@ -196,11 +196,12 @@ class Exchange:
                 await self._ask_model(match, declared)
 
     async def _begin_work(self) -> None:
-        """Refuse what is more than a word while the gateway drains; hear of other processes from here on."""
+        """Refuse what is more than a word while the gateway drains; hear of others, and probe, from here on."""
         if self._engine.is_draining:
             raise ShuttingDown("This server is shutting down. Try again.", retry_after_s=1)
         if self._engine.store.is_shared:
             await self._engine.store.open()
+        self._engine.prober.attend()
 
     async def _greet(self) -> None:
         if self._call.method not in ("GET", "HEAD"):

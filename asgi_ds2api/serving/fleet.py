@@ -38,6 +38,14 @@ class Fleet:
         )
         return await self._store.admit(admission)
 
+    async def admit_probe(self, lease: Lease) -> Refusal | None:
+        """Ask whether an account may be probed beside all requests, which takes no place; None: it may."""
+        return await self._store.admit(Admission(holder=self._holder(lease), probes=_probes(lease)))
+
+    def leave_probe(self, lease: Lease) -> None:
+        """Say that the probe has ended."""
+        self._store.leave(self._holder(lease))
+
     def leave(self, lease: Lease, demand: Demand, spent: int | None) -> None:
         """Say that the attempt has ended.
 

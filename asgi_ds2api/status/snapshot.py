@@ -7,12 +7,12 @@ heard.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal, Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from ..budgets import LimitUse
-from ..pool.health import OPERATOR
+from ..pool.health import DISABLED_S, SHUT_S
 from ..pool.model import AccountStatus, AffinityStatus, ModelStatus, OriginStatus, PoolSnapshot, StateName
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
 
 StateKind = Literal["memory", "sqlite", "redis", "other"]
 """``other``: a `StateStore` of the application's own."""
-_OPEN: Final = ("healthy", "probing")
 
 
 class Closable(Protocol):
@@ -43,11 +42,11 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
     state: StateName
     """``healthy``; ``cooling``: closed for a while; ``disabled``: refused by its provider, or by hand; ``probing``:
-    closed but for one request, whose outcome decides."""
+    closed but for one request, or one question of the gateway's own, whose outcome decides."""
     reason: str = ""
     """Why it is closed, in one word (``rate_limited``, ``quota``, ``auth``, ...); ``operator``: by hand."""
     until: float | None = None
-    """When a request may find out whether it is open again. None: it is open, or only a hand opens it."""
+    """When it may be found out whether it is open again. None: it is open, or only a hand opens it."""
     opens_in_s: float | None = None
     """The same as a duration, at least 0."""
 
@@ -211,9 +210,18 @@ def snapshot_of(
 
 
 def is_usable(pool: PoolSnapshot) -> bool:
-    """Tell whether at least one account may be used: it is open, and the server that it lives on is."""
-    servers = {origin.origin for origin in pool.origins if origin.state in _OPEN}
-    return any(account.state in _OPEN and account.origin in servers for account in pool.accounts)
+    """Tell whether at least one account may be used: a request could go there, and to the server that it lives on."""
+    servers = {origin.origin for origin in pool.origins if _takes_requests(origin)}
+    return any(_takes_requests(account) and account.origin in servers for account in pool.accounts)
+
+
+def _takes_requests(scope: Closable) -> bool:
+    """Tell whether it is open, or a request may find that out, or one does right now of what was not disabled.
+
+    What is due counts: who keeps callers away from a gateway that is not ready would keep away the one that finds out.
+    """
+    is_found_out = scope.state == "probing" and scope.reason not in DISABLED_S
+    return scope.state == "healthy" or scope.opens_in_s <= 0 or is_found_out
 
 
 def account_view(account: AccountStatus, wall_now: float) -> AccountView:
@@ -257,7 +265,7 @@ def _origin_view(origin: OriginStatus, wall_now: float) -> OriginView:
 
 def _opening(scope: Closable, wall_now: float) -> tuple[float | None, float | None]:
     """Return when it opens, as a point in time and as a duration; nothing where no time opens it."""
-    if scope.state == "healthy" or scope.reason == OPERATOR:
+    if scope.state == "healthy" or scope.opens_in_s >= SHUT_S:
         return None, None
     return wall_now + scope.opens_in_s, scope.opens_in_s
 

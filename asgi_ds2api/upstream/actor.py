@@ -12,20 +12,18 @@ a caller leaves): its clean-up is shielded by a scope of anyio's, which such a c
 A native cancellation may reach the actor when the event loop itself ends (`asyncio.run` cancels what is left).
 """
 
-import asyncio
-import contextvars
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 import anyio
-import sniffio
 
 from ..errors import GatewayError
 from .contract import Headers, UpstreamRequest
 from .decoding import BodyDecoder, decoder_for
 from .failures import failure, no_slot
 from .progress import Progress
+from .tasks import spawn
 
 READ_AHEAD_BYTES = 65_536
 """The actor reads no more while so much waits for the reader: one read of a socket."""
@@ -91,7 +89,7 @@ class Actor:
             self._end(error)
             ended(self)
 
-        self._task = _spawn(self._run, end)
+        self._task = spawn(self._run, end, "asgi_ds2api exchange")
 
     async def head(self) -> None:
         """Wait until ``status`` and ``headers`` are there."""
@@ -225,32 +223,3 @@ def _alone(error: GatewayError) -> GatewayError:
     """Cut an error off from the library's: their texts quote keys and answers, their frames hold our headers."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
-
-
-def _spawn(run: Callable[[], Coroutine[None, None, None]], end: Callable[[BaseException | None], None]) -> object:
-    """Run ``run`` in a task that belongs to the event loop alone, then ``end`` with what it raised.
-
-    Returns:
-        Something that keeps the task alive.
-    """
-    if sniffio.current_async_library() == "trio":
-        return _spawn_trio(run, end)
-
-    task = asyncio.get_running_loop().create_task(run())
-    task.add_done_callback(lambda done: end(None if done.cancelled() else done.exception()))
-    return task
-
-
-def _spawn_trio(run: Callable[[], Coroutine[None, None, None]], end: Callable[[BaseException | None], None]) -> object:
-    import trio  # only an application that runs trio has it
-
-    async def main() -> None:
-        error: BaseException | None = None
-        try:
-            await run()
-        except Exception as exc:
-            error = exc  # kept for the one who waits, as a task of asyncio does; a system task must not raise
-        finally:
-            end(error)
-
-    return trio.lowlevel.spawn_system_task(main, context=contextvars.copy_context())

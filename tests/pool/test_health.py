@@ -444,3 +444,34 @@ def test_until_and_epoch_of_a_closed_scope_never_fall(
 def test_a_pause_lies_between_a_second_and_its_cap(effect: Cool | Fail | Disable, now: float, dice: float) -> None:
     after = health.closed(failed(HEALTHY, effect, now=now, dice=dice))
     assert after is None or 0.99 <= after.until - now <= 3600 * 1.1
+
+
+# --- probes that nobody answers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("reason", "base_s"), [("auth", 900), ("quota", 1_800)])
+def test_S_6_probe_that_is_put_off_is_due_after_the_first_wait_and_counts_as_no_refusal(
+    reason: str, base_s: float
+) -> None:
+    before = disabled(NOW - 1, reason, refusals=4)
+    after = health.postponed(probe_of(before), before.epoch, NOW)
+    assert after == disabled(NOW + base_s, reason, refusals=4, epoch=before.epoch + 1)
+    assert health.postponed(before, before.epoch, NOW) == after
+
+
+def test_S_6_probe_that_is_put_off_never_brings_the_next_one_forward() -> None:
+    before = disabled(NOW + 5_000, "auth", refusals=4)
+    assert health.opens_at(health.postponed(before, before.epoch, NOW)) == NOW + 5_000
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param(HEALTHY, id="healthy"),
+        pytest.param(cooling(), id="cooling"),
+        pytest.param(probe_of(cooling()), id="probing-what-cools"),
+        pytest.param(health.shut(HEALTHY, NOW), id="F100-by-hand"),
+    ],
+)
+def test_S_6_only_what_a_provider_refused_is_put_off(state: State) -> None:
+    assert health.postponed(state, 0 if health.is_shut(state) else state.epoch, NOW) is state

@@ -8,8 +8,11 @@ import msgspec
 from msgspec import Meta
 
 from ...canonical import Model, TokenCount
+from ...envelope import HTTPCall
 from ...errors import MalformedRequest
 from ...json_guard import decode_answer
+from ...profiles import Profile
+from . import wire
 
 DEFAULT_PAGE: Final = 20
 MAX_PAGE: Final = 1_000
@@ -36,6 +39,13 @@ def decode_token_count(body: bytes) -> TokenCount:
 def encode_token_count(count: TokenCount) -> bytes:
     """Write a token count."""
     return msgspec.json.encode({"input_tokens": count.input_tokens})
+
+
+def encode_key_check(profile: Profile) -> HTTPCall | None:
+    """Write a request for the list of models, or for what the profile has instead; None: it has nothing."""
+    path = profile.key_check(wire.MODELS_PATH)
+    headers = {wire.VERSION_HEADER: profile.version or wire.VERSION}
+    return None if path is None else HTTPCall(method="GET", path=path, headers=headers)
 
 
 def encode_models(models: Sequence[Model], query: Mapping[str, str]) -> bytes:

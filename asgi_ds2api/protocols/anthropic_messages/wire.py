@@ -24,6 +24,7 @@ VENDOR: Final = "anthropic"
 
 MESSAGES_PATH: Final = "/v1/messages"
 COUNT_PATH: Final = "/v1/messages/count_tokens"
+MODELS_PATH: Final = "/v1/models"
 
 VERSION: Final = "2023-06-01"
 STRICT_VERSION: Final = "2026-10-21"

@@ -6,8 +6,10 @@ from typing import Final
 import msgspec
 
 from ...canonical import Model, TokenCount
+from ...envelope import HTTPCall
 from ...errors import Malformed, MalformedRequest
 from ...json_guard import decode_answer
+from ...profiles import Profile
 from . import wire
 
 DEFAULT_PAGE: Final = 50
@@ -32,6 +34,12 @@ def decode_token_count(body: bytes) -> TokenCount:
 def encode_token_count(count: TokenCount) -> bytes:
     """Write a token count."""
     return msgspec.json.encode({"totalTokens": count.input_tokens})
+
+
+def encode_key_check(profile: Profile) -> HTTPCall | None:
+    """Write a request for the list of models, or for what the profile has instead; None: it has nothing."""
+    path = profile.key_check(f"/{wire.VERSION}/models")
+    return None if path is None else HTTPCall(method="GET", path=path)
 
 
 def encode_models(models: Sequence[Model], query: Mapping[str, str]) -> bytes:

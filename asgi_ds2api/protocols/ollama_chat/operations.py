@@ -12,7 +12,9 @@ from typing import Final
 import msgspec
 
 from ...canonical import Model, TokenCount
+from ...envelope import HTTPCall
 from ...errors import Malformed
+from ...profiles import Profile
 from .wire import JsonObject
 
 LATEST: Final = ":latest"
@@ -48,6 +50,12 @@ def decode_token_count(body: bytes) -> TokenCount:
 def encode_token_count(count: TokenCount) -> bytes:
     """Write a token count, for which the vendor has no form: no route of this face leads here."""
     return msgspec.json.encode({"prompt_eval_count": count.input_tokens})
+
+
+def encode_key_check(profile: Profile) -> HTTPCall | None:
+    """Write a request for the list of models, or for what the profile has instead; None: it has nothing."""
+    path = profile.key_check("/api/tags")
+    return None if path is None else HTTPCall(method="GET", path=path)
 
 
 def encode_models(models: Sequence[Model], query: Mapping[str, str]) -> bytes:

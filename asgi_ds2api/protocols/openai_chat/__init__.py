@@ -15,7 +15,7 @@ from .completion_stream import CompletionEncoder
 from .completions import decode_completion, encode_completion
 from .envelope import ROUTES, claims, is_completion, peek, retarget
 from .errors import decode_error, encode_error
-from .operations import decode_token_count, encode_model, encode_models, encode_token_count
+from .operations import decode_token_count, encode_key_check, encode_model, encode_models, encode_token_count
 from .repair import lesson, repair
 from .request import decode_request as decode_chat_request
 from .request import encode_request
@@ -86,6 +86,7 @@ __all__ = [
     "decode_token_count",
     "encode_count_request",
     "encode_error",
+    "encode_key_check",
     "encode_model",
     "encode_models",
     "encode_request",

@@ -7,7 +7,9 @@ import msgspec
 from msgspec import Meta
 
 from ...canonical import Model, TokenCount
+from ...envelope import HTTPCall
 from ...json_guard import decode_answer
+from ...profiles import Profile
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -34,6 +36,12 @@ def decode_token_count(body: bytes) -> TokenCount:
 def encode_token_count(count: TokenCount) -> bytes:
     """Write a token count."""
     return msgspec.json.encode({"object": "response.input_tokens", "input_tokens": count.input_tokens})
+
+
+def encode_key_check(profile: Profile) -> HTTPCall | None:
+    """Write a request for the list of models, or for what the profile has instead; None: it has nothing."""
+    path = profile.key_check("/models")
+    return None if path is None else HTTPCall(method="GET", path=path)
 
 
 def encode_models(models: Sequence[Model], query: Mapping[str, str]) -> bytes:

@@ -97,6 +97,11 @@ def encode_count_request(request: Request, profile: Profile, notices: Notices) -
     return None
 
 
+def encode_key_check(profile: Profile) -> HTTPCall | None:
+    """Write a request for the list of models."""
+    return HTTPCall(method="GET", path="/toy/models")
+
+
 def decode_token_count(body: bytes) -> TokenCount:
     """Refuse it: nobody asked for one."""
     raise Malformed("Toys do not count.")
@@ -141,6 +146,7 @@ __all__ = [
     "decode_token_count",
     "encode_count_request",
     "encode_error",
+    "encode_key_check",
     "encode_model",
     "encode_models",
     "encode_request",
