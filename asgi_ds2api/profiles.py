@@ -102,6 +102,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         Literal["any", "assistant"],
         Meta(description="Chat: who may speak behind a tool; where only an assistant may, one is put in (Mistral)."),
     ] = "any"
+    merge_same_role: Annotated[
+        bool, Meta(description="Chat: what a user or an assistant says in several messages in a row is sent as one.")
+    ] = False
+    last_must_be_user: Annotated[
+        bool,
+        Meta(description="Chat: no system message may come last; one that does is sent as a tagged text of a user."),
+    ] = False
     prefix_field: Annotated[
         Literal["prefix", "continue_final_message"] | None,
         Meta(description="Chat: what says that a last assistant message is to be continued, if anything has to."),
@@ -287,6 +294,8 @@ PROFILES: dict[str, Profile] = {
         tool_ids="alnum9",
         required_choice="any",
         after_tool="assistant",
+        merge_same_role=True,
+        last_must_be_user=True,
         prefix_field="prefix",
         stream_usage="always",
         documents="document_url",

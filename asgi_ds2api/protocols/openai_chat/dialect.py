@@ -5,11 +5,11 @@ Pure functions over messages, canonical or written; the profile says which of th
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 from msgspec.structs import replace
 
-from ...canonical import Block, Message, Notices, ProtocolName, ToolCall, ToolResult
+from ...canonical import Block, Message, Notices, ProtocolName, Text, ToolCall, ToolResult
 from ...profiles import Profile
 from .wire import JsonObject
 
@@ -21,6 +21,7 @@ _RESULT_FIELDS: Final[Mapping[str, str]] = {
     "openai_responses": "call_id",
 }
 """Where a result names its call, if not in ``tool_call_id``."""
+_BETWEEN_MESSAGES: Final = "\n\n"
 FILLER: Final = "OK."
 """What an assistant says behind a tool's result, where nobody else may speak."""
 
@@ -28,6 +29,21 @@ _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 _LENGTH: Final = 9
 _LEGAL: Final = re.compile(rf"[{_ALPHABET}]{{{_LENGTH}}}")
 _FNV_START, _FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
+
+
+def fit_speakers(messages: Sequence[Message], profile: Profile, notices: Notices) -> list[Message]:
+    """Return messages whose speakers take turns, and the last of whom is no system, where a vendor wants that.
+
+    Args:
+        messages: Each call has its result behind it, in a message of its own.
+        profile: The upstream's.
+        notices: Where changes are reported.
+    """
+    fitted = list(messages)
+    if profile.last_must_be_user and fitted and fitted[-1].role in ("system", "developer"):
+        notices.changed(fitted[-1].at or "messages", "the user speaks last: sent as a tagged text", action="moved")
+        fitted[-1] = _tagged(fitted[-1])
+    return _merged(fitted, notices) if profile.merge_same_role else fitted
 
 
 def fit_turns(messages: list[JsonObject], profile: Profile, notices: Notices) -> list[JsonObject]:
@@ -90,6 +106,41 @@ def short_id(id_: str, taken: Sequence[str] = ()) -> str:
     while made in taken:
         made = _digest(made + id_)
     return made
+
+
+def _tagged(message: Message) -> Message:
+    """Return a system message as a user's that says what it is."""
+    content = _joined(_joined((Text(text="<system>"),), message.content, "\n"), (Text(text="</system>"),), "\n")
+    return replace(message, role="user", content=content)
+
+
+def _merged(messages: Sequence[Message], notices: Notices) -> list[Message]:
+    """Return messages with one for what a user or an assistant says in several behind each other."""
+    merged: list[Message] = []
+    for message in messages:
+        last = merged[-1] if merged else None
+        if last is None or message.role not in ("user", "assistant") or _speaker(last) != _speaker(message):
+            merged.append(message)
+            continue
+        notices.changed(message.at or "messages", "one speaks once before another does", action="merged")
+        content = _joined(last.content, message.content, _BETWEEN_MESSAGES)
+        merged[-1] = replace(last, content=content, extras={**last.extras, **message.extras})
+    return merged
+
+
+def _speaker(message: Message) -> tuple[str, str | None]:
+    return message.role, message.name
+
+
+def _joined(before: Sequence[Block], behind: Sequence[Block], between: str) -> tuple[Block, ...]:
+    """Return blocks in a row; of two texts that meet, if they are nothing but text, one is made."""
+    if before and behind and _is_plain(last := before[-1]) and _is_plain(first := behind[0]):
+        return (*before[:-1], replace(last, text=f"{last.text}{between}{first.text}"), *behind[1:])
+    return (*before, *behind)
+
+
+def _is_plain(block: Block) -> TypeGuard[Text]:
+    return isinstance(block, Text) and not (block.cache or block.extras or block.citations)
 
 
 def _digest(text: str) -> str:

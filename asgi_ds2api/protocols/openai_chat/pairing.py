@@ -16,13 +16,15 @@ from .content import said_of
 
 MAX_ID: Final = 64
 """Characters of a call's id that the vendor takes."""
+SHOWN: Final = "(shown in the user's next message)"
+"""A result that is nothing but pictures."""
 
 
 def pair_results(messages: Sequence[Message], notices: Notices) -> list[Message]:
     """Return the messages with every result behind its call.
 
     Args:
-        messages: Of another protocol.
+        messages: With the ids of calls that are sent, which captions name.
         notices: Missing results are ``lost`` (one is made up), results without a call and pictures are ``changed``.
     """
     scan = Scan.of(messages, notices, MAX_ID)
@@ -69,7 +71,8 @@ def _split(result: ToolResult, notices: Notices) -> tuple[ToolResult, list[Block
     for block in shown:
         notices.changed(block.at, "sent behind the result, which holds text only", action="moved")
     caption = Text(text=f"From the result of the tool call {result.call_id}:", at=result.at)
-    return replace(result, blocks=tuple(b for b in blocks if not _is_picture(b))), [caption, *shown]
+    told = tuple(block for block in blocks if not _is_picture(block))
+    return replace(result, blocks=told or (Text(text=SHOWN, at=result.at),)), [caption, *shown]
 
 
 def _flat(blocks: Sequence[Block]) -> list[Block]:

@@ -44,12 +44,13 @@ from ...headers import forwarded_headers
 from ...json_guard import decode_json, decode_object, encode_object, whole
 from ...model_facts import ModelFacts
 from ...profiles import Profile
+from ..calls_and_results import Scan
 from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .content import PartWriter
-from .dialect import fit_turns, shorten_ids
+from .dialect import fit_speakers, fit_turns, shorten_ids
 from .messages import decode_messages, encode_messages, keep_latest_marks, read_messages
-from .pairing import pair_results
+from .pairing import MAX_ID, pair_results
 from .reasoning import decode_control, encode_control, encode_own_control
 from .tools import check_schema, decode_choice, decode_tools, encode_choice, encode_tool, read_tools
 from .wire import JsonObject, Shape, put_extras
@@ -291,12 +292,16 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
 
 
 def _arranged(request: Request, profile: Profile, facts: ModelFacts, notices: Notices) -> list[Message]:
-    """Return the messages with results behind their calls, legal ids and as many cache marks as are taken."""
+    """Return the messages as they are sent: ids, the places of results, who speaks when, how many cache marks.
+
+    Ids come first: a picture's caption names one.
+    """
     is_own, messages = request.source == wire.NAME, list(request.messages)
+    if profile.tool_ids == "alnum9":
+        messages = shorten_ids(Scan.of(messages, notices, MAX_ID).messages, request.source, notices)
     if not is_own or profile.after_tool != "any":
         messages = pair_results(messages, notices)
-    if profile.tool_ids == "alnum9":
-        messages = shorten_ids(messages, request.source, notices)
+    messages = fit_speakers(messages, profile, notices)
     if not is_own and facts.cache_marks:
         messages = keep_latest_marks(messages, MAX_MARKS, notices)
     return messages
