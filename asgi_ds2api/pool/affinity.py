@@ -119,6 +119,8 @@ class Affinity:
     def bind(self, key: str, refused_by: str, home: str = "") -> None:
         """Send a conversation back to its account, for good: the one that it had to go to cannot go on from it.
 
+        Where nobody knows of an account that can, the pin is forgotten: whoever refuses it next is not sent back here.
+
         Args:
             key: Of the conversation.
             refused_by: Who cannot.
@@ -127,7 +129,10 @@ class Affinity:
         pin = self._pins.get(key)
         if pin is not None and not home:
             home = pin.former if pin.account == refused_by else pin.account
-        if pin is not None and home and not pin.is_bound:
+        if pin is not None and pin.account == refused_by and (pin.is_bound or not home):
+            self._store.put(TABLE, key, b"", 0)
+            del self._pins[key]
+        elif pin is not None and home and not pin.is_bound:
             now = self._now()
             self._store.put(TABLE, key, home.encode("ascii", "replace"), self._ttl_s)
             self._keep(key, Pin(home, now + self._ttl_s, now, pin.has_cache and pin.account == home, is_bound=True))

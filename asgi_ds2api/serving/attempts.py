@@ -77,6 +77,8 @@ class Attempts:
         self._delivery = Delivery(
             means, face=face, envelope=envelope, reply=reply, base_headers=base_headers, scope=self._scope, log=self.log
         )
+        self._objection: Refused | None = None
+        """What nobody could go on from, so that it is left out."""
         self.queued_s = 0.0
         """How long it has waited for accounts so far."""
         self.failure: GatewayError | None = None
@@ -208,7 +210,13 @@ class Attempts:
             if failed is None:
                 return
             error = failed.error
-            lease = await self._next_lease(failed.lease, tried, error)
+            try:
+                lease = await self._next_lease(failed.lease, tried, error)
+            except Refused as refusal:
+                if not self._is_sealed_elsewhere(refusal):
+                    raise
+                self._objection = refusal  # nobody here can read it, so that the talk goes on without
+                lease = await self._wait_for_lease()
 
     async def _wait_for_lease(self, tried: Collection[Candidate] = ()) -> Lease:
         """Take a slot, or the place in line that leads to one."""
@@ -248,7 +256,8 @@ class Attempts:
         is_foreign = isinstance(error, Refused) and error.kind == "foreign_reasoning"
         back = self._pool.returned(self._plan, lease.candidate.account) if is_foreign else None
         is_bound, self._plan = back is not None, back or self._plan.beyond(tried)
-        if self._delivery.is_taken or not (is_bound or may_be_asked_elsewhere(error)):
+        may_be_known_elsewhere = is_bound or self._is_sealed_elsewhere(error)
+        if self._delivery.is_taken or not (may_be_known_elsewhere or may_be_asked_elsewhere(error)):
             raise error
         if len(tried) >= self._timing.max_attempts:
             raise without_retry(error) if len(tried) > 1 else error
@@ -270,6 +279,16 @@ class Attempts:
             return following or await self._wait_for_lease(tried)
         except CapacityError as full:
             raise more_telling(error, full) from None
+
+    def _is_sealed_elsewhere(self, error: UpstreamError) -> bool:
+        """Tell whether a vendor who seals what models think for a customer refused what is sealed for another one.
+
+        Which one, nobody here knows: a request without what is sealed was not tried yet.
+        """
+        source = self._delivery.source
+        is_foreign = isinstance(error, Refused) and error.kind == "foreign_reasoning"
+        is_sealing = source is not None and source.side.profile.sealed_reasoning
+        return is_foreign and is_sealing and self._objection is None and not self._delivery.is_taken
 
     # --- one attempt, or two beside each other ------------------------------------------------------------------------
 
@@ -330,6 +349,7 @@ class Attempts:
             max_event_bytes=self._timing.max_event_bytes,
             lessons=lessons.get(side.codec.NAME, ()),
             resumes_pauses=side.resumes_pauses,
+            objection=self._objection if side.profile.sealed_reasoning else None,
             owner=candidate.account.owner if side.profile.sealed_reasoning else "",
         )
         return Source(

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from ..codec import Codec
+from ..errors import Refused
 from ..profiles import Profile
 
 OnUnsupported = Literal["notice", "reject", "drop"]
@@ -22,5 +23,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     """What the model was found to refuse, as ``Codec.repair`` understands it."""
     resumes_pauses: bool = False
     """An answer that it paused is gone on from."""
+    objection: Refused | None = None
+    """What it refused the request for as it was: the request goes out without that, or not at all."""
     owner: str = ""
     """The customer for whom it seals what a model thinks; empty: it does not, or for all."""

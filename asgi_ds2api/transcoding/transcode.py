@@ -64,6 +64,7 @@ def choose(
         on_unsupported: What to do about losses.
     """
     is_same = face.NAME == side.codec.NAME and takes_as_it_came(side.profile, side.model, envelope)
+    is_same = is_same and side.objection is None
     if is_same and (envelope.operation == "complete" or not seal.is_in(call.body)):  # prompts have no seals
         return Relay(codec=face, call=call, envelope=envelope, side=side)
     decoded = request()
@@ -248,11 +249,15 @@ class Translate:
             self._request = shim.request(self._request, lent)
         self.notices.extend(lent)
         for lesson in self._side.lessons:
-            self._leave_out(lesson)
+            self._leave_out(Refused(lesson))
+        if self._side.objection is not None and not self._leave_out(self._side.objection):
+            raise Unsupported("Nothing can be left out of the request that the upstream objects to.")
         return self._encode()
 
     def repair(self, error: Refused) -> HTTPCall | None:
         """See `Transcoder`."""
+        if error.kind == "foreign_reasoning" and self._side.profile.sealed_reasoning:
+            return None  # another account may be the one that it is sealed for
         mended = Notices(self._request.places)
         repaired = None if self._pauses.resumed else self._side.codec.repair(self._request, error, mended)
         self.notices.extend(mended)
@@ -309,13 +314,15 @@ class Translate:
         """See `Transcoder`."""
         return self._encode_whole(self._gathering.response())
 
-    def _leave_out(self, lesson: str) -> None:
-        """Repair the request before it is sent; one that has nothing of it stays as it is."""
+    def _leave_out(self, objection: Refused) -> bool:
+        """Repair the request before it is sent; tell whether there was anything of it: else it stays as it is."""
         notices = Notices(self._request.places)
-        repaired = self._side.codec.repair(self._request, Refused(lesson), notices)
-        if repaired is not None and repaired != self._request:
-            self._request = repaired
-            self.notices.extend(notices)
+        repaired = self._side.codec.repair(self._request, objection, notices)
+        if repaired is None or repaired == self._request:
+            return False
+        self._request = repaired
+        self.notices.extend(notices)
+        return True
 
     def _read_next(self) -> None:
         """Be ready for the answer to another call."""

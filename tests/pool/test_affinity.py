@@ -228,6 +228,19 @@ def test_a_conversation_that_never_moved_is_bound_to_nobody() -> None:
     assert turn(rig, "s").tiers[0].only is None
 
 
+@pytest.mark.parametrize("is_bound", [False, True])
+def test_R_12_conversation_that_its_own_account_refuses_is_bound_to_nobody(is_bound: bool) -> None:
+    rig = Rig(2)
+    if is_bound:
+        say(rig, "s")
+        rig.pool.release(take(rig, "s"), limited(1))
+        rig.pool.release(take(rig, "s"), foreign())
+        rig.clock.now += 10
+    rig.pool.release(take(rig, "s"), foreign())  # by the account that it is on
+    rig.pool.release(take(rig, "s"), foreign())
+    assert turn(rig, "s").tiers[0].only is None
+
+
 def test_a_bound_conversation_is_remembered_as_long_as_it_goes_on() -> None:
     rig = Rig(2)
     say(rig, "s")

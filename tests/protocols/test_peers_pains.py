@@ -21,6 +21,7 @@ from tests.conformance.asking import (
     gemini_answer,
     response_answer,
 )
+from tests.support.customers import Customers
 from tests.support.peers import (
     CHAT_TOOL,
     CLASSIC,
@@ -180,6 +181,51 @@ async def test_encrypted_reasoning_stays_with_its_account() -> None:
         await ask("responses", "gemini", body, gemini_answer([{"text": "x"}])),
     ]
     assert not any("CIPHER" in json.dumps(asked.sent) for asked in others)
+
+
+@proves("R-12")
+@pytest.mark.parametrize("profile", [None, {"exact": False}], ids=["relay", "translate"])
+@pytest.mark.parametrize("owner", [0, 1, 2])
+async def test_encrypted_reasoning_finds_its_account(profile: Any, owner: int) -> None:
+    """Nobody here remembers the conversation: the vendor's own refusals tell whose it is."""
+    talk = Customers(owner, accounts=3, profile=profile)
+    assert [await talk.ask() for _ in range(3)] == [200] * 3
+    assert talk.asked[-1] == (owner, True)
+    assert talk.notices == {}
+
+
+@proves("R-12")
+@pytest.mark.parametrize("profile", [None, {"exact": False}], ids=["relay", "translate"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_encrypted_reasoning_that_no_account_can_read_is_left_out_and_told(profile: Any, stream: bool) -> None:
+    talk = Customers(None, accounts=2, profile=profile)
+    assert await talk.ask(stream=stream) == 200
+    assert talk.asked == [(0, True), (1, True), (0, False)]
+    assert talk.sent["input"] == [
+        {"type": "message", "role": "user", "content": "Hi"},
+        {"type": "message", "role": "assistant", "content": "Hm."},
+        {"type": "message", "role": "user", "content": "On."},
+    ]
+    assert talk.notices == {"input[1]": "lost", "input[2].id": "hint"}
+    removed = {"id": "rs_1", "type": "reasoning", "action": "removed", "reason": "organization_mismatch"}
+    assert talk.answer["input_transformations"] == [removed]
+
+
+@proves("R-12")
+async def test_encrypted_reasoning_that_may_not_be_lost_is_refused_in_the_vendors_words() -> None:
+    talk = Customers(None, accounts=2, profile=None, on_unsupported="reject")
+    assert await talk.ask() == 400
+    assert talk.asked == [(0, True), (1, True)]
+    assert talk.answer["error"]["code"] == "invalid_encrypted_content"
+
+
+@proves("R-12")
+async def test_encrypted_summary_that_no_account_can_read_is_refused_in_the_vendors_words() -> None:
+    """Without it the talk is another one."""
+    talk = Customers(None, accounts=2, profile=None)
+    summary = {"type": "compaction", "id": "cmp_1", "encrypted_content": "CIPHER"}
+    assert await talk.ask(input=[summary, *HELLO]) == 400
+    assert talk.asked == [(0, True), (1, True)]
 
 
 # --- what a request asks for ------------------------------------------------------------------------------------------

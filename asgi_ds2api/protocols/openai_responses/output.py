@@ -33,7 +33,7 @@ from ...codec import Envelope
 from ...json_pieces import JsonObject, fields_of, items_of, put_extras, text_of
 from . import wire
 from .hosted import COMPACTION
-from .reasoning import goes_on, thought_item
+from .reasoning import SEALED, goes_on, thought_item
 from .tools import NAMESPACE, plain_name
 from .usage import encode_state, encode_usage
 
@@ -321,10 +321,12 @@ class AnswerWriter:
     def _removed(self) -> list[JsonObject]:
         """Return the reasoning that the caller sent back and that did not go on."""
         removed: list[JsonObject] = []
+        dropped = [notice for notice in self._notices if notice.action == "dropped"]
         for place, id_ in self._envelope.thoughts.items():
-            if any(notice.path == place or notice.path.startswith(f"{place}.") for notice in self._notices
-                   if notice.action == "dropped" and not notice.path.endswith((".id", ".status"))):  # fmt: skip
-                removed.append({"id": id_, "type": "reasoning", "action": "removed", "reason": "model_mismatch"})
+            why = next((notice.reason for notice in dropped if _is_of(notice.path, place)), None)
+            if why is not None:
+                reason = "organization_mismatch" if why == SEALED else "model_mismatch"
+                removed.append({"id": id_, "type": "reasoning", "action": "removed", "reason": reason})
         return removed
 
     def estimate(self, blocks: Sequence[Block]) -> Usage:
@@ -408,6 +410,11 @@ def _own_id(upstream_id: str, stem: str) -> str:
 def estimated(characters: int) -> Usage:
     """Return figures for an answer whose usage nobody told."""
     return Usage(input_total=0, output_total=max(1, characters // CHARACTERS_PER_TOKEN), is_estimated=True)
+
+
+def _is_of(path: str, place: str) -> bool:
+    """Tell whether a path is that of an item, or of what is in it beside its name and its state."""
+    return path == place or (path.startswith(f"{place}.") and not path.endswith((".id", ".status")))
 
 
 def is_part(block: Block) -> bool:

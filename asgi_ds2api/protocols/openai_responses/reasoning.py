@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from ...canonical import Block, Extras, Notices, Reasoning, ReasoningControl
+from ...canonical import Block, Extras, Message, Notices, Reasoning, ReasoningControl, Request, ToolCall
 from ...json_pieces import JsonObject, Shape, fields_of, put_extras, set_fields, text_of
 from ...model_facts import ModelFacts
 from ...seal import PREFIX
@@ -20,6 +20,7 @@ from .content import PartWriter
 
 # --- what the model thought: wire -> ours -----------------------------------------------------------------------------
 
+_ID: Final = "id"
 BETWEEN_PARTS: Final = "\n\n"
 _ITEM: Final = Shape(wire.Reasoning)
 SUMMARY: Final = "summary_text"
@@ -99,6 +100,56 @@ def goes_on(earlier: Block | None, block: Reasoning) -> bool:
     """Tell whether a block holds the thoughts of the item whose summary the block before it is."""
     is_summary = isinstance(earlier, Reasoning) and earlier.is_summary and earlier.signature is None
     return is_summary and not block.is_summary and block.redacted is None and not block.extras
+
+
+# --- what another customer's model thought ----------------------------------------------------------------------------
+
+SEALED: Final = "sealed for another customer of the vendor"
+"""Why reasoning was left out that its own vendor does not take back."""
+
+
+def without_sealed(request: Request, notices: Notices) -> Request | None:
+    """Return a request without reasoning that is encrypted; None: it has none.
+
+    The vendor knows an item by its id, and wants the reasoning before it that it came with: what was said and called
+    goes without ids.
+    """
+    if not any(map(_is_sealed, (block for message in request.messages for block in message.content))):
+        return None
+    messages: list[Message] = []
+    for message in request.messages:
+        content = tuple([_without_id(block, notices) for block in message.content if not _left_out(block, notices)])
+        if message.role == "assistant":
+            extras = _without(message.extras, message.at, notices)
+            message = msgspec.structs.replace(message, extras=extras)
+        if content or not message.content:
+            messages.append(msgspec.structs.replace(message, content=content))
+    return msgspec.structs.replace(request, messages=tuple(messages))
+
+
+def _is_sealed(block: Block) -> bool:
+    return isinstance(block, Reasoning) and (block.signature or block.redacted) is not None
+
+
+def _left_out(block: Block, notices: Notices) -> bool:
+    if not _is_sealed(block):
+        return False
+    notices.lost(getattr(block, "at", "") or "content", SEALED)
+    return True
+
+
+def _without_id(block: Block, notices: Notices) -> Block:
+    if not isinstance(block, ToolCall) or _ID not in block.extras:
+        return block
+    return msgspec.structs.replace(block, extras=_without(block.extras, block.at, notices))
+
+
+def _without(extras: Extras, at: str, notices: Notices) -> Extras:
+    """Return the extras of an item without its id."""
+    if _ID not in extras:
+        return extras
+    notices.hint(f"{at}.{_ID}", "the item goes without the reasoning that it came with")
+    return {name: raw for name, raw in extras.items() if name != _ID}
 
 
 # --- how hard it is asked to think: wire -> ours ----------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """What an upstream objects to, taken out, where that is known to help: one retry with less.
 
 Models differ in which parameters they take, and say so: ``Unsupported parameter: 'top_p' is not supported with this
-model.`` What is taken out is reported as lost, as if it had been known before.
+model.`` What is taken out is reported as lost, as if it had been known before. Reasoning that is sealed for another
+customer is taken out of a request of this protocol, too: its client cannot know whose key it is that serves it.
 """
 
 import re
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from ...canonical import Notices, Request
 from ...errors import Refused
 from . import wire
+from .reasoning import without_sealed
 
 _OBJECTION: Final = re.compile(r"(?:unsupported|unrecognized|unknown|not support|not permitted)", re.IGNORECASE)
 _OF_THE_MODEL: Final = re.compile(
@@ -33,6 +35,8 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
         error: Names the parameter in its ``param`` or in its words.
         notices: What is taken out is reported here.
     """
+    if error.kind == "foreign_reasoning":
+        return without_sealed(request, notices)
     if error.kind != "invalid_request" or request.source == wire.NAME or not _OBJECTION.search(error.message):
         return None  # a client of this protocol knows what its vendor says, and reacts
     for name in (error.param, *(match["name"] for match in _QUOTED.finditer(error.message))):
