@@ -9,7 +9,7 @@ Groq and OpenRouter (read 2026-11-20).
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal, TypeAlias
@@ -31,23 +31,30 @@ MAX_RESET_S: Final = 86_400.0
 FORWARDED: Final = frozenset({"anthropic-beta", "anthropic-version", "idempotency-key", "openai-beta"})
 """What may reach an upstream of the same protocol. Never what names an account: the accounts are ours."""
 
-READ: Final = FORWARDED | {
-    "accept",
-    "originator",
-    "session-id",
-    "session_id",
-    "thread-id",
-    "user-agent",
-    "x-claude-code-session-id",
-    "x-client-request-id",
-    "x-goog-api-client",
-    "x-openresponses",
-    "x-request-id",
-    "x-session-affinity",
-    "x-session-id",
-    "x-stainless-helper-method",
-    "x-stainless-retry-count",
-}
+CODEX: Final = frozenset({"session-id", "x-codex-turn-state"})
+"""What Codex wants to reach an upstream of Responses: which conversation this is, for its cache, and what it was told
+earlier in the turn."""
+
+READ: Final = (
+    FORWARDED
+    | CODEX
+    | {
+        "accept",
+        "originator",
+        "session_id",
+        "thread-id",
+        "user-agent",
+        "x-claude-code-session-id",
+        "x-client-request-id",
+        "x-goog-api-client",
+        "x-openresponses",
+        "x-request-id",
+        "x-session-affinity",
+        "x-session-id",
+        "x-stainless-helper-method",
+        "x-stainless-retry-count",
+    }
+)
 """What a codec or the gateway may read: what is forwarded, what tells clients and sessions apart, ids."""
 
 
@@ -78,9 +85,14 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name: value for name, value in joined.items() if _is_plain(value)}
 
 
-def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return those of a caller's headers, as `read_headers` gave them, that go on to an upstream."""
-    return {name: value for name, value in headers.items() if name in FORWARDED}
+def forwarded_headers(headers: Mapping[str, str], more: Collection[str] = ()) -> dict[str, str]:
+    """Return those of a caller's headers, as `read_headers` gave them, that go on to an upstream.
+
+    Args:
+        headers: The caller's.
+        more: Names that mean something in this protocol alone.
+    """
+    return {name: value for name, value in headers.items() if name in FORWARDED or name in more}
 
 
 def request_id_from(value: str | None) -> str | None:
@@ -89,7 +101,7 @@ def request_id_from(value: str | None) -> str | None:
 
 
 def relayed_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Return what may be passed on of an answer's head: content type, ids of the request, rate limits.
+    """Return what may be passed on of an answer's head: content type, ids, rate limits, what Codex looks for.
 
     In the order in which they came, the first of equal names, and none that ``connection`` names.
     """
@@ -210,6 +222,8 @@ _MAX_DATE_BYTES: Final = 64
 _RELAYED: Final = re.compile(
     rb"content-type|(?:x-)?request-id|openai-(?:model|processing-ms|version)|retry-after(?:-ms)?"
     rb"|(?:x|anthropic)-ratelimit-[a-z0-9-]{1,64}"
+    rb"|x-models-etag|x-reasoning-included|x-codex-turn-state"
+    rb"|x-codex-(?:primary|secondary)-(?:used-percent|window-minutes|reset-at)"
 )
 _RATE_LIMIT: Final = re.compile(
     r"x-ratelimit-(?P<first>limit|remaining|reset)(?:-(?P<after>requests|tokens))?"

@@ -14,6 +14,7 @@ from asgi_ds2api.errors import (
     Refused,
 )
 from asgi_ds2api.headers import (
+    CODEX,
     MAX_RELAYED,
     MAX_VALUE_BYTES,
     RateWindow,
@@ -70,6 +71,10 @@ class TestRequestHeaders:
             "idempotency-key": "k",
         }
         assert read["session-id"] == "s1"
+        assert forwarded_headers(read, CODEX)["session-id"] == "s1"
+
+    def test_what_only_codex_means_may_be_odd_and_is_left_out_then(self) -> None:
+        assert read_headers([(b"x-codex-turn-state", b"a\nb"), (b"session-id", b"s1")]) == {"session-id": "s1"}
 
     def test_a_list_that_came_in_several_lines_is_joined(self) -> None:
         raw = [(b"anthropic-beta", b"a,b"), (b"anthropic-beta", b"c"), (b"anthropic-beta", b"a,b")]

@@ -8,7 +8,7 @@ import pytest
 from tests.support.asgi_driver import call
 from tests.support.gateways import Records, make_gateway, upstream
 from tests.support.http_bytes import sse_body
-from tests.support.scripted_client import NEVER, Answering, Delay, ScriptedUpstream, streaming
+from tests.support.scripted_client import NEVER, Answering, Delay, ScriptedUpstream, answering, streaming
 from tests.support.virtual_time import run_virtual
 
 from .asking import (
@@ -22,6 +22,7 @@ from .asking import (
     claude_events,
     claude_stream,
     error,
+    response,
     response_answer,
     response_events,
     response_stream,
@@ -282,6 +283,46 @@ CODEX_BODY: dict[str, Any] = {
     "include": ["reasoning.encrypted_content"],
     "client_metadata": {"installation": "x"},
 }  # fmt: skip
+
+
+CODEX_HEADERS = {"session-id": "s1", "x-codex-turn-state": "ts1"}
+TOLD = {
+    "openai-model": "gpt-x",
+    "x-models-etag": "e1",
+    "x-reasoning-included": "true",
+    "x-codex-turn-state": "ts2",
+    "x-codex-primary-used-percent": "5",
+    "x-codex-secondary-reset-at": "1790000000",
+}
+
+
+@pytest.mark.parametrize("profile", [None, {"exact": False}], ids=["relay", "translate"])
+async def test_protocol_openai_B14_2_B14_9_headers_of_codex_pass_within_its_protocol(profile: Any) -> None:
+    head = {"content-type": "application/json", **TOLD, "x-codex-other": "no"}
+    script = answering(response(), headers=head)
+    asked = await ask("responses", "responses", {}, script, headers={**CODEX, **CODEX_HEADERS}, profile=profile)
+    sent = asked.upstream.calls[-1]
+    assert {name: sent.header(name) for name in CODEX_HEADERS} == CODEX_HEADERS
+    assert {name: asked.answer.header(name) for name in TOLD} == TOLD
+    assert asked.answer.header("x-codex-other") is None
+
+
+async def test_protocol_openai_B14_2_headers_of_codex_reach_no_other_vendor() -> None:
+    head = {"content-type": "application/json", **TOLD}
+    body: Any = {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    asked = await ask("responses", "chat", {}, answering(body, headers=head), headers={**CODEX, **CODEX_HEADERS})
+    assert asked.answer.status == 200
+    assert not any(asked.upstream.calls[-1].header(name) for name in CODEX_HEADERS)
+    assert not any(asked.answer.header(name) for name in TOLD)
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/models", "/openai/v1/models"])
+async def test_protocol_openai_B14_10_catalogue_of_codex_is_not_found(path: str) -> None:
+    """It has its own, and would not understand the vendor's list."""
+    gateway = make_gateway(upstream("chat"), scripts={"chat": ScriptedUpstream()})
+    wanted = await call(gateway, "GET", path, query="client_version=0.169.0", headers=CODEX)
+    assert (wanted.status, json.loads(wanted.body)["error"]["type"]) == (404, "invalid_request_error")
+    assert (await call(gateway, "GET", path, headers=CODEX)).status == 200
 
 
 @pytest.mark.parametrize(

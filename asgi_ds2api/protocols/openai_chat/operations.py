@@ -1,13 +1,17 @@
 """The smaller operations: models. Tokens are not counted by this protocol."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from ...canonical import Model, TokenCount
 from ...envelope import HTTPCall
-from ...errors import Malformed
+from ...errors import Malformed, UnknownRoute
 from ...profiles import Profile
+
+CLIENT_VERSION: Final = "client_version"
+"""The query by which Codex asks for its catalogue."""
 
 
 def decode_token_count(body: bytes) -> TokenCount:
@@ -31,7 +35,14 @@ def encode_key_check(profile: Profile) -> HTTPCall | None:
 
 
 def encode_models(models: Sequence[Model], query: Mapping[str, str]) -> bytes:
-    """Write the list of models; the vendor's has one page, so ``query`` says nothing."""
+    """Write the list of models, which has one page.
+
+    Raises:
+        UnknownRoute: Codex asks for a catalogue of its own form, of which there is none: it has one with it, and would
+            read the vendor's list as a broken one.
+    """
+    if CLIENT_VERSION in query:
+        raise UnknownRoute("There is no catalogue of this form here. Use the one that came with the client.")
     return msgspec.json.encode({"object": "list", "data": [_model(model) for model in models]})
 
 

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from ...codec import Envelope, Heard, HTTPCall, Operation, Route
-from ...headers import forwarded_headers
+from ...headers import CODEX, forwarded_headers
 from ...json_guard import decode_json, decode_object
 from ...json_pieces import JsonField, fields_of, items_of, number_of, present, text_of
 from ...profiles import Profile
@@ -97,7 +97,7 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
         method="POST",
         path=path_of(profile, model, _UPSTREAM_PATHS.get(operation, wire.PATH)),
         body=for_another_model(call.body, model),
-        headers=forwarded_headers(call.headers),
+        headers=forwarded_headers(call.headers, CODEX),
         query=profile.query,
     )
 

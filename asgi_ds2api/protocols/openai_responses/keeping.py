@@ -22,7 +22,7 @@ from ...canonical import Notices, Usage
 from ...codec import Envelope, HTTPCall, Kept
 from ...errors import MalformedRequest, UnknownItem
 from ...fold import unfold
-from ...headers import forwarded_headers
+from ...headers import CODEX, forwarded_headers
 from ...json_guard import decode_object
 from ...json_pieces import fields_of, items_of, text_of
 from ...profiles import Profile
@@ -261,7 +261,7 @@ def at_vendor(call: HTTPCall, model: str, profile: Profile) -> HTTPCall:
     return HTTPCall(
         method=call.method,
         path=f"{path_of(profile, model, wire.PATH)}/{quote(id_in(call.path), safe='')}{action}",
-        headers=forwarded_headers(call.headers),
+        headers=forwarded_headers(call.headers, CODEX),
         query={name: value for name, value in call.query.items() if name in _STREAM_QUERY},
     )
 

@@ -39,7 +39,7 @@ from ...canonical import (
 )
 from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import Unsupported
-from ...headers import forwarded_headers
+from ...headers import CODEX, forwarded_headers
 from ...json_guard import decode_json, decode_object, encode_object, whole
 from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put_extras, set_fields
 from ...profiles import Profile
@@ -137,7 +137,7 @@ def _request(
         service_tier=head.service_tier,
         state=State(store=head.store, previous_id=head.previous_response_id),
         stream=bool(head.stream),
-        vendor_headers=forwarded_headers(call.headers),
+        vendor_headers=forwarded_headers(call.headers, CODEX),
         vendor_fields=head.extra_body or {},
         extras=extras,
         places=_PLACES,
