@@ -156,13 +156,15 @@ class Gateway:
     def status(self) -> Mapping[str, Any]:
         """Return what a health route may show: no secret, no content, no name of a caller.
 
-        ``live``: this code runs. ``ready``: requests are admitted and at least one account may be used.
+        ``live``: this code runs. ``ready``: requests are admitted and at least one account may be used. ``degraded``:
+        shared state is out of reach, and this process decides alone.
         """
         engine = self._engine
         pool = engine.pool.snapshot()
         return {
             "live": True,
             "ready": is_usable(pool) and not engine.is_draining,
+            "degraded": engine.store.is_alone,
             "draining": engine.is_draining,
             "active": len(engine.active),
             "pool": msgspec.to_builtins(pool),

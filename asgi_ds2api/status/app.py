@@ -93,8 +93,9 @@ class StatusApp:
         return 200, await self._carry_out(account, word)
 
     async def _health(self) -> tuple[int, Any]:
-        is_ready = (await self._snapshot()).is_ready
-        return 200 if is_ready else 503, {"live": True, "ready": is_ready}
+        seen = await self._snapshot()
+        told = {"live": True, "ready": seen.is_ready, "degraded": seen.state.is_alone}
+        return 200 if seen.is_ready else 503, told
 
     async def _snapshot(self) -> Snapshot:
         engine = self._engine()

@@ -183,10 +183,10 @@ HEALTHY = {"key": Secret(STATUS_KEY), "health": True}
 async def test_health_is_told_to_everybody_where_that_is_configured() -> None:
     house = House(status=HEALTHY, accounts=1)
     ready = await call(house.gateway, "GET", "/status/health")
-    assert (ready.status, ready.json()) == (200, {"live": True, "ready": True})
+    assert (ready.status, ready.json()) == (200, {"live": True, "ready": True, "degraded": False})
     house.gateway.override("chat/a0", "disable")
     not_ready = await call(house.gateway, "GET", "/status/health")
-    assert (not_ready.status, not_ready.json()) == (503, {"live": True, "ready": False})
+    assert (not_ready.status, not_ready.json()) == (503, {"live": True, "ready": False, "degraded": False})
 
 
 async def test_gateway_that_drains_is_not_ready_and_still_shows_itself() -> None:
@@ -256,6 +256,19 @@ async def test_worker_that_served_nothing_yet_has_heard_of_the_others(place: dic
         seen: Any = (await two.look()).json()
         await two.gateway._engine.store.close()
     assert seen["accounts"][0]["reason"] == "operator"
+
+
+async def test_F107_worker_whose_shared_state_is_out_of_reach_is_ready_and_says_that_it_is_degraded(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "state").write_text("no file of SQLite's " * 20)
+    house = House(state=f"sqlite:{tmp_path}/state", status=HEALTHY)
+    before = house.gateway.status()["degraded"]
+    health = await call(house.gateway, "GET", "/status/health")
+    told = house.gateway.status()
+    await house.gateway._engine.store.close()
+    assert (health.status, health.json()) == (200, {"live": True, "ready": True, "degraded": True})
+    assert (before, told["ready"], told["degraded"]) == (False, True, True)
 
 
 async def test_operator_sees_that_shared_state_is_out_of_reach_and_steers_all_the_same(tmp_path: Path) -> None:
