@@ -1,8 +1,8 @@
 """State of the workers of one machine, in a file: SQLite in WAL mode, each step one transaction.
 
 Times in the file are seconds since 1970, so that it outlives a restart; a clock that jumps moves what is in it by as
-much. The file is made for its owner alone to read: kept answers hold what callers said. All of it can be thrown away
-while nobody runs.
+much. The file is made for its owner alone to read: kept answers hold what callers said. All of it can be thrown away:
+who runs meanwhile notices at its next round, decides alone for a moment, and meets the others in a new file.
 """
 
 import os
@@ -79,14 +79,24 @@ class SQLiteBackend:
         self._inherited: list[sqlite3.Connection] = []
         """Of the process that forked this one: closing them would be seen there."""
         self._pid = os.getpid()
+        self._file: tuple[int, int] | None = None
+        """Device and inode of the file that is used; None: it is to be opened."""
+        self._files = 0
+        """How many were taken away: connections to those are not kept, cursors of those mean nothing."""
         self._is_closed = False
         self._swept_at = 0.0
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Make the file and its tables."""
+        """Make the file and its tables.
+
+        Raises:
+            BackendError: Also if somebody took the file away that was used so far; the next time it is made anew.
+        """
         self._is_closed = False
+        if self._is_gone():
+            raise BackendError("the file of state was taken away: what was in it is lost")
         with self._lent():
             pass
 
@@ -94,19 +104,31 @@ class SQLiteBackend:
         """Close the connections; one that is in use is closed when it comes back."""
         with self._lock:
             self._is_closed = True
-            idle, self._idle = self._idle, []
+            idle, self._idle, self._file = self._idle, [], None
         for connection in idle:
             connection.close()
+
+    def _is_gone(self) -> bool:
+        """Tell whether the file is another one than before, or none; let go of the one that was used."""
+        with self._lock:
+            if self._file in (None, _identity(self._path)):
+                return False
+            idle, self._idle, self._file = self._idle, [], None
+            self._files += 1
+        for connection in idle:
+            connection.close()
+        return True
 
     @contextmanager
     def _lent(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection to one thread."""
         try:
+            files = self._files
             connection = self._idle_one() or self._connect()
             try:
                 yield connection
             finally:
-                self._put_back(connection)
+                self._put_back(connection, files)
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             raise BackendError(f"the file of state: {type(error).__name__}: {_text(error)}") from None
 
@@ -117,10 +139,10 @@ class SQLiteBackend:
                 self._pid, self._inherited, self._idle = os.getpid(), self._idle, []
             return self._idle.pop() if self._idle else None
 
-    def _put_back(self, connection: sqlite3.Connection) -> None:
-        """Keep a connection for the next one, unless enough are kept."""
+    def _put_back(self, connection: sqlite3.Connection, files: int) -> None:
+        """Keep a connection for the next one, unless enough are kept or its file is gone."""
         with self._lock:
-            is_kept = not self._is_closed and len(self._idle) < MAX_IDLE
+            is_kept = not self._is_closed and files == self._files and len(self._idle) < MAX_IDLE
             if is_kept:
                 self._idle.append(connection)
         if not is_kept:
@@ -139,6 +161,8 @@ class SQLiteBackend:
             if version == 0:
                 connection.executescript(_TABLES)
             unless_ready.pop_all()
+        with self._lock:
+            self._file = self._file or _identity(self._path)
         return connection
 
     @contextmanager
@@ -168,12 +192,15 @@ class SQLiteBackend:
                 _sweep(connection, now, self._max_fact_bytes)
 
     def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
-        """Return what others wrote since a cursor, the number of the last write that was seen."""
-        now, since = self._now(), int(cursor or 0)
+        """Return what others wrote since a cursor: which file it was, and the last write to it that was seen."""
+        now = self._now()
+        file, _, last = cursor.partition(":")
+        is_going_on = file == str(self._files)
+        since = int(last) if is_going_on else 0
         with self._lent() as connection:
             (number,) = connection.execute("SELECT number FROM news").fetchone()
             if number == since:
-                return str(number), ()
+                return f"{self._files}:{number}", ()
             bounds = (since, number, writer)
             news: list[News] = [
                 CooldownNews(_scope(scope), _cooldown(entry, until, now))
@@ -181,10 +208,10 @@ class SQLiteBackend:
                     "SELECT scope, entry, until FROM cooldowns WHERE number > ? AND number <= ? AND writer <> ?", bounds
                 )
             ]
-            if cursor:
+            if is_going_on:
                 rows = connection.execute(_SMALL_FACTS, bounds)
                 news += [FactNews(*_KEY.decode(name), value, ends_at - now) for name, value, ends_at in rows]
-        return str(number), news
+        return f"{self._files}:{number}", news
 
     def find(self, table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:
         """Return the facts that there are."""
@@ -350,6 +377,15 @@ def _scope(name: str) -> Scope:
 
 
 _KINDS: dict[str, ScopeKind] = {"origin": "origin", "account": "account", "model": "model"}
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tell one file from another that has its name; None: there is none to be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _key(*parts: str) -> str:

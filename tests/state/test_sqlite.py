@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from asgi_ds2api.state.backend import BackendError, CooldownNews, FactNews
+from asgi_ds2api.state.contract import Cooldown, Scope
 from asgi_ds2api.state.sqlite import MAX_IDLE, SQLiteBackend
 
 LATEST_S = 30.0
@@ -48,6 +50,53 @@ class Connections:
 
         connect = sqlite3.connect
         monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, factory=Counted, **options))
+
+
+def test_what_is_read_of_a_file_that_was_made_anew_is_all_that_is_known_there(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    one, two = SQLiteBackend(path), SQLiteBackend(path)
+    for number in range(5):
+        two.write("two", [FactNews("t", str(number), b"v", 60)])
+    one.open()
+    cursor, _ = one.read("one", "")
+    for each in tmp_path.iterdir():
+        each.unlink()
+    for backend in (one, two):
+        with pytest.raises(BackendError, match="taken away"):
+            backend.open()
+    scopes = [Scope("account", f"openai/{number}") for number in range(10)]
+    for scope in scopes:
+        two.write("two", [CooldownNews(scope, Cooldown(state="cooling", until=60, epoch=1))])
+    one.open()
+    _, heard = one.read("one", cursor)
+    one.close()
+    two.close()
+    assert [news.scope for news in heard if isinstance(news, CooldownNews)] == scopes
+
+
+def test_connections_to_a_file_that_was_taken_away_are_closed_when_they_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = Connections(monkeypatch)
+    backend = SQLiteBackend(tmp_path / "state.sqlite")
+    in_use, may_end = threading.Barrier(2), threading.Barrier(2)
+
+    class Slow(Together):
+        def __iter__(self) -> Iterator[str]:
+            in_use.wait(LATEST_S)
+            return super().__iter__()
+
+    with ThreadPoolExecutor(1) as executor:
+        looking = executor.submit(backend.find, "t", Slow(may_end))
+        in_use.wait(LATEST_S)
+        for each in tmp_path.iterdir():
+            each.unlink()
+        with pytest.raises(BackendError):
+            backend.open()
+        may_end.wait(LATEST_S)
+        looking.result()
+    assert (connections.made, connections.closed) == (1, 1)
+    backend.close()
 
 
 @pytest.mark.parametrize("threads", [1, 2, MAX_IDLE])
