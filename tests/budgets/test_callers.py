@@ -15,10 +15,12 @@ from asgi_ds2api.gateway import Gateway
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.state.contract import Amount
 from asgi_ds2api.state.memory import MemoryStore
-from tests.conformance.asking import chat_answer
+from tests.conformance.asking import chat_answer, chunk
 from tests.support.asgi_driver import Answer, Exchange, call
 from tests.support.gateways import Records, make_gateway, upstream
-from tests.support.scripted_client import NEVER, Script, ScriptedUpstream, answering
+from tests.support.http_bytes import sse_body
+from tests.support.scripted_client import NEVER, Script, ScriptedUpstream, answering, streaming
+from tests.support.waiting import Gate
 
 pytestmark = pytest.mark.anyio
 
@@ -245,6 +247,29 @@ async def test_key_that_has_expired_is_nobodys() -> None:
     late, other = await house.ask(), await house.ask(caller="eve")
     assert (late.status, other.status) == (401, 200)
     assert "expired" in late.text
+
+
+async def test_key_that_expires_while_its_answer_comes_gets_all_of_it_and_is_settled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate, usage = Gate(), {"prompt_tokens": 30, "completion_tokens": 12, "total_tokens": 42}
+    rest: list[Any] = [chunk({"content": " world"}), chunk({}, "stop", usage=usage), "[DONE]"]
+    house = House(
+        streaming(sse_body([chunk({"content": "Hello"})]), gate, sse_body(rest)),
+        expires="2099-01-31",
+        tokens_per_day=10_000,
+        concurrency=1,
+    )
+    path, body = PATHS["chat"]
+    asked = {**body, "model": "chat/gpt-4o", "stream": True, "max_tokens": 100}
+    async with Exchange(house.gateway, "POST", path, json=asked, headers=credentials("bob")) as exchange:
+        await exchange.read_until(b"Hello")
+        monkeypatch.setattr(house.gateway._engine.authenticator, "_wall_now", lambda: 5e9)  # in 2128
+        gate.open()
+        answer = await exchange.finish()
+    assert (answer.status, "world" in answer.text, "[DONE]" in answer.text) == (200, True, True)
+    assert (house.used("tokens day"), house.gateway._engine.spenders.in_flight("bob")) == (42, 0)
+    assert (await house.ask()).status == 401
 
 
 async def test_record_tells_what_was_used_and_how_fast() -> None:

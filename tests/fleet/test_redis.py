@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 import anyio
+import anyio.lowlevel
 import pytest
 import redis
 
@@ -186,6 +187,47 @@ async def test_F111_a_server_that_forgot_its_scripts_and_its_keys_is_told_again(
             one.cool(60)
             await until(lambda: ACCOUNT in two.heard)
             assert not one.store.is_away
+
+
+async def test_F111_a_server_that_is_emptied_under_load_leaks_no_place_and_refuses_nobody_for_ever() -> None:
+    limit, done, is_over = 4, 0, False
+
+    async def load(machine: Machine, name: str) -> None:
+        nonlocal done
+        while not is_over:
+            wanted = Admission(holder=f"{name} {done}", slots=slot("", limit).slots, amounts=(day(10),))
+            if await machine.store.admit(wanted) is not None:
+                await anyio.sleep(0.001)
+                continue
+            await anyio.lowlevel.checkpoint()
+            machine.store.leave(wanted.holder)
+            machine.store.add(day(-4))
+            done += 1
+
+    async def do(number: int) -> None:
+        before = done
+        await until(lambda: done >= before + number)
+
+    with RedisServer() as server:
+        async with machines(server, 0.0, 0.0) as made:
+            client = redis.Redis(port=server.port)
+            async with anyio.create_task_group() as group:
+                for number in range(8):
+                    group.start_soon(load, made[number % 2], str(number))
+                for _ in range(5):
+                    await do(50)
+                    client.flushall()
+                await do(50)
+                is_over = True
+            client.close()
+            for machine in made:
+                await machine.store.settled()
+            answers = [await made[n % 2].store.admit(slot(str(n), limit)) for n in range(limit + 1)]
+            assert [answer is None for answer in answers] == [True] * limit + [False]
+            assert await made[0].store.admit(Admission(holder="last", amounts=(day(0),))) is None
+            # Of the eight that were under way when it was emptied last, what they had reserved is lost.
+            assert 6 * 50 - 8 * 10 <= made[0].store.used(day(0)) <= 6 * done
+            assert not any(machine.store.switches for machine in made)
 
 
 async def test_F114_programs_of_two_versions_do_not_meet(monkeypatch: pytest.MonkeyPatch) -> None:
