@@ -25,10 +25,11 @@ from .protocols import PROTOCOLS
 from .routing import Alias, ModelTable, RouteTable
 from .seal import Keyring
 from .secret import Secret
-from .serving.bounds import inbound_of, request_limits_of, timing_of
-from .serving.engine import ActiveSet, Engine
+from .serving.bounds import inbound_of, request_limits_of, timing_of, uploads_of
+from .serving.engine import Engine
 from .serving.fleet import Fleet
 from .serving.means import Clients, UpstreamSide
+from .serving.owned_files import FILE_BYTES, UPLOAD_BYTES, UPLOAD_S, OwnedFiles
 from .serving.prober import Prober
 from .serving.spending import Costs, Spenders
 from .state.backend import Backend
@@ -68,12 +69,11 @@ def build_engine(
     pool = _pool(config, store, now, rng)
     fleet = Fleet(store) if store.is_shared else None
     upstreams = {upstream.name: _side(upstream, config) for upstream in config.upstreams}
-    callers = {caller.key.digest(): _caller(caller) for caller in config.callers}
     return Engine(
         routes=RouteTable(config.protocols.values()),
         capabilities=Matrix({name: codec.CAPABILITIES for name, codec in config.protocols.items()}),
         models=_models(config),
-        authenticator=Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s, wall_now),
+        authenticator=_authenticator(config, authorize, wall_now),
         pool=pool,
         upstreams=upstreams,
         clients=clients,
@@ -84,11 +84,13 @@ def build_engine(
         costs=Costs(PriceTable(config.prices), now),
         spenders=Spenders(),
         answers=_answers(store, config),
+        files=_files(store, config, wall_now),
         reasoning=_reasoning(store, config),
         lessons=_lessons(store, config),
         keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
         observatory=Observatory(hooks, now=now),
         inbound=inbound_of(config),
+        uploads=uploads_of(config),
         timing=timing_of(config),
         max_depth=config.limits.max_depth,
         limits=request_limits_of(config),
@@ -97,10 +99,14 @@ def build_engine(
         cors_origins=frozenset(config.cors_origins),
         new_id=lambda: f"req_{secrets.token_hex(16)}",
         wall_now=wall_now,
-        active=ActiveSet(),
         hides_query_key=config.auth != "host",
         takes_query_key=config.query_key,
     )
+
+
+def _authenticator(config: Config, authorize: Authorize | None, wall_now: Callable[[], float]) -> Authenticator:
+    callers = {caller.key.digest(): _caller(caller) for caller in config.callers}
+    return Authenticator(config.auth, callers, authorize, config.timeouts.authorize_s, wall_now)
 
 
 def _caller(caller: CallerConfig) -> Caller:
@@ -149,6 +155,15 @@ def _reasoning(store: StateStore, config: Config) -> FactTable | None:
     """Return where reasoning is kept; None: nowhere."""
     ttl_s, limit = config.timeouts.reasoning_s, config.limits.max_kept_reasoning_bytes
     return FactTable(store=store, name="reasoning", ttl_s=ttl_s, max_value_bytes=limit) if ttl_s else None
+
+
+def _files(store: StateStore, config: Config, wall_now: Callable[[], float]) -> OwnedFiles | None:
+    """Return what knows whose files are where; None: nobody does."""
+    if not config.timeouts.files_s:
+        return None
+    files = FactTable(store=store, name="files", ttl_s=config.timeouts.files_s, max_value_bytes=FILE_BYTES)
+    uploads = FactTable(store=store, name="uploads", ttl_s=UPLOAD_S, max_value_bytes=UPLOAD_BYTES)
+    return OwnedFiles(files, uploads, wall_now)
 
 
 def _lessons(store: StateStore, config: Config) -> Lessons | None:
@@ -203,6 +218,8 @@ def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
         on_unsupported=upstream.on_unsupported,
         fan_out=upstream.fan_out,
         resumes_pauses=upstream.resume_pauses,
+        accounts=tuple([account.id for account in accounts_of(upstream)]),
+        keeps_files=upstream.files,
         hedges=upstream.hedge,
         limits=Limits(
             connect_s=timeouts.connect_s,

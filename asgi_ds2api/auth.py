@@ -7,7 +7,7 @@ time of a look-up tells nothing of a configured one; a digest itself is never a 
 import hashlib
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeAlias
 
@@ -96,6 +96,21 @@ class Authenticator:
             raise Unauthenticated("This key has expired. Ask whoever runs this gateway for another one.")
         return caller
 
+    def again(self, label: str) -> Caller:
+        """Return a caller who was let in before, for what it began then.
+
+        Raises:
+            Unauthenticated: It is not configured any more, or its key has expired.
+        """
+        if self._mode == "none":
+            return ANONYMOUS
+        if self._mode == "host":
+            return Caller(label=label)
+        caller = next((caller for caller in self._callers.values() if caller.label == label), None)
+        if caller is None or (caller.expires_at is not None and self._wall_now() >= caller.expires_at):
+            raise Unauthenticated("Who began this may not go on with it any more.")
+        return caller
+
     def _by_key(self, headers: HeaderPairs, names: Sequence[str], query_key: bytes) -> Caller:
         values = ((name, query_key if name == QUERY_KEY else _header(headers, name)) for name in names)
         sent = [(name, value) for name, value in values if value]
@@ -156,6 +171,22 @@ def check_model(caller: Caller, model: str) -> None:
     """
     if not any(fnmatchcase(model, pattern) for pattern in caller.models):
         raise Forbidden("This key may not use the model that was asked for. List the models to see which it may.")
+
+
+def check_upstream(caller: Caller, names: Iterable[str]) -> None:
+    """Refuse an upstream of whose models the caller may use none.
+
+    Args:
+        caller: Who asks.
+        names: Names and globs of its models, as they may be asked for. Two globs are thought to meet if one of them
+            takes the other for a name.
+
+    Raises:
+        Forbidden: None of them is among ``caller.models``.
+    """
+    pairs = ((name, pattern) for name in names for pattern in caller.models)
+    if not any(fnmatchcase(name, pattern) or fnmatchcase(pattern, name) for name, pattern in pairs):
+        raise Forbidden("This key may use no model of the upstream that keeps files here.")
 
 
 def _header(headers: HeaderPairs, name: str) -> bytes:

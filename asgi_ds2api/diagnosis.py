@@ -64,6 +64,10 @@ _FOREIGN_REASONING: Final = re.compile(
 )
 _NO_MODEL: Final = re.compile(r"^model: |model_not_found|model .{0,80}not (?:found|exist)", re.IGNORECASE)
 _NO_MODEL_CODES: Final = ("model_not_found", "DeploymentNotFound")
+_NO_FILE: Final = re.compile(
+    r"no such file|\bfiles?\b.{0,400}(?:not found|do(?:es)? not exist|may not exist)|file_not_found|not found: file",
+    re.IGNORECASE | re.DOTALL,
+)
 _KEY_ITSELF: Final = re.compile(r"api[- _]?key|x-api-key|bearer|token|credential|revoked|expired", re.IGNORECASE)
 _PER_MODEL: Final = re.compile(r"\bmodel\b", re.IGNORECASE)
 _DAILY: Final = re.compile(r"per day|daily|\bRPD\b|\bTPD\b", re.IGNORECASE)
@@ -116,7 +120,7 @@ def classify(status: int, told: Told) -> UpstreamError:
     """
     if status == 402 or (status in (400, 403, 429) and (told.code in _SPENT_CODES or _SPENT.search(told.words))):
         return QuotaExhausted("The upstream account has no quota left.", should_retry=False, detail=_detail(told))
-    if status in (401, 403) and not (status == 403 and _BLOCKED.search(told.words)):
+    if status in (401, 403) and not (status == 403 and (_BLOCKED.search(told.words) or _NO_FILE.search(told.message))):
         error = Unauthorized(
             "The upstream did not accept the gateway's credential. Ask whoever runs the gateway.",
             should_retry=False,
@@ -148,6 +152,8 @@ def _refused(status: int, told: Told) -> Refused:
     message = "" if told.is_html else safe_message(told.message)
     error = Refused(message or "The upstream refused the request.", status=status if status in (404, 409, 413) else 400)
     error.kind = _kind(status, told)
+    if error.kind == "unknown_file" and status == 403:
+        error.status = 404  # Google does not tell what is not there from what is not for this key
     if error.kind == "context_too_long":
         error.status = 400
         for figures in _FIGURES:
@@ -172,6 +178,8 @@ def _kind(status: int, told: Told) -> RefusalKind:
         return "content_blocked"
     if _NO_MODEL.search(told.message) or any(word in told.words for word in _NO_MODEL_CODES):
         return "model_not_found"
+    if _NO_FILE.search(told.words):
+        return "unknown_file"
     return "not_found" if status == 404 else "invalid_request"
 
 

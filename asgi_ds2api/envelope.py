@@ -13,7 +13,7 @@ from .canonical import Finish, Usage
 
 Operation = Literal[
     "generate", "count_tokens", "list_models", "get_model", "embed", "complete", "compact", "kept", "tell",
-    "capabilities",
+    "capabilities", "files",
 ]  # fmt: skip
 """``tell``: what is said is always the same (a version), and stands in the route."""
 

@@ -288,8 +288,10 @@ RefusalKind = Literal[
     "too_large",
     "conflict",
     "foreign_reasoning",
+    "unknown_file",
 ]
-"""``foreign_reasoning``: what the model thought before was sealed for another customer than this account's."""
+"""``foreign_reasoning``: what the model thought before was sealed for another customer than this account's.
+``unknown_file``: a file that the request names is not there for this account."""
 
 
 class Refused(UpstreamError):

@@ -47,6 +47,12 @@ READ: Final = (
         "x-claude-code-session-id",
         "x-client-request-id",
         "x-goog-api-client",
+        "x-goog-upload-command",
+        "x-goog-upload-file-name",
+        "x-goog-upload-header-content-length",
+        "x-goog-upload-header-content-type",
+        "x-goog-upload-offset",
+        "x-goog-upload-protocol",
         "x-openresponses",
         "x-request-id",
         "x-session-affinity",
@@ -55,7 +61,8 @@ READ: Final = (
         "x-stainless-retry-count",
     }
 )
-"""What a codec or the gateway may read: what is forwarded, what tells clients and sessions apart, ids."""
+"""What a codec or the gateway may read: what is forwarded, what tells clients and sessions apart, ids, and how an
+upload goes on that takes several calls."""
 
 
 TOLD = frozenset({"x-goog-api-key"})

@@ -15,6 +15,7 @@ import msgspec
 from .canonical import Model
 from .codec import Codec, HTTPCall, Operation, Route
 from .errors import MalformedRequest, MethodNotAllowed, UnknownModel, UnknownRoute
+from .opaque.families import routes_of
 
 _SMUGGLED = re.compile(rb"%(?:2f|5c|00|2e)", re.IGNORECASE)
 _PARAMETER = re.compile(r"\{\w+\}")
@@ -147,8 +148,8 @@ class RouteTable:
 
 
 def _spelled(codec: Codec) -> list[Route]:
-    """Return the routes of a codec, each choice of words made, and then all of them under its family."""
-    paths = [(route, path) for route in codec.ROUTES for path in _choices(route.path)]
+    """Return the routes of a face, each choice of words made, and then all of them under its family."""
+    paths = [(route, path) for route in (*codec.ROUTES, *routes_of(codec.NAME)) for path in _choices(route.path)]
     spelled = [(route, prefix + path) for prefix in ("", f"/{codec.FAMILY}") for route, path in paths]
     return [msgspec.structs.replace(route, path=path) for route, path in spelled]
 
@@ -271,6 +272,12 @@ class ModelTable:
             if not _is_glob(pattern):
                 owners.setdefault(pattern, targets[0].partition("/")[0])
         return [Model(id=name, owner=owner) for name, owner in owners.items()]
+
+    def names_at(self, upstream: str) -> list[str]:
+        """Return all names and globs by which models of an upstream may be asked for."""
+        aliases = [(name, alias.targets) for name, alias in self._exact.items()]
+        named = [name for name, targets in (*aliases, *self._patterns) for t in targets if t.startswith(f"{upstream}/")]
+        return [f"{upstream}/*", *named]
 
     def _targets(self, targets: Sequence[str], asked: str) -> tuple[Target, ...]:
         pairs = (target.partition("/") for target in targets)

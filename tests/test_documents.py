@@ -87,6 +87,7 @@ customer = "acme"
 name = "local"
 protocol = "openai_chat"
 responses = true
+files = true
 base_url = "http://127.0.0.1:8080/v1"
 profile = { base = "lenient", json_schema = false, query = { api-version = "1" }, drop = ["top_k"] }
 accounts = [ { label = "a", key = "env:LOCAL_A", weight = 2 }, { label = "b", key = "env:LOCAL_B", customer = "bolt" } ]

@@ -42,6 +42,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_body_bytes: Annotated[
         int, Meta(description="Body of a request, after decompression as well.", ge=KIB, le=1024 * MIB)
     ] = 32 * MIB
+    max_upload_bytes: Annotated[
+        int,
+        Meta(
+            description="A file that is uploaded: as much as OpenAI and Anthropic take. It is passed on while it "
+            "comes, and never held.",
+            ge=KIB,
+            le=64 * 1024 * MIB,
+        ),
+    ] = 512 * MIB
     max_depth: Annotated[int, Meta(description="Nesting of arrays and objects in a JSON body.", ge=16, le=256)] = 128
     max_messages: Annotated[int, Meta(description="Messages of a request that is translated.", ge=1, le=1_000_000)] = (
         20_000
@@ -222,6 +231,16 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             le=30 * DAY_S,
         ),
     ] = 3_600.0
+    files_s: Annotated[
+        float,
+        Meta(
+            description="How long it is remembered, after the last use, which account has an uploaded file and which "
+            "caller it belongs to. A request that names it goes to that account; to other callers it is not there. 0: "
+            "no path of files is there, and nothing is remembered.",
+            ge=0,
+            le=366 * DAY_S,
+        ),
+    ] = 30.0 * DAY_S
     refusals_s: Annotated[
         float,
         Meta(

@@ -205,17 +205,19 @@ def _upstream(upstream: UpstreamTable, table: ConfigTable, protocols: Mapping[st
     assert protocol is not None
     assert base_url is not None
     has_responses = bool(preset and preset.has_responses) if upstream.responses is None else upstream.responses
+    profile = _profile(
+        upstream, preset if preset and preset.protocol == protocol else None, protocols[protocol].DEFAULT_PROFILE
+    )
     return UpstreamConfig(
         name=upstream.name,
         protocol=protocol,
         base_url=base_url,
-        profile=_profile(
-            upstream, preset if preset and preset.protocol == protocol else None, protocols[protocol].DEFAULT_PROFILE
-        ),
+        profile=profile,
         accounts=_accounts(upstream),
         models=upstream.models,
         on_unsupported=upstream.on_unsupported or table.on_unsupported,
         responses=has_responses and protocol == "openai_chat",
+        files=(profile.exact and profile.path is None) if upstream.files is None else upstream.files,
         resume_pauses=table.resume_pauses if upstream.resume_pauses is None else upstream.resume_pauses,
         hedge=table.hedge if upstream.hedge is None else upstream.hedge,
         fan_out=table.fan_out if upstream.fan_out is None else upstream.fan_out,

@@ -8,13 +8,11 @@ The values are those of a file as far as one key alone can tell. What several ke
 ``settling``.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from ..profiles import PROFILES, Profile
 from ..secret import Secret
 from . import texts
 from .keys import Customer, proxy_secret
@@ -36,38 +34,12 @@ from .kinds import (
 )
 from .limits import Concurrency, Limits, PerMinute, Timeouts, TokensPerMinute
 from .places import StatePlace
-from .reading import Flaw, Reading, join, read_fields
+from .profile_choice import ProfileChoice, profile_choice
 
 AuthMode = Literal["callers", "host", "none"]
 OnUnsupported = Literal["notice", "reject", "drop"]
 Strategy = Literal["round_robin", "weighted", "least_inflight", "p2c_ewma", "fill_first"]
 Transport = Literal["auto", "httpx"]
-
-
-class ProfileChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """A dialect: a row of the known ones, and the fields that differ from it."""
-
-    base: str | None = None
-    """Name of the row; None: that of the preset or of the protocol."""
-    fields: Mapping[str, object] = {}
-
-
-def _profile(raw: object, reading: Reading, at: str) -> ProfileChoice:
-    """Return what is said of the dialect: a name, or a table of fields beside an optional ``base``."""
-    if isinstance(raw, str):
-        return ProfileChoice(base=texts.profile_name(raw))
-    if not isinstance(raw, Mapping):
-        raise Flaw("is neither a name nor a table", f"write one of {', '.join(PROFILES)}, or a table of fields")
-    fields = read_fields(Profile, raw, reading, at, besides=("base",))
-    for key, value in fields.items():
-        if flaw := texts.dialect_flaw(key, value):
-            reading.problem(join(at, key), flaw.what, flaw.mend)
-    try:
-        base = None if raw.get("base") is None else texts.profile_name(raw["base"])
-    except Flaw as flaw:
-        reading.problem(join(at, "base"), flaw.what, flaw.mend)
-        base = None
-    return ProfileChoice(base=base, fields=fields)
 
 
 class AccountTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,7 +107,7 @@ class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             description="How its dialect differs from the protocol: a known one by name, or a table of the fields "
             "below, whose `base` names the one to start from. Default: the preset's, else the protocol to the letter.",
             examples=["lenient", {"base": "lenient", "json_schema": False}],
-            extra={"read": _profile},
+            extra={"read": profile_choice},
         ),
     ] = None
     keys: Annotated[
@@ -172,6 +144,14 @@ class UpstreamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             description="Whether a server of `openai_chat` speaks OpenAI Responses as well, under the same `base_url`: "
             "what its Chat refuses of a model (functions beside reasoning) is asked there. Default: the preset's.",
             examples=[True],
+        ),
+    ] = None
+    files: Annotated[
+        bool | None,
+        Meta(
+            description="Whether it has its vendor's paths for files (`/v1/files`). Of several of one vendor the first "
+            "takes the uploads. Default: where it speaks its protocol to the letter.",
+            examples=[False],
         ),
     ] = None
     fan_out: Annotated[bool | None, Meta(description="In place of the general one.", examples=[True])] = None

@@ -42,6 +42,8 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):
     on_unsupported: OnUnsupported
     responses: bool
     """What its Chat refuses is asked in Responses."""
+    files: bool
+    """It has its vendor's paths for files."""
     fan_out: bool
     resume_pauses: bool
     hedge: bool

@@ -53,7 +53,7 @@ def is_of_the_key(error: UpstreamError) -> bool:
         case RateLimited() | QuotaExhausted() | Unauthorized() | UpstreamError(code="key_unavailable"):
             return True
         case Refused():
-            return error.kind in ("model_not_found", "foreign_reasoning")
+            return error.kind in ("model_not_found", "foreign_reasoning", "unknown_file")
         case _:
             return False
 

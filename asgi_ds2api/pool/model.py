@@ -78,8 +78,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Once its provider refused it, it is tried again later; else an operator has to say so."""
 
     def serves(self, model: str) -> bool:
-        """Tell whether it may be asked for a model."""
-        return not self.models or any(fnmatchcase(model, glob) for glob in self.models)
+        """Tell whether it may be asked for a model; for what is no model's (a file), any may."""
+        return not self.models or not model or any(fnmatchcase(model, glob) for glob in self.models)
 
     @property
     def id(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from ..canonical import Notice
+from ..errors import GatewayError, MethodNotAllowed, RequestTimeout, RequestTooLarge, ShuttingDown
 
 MAX_NOTICES_BYTES = 1_024
 _UNSAFE = re.compile(r"[^\x21-\x7e]")
@@ -24,6 +25,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 
     upstream: str
     model: str
+    """Empty: none was asked for."""
     account: str
     mode: str
 
@@ -63,12 +65,28 @@ def ids(request_id: str, face_header: str) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name in names]
 
 
+def refusal(error: GatewayError, *, is_cut_off: bool) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a refusal besides those of its protocol.
+
+    Args:
+        error: Why.
+        is_cut_off: Where the request ends was not seen.
+    """
+    headers = [(b"x-ds2api-error", error.code.encode("ascii"))]
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allow).encode("ascii")))
+    if is_cut_off or isinstance(error, RequestTimeout | RequestTooLarge | ShuttingDown):
+        # The rest of the body is not waited for, nor another request: nobody can tell where one would begin.
+        headers.append((b"connection", b"close"))
+    return headers
+
+
 def route(served: Served | None, attempts: int, *, with_account: bool) -> list[tuple[bytes, bytes]]:
     """Return the headers that tell which way a request took."""
     headers = [(b"x-ds2api-attempts", str(attempts).encode())]
     if served is None:
         return headers
-    where = _UNSAFE.sub("?", f"{served.upstream}/{served.model}")
+    where = _UNSAFE.sub("?", "/".join(filter(None, (served.upstream, served.model))))
     headers.append((b"x-ds2api-served-by", where.encode("ascii")))
     headers.append((b"x-ds2api-mode", served.mode.encode("ascii")))
     if with_account:

@@ -14,8 +14,8 @@ from msgspec import Raw
 
 from ..canonical import Usage
 from ..codec import HTTPCall, KeepingCodec, Kept, Owed
-from ..errors import MalformedRequest, Refused, UnknownItem
-from ..routing import Target
+from ..errors import MalformedRequest, Refused, UnknownItem, Unsupported
+from ..routing import Match, Target
 from ..state.facts import FactTable
 
 _DECODER: Final = msgspec.json.Decoder(Kept)
@@ -194,6 +194,29 @@ class Talk:
         first = self._keeping.first_answer(data)
         self._has_begun = first is not None
         return first
+
+
+async def begin_talk(answers: Answers | None, match: Match, call: HTTPCall, *, stream: bool) -> Talk | None:
+    """Return the talk that a request is part of; None: nothing is kept of such a one.
+
+    Args:
+        answers: Of the caller; None: none are kept.
+        match: What is asked.
+        call: As it came.
+        stream: Whether the answer is one.
+
+    Raises:
+        MalformedRequest: It goes on from an answer that is not kept.
+        Unsupported: It wants an answer kept where none is.
+    """
+    keeping = match.codec.KEEPING
+    if keeping is None or match.operation not in ("generate", "count_tokens", "compact"):
+        return None
+    if answers is None:
+        if keeping.is_background(call):
+            raise Unsupported("Answers are not kept here: nobody could ask for this one.", param="background")
+        return None
+    return await Talk.begin(answers, keeping, call, stream=stream)
 
 
 async def _found(answers: Answers, id_: str) -> Kept | None:

@@ -17,8 +17,7 @@ from ..pool.model import Candidate, Lease, Plan
 from ..transcoding.side import Side
 from ..transcoding.transcoder import Transcoder
 from .delivery import Delivery, Source
-from .failover import may_be_asked_elsewhere, more_telling, without_retry
-from .fleet import Fleet
+from .failover import following_plan, may_be_asked_elsewhere, more_telling, without_retry
 from .inbound import ClientGone
 from .means import Means, UpstreamSide
 from .one_attempt import OneAttempt
@@ -26,7 +25,7 @@ from .patience import Kind
 from .pulse import Pulse
 from .race import Failed, Race
 from .reply import Reply
-from .waiting import lease_for, slot_for
+from .waiting import granted, is_granted, lease_for, slot_for
 
 
 class Attempts:
@@ -197,8 +196,7 @@ class Attempts:
         error: UpstreamError | None = None
         lease = await self._wait_for_lease()
         while True:
-            if self._means.fleet is not None:
-                lease = await self._granted(self._means.fleet, lease, tried)
+            lease = await granted(self._pool, self._means.fleet, self._plan, lease, lambda: self._wait_for_lease(tried))
             tried.add(lease.candidate)
             try:
                 failed = await self._ask(lease, tried)
@@ -228,25 +226,6 @@ class Attempts:
         finally:
             self.queued_s += anyio.current_time() - began
 
-    async def _granted(self, fleet: Fleet, lease: Lease, tried: Collection[Candidate]) -> Lease:
-        """Return a lease that those who share its account grant: this one, or another in its place."""
-        while not await self._is_granted(fleet, lease):
-            lease = await self._wait_for_lease(tried)
-        return lease
-
-    async def _is_granted(self, fleet: Fleet, lease: Lease) -> bool:
-        """Ask those who share an account for an attempt on it. A lease that they do not grant is given back."""
-        is_answered = False
-        try:
-            refusal = await fleet.admit(lease, self._plan.demand)
-            is_answered = True
-        finally:
-            if not is_answered:
-                self._pool.put_back(lease)
-        if refusal is not None:
-            self._pool.refuse(lease, refusal.wait_s)
-        return refusal is None
-
     async def _next_lease(self, lease: Lease, tried: Collection[Candidate], error: UpstreamError) -> Lease:
         """Take the slot of another attempt; wait for one that is merely busy.
 
@@ -256,6 +235,7 @@ class Attempts:
         is_foreign = isinstance(error, Refused) and error.kind == "foreign_reasoning"
         back = self._pool.returned(self._plan, lease.candidate.account) if is_foreign else None
         is_bound, self._plan = back is not None, back or self._plan.beyond(tried)
+        self._plan = following_plan(self._plan, error, lease.candidate.account.upstream)
         may_be_known_elsewhere = is_bound or self._is_sealed_elsewhere(error)
         if self._delivery.is_taken or not (may_be_known_elsewhere or may_be_asked_elsewhere(error)):
             raise error
@@ -327,7 +307,7 @@ class Attempts:
         second = self._pool.acquire_beside(lease, plan, tried)
         if second is None:
             return None
-        if self._means.fleet is not None and not await self._is_granted(self._means.fleet, second):
+        if not await is_granted(self._pool, self._means.fleet, self._plan, second):
             return None
         self._may_hedge = False
         tried.add(second.candidate)

@@ -1,5 +1,7 @@
 """The bounds of a request, as the configuration has them. Pure."""
 
+import msgspec
+
 from ..codec import RequestLimits
 from ..config import Config
 from .inbound import InboundLimits
@@ -19,6 +21,11 @@ def inbound_of(config: Config) -> InboundLimits:
         upload_grace_s=timeouts.upload_grace_s,
         upload_min_bytes_s=limits.upload_min_bytes_s,
     )
+
+
+def uploads_of(config: Config) -> InboundLimits:
+    """Return the bounds of what is passed on while it comes."""
+    return msgspec.structs.replace(inbound_of(config), max_body_bytes=config.limits.max_upload_bytes)
 
 
 def request_limits_of(config: Config) -> RequestLimits:

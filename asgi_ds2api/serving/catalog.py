@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from ..auth import Caller, check_model
+from ..auth import Caller, check_model, check_upstream
 from ..canonical import Model, ProtocolName
 from ..errors import RequestError, UnknownModel
 from ..routing import ModelTable, Target
@@ -40,6 +40,15 @@ class Catalog:
         if self._caller is not None:
             check_model(self._caller, known_as)
         return targets
+
+    def check_upstream(self, upstream: str) -> None:
+        """Refuse an upstream of which the caller may ask nothing.
+
+        Raises:
+            Forbidden: That is so.
+        """
+        if self._caller is not None:
+            check_upstream(self._caller, self._models.names_at(upstream))
 
     def protocols(self, model: str) -> set[ProtocolName]:
         """Return what the upstreams that serve a model speak. Raises as `targets`."""

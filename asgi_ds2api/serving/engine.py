@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import anyio
+import msgspec
 
 from ..auth import Authenticator
 from ..capabilities import Matrix
-from ..codec import RequestLimits
+from ..codec import Operation, RequestLimits
 from ..errors import GatewayError
 from ..observe import Observatory
 from ..routing import ModelTable, RouteTable
@@ -16,6 +17,7 @@ from ..state.contract import StateStore
 from ..state.facts import FactTable
 from .inbound import InboundLimits
 from .means import Means
+from .owned_files import OwnedFiles
 from .prober import Prober
 from .spending import Costs, Spenders
 
@@ -74,17 +76,25 @@ class Engine(Means, kw_only=True):
     """Budgets that cannot be looked up count as spent."""
     answers: FactTable | None
     """Where answers are kept for their callers; None: none is."""
+    files: OwnedFiles | None
+    """Whose files are with which account; None: no path of files is there."""
     reasoning: FactTable | None
     """Where reasoning is kept for clients that cannot carry it; None: nowhere."""
     observatory: Observatory
     inbound: InboundLimits
+    uploads: InboundLimits
+    """Of what is passed on while it comes."""
     max_depth: int
     limits: RequestLimits
     cors_origins: frozenset[str]
     new_id: Callable[[], str]
-    active: ActiveSet
+    active: ActiveSet = msgspec.field(default_factory=ActiveSet)
     hides_query_key: bool
     """A key in the query is taken out of it."""
     takes_query_key: bool
     """And counts as one."""
     is_draining: bool = False
+
+    def bounds(self, operation: Operation) -> InboundLimits:
+        """Return the bounds of what a caller may send for an operation."""
+        return self.uploads if operation == "files" else self.inbound

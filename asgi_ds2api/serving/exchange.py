@@ -23,12 +23,9 @@ from ..errors import (
     MalformedRequest,
     MethodNotAllowed,
     Refused,
-    RequestTimeout,
-    RequestTooLarge,
     ShuttingDown,
     UnknownItem,
     UnknownRoute,
-    Unsupported,
 )
 from ..headers import read_headers, request_id_from
 from ..json_guard import check_document
@@ -36,11 +33,13 @@ from ..observe import Record, Result, stack_of
 from ..routing import Match, Target, is_smuggled
 from ..transcoding.side import OnUnsupported
 from . import answer_headers
-from .answers import Answers, KeptAnswer, Talk
+from .answers import Answers, KeptAnswer, Talk, begin_talk
 from .attempts import Attempts
+from .bound_files import BoundFiles
 from .catalog import Catalog
 from .engine import Engine
 from .fan_out import FanOut
+from .file_visit import FileVisit, caller_of_upload
 from .inbound import (
     BAD_FRAMING,
     ClientGone,
@@ -54,9 +53,11 @@ from .inbound import (
     take_query_key,
 )
 from .off_loop import off_loop
+from .passage import Passage
 from .question import Question, look_up
 from .reply import CLIENT_GONE_STATUS, Reply
 from .spending import Spending, owed_of, reserve, settle_owed
+from .upload import Upload
 
 _log = logging.getLogger("asgi_ds2api")
 
@@ -94,10 +95,11 @@ class Exchange:
         self._operation = ""
         self._caller: Caller | None = None
         self._envelope: Envelope | None = None
-        self._attempts: Attempts | FanOut | None = None
+        self._attempts: Attempts | FanOut | Passage | None = None
         self._spending: Spending | None = None
         self._late_usage: Usage | None = None
         """Of an answer that is looked up, and has ended since it was last."""
+        self._upload: Upload | None = None
         self._is_gone = False
         self._cut_reason: GatewayError | None = None
         self._failure: GatewayError | None = None
@@ -173,8 +175,9 @@ class Exchange:
             await self._send_told(match.answer)
             return
         await self._begin_work()
-        declared = judge_head(self._scope, self._engine.inbound)
-        self._caller = await self._engine.authenticator.authenticate(
+        declared = judge_head(self._scope, self._engine.bounds(match.operation))
+        began = await caller_of_upload(self._engine, match, self._call)
+        self._caller = began or await self._engine.authenticator.authenticate(
             self._scope, match.codec, self._query_key if self._engine.takes_query_key else None
         )
         if len(query) != len(dict(query)):
@@ -192,6 +195,8 @@ class Exchange:
                 await self._send_json(self._tell_capabilities())
             case "kept":
                 await self._tell_kept(match.codec)
+            case "files":
+                await self._pass_on(match, declared)
             case "generate" | "count_tokens" | "embed" | "complete" | "compact":
                 await self._ask_model(match, declared)
 
@@ -264,10 +269,12 @@ class Exchange:
         targets = self._catalog().targets(envelope.model, envelope.other_names)
         if self._cut_reason is not None:
             raise self._cut_reason
-        talk = await self._talk(match, envelope)
+        talk = await begin_talk(self._answers(), match, self._call, stream=envelope.stream)
         account = None if talk is None else talk.account(targets)
         if talk is not None:
             envelope = await self._go_on(match, envelope, talk, is_bound=account is not None)
+        named = await BoundFiles.of(self._engine, match.codec.FAMILY, self._call.body, self._label)
+        account = named.account(targets, account)
         question = Question(self._engine, match.codec, self._call, envelope, self._label)
         answer = question.answer_by_ourselves(targets)
         if answer is not None:
@@ -276,7 +283,17 @@ class Exchange:
         if talk is not None and talk.is_heard and match.operation == "generate":
             self._reply.heard_by = partial(self._hear, talk)
         await self._reserve(envelope, targets[0])
-        await self._run_attempts(question.begin(targets, self._reply, self._base_headers(), account))
+        attempts = question.begin(targets, self._reply, self._base_headers(), account)
+        await self._run_attempts(attempts)
+        named.learn(attempts, targets)
+
+    async def _pass_on(self, match: Match, declared: int | None) -> None:
+        """Carry a call that nobody here reads to who has what it asks for."""
+        visit = await FileVisit.begin(self._engine, match.codec, self._call, self._scope, self._caller)
+        self._envelope = Envelope(operation="files", model="", request_id=self._request_id)
+        self._upload = visit.upload(self._receive, declared)
+        await self._reserve(self._envelope, visit.target)
+        await self._run_attempts(visit.passage(self._reply, self._base_headers(), self._upload))
 
     async def _reserve(self, envelope: Envelope, target: Target) -> None:
         """Set aside what the request may need of what its caller may use.
@@ -301,17 +318,6 @@ class Exchange:
         table = self._engine.answers
         is_anybodys = self._caller is ANONYMOUS
         return None if table is None else Answers(table, self._label, is_anybodys=is_anybodys)
-
-    async def _talk(self, match: Match, envelope: Envelope) -> Talk | None:
-        """Return the talk that a request is part of; None: nothing is kept of such a one."""
-        keeping, answers = match.codec.KEEPING, self._answers()
-        if keeping is None or match.operation not in ("generate", "count_tokens", "compact"):
-            return None
-        if answers is None:
-            if keeping.is_background(self._call):
-                raise Unsupported("Answers are not kept here: nobody could ask for this one.", param="background")
-            return None
-        return await Talk.begin(answers, keeping, self._call, stream=envelope.stream)
 
     async def _go_on(self, match: Match, envelope: Envelope, talk: Talk, *, is_bound: bool) -> Envelope:
         """Return what routing needs of the request with all that it goes on from."""
@@ -389,7 +395,7 @@ class Exchange:
 
     # --- with the upstream --------------------------------------------------------------------------------------------
 
-    async def _run_attempts(self, attempts: Attempts | FanOut) -> None:
+    async def _run_attempts(self, attempts: Attempts | FanOut | Passage) -> None:
         self._attempts = attempts
         problem: Exception | None = None
         async with anyio.create_task_group() as group:
@@ -412,7 +418,8 @@ class Exchange:
 
         Servers say the same of a caller that has its whole answer. Then it is too late to leave: the answer counts.
         """
-        while (await self._receive())["type"] != "http.disconnect":
+        receive = self._receive if self._upload is None else self._upload.receive
+        while (await receive())["type"] != "http.disconnect":
             pass
         if not self._reply.is_ended:
             self._is_gone = True
@@ -432,12 +439,8 @@ class Exchange:
         if self._reply.is_started:
             return
         answer = self._face.encode_error(error, self._request_id)
-        headers = [*answer.headers, *self._base_headers(), (b"x-ds2api-error", error.code.encode("ascii"))]
-        if isinstance(error, MethodNotAllowed):
-            headers.append((b"allow", ", ".join(error.allow).encode("ascii")))
-        if isinstance(error, RequestTimeout | RequestTooLarge | ShuttingDown) or error.code == BAD_FRAMING:
-            # The rest of the body is not waited for, nor another request: nobody can tell where one would begin.
-            headers.append((b"connection", b"close"))
+        is_cut_off = error.code == BAD_FRAMING or (self._upload is not None and not self._upload.is_whole)
+        headers = [*answer.headers, *self._base_headers(), *answer_headers.refusal(error, is_cut_off=is_cut_off)]
         if self._engine.show_route and self._attempts is not None:
             headers += answer_headers.route(None, len(self._attempts.log), with_account=False)
         await self._reply.whole(answer.status, headers, answer.body)
@@ -489,7 +492,7 @@ class Exchange:
             usage=self._late_usage if facts is None or facts.usage is None else facts.usage,
             finish=None if facts is None or facts.finish is None else facts.finish.reason,
             notices=() if attempts is None else tuple(attempts.notices),
-            bytes_in=len(self._call.body),
+            bytes_in=len(self._call.body) if self._upload is None else self._upload.size,
             bytes_out=self._reply.bytes_out,
             first_byte_s=None if first_byte is None else first_byte - self._started,
             duration_s=anyio.current_time() - self._started,

@@ -1,12 +1,23 @@
 """What the failure of one attempt means for the next one, and for the caller. Pure."""
 
+import msgspec
+
 from ..errors import CapacityError, GatewayError, RateLimited, Refused, UpstreamError
+from ..pool.model import Plan
 
 
 def may_be_asked_elsewhere(error: UpstreamError) -> bool:
     """Tell whether another candidate may be asked: not what all would refuse, nor what may have been billed."""
-    is_absent_model = isinstance(error, Refused) and error.kind == "model_not_found"
-    return is_absent_model or (error.is_retryable and not error.may_be_billed)
+    is_absent = isinstance(error, Refused) and error.kind in ("model_not_found", "unknown_file")
+    return is_absent or (error.is_retryable and not error.may_be_billed)
+
+
+def following_plan(plan: Plan, error: UpstreamError, upstream: str) -> Plan:
+    """Return where a request may go after an upstream failed: a file may be with another account of that upstream."""
+    if not (isinstance(error, Refused) and error.kind == "unknown_file"):
+        return plan
+    tiers, otherwise = ([tier for tier in some if tier.upstream == upstream] for some in (plan.tiers, plan.otherwise))
+    return msgspec.structs.replace(plan, tiers=tuple(tiers), otherwise=tuple(otherwise))
 
 
 def decisive(first: UpstreamError, second: UpstreamError) -> UpstreamError:

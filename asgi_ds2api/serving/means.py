@@ -30,6 +30,10 @@ class UpstreamSide(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that the upstream paused is gone on from."""
     hedges: bool = False
     """Where it is slow to begin, another one may be asked as well; and it may be that other one."""
+    accounts: tuple[str, ...] = ()
+    """Ids of its accounts."""
+    keeps_files: bool = False
+    """It has its vendor's paths for files."""
     other_way: "UpstreamSide | None" = None
     """The same server in another protocol, where it takes what it refuses in this one; same accounts, same name."""
 

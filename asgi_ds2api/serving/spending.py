@@ -270,6 +270,8 @@ def usage_of(record: Record) -> Usage | None:
         return None
     if record.usage is not None and tokens_of(record.usage):
         return record.usage
+    if not record.model:
+        return None  # nothing was asked of a model
     is_paid = record.first_byte_s is not None or record.result in ("client_gone", "cut")
     if not record.attempts or not is_paid:
         return None

@@ -4,13 +4,14 @@ Nothing here runs beside a request. Whoever gives a slot back hands it on; what 
 wait for it, at the time that was told.
 """
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 
 import anyio
 
 from ..errors import CapacityError, PoolExhausted, QueueTimeout
 from ..pool.model import Candidate, Lease, Plan
 from ..pool.pool import Pool
+from .fleet import Fleet
 
 
 def slot_for(pool: Pool, plan: Plan, tried: Collection[Candidate]) -> Lease:
@@ -83,6 +84,42 @@ async def _lease_for(pool: Pool, plan: Plan, max_wait_s: float, tried: Collectio
             refusal = found
     finally:
         pool.leave(waiter)
+
+
+async def granted(
+    pool: Pool, fleet: Fleet | None, plan: Plan, lease: Lease, another: Callable[[], Awaitable[Lease]]
+) -> Lease:  # fmt: skip
+    """Return a lease that those who share its account grant: this one, or another in its place.
+
+    Args:
+        pool: Whose.
+        fleet: Those who share the accounts; None: nobody does.
+        plan: Where the request may go.
+        lease: That this process has given out.
+        another: Takes a slot, or the place in line that leads to one.
+
+    Raises:
+        CapacityError: As `lease_for`.
+    """
+    while not await is_granted(pool, fleet, plan, lease):
+        lease = await another()
+    return lease
+
+
+async def is_granted(pool: Pool, fleet: Fleet | None, plan: Plan, lease: Lease) -> bool:
+    """Ask those who share an account for an attempt on it. A lease that they do not grant is given back."""
+    if fleet is None:
+        return True
+    is_answered = False
+    try:
+        refusal = await fleet.admit(lease, plan.demand)
+        is_answered = True
+    finally:
+        if not is_answered:
+            pool.put_back(lease)
+    if refusal is not None:
+        pool.refuse(lease, refusal.wait_s)
+    return refusal is None
 
 
 def is_worth_waiting(refusal: CapacityError, max_wait_s: float) -> bool:

@@ -4,6 +4,7 @@ Sans-IO: a complete request in, an `Answer` out.
 """
 
 import itertools
+import re
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +12,8 @@ import msgspec
 
 from . import chat, contents, embeddings, lines, messages, responses
 from .answer import Answer, Error, Face, Fault, Frame, json_answer
+from .files import PATH as FILES
+from .files import Files
 from .http1 import BadRequest, Request
 from .script import Script, Step, verbatim
 from .turn import Turn, turn_of
@@ -58,6 +61,7 @@ class Vendor:
         self._retry_after_s = retry_after_s
         self._asked: Counter[int | None] = Counter()
         self._serial = itertools.count(1)
+        self._files = Files()
 
     def account(self, request: Request) -> int | None:
         """Return which of the keys a request came with."""
@@ -87,6 +91,8 @@ class Vendor:
             return Answer(headers=(("content-type", "text/plain"),), frames=(Frame(text),), length=len(text))
         if self._keys and self.account(request) is None:
             raise Fault(face.no_key())
+        if FILES.fullmatch(path):
+            return self._files.answer(request, face, self.account(request))
         if request.method in ("GET", "HEAD"):
             return self._shown(request, face, serial)
         if path == "/api/show":
@@ -125,7 +131,9 @@ class Vendor:
 
     def _said(self, request: Request, face: Face, serial: int) -> Answer:
         """Answer a request for a message: by the script, else by the fake's own lights."""
-        prompt = face.read(_decoded(request.body), request)
+        body = _decoded(request.body)
+        prompt = face.read(body, request)
+        self._files.check(body, face, self.account(request))
         step = self.script.popleft() if self.script else Step()
         match step.what:
             case Turn():
@@ -154,12 +162,22 @@ class Vendor:
 
 
 def _check_path(request: Request) -> None:
+    if (match := FILES.fullmatch(request.path)) and request.method in _methods_of_files(match):
+        return
     allowed = _allowed(request.path)
     if allowed is None:
         raise Fault(Error(status=404, message=f"Invalid URL ({request.method} {request.path})", code="unknown_url"))
     if request.method != allowed and (request.method, allowed) != ("HEAD", "GET"):
         message = f"Not allowed to {request.method} on {request.path}."
         raise Fault(Error(status=405, message=message, code="method_not_supported", headers=(("allow", allowed),)))
+
+
+def _methods_of_files(match: re.Match[str]) -> tuple[str, ...]:
+    if match["upload"]:
+        return ("POST",)
+    if match["id"] is None:
+        return ("GET", "HEAD") if "/v1/" not in match[0] else ("GET", "HEAD", "POST")
+    return ("GET", "HEAD") if match["content"] else ("GET", "HEAD", "DELETE")
 
 
 def _allowed(path: str) -> str | None:
@@ -178,7 +196,7 @@ def _face_of(request: Request) -> Face:
         return _TALKS[path]
     if path.startswith("/api/"):
         return lines
-    if path.startswith(("/v1beta/", "/v1alpha/")) or contents.PATH.fullmatch(path):
+    if path.startswith(("/v1beta/", "/v1alpha/", "/upload/")) or contents.PATH.fullmatch(path):
         return contents
     if path.startswith("/v1/responses"):
         return responses

@@ -16,7 +16,8 @@ from msgspec import inspect
 from asgi_ds2api.config.environment import CALLER_VARIABLE, LISTS, SECRET_VARIABLE, SETTINGS, STATUS_VARIABLE
 from asgi_ds2api.config.kinds import ONE_OR_LIST
 from asgi_ds2api.config.places import StatePlace
-from asgi_ds2api.config.tables import ConfigTable, ProfileChoice
+from asgi_ds2api.config.profile_choice import ProfileChoice
+from asgi_ds2api.config.tables import ConfigTable
 from asgi_ds2api.profiles import PRESETS, PROFILES, Preset, Profile, key_variables
 
 from . import capabilities

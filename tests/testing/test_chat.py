@@ -213,9 +213,8 @@ async def test_tools_are_chosen_by_the_question_and_tool_choice(
             {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{PIXEL}", "filename": "a.pdf"}},
             "I see a file: application/pdf, 68 bytes.",
         ),
-        ({"type": "file", "file": {"file_id": "file-1"}}, "I see a file: elsewhere: I do not fetch."),
     ],
-    ids=["image", "image of the web", "sound", "file", "uploaded file"],
+    ids=["image", "image of the web", "sound", "file"],
 )
 async def test_attachments_are_seen(part: dict[str, Any], seen: str) -> None:
     choice = await _said(messages=[{"role": "user", "content": [{"type": "text", "text": "Look"}, part]}])
