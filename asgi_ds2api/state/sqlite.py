@@ -43,6 +43,7 @@ CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, value REAL NOT NULL, e
 CREATE TABLE IF NOT EXISTS slots (
     name TEXT NOT NULL, holder TEXT NOT NULL, ends_at REAL NOT NULL, PRIMARY KEY (name, holder));
 CREATE TABLE IF NOT EXISTS done (name TEXT PRIMARY KEY, is_taken INTEGER NOT NULL, ends_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS done_by_end ON done (ends_at);
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
@@ -89,7 +90,7 @@ class SQLiteBackend:
     # --- opening ------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Make the file and its tables.
+        """Make the file and its tables; remove now and then what has ended.
 
         Raises:
             BackendError: Also if somebody took the file away that was used so far; the next time it is made anew.
@@ -99,6 +100,11 @@ class SQLiteBackend:
             raise BackendError("the file of state was taken away: what was in it is lost")
         with self._lent():
             pass
+        now = self._now()
+        if now - self._swept_at >= SWEEP_S:
+            self._swept_at = now
+            with self._step() as connection:
+                _sweep(connection, now, self._max_fact_bytes)
 
     def close(self) -> None:
         """Close the connections; one that is in use is closed when it comes back."""
@@ -187,9 +193,6 @@ class SQLiteBackend:
                     case FactNews(table=table, key=key, value=value, ttl_s=ttl_s):
                         row = (_key(table, key), value if ttl_s > 0 else b"", now + ttl_s, number, writer)
                         connection.execute("REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", row)
-            if now - self._swept_at >= SWEEP_S:
-                self._swept_at = now
-                _sweep(connection, now, self._max_fact_bytes)
 
     def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
         """Return what others wrote since a cursor: which file it was, and the last write to it that was seen."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from asgi_ds2api.state.backend import BackendError, CooldownNews, FactNews
-from asgi_ds2api.state.contract import Cooldown, Scope
-from asgi_ds2api.state.sqlite import MAX_IDLE, SQLiteBackend
+from asgi_ds2api.state.backend import ONCE_S, BackendError, CooldownNews, FactNews
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Scope, Slot
+from asgi_ds2api.state.sqlite import MAX_IDLE, SWEEP_S, SQLiteBackend
 
 LATEST_S = 30.0
 """Far more than threads need to meet; a test that waits that long has failed."""
@@ -97,6 +97,24 @@ def test_connections_to_a_file_that_was_taken_away_are_closed_when_they_come_bac
         looking.result()
     assert (connections.made, connections.closed) == (1, 1)
     backend.close()
+
+
+def test_what_has_ended_is_removed_also_where_nothing_but_limits_is_kept(tmp_path: Path) -> None:
+    now = 1_000.0
+    backend = SQLiteBackend(tmp_path / "state.sqlite", wall_now=lambda: now)
+    for number in range(100):
+        now += 10
+        backend.open()
+        amount = Amount(name=f"requests of {number}", amount=1, limit=60, life_s=60, is_paced=True)
+        slots = (Slot("s", 1_000),)
+        backend.admit([Admission(holder=str(number), slots=slots, amounts=(amount,))], 30.0, f"asked {number}")
+        backend.add([amount], f"added {number}")
+    backend.close()
+    kept = sqlite3.connect(tmp_path / "state.sqlite")
+    rows = {table: kept.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("slots", "counts", "done")}
+    kept.close()
+    longest_s = {"slots": 30, "counts": 2, "done": 2 * ONCE_S}
+    assert {table for table, number in rows.items() if number > (longest_s[table] + SWEEP_S) / 10 + 1} == set()
 
 
 @pytest.mark.parametrize("threads", [1, 2, MAX_IDLE])
