@@ -33,6 +33,8 @@ class Finish(Value, frozen=True, kw_only=True, tag="finish", tag_field="event"):
     """Why the model refused, in words."""
     details: Raw | None = None
     """The vendor's structured details (``stop_details``), as they came."""
+    is_spoiled: bool = False
+    """The model began a call that cannot be read: asked once more, it may write one."""
     choice: int = 0
 
 

@@ -148,6 +148,10 @@ class OneAttempt:
                 if error is None:
                     self._means.learn(side, self.lease.candidate.model, learned)
                     await self._answer(source, response)
+            except Refused as refusal:  # told inside a success
+                if self._delivery.is_taken:
+                    raise
+                error, self._held = refusal, b""
             finally:
                 with anyio.CancelScope(shield=True):
                     await response.close()

@@ -194,8 +194,6 @@ class Translate:
         on_unsupported: OnUnsupported,
     ) -> None:  # fmt: skip
         self.notices = Notices(side.codec.CAPABILITIES.places)
-        self.is_meaningful = False
-        self.is_complete = False
         self._face = face
         self._envelope = envelope
         self._side = side
@@ -203,17 +201,23 @@ class Translate:
         self._shims = tuple(shims)
         self._kept = next((shim for shim in shims if isinstance(shim, KeptReasoning)), None)
         self._on_unsupported = on_unsupported
-        self._pauses = Pauses(side)
         self._call: HTTPCall | None = None
+        self._bytes_sent = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Be ready for an answer of which nothing was heard yet."""
+        self.is_meaningful = False
+        self.is_complete = False
+        self._pauses = Pauses(self._side)
         self._events: list[Event] = []
         """Of a whole answer that paused: what was said before."""
         self._read_next()
-        self._encoder = face.StreamEncoder(envelope, self.notices)
+        self._encoder = self._face.StreamEncoder(self._envelope, self.notices)
         self._finish: Finish | None = None
         self._usage: Usage | None = None
         self._model: str | None = None
         self._has_begun = False
-        self._bytes_sent = 0
         self._characters = 0
 
     @property
@@ -264,14 +268,18 @@ class Translate:
         if repaired is None:
             return None
         self._request = repaired
+        self._begin()
         return self._encode()
 
     def resume(self) -> HTTPCall | None:
         """See `Transcoder`."""
         if self._call is None or not self.is_paused:
             return None
+        if self._pauses.is_spoiled:
+            self.notices.changed("tool_calls", "the model wrote a call that cannot be read: asked again", "repeated")
+        else:
+            self.notices.hint("stop_reason", "the upstream paused its answer, and was asked to go on", "resumed")
         self._call = call = self._pauses.resume(self._call)
-        self.notices.hint("stop_reason", "the upstream paused its answer, and was asked to go on", action="resumed")
         self._bytes_sent += len(call.body)
         self._read_next()
         return call
@@ -346,7 +354,7 @@ class Translate:
         return call
 
     def _encode_whole(self, response: Response) -> bytes:
-        if not self._pauses.are_told:
+        if not self._pauses.are_told or response.choices[0].finish.is_spoiled:
             self._events += self._pauses.pass_on(unfold(response))
             if self._pauses.is_paused:
                 return b""

@@ -1,4 +1,4 @@
-"""gemini-C15..C24, C26..C30, C34, C35, C40: what a Gemini upstream is sent, and what others are told of its answers."""
+"""gemini-C15..C24, C26, C28..C30, C34, C35, C40: what a Gemini upstream is sent, and what of it is told."""
 
 import json
 from typing import Any
@@ -323,19 +323,6 @@ async def test_gemini_C26_length_without_parts_is_an_empty_answer() -> None:
     asked = await ask("chat", "gemini", {}, answering(body))
     choice = asked.json["choices"][0]
     assert (choice["finish_reason"], choice["message"]["content"] or "") == ("length", "")
-
-
-async def test_gemini_C27_malformed_call_is_asked_for_again() -> None:
-    spoiled = gemini_answer([], "MALFORMED_FUNCTION_CALL")
-    asked = await ask("chat", "gemini", {}, spoiled, gemini_answer([{"text": "x"}]), accounts=2)
-    assert (asked.answer.status, len(asked.upstream.calls)) == (200, 2)
-    assert asked.json["choices"][0]["message"]["content"] == "x"
-
-
-async def test_gemini_C27_malformed_call_behind_text_ends_the_answer() -> None:
-    asked = await ask("chat", "gemini", {}, gemini_answer([{"text": "x"}], "MALFORMED_FUNCTION_CALL"))
-    assert asked.json["choices"][0]["finish_reason"] == "stop"
-    assert asked.notices["stop_reason"] == "changed"
 
 
 QUOTA = {

@@ -28,6 +28,7 @@ from .parts import SENTINEL, SIGNED, is_mark
 from .preflight import SYSTEM
 from .schema import to_openapi
 from .tools import LOWERED, schema_at
+from .usage import UNSIGNED
 
 _OF_THE_MODEL: Final = re.compile(
     r"penalty is not enabled for|(?:developer|system) instruction is not enabled for"
@@ -156,6 +157,7 @@ def _without_vendor_tools(request: Request, notices: Notices) -> Request | None:
 
 _MENDS: Final[Sequence[tuple[re.Pattern[str], Mend]]] = (
     (re.compile(r"missing a `?thought_signature|thought signature is (?:not valid|invalid)", re.IGNORECASE), _resign),
+    (re.compile(f"^{UNSIGNED}$"), _resign),
     (re.compile(r"parameters_?json_?schema", re.IGNORECASE), _lower_schemas),
     (re.compile(r"thinking[_ ]?(?:level|budget|config)|thinking is not supported", re.IGNORECASE), _other_thinking),
     (re.compile(r"penalty is not enabled", re.IGNORECASE), _without_penalties),

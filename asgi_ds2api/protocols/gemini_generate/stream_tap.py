@@ -19,7 +19,7 @@ from ...json_guard import is_too_deep
 from ...profiles import Profile
 from . import wire
 from .errors import decode_in_band
-from .usage import WORDS, decode_block, decode_finish, decode_usage
+from .usage import WORDS, decode_block, decode_finish, decode_usage, finish_failure
 from .wire import Shape
 
 _MARKS: Final = (b"finishReason", b"promptFeedback", b'"error"')
@@ -89,12 +89,15 @@ class StreamTap(FrameTap):
             number = wire.count_of(candidate.get("index"))
             number = position if number is None else number
             self._finishes.setdefault(number, None)
-            word = wire.word_of(candidate.get("finishReason"), WORDS)
-            if word and word != WORDS[0]:
-                self._finishes[number] = decode_finish(word, has_calls=False, message=None, choice=number)
-                self.is_meaningful = True
             parts = wire.items_of(wire.fields_of(candidate.get("content")).get("parts"))
             self.is_meaningful = self.is_meaningful or any(map(_says_something, parts))
+            word = wire.word_of(candidate.get("finishReason"), WORDS)
+            if word and word != WORDS[0]:
+                failure = None if self.is_meaningful else finish_failure(word, is_empty=True)
+                if failure is not None:
+                    raise failure
+                self._finishes[number] = decode_finish(word, has_calls=False, message=None, choice=number)
+                self.is_meaningful = True
         self.is_meaningful = self.is_meaningful or self._block is not None
 
     def _fields(self, frame: bytes) -> dict[str, Raw]:

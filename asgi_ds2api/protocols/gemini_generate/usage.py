@@ -149,9 +149,12 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
         "content_filter",
     ),
 }
+_UNEXPLAINED: Final = "other"
+"""Of ``OTHER``, ``MALFORMED_RESPONSE``, ``NO_IMAGE``, ``IMAGE_OTHER`` and words that nobody knows yet."""
 _SPOILED: Final = frozenset({"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"})
 """Ends of an answer that was to be a call, and is none."""
 _UNSIGNED: Final = "MISSING_THOUGHT_SIGNATURE"
+UNSIGNED: Final = "The upstream misses the signature of an earlier call."
 
 _SPELLED: Final[Mapping[FinishReason, str]] = {
     "stop": "STOP",
@@ -177,11 +180,11 @@ def decode_finish(word: str, *, has_calls: bool, message: str | None, choice: in
         message: ``finishMessage``.
         choice: Which candidate.
     """
-    reason = _REASONS.get(word, "other")
+    reason = _REASONS.get(word, _UNEXPLAINED)
     if reason == "stop" and has_calls:
         reason = "tool_calls"
     explanation = message or (f"The answer was blocked: {word}." if reason == "content_filter" else None)
-    return Finish(reason=reason, raw=word, explanation=explanation, choice=choice)
+    return Finish(reason=reason, raw=word, explanation=explanation, is_spoiled=word in _SPOILED, choice=choice)
 
 
 def decode_block(feedback: Mapping[str, Raw]) -> Finish | None:
@@ -199,12 +202,12 @@ def finish_failure(word: str, *, is_empty: bool) -> UpstreamError | None:
 
     Args:
         word: ``finishReason``.
-        is_empty: Nothing was said before it. The vendor's own client asks again then.
+        is_empty: Nothing was said before it. A call that cannot be read is an end all the same (`Finish.is_spoiled`).
     """
     if word == _UNSIGNED:
-        return Refused("The upstream misses the signature of an earlier call.", detail=word)
-    if word in _SPOILED and is_empty:
-        return ServerFault("The model wrote a call that cannot be read. Try again.", detail=word)
+        return Refused(UNSIGNED, status=502, detail=word)
+    if is_empty and word not in _SPOILED and _REASONS.get(word, _UNEXPLAINED) == _UNEXPLAINED:
+        return ServerFault("The upstream ended its answer before it said anything. Try again.", detail=word)
     return None
 
 
