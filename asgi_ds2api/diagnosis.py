@@ -62,6 +62,10 @@ _FOREIGN_REASONING: Final = re.compile(
     r"|corrupted thought signature",
     re.IGNORECASE,
 )
+_NO_CAPACITY: Final = re.compile(r"no available capacity", re.IGNORECASE)
+_SPOILED_CALL: Final = re.compile(
+    r"tool_use_failed|failed to call a function|malformed_(?:tool|function)_call", re.IGNORECASE
+)
 _NO_MODEL: Final = re.compile(r"^model: |model_not_found|model .{0,80}not (?:found|exist)", re.IGNORECASE)
 _NO_MODEL_CODES: Final = ("model_not_found", "DeploymentNotFound")
 _NO_FILE: Final = re.compile(
@@ -132,7 +136,7 @@ def classify(status: int, told: Told) -> UpstreamError:
         return _rate_limited(told)
     if status in (408, 504):
         return Timeout("The upstream took too long to answer.", detail=_detail(told))
-    if status in (503, 529):
+    if status in (503, 529) or (status == 400 and _NO_CAPACITY.search(told.message)):
         return Overloaded("The upstream is overloaded. Try again later.", detail=_detail(told))
     if status >= 500:
         return ServerFault("The upstream failed. Try again.", detail=_detail(told))
@@ -176,6 +180,8 @@ def _kind(status: int, told: Told) -> RefusalKind:
         return "conflict"
     if _BLOCKED.search(told.words):
         return "content_blocked"
+    if _SPOILED_CALL.search(told.words):
+        return "spoiled_call"
     if _NO_MODEL.search(told.message) or any(word in told.words for word in _NO_MODEL_CODES):
         return "model_not_found"
     if _NO_FILE.search(told.words):

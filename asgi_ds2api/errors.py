@@ -289,9 +289,11 @@ RefusalKind = Literal[
     "conflict",
     "foreign_reasoning",
     "unknown_file",
+    "spoiled_call",
 ]
 """``foreign_reasoning``: what the model thought before was sealed for another customer than this account's.
-``unknown_file``: a file that the request names is not there for this account."""
+``unknown_file``: a file that the request names is not there for this account.
+``spoiled_call``: the model itself wrote a call that cannot be read."""
 
 
 class Refused(UpstreamError):

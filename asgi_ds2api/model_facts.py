@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 Replay = Literal["never", "content", "details", "tool_turns", "chunks"]
+ReasoningIn = Literal["effort", "thinking", "enable_thinking", "object", "chat_template", "none"]
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     stream_only: bool = False
     """Chat: it answers with a stream alone; callers who want a whole answer get the stream added up."""
     reasoning_replay: Replay | None = None
+    """Chat: in place of the profile's."""
+    reasoning_in: ReasoningIn | None = None
     """Chat: in place of the profile's."""
     drop: tuple[str, ...] = ()
     """Chat: top-level fields that it refuses, besides the profile's."""

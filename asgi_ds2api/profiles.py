@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from .canonical import ProtocolName
-from .model_facts import CLAUDE_MODELS, GEMINI_MODELS, OPENAI_MODELS, ModelFacts, Replay
+from .model_facts import CLAUDE_MODELS, GEMINI_MODELS, OPENAI_MODELS, ModelFacts, ReasoningIn, Replay
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Chat: role that system and developer messages are sent with; `keep` sends each as it came."),
     ] = "keep"
     reasoning_in: Annotated[
-        Literal["effort", "thinking", "enable_thinking", "object", "chat_template", "none"],
+        ReasoningIn,
         Meta(
             description="Chat: how reasoning is asked for: by `reasoning_effort`, by `thinking` (DeepSeek), by "
             "`enable_thinking` (Qwen), by a `reasoning` object (OpenRouter), by `chat_template_kwargs` (vLLM), or not "
@@ -98,6 +98,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     required_choice: Annotated[
         Literal["required", "any"], Meta(description="Chat: word for a choice that must be a call.")
     ] = "required"
+    forced_while_thinking: Annotated[
+        bool,
+        Meta(description="Chat: a model may be forced to call a tool while it thinks; else it does not think then."),
+    ] = True
     after_tool: Annotated[
         Literal["any", "assistant"],
         Meta(description="Chat: who may speak behind a tool; where only an assistant may, one is put in (Mistral)."),
@@ -197,8 +201,12 @@ def _like_openai(vendor: str, **fields: object) -> Profile:
 
 _HOSTED = ("store", "prompt_cache_key", "prompt_cache_retention", "verbosity")
 """What only OpenAI's own servers have a use for."""
-_ALWAYS_REASONING = ModelFacts(drop=("stop", "presence_penalty", "frequency_penalty", "logit_bias"))
-_STREAM_ONLY = ModelFacts(stream_only=True)
+_LEVELS = ("low", "medium", "high")
+_ALWAYS_REASONING = ModelFacts(efforts=_LEVELS, drop=("stop", "presence_penalty", "frequency_penalty", "logit_bias"))
+_ALWAYS_THINKING = ModelFacts(forced_tool_choice=False)
+_STREAM_ONLY = ModelFacts(stream_only=True, forced_tool_choice=False)
+_GPT_OSS = ("*gpt-oss*", ModelFacts(reasoning_in="effort", efforts=_LEVELS))
+"""It thinks always, and has levels wherever it runs."""
 
 PROFILES: dict[str, Profile] = {
     "openai": Profile(
@@ -325,6 +333,7 @@ PROFILES: dict[str, Profile] = {
         stream_usage="always",
         json_with_tools=False,
         drop=("logprobs", "logit_bias", "top_logprobs", *_HOSTED),
+        models=(_GPT_OSS, ("*qwen*", ModelFacts(efforts=("none", "default")))),
     ),
     "xai": _like_openai(
         "xai",
@@ -332,7 +341,11 @@ PROFILES: dict[str, Profile] = {
         reasoning_replay="never",
         reasoning_in_output_tokens=False,
         top_k=False,
-        models=(("grok-3-mini*", _ALWAYS_REASONING), ("grok-[4-9]*", _ALWAYS_REASONING)),
+        models=(
+            ("grok-3-mini*", _ALWAYS_REASONING),
+            ("grok-[4-9]*", _ALWAYS_REASONING),
+            ("*", ModelFacts(efforts=("none", *_LEVELS))),
+        ),
     ),
     "openrouter": _like_openai(
         "openrouter",
@@ -346,12 +359,15 @@ PROFILES: dict[str, Profile] = {
         reasoning_in="enable_thinking",
         reasoning_replay="never",
         json_word=True,
+        forced_while_thinking=False,
         drop=_HOSTED,
-        models=(("qwq*", _STREAM_ONLY), ("qvq*", _STREAM_ONLY)),
+        models=(("qwq*", _STREAM_ONLY), ("qvq*", _STREAM_ONLY), ("*-thinking*", _ALWAYS_THINKING)),
     ),
-    "vllm": _like_openai("vllm", reasoning_in="chat_template", reasoning_field="reasoning", think_tags=True),
-    "llama.cpp": _like_openai("llama.cpp", reasoning_in="chat_template", think_tags=True),
-    "lm-studio": _like_openai("lm-studio", json_object=False, think_tags=True),
+    "vllm": _like_openai(
+        "vllm", reasoning_in="chat_template", reasoning_field="reasoning", think_tags=True, models=(_GPT_OSS,)
+    ),
+    "llama.cpp": _like_openai("llama.cpp", reasoning_in="chat_template", think_tags=True, models=(_GPT_OSS,)),
+    "lm-studio": _like_openai("lm-studio", json_object=False, think_tags=True, models=(_GPT_OSS,)),
     "together": _like_openai("together", think_tags=True),
     "fireworks": _like_openai("fireworks", think_tags=True),
     "ollama-openai": _like_openai(

@@ -155,6 +155,9 @@ class Request(Value, frozen=True, kw_only=True):
     """``extra_body.VENDOR``: merged into the body last, for the profile whose ``vendor`` it names."""
     extras: Extras = {}
     """Unknown or own fields of the source protocol, by their path in it (``output_config.task_budget``)."""
+    refused_fields: tuple[str, ...] = ()
+    """Fields that the upstream refuses although no caller asked for them (``stream_options``): its encoder leaves them
+    out. Set by ``Codec.repair`` alone."""
     places: dict[str, str] = {}
     """Where settings without an ``at`` of their own stood, if not under Chat's name (``seed`` -> ``options.seed``); for
     `Notices` and refusals."""

@@ -12,7 +12,18 @@ from tests.support.asgi_driver import Answer, call
 from tests.support.gateways import Records, make_gateway, upstream
 from tests.support.scripted_client import Script, ScriptedUpstream, answering
 
-from .asking import chat_answer, claude_answer, error, gemini_answer, ollama_answer, response_answer, said_item
+from .asking import (
+    PATHS,
+    chat_answer,
+    chat_stream,
+    chunk,
+    claude_answer,
+    error,
+    gemini_answer,
+    ollama_answer,
+    response_answer,
+    said_item,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -20,13 +31,17 @@ pytestmark = pytest.mark.anyio
 class Talk:
     """Asks one gateway again and again, on Anthropic's face, or on Chat's in front of Anthropic."""
 
-    def __init__(self, to: str, *scripts: Script, **config: Any) -> None:
-        self.to = to
+    def __init__(
+        self, to: str, *scripts: Script, face: str | None = None, profile: str | None = None, **config: Any
+    ) -> None:
+        self.to, self.face = to, face or ("chat" if to == "claude" else "claude")
         self.upstream, self.records = ScriptedUpstream(*scripts), Records()
-        self.gateway = make_gateway(upstream(to), scripts={to: self.upstream}, hooks=[self.records], **config)
+        self.gateway = make_gateway(
+            upstream(to, profile=profile), scripts={to: self.upstream}, hooks=[self.records], **config
+        )
 
     async def ask(self, model: str = "m", **fields: Any) -> Answer:
-        path = "/v1/chat/completions" if self.to == "claude" else "/v1/messages"
+        path = PATHS[self.face]
         body = {
             "model": f"{self.to}/{model}",
             "max_tokens": 100,
@@ -118,6 +133,41 @@ async def test_R22_nothing_is_learned_where_the_request_is_refused_all_the_same(
     assert talk.sent["temperature"] == 0.5
 
 
+NO_OPTIONS = [
+    refusal("Unknown parameter: 'stream_options'.", "stream_options"),
+    refusal("Unrecognized request argument supplied: stream_options"),
+    answering({"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]}, status=422),
+]
+
+
+@pytest.mark.parametrize("refused", NO_OPTIONS, ids=["openai", "unquoted", "fastapi"])
+@pytest.mark.parametrize("face", ["chat", "claude"])
+async def test_others_trap_33_refused_stream_options_are_left_out_from_then_on(face: str, refused: Script) -> None:
+    whole = chat_stream(chunk({"content": "x"}), chunk({}, "stop"))
+    talk = Talk("chat", refused, whole, whole, chat_answer(), profile="llama.cpp", face=face)
+    for _ in range(2):
+        answer = await talk.ask(stream=True)
+        assert answer.status == 200
+        assert "stream_options" not in talk.sent
+        assert ("stream_options", "emulated") in [(path, action) for path, action, _ in talk.told]
+    assert len(talk.upstream.calls) == 3
+    await talk.ask()
+    assert not any(path == "stream_options" for path, _, _ in talk.told)
+
+
+async def test_R22_caller_of_a_look_alikes_own_protocol_is_helped_too() -> None:
+    talk = Talk("chat", REFUSALS["chat"][0], chat_answer(), chat_answer(), profile="lenient", face="chat")
+    for _ in range(2):
+        assert (await talk.ask(temperature=0.5)).status == 200
+    assert len(talk.upstream.calls) == 3
+
+
+async def test_R22_what_a_vendor_says_to_its_own_client_is_passed_on() -> None:
+    talk = Talk("chat", REFUSALS["chat"][0], profile="openai", face="chat")
+    assert (await talk.ask(temperature=0.5)).status == 400
+    assert len(talk.upstream.calls) == 1
+
+
 async def test_R22_it_can_be_switched_off() -> None:
     talk = Talk("chat", REFUSALS["chat"][0], chat_answer(), chat_answer(), timeouts={"refusals_s": 0})
     for _ in range(2):
@@ -132,6 +182,7 @@ async def test_R22_it_can_be_switched_off() -> None:
         ("openai_chat", "Function tools with reasoning_effort are not supported for gpt-5.4.", "reasoning_effort"),
         ("openai_chat", "Unsupported parameter: 'top_p' is not supported with this model when thinking.", "top_p"),
         ("openai_chat", "Failed to call a function.", None),
+        ("openai_chat", "`reasoning_effort` must be one of `low`, `medium`, or `high`", "reasoning_effort"),
         ("openai_chat", "The `reasoning_content` in the thinking mode must be passed back", None),
         ("openai_chat", "Unsupported parameter: 'messages'", "messages"),
         ("openai_responses", "Unsupported value: 'text.verbosity' does not support 'foo'", "text.verbosity"),

@@ -9,7 +9,7 @@ A caller's own spelling goes back to an upstream of this protocol; what came in 
 profile says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -287,14 +287,18 @@ _EFFORT_PLACES: Final = {"thinking": "output_config.effort"}
 
 _NEAREST: Final[Mapping[str, Sequence[str]]] = {
     "none": ("none", "minimal", "low"),
-    "minimal": ("minimal", "low", "none"),
-    "low": ("low", "minimal", "medium"),
-    "medium": ("medium", "low", "high"),
-    "high": ("high", "medium", "max"),
-    "xhigh": ("xhigh", "max", "high"),
-    "max": ("max", "xhigh", "high"),
+    "minimal": ("minimal", "low", "default", "none"),
+    "low": ("low", "minimal", "medium", "high", "default"),
+    "medium": ("medium", "low", "high", "default"),
+    "high": ("high", "medium", "max", "default"),
+    "xhigh": ("xhigh", "max", "high", "default"),
+    "max": ("max", "xhigh", "high", "default"),
+    "default": ("default", "medium", "high", "low"),
 }
-"""Efforts to try in turn."""
+"""Efforts to try in turn; ``default`` is Groq's word for thinking of models that have no levels."""
+EFFORTS: Final = frozenset(_NEAREST)
+"""Words for an effort, of all vendors."""
+NEAREST_EFFORT: Final = "the nearest effort that the model knows"
 
 
 def encode_own_control(control: ReasoningControl) -> JsonObject:
@@ -377,19 +381,41 @@ def _effort(
     """Return the word for an effort, or for a budget of tokens."""
     if budget is not None and effort != "none":
         notices.changed(f"{at}.budget_tokens", "the upstream takes an effort in place of a budget")
-    if effort is None and budget is not None:
-        effort = next((word for limit, word in _EFFORT_BELOW if budget < limit), "xhigh")
+    effort = effort_of(effort, budget)
     if effort in profile.effort_map:
         notices.changed(at, "the nearest effort that the vendor has", action="coerced")
         effort = profile.effort_map[effort]
     if effort is None or not facts.efforts:
         return effort
-    fitted = next((word for word in _NEAREST.get(effort, (effort,)) if word in facts.efforts), None)
+    fitted = nearest_effort(effort, facts.efforts)
     if fitted is None:
         notices.lost(at, "the model knows no such effort")
     elif fitted != effort:
-        notices.changed(at, "the nearest effort that the model knows", action="coerced")
+        notices.changed(at, NEAREST_EFFORT, action="coerced")
     return fitted
+
+
+def is_thinking_asked(control: ReasoningControl) -> bool:
+    """Tell whether the model is asked to think, in whatever words."""
+    asked = (control.mode, control.effort, control.budget_tokens)
+    return any(word is not None for word in asked) and control.mode != "disabled" and control.effort != "none"
+
+
+def without_thinking(control: ReasoningControl | None) -> ReasoningControl:
+    """Return what asks for no thinking, in the place of what was asked; None: nothing was."""
+    return ReasoningControl(mode="disabled", at=_EFFORT if control is None else control.at)
+
+
+def effort_of(effort: str | None, budget: int | None) -> str | None:
+    """Return an effort, or what stands for a budget of tokens; None: neither is told."""
+    if effort is not None or budget is None:
+        return effort
+    return next((word for limit, word in _EFFORT_BELOW if budget < limit), "xhigh")
+
+
+def nearest_effort(effort: str, known: Collection[str]) -> str | None:
+    """Return which of the efforts that a model knows is nearest to one; None: none is near."""
+    return next((word for word in _NEAREST.get(effort, (effort,)) if word in known), None)
 
 
 def _told(fields: Mapping[str, object]) -> JsonObject:

@@ -52,7 +52,7 @@ from .dialect import fit_speakers, fit_turns, shorten_ids
 from .messages import decode_messages, encode_messages, keep_latest_marks, read_messages
 from .pairing import MAX_ID, pair_results
 from .reasoning import decode_control, encode_control, encode_own_control
-from .tools import check_schema, decode_choice, decode_tools, encode_choice, encode_tool, read_tools
+from .tools import check_schema, decode_choice, decode_tools, encode_choice, encode_tool, fit_choice, read_tools
 from .wire import JsonObject, Shape, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -249,8 +249,13 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     """
     is_own = request.source == wire.NAME
     facts = profile.facts(request.model)
-    if facts.reasoning_replay is not None:
-        profile = msgspec.structs.replace(profile, reasoning_replay=facts.reasoning_replay)
+    if facts.reasoning_replay or facts.reasoning_in:
+        profile = msgspec.structs.replace(
+            profile,
+            reasoning_replay=facts.reasoning_replay or profile.reasoning_replay,
+            reasoning_in=facts.reasoning_in or profile.reasoning_in,
+        )
+    request = fit_choice(request, profile, facts, notices)
     writer = PartWriter(is_own=is_own, profile=profile, takes_marks=facts.cache_marks, notices=notices)
     tools, search = _offered(request, facts, notices)
     body: JsonObject = {
@@ -282,6 +287,9 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     for name in (*profile.drop, *facts.drop):
         if body.pop(name, None) is not None:
             notices.lost(name, "the upstream refuses this field")
+    for name in request.refused_fields:
+        if body.pop(name, None) is not None:
+            notices.changed(name, "the upstream refuses to be asked for usage: it is estimated")
     return HTTPCall(
         method="POST",
         path=path_of(profile, request.model),

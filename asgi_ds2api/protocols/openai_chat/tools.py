@@ -8,11 +8,16 @@ from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, Raw
+from msgspec.structs import replace
 
 from ...canonical import (
     CustomTool,
     Extras,
     FunctionTool,
+    Message,
+    Notices,
+    Request,
+    Text,
     Tool,
     ToolChoice,
     VendorTool,
@@ -20,9 +25,12 @@ from ...canonical import (
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
+from ...model_facts import ModelFacts
+from ...profiles import Profile
 from ..foreign_tools import described
 from . import wire
 from .content import PartWriter
+from .reasoning import is_thinking_asked, without_thinking
 from .wire import JsonObject, Shape, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -244,6 +252,37 @@ def encode_tool(tool: Tool, writer: PartWriter) -> JsonObject | Raw:
             return tool.raw
         case VendorTool():
             raise Unsupported("Only the vendor that defined this tool runs it.", param=tool.at and f"{tool.at}.type")
+
+
+def fit_choice(request: Request, profile: Profile, facts: ModelFacts, notices: Notices) -> Request:
+    """Return the request with a choice that the model takes: where a call cannot be forced, it is asked for in words.
+
+    Args:
+        request: Of any protocol.
+        profile: The upstream's.
+        facts: The model's.
+        notices: Where it is reported what gave way.
+    """
+    choice, control = request.tool_choice, request.reasoning
+    if choice is None or choice.mode not in ("required", "named") or not request.tools:
+        return request
+    if not facts.forced_tool_choice:
+        notices.lost(
+            choice.at or "tool_choice", "the model cannot be forced to call a tool: asked in words", "emulated"
+        )
+        named = f"the tool {choice.names[0]}" if choice.mode == "named" else "at least one of the tools"
+        free = replace(choice, mode="auto", names=() if choice.mode == "named" else choice.names)
+        return replace(request, tool_choice=free, messages=_hinted(request.messages, f"Answer by calling {named}."))
+    if profile.forced_while_thinking or control is None or not is_thinking_asked(control):
+        return request
+    notices.changed(control.at or "reasoning_effort", "the model does not think where a call is forced", "dropped")
+    return replace(request, reasoning=without_thinking(control))
+
+
+def _hinted(messages: Sequence[Message], text: str) -> tuple[Message, ...]:
+    """Return the messages with one more at the end of the leading system messages."""
+    leading = next((i for i, m in enumerate(messages) if m.role not in ("system", "developer")), len(messages))
+    return (*messages[:leading], Message(role="system", content=(Text(text=text),)), *messages[leading:])
 
 
 def encode_choice(choice: ToolChoice, tools: Sequence[Tool], writer: PartWriter) -> object:

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Raw
 
 from ...canonical import Extras, Finish, FinishReason, Usage
-from ...errors import Interrupted, Overloaded, UpstreamError
+from ...errors import Interrupted, Overloaded, ServerFault, UpstreamError
 from .answer import fields_of, number_of, rest_of, text_of
 from .wire import JsonObject, put_extras
 
@@ -35,6 +35,8 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
 _OVERLOADED: Final = "insufficient_system_resource"
 _FAILED: Final = frozenset({"error", "abort", _OVERLOADED})
 """Words for an answer that is none."""
+_SPOILED: Final = "malformed_"
+"""In words for the end of an answer that was to be a call (``malformed_function_call``)."""
 
 _INPUT: Final = "prompt_tokens_details"
 _OUTPUT: Final = "completion_tokens_details"
@@ -102,6 +104,13 @@ def finish_failure(word: str | None) -> UpstreamError | None:
     if word == _OVERLOADED:
         return Overloaded("The upstream is overloaded. Try again later.")
     return Interrupted("The upstream gave up in the middle of its answer.")
+
+
+def spoiled_call(word: str | None) -> UpstreamError | None:
+    """Return the error that an end stands for where nothing was said before it; None: it ends an empty answer."""
+    if word is None or _SPOILED not in word.lower():
+        return None
+    return ServerFault("The model wrote a call that cannot be read. Try again.", detail=word)
 
 
 BYTES_PER_TOKEN: Final = 4
