@@ -126,9 +126,21 @@ async def test_7_3_malformed_call_is_asked_for_again(streamed: bool) -> None:
     if streamed:
         spoiled = chat_stream(chunk({"role": "assistant", "content": ""}), chunk({}, word))
         said = chat_stream(chunk({"content": "Hello"}), chunk({}, "stop"))
-    asked = await ask("chat", "chat", {"stream": streamed}, spoiled, said, profile="lenient", accounts=2)
+    asked = await ask("chat", "chat", {"stream": streamed}, spoiled, said, profile="lenient")
     assert (asked.answer.status, len(asked.upstream.calls)) == (200, 2)
     assert "Hello" in asked.answer.text
+    assert asked.notices["tool_calls"] == "changed"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_7_3_malformed_call_that_comes_again_is_the_end(streamed: bool) -> None:
+    word = "function_call_filter: MALFORMED_FUNCTION_CALL"
+    spoiled = chat_answer({"content": None}, word)
+    if streamed:
+        spoiled = chat_stream(chunk({"role": "assistant", "content": ""}), chunk({}, word))
+    asked = await ask("chat", "chat", {"stream": streamed}, spoiled, spoiled, profile="lenient")
+    assert (asked.answer.status, len(asked.upstream.calls)) == (200, 2)
+    assert '"finish_reason":"stop"' in asked.answer.text
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -64,7 +64,7 @@ from .content import AUDIO, BEHIND_A_CALL
 from .errors import decode_in_band
 from .media import url_of
 from .reasoning import decode_thought, encode_detail, mark_of, with_mark
-from .usage import decode_finish, decode_usage, encode_finish, encode_usage, estimated, finish_failure, spoiled_call
+from .usage import decode_finish, decode_usage, encode_finish, encode_usage, estimated, finish_failure
 from .wire import JsonObject, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def _decode_choice(fields: Mapping[str, Raw], position: int, answer_id: str) -> 
     at = f"choices[{position}].message"
     blocks = _decode_blocks(message, at, answer_id)
     word = text_of(fields.get("finish_reason"))
-    if failure := finish_failure(word) or (None if blocks else spoiled_call(word)):
+    if failure := finish_failure(word):
         raise failure
     has_calls = any(isinstance(block, ToolCall) for block in blocks)
     stop_reason = fields.get("stop_reason")

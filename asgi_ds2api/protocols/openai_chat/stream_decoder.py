@@ -66,7 +66,7 @@ from .errors import decode_in_band
 from .reasoning import decode_detail
 from .response import CALL, EMPTY, MESSAGE, call_id, choice_extras, top_extras, usage_of
 from .stream_calls import PLACEHOLDER, StreamedCall, StreamedCalls
-from .usage import decode_finish, finish_failure, spoiled_call
+from .usage import decode_finish, finish_failure
 from .usual_chunk import USUAL, UsualDelta, UsualFragment
 
 DONE: Final = b"[DONE]"
@@ -274,8 +274,6 @@ class StreamDecoder:
         elif any(bytes(value) not in EMPTY for name, value in delta.items() if name != "role"):
             notice = Notice(path="stream", action="ignored", reason="content after the end", severity="hint")
             self._events.append(notice)
-        if self._blocks.next_index == 0 and (failure := spoiled_call(word)):
-            raise failure
         if word and (choice.finish is None or word == "content_filter"):
             choice.finish = word
             choice.stop_reason = fields.get("stop_reason")

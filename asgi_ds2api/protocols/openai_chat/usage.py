@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Raw
 
 from ...canonical import Extras, Finish, FinishReason, Usage
-from ...errors import Interrupted, Overloaded, ServerFault, UpstreamError
+from ...errors import Interrupted, Overloaded, UpstreamError
 from .answer import fields_of, number_of, rest_of, text_of
 from .wire import JsonObject, put_extras
 
@@ -88,13 +88,15 @@ def decode_finish(word: str | None, *, has_calls: bool, stop_reason: Raw | None 
         stop_reason: vLLM's: the text that matched, if it is one.
         choice: Which.
     """
-    reason: FinishReason = _REASONS.get((word or "stop").lower(), "other")
+    lowered = (word or "stop").lower()
+    reason: FinishReason = _REASONS.get(lowered, "other")
     if has_calls and reason in ("stop", "other"):
         reason = "tool_calls"
     matched = text_of(stop_reason)
     if matched is not None and reason == "stop":
         reason = "stop_sequence"
-    return Finish(reason=reason, raw=word or None, stop_sequence=matched, choice=choice)
+    is_spoiled = _SPOILED in lowered
+    return Finish(reason=reason, raw=word or None, stop_sequence=matched, is_spoiled=is_spoiled, choice=choice)
 
 
 def finish_failure(word: str | None) -> UpstreamError | None:
@@ -104,13 +106,6 @@ def finish_failure(word: str | None) -> UpstreamError | None:
     if word == _OVERLOADED:
         return Overloaded("The upstream is overloaded. Try again later.")
     return Interrupted("The upstream gave up in the middle of its answer.")
-
-
-def spoiled_call(word: str | None) -> UpstreamError | None:
-    """Return the error that an end stands for where nothing was said before it; None: it ends an empty answer."""
-    if word is None or _SPOILED not in word.lower():
-        return None
-    return ServerFault("The model wrote a call that cannot be read. Try again.", detail=word)
 
 
 BYTES_PER_TOKEN: Final = 4
