@@ -150,6 +150,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
             "completions are relayed there; those for other models are asked by a conversation."
         ),
     ] = ()
+    closed_when_strict: Annotated[
+        bool,
+        Meta(
+            description="OpenAI: the model is held (`strict`) only to schemas of closed objects that require all their "
+            "fields; those of other protocols are narrowed to that, or asked for without."
+        ),
+    ] = True
     open_schemas: Annotated[
         bool, Meta(description="A schema of the answer may leave open which fields an object has.")
     ] = True
@@ -295,6 +302,7 @@ PROFILES: dict[str, Profile] = {
     ),
     "mistral": _like_openai(
         "mistral",
+        closed_when_strict=False,
         reasoning_replay="chunks",
         think_tags=True,
         seed_field="random_seed",
@@ -364,21 +372,31 @@ PROFILES: dict[str, Profile] = {
         models=(("qwq*", _STREAM_ONLY), ("qvq*", _STREAM_ONLY), ("*-thinking*", _ALWAYS_THINKING)),
     ),
     "vllm": _like_openai(
-        "vllm", reasoning_in="chat_template", reasoning_field="reasoning", think_tags=True, models=(_GPT_OSS,)
+        "vllm",
+        closed_when_strict=False,
+        reasoning_in="chat_template",
+        reasoning_field="reasoning",
+        think_tags=True,
+        models=(_GPT_OSS,),
     ),
-    "llama.cpp": _like_openai("llama.cpp", reasoning_in="chat_template", think_tags=True, models=(_GPT_OSS,)),
-    "lm-studio": _like_openai("lm-studio", json_object=False, think_tags=True, models=(_GPT_OSS,)),
-    "together": _like_openai("together", think_tags=True),
-    "fireworks": _like_openai("fireworks", think_tags=True),
+    "llama.cpp": _like_openai(
+        "llama.cpp", closed_when_strict=False, reasoning_in="chat_template", think_tags=True, models=(_GPT_OSS,)
+    ),
+    "lm-studio": _like_openai(
+        "lm-studio", closed_when_strict=False, json_object=False, think_tags=True, models=(_GPT_OSS,)
+    ),
+    "together": _like_openai("together", closed_when_strict=False, think_tags=True),
+    "fireworks": _like_openai("fireworks", closed_when_strict=False, think_tags=True),
     "ollama-openai": _like_openai(
         "ollama",
+        closed_when_strict=False,
         reasoning_field="reasoning",
         think_tags=True,
         choices=False,
         image_urls=False,
         drop=("tool_choice", "logit_bias", "user", *_HOSTED),
     ),
-    "gemini-openai": _like_openai("gemini", top_k=False, drop=("logit_bias", *_HOSTED)),
+    "gemini-openai": _like_openai("gemini", closed_when_strict=False, top_k=False, drop=("logit_bias", *_HOSTED)),
 }
 """Dialects by the name that the configuration uses."""
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from ...canonical import Notices, Request
 from ...errors import Refused
+from ..strict_schemas import let_go
 from .reasoning import EFFORTS, NEAREST_EFFORT, effort_of, nearest_effort, without_thinking
 
 _OBJECTION: Final = re.compile(
@@ -68,6 +69,9 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
         return replace(request, sampling=replace(request.sampling, temperature=0))
     if error.kind != "invalid_request":
         return None
+    let = let_go(request, error.message, notices)
+    if let is not None:
+        return None if let == request else let
     if request.reasoning is None or request.reasoning.mode != "disabled":
         if _THOUGHT_MISSING.search(error.message):
             notices.lost(_EFFORT, "the upstream misses earlier reasoning, so it does not think")

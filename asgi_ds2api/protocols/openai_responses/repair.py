@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from ...canonical import Notices, Request
 from ...errors import Refused
+from ..strict_schemas import let_go
 from . import wire
 from .reasoning import without_sealed
 
@@ -37,8 +38,13 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
     """
     if error.kind == "foreign_reasoning":
         return without_sealed(request, notices)
-    if error.kind != "invalid_request" or request.source == wire.NAME or not _OBJECTION.search(error.message):
+    if error.kind != "invalid_request" or request.source == wire.NAME:
         return None  # a client of this protocol knows what its vendor says, and reacts
+    let = let_go(request, error.message, notices)
+    if let is not None:
+        return None if let == request else let
+    if not _OBJECTION.search(error.message):
+        return None
     for name in (error.param, *(match["name"] for match in _QUOTED.finditer(error.message))):
         remove = _REMOVERS.get(name or "")
         if remove is None:

@@ -44,6 +44,7 @@ from ...json_guard import decode_json, decode_object, encode_object, whole
 from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put_extras, set_fields
 from ...profiles import Profile
 from ..reserved import is_reserved, vendor_fields
+from ..strict_schemas import held_to
 from . import wire
 from .compaction import asking, is_compaction
 from .content import PartWriter
@@ -457,8 +458,10 @@ def _encode_format(wanted: OutputFormat | None, writer: PartWriter) -> JsonObjec
         return put_extras({"type": wanted.kind}, extras)
     if not profile.json_schema:
         raise Unsupported("The upstream has no switch for a schema.", param=wanted.at or None)
-    strict = True if wanted.strict is None and not writer.is_own else wanted.strict
-    schema = _said({"description": wanted.description, "schema": wanted.schema, "strict": strict})
+    held = wanted.schema, wanted.strict
+    if not writer.is_own:
+        held = held_to(wanted.schema, wanted.strict is not False, wanted.at, profile, writer.notices)
+    schema = _said({"description": wanted.description, "schema": held[0], "strict": held[1]})
     return put_extras({"type": "json_schema", "name": wanted.name or "output", **schema}, extras)
 
 
