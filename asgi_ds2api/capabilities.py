@@ -112,7 +112,9 @@ USUAL: Final[Takes] = {
     "result.orphan": Verdict("E", "as text"),
     "result.refused": Verdict("X", "as the vendor of the face does"),
     "tool": LOSSLESS,
-    "tool.strict": LOSSLESS,
+    "tool.strict": Verdict(
+        "LE", "where it leaves fields open, narrowed to closed objects; else the model is only asked"
+    ),
     "tool.examples": Verdict("E", "said in the description"),
     "tool.deferred": Verdict("H", "all tools are sent at once"),
     "tool.eager": Verdict("H", "arguments are streamed as they come"),

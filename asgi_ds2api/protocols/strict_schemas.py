@@ -23,6 +23,7 @@ from ..profiles import Profile
 
 Node: TypeAlias = dict[str, object]
 
+_OWN: Final = frozenset({"openai_chat", "openai_responses"})
 _REFUSED: Final = re.compile(r"invalid schema for (?:response_format|text\.format|function)", re.IGNORECASE)
 _DEFINITIONS: Final = ("$defs", "definitions")
 _PLAIN: Final = frozenset(
@@ -36,19 +37,35 @@ _IDLE: Final = frozenset({"$comment", "default", "examples"})
 _KNOWN: Final = frozenset({*_PLAIN, *_OBJECT, *_DEFINITIONS, "$ref", "anyOf", "items"})
 
 
-def held_to(
-    schema: Raw | None, strict: bool | None, at: str, profile: Profile, notices: Notices
-) -> tuple[Raw | None, bool | None]:
-    """Return a schema of another protocol and whether a model is held to it, as this vendor takes both.
+def fit_schemas(request: Request, profile: Profile, notices: Notices) -> Request:
+    """Return a request with the schemas that its model is held to as this vendor takes them.
+
+    What clients of the vendor's own protocols say passes as it is: they know its form.
 
     Args:
-        schema: As the caller wrote it.
-        strict: Whether the caller wants the model held to it.
-        at: Its path in the caller's body.
+        request: Of any protocol.
         profile: The vendor's.
         notices: Where it is reported what is another now.
     """
-    if not strict or schema is None or not profile.closed_when_strict:
+    if request.source in _OWN or not profile.closed_when_strict:
+        return request
+    tools = tuple([_fit_tool(tool, notices) if isinstance(tool, FunctionTool) else tool for tool in request.tools])
+    wanted = request.output_format
+    if wanted is not None and wanted.kind == "json_schema":
+        schema, strict = _fit(wanted.schema, wanted.strict is not False, wanted.at, notices)
+        wanted = replace(wanted, schema=schema, strict=strict)
+    return replace(request, tools=tools, output_format=wanted)
+
+
+def _fit_tool(tool: FunctionTool, notices: Notices) -> FunctionTool:
+    if not tool.strict:
+        return tool
+    parameters, strict = _fit(tool.parameters, True, f"{tool.at}.strict", notices)
+    return replace(tool, parameters=parameters, strict=strict)
+
+
+def _fit(schema: Raw | None, strict: bool, at: str, notices: Notices) -> tuple[Raw | None, bool]:
+    if not strict or schema is None:
         return schema, strict
     narrowed = narrow(schema)
     if narrowed is None:
@@ -71,24 +88,20 @@ def let_go(request: Request, message: str, notices: Notices) -> Request | None:
     if not _REFUSED.search(message):
         return None
     wanted = request.output_format
-    let: Request = request
     if wanted is not None and wanted.kind == "json_schema" and wanted.strict is not False:
         notices.changed(
             wanted.at, "the vendor does not hold a model to this schema: it is only asked", action="coerced"
         )
-        let = replace(let, output_format=replace(wanted, strict=False))
-    for tool in request.tools:
-        if isinstance(tool, FunctionTool) and tool.strict:
-            notices.changed(f"{tool.at}.strict", "the vendor does not hold a model to this schema", action="coerced")
-    return replace(
-        let,
-        tools=tuple(
-            [
-                replace(tool, strict=False) if isinstance(tool, FunctionTool) and tool.strict else tool
-                for tool in let.tools
-            ]
-        ),
-    )
+        wanted = replace(wanted, strict=False)
+    tools = tuple([_let_tool_go(tool, notices) if isinstance(tool, FunctionTool) else tool for tool in request.tools])
+    return replace(request, tools=tools, output_format=wanted)
+
+
+def _let_tool_go(tool: FunctionTool, notices: Notices) -> FunctionTool:
+    if not tool.strict:
+        return tool
+    notices.changed(f"{tool.at}.strict", "the vendor does not hold a model to this schema", action="coerced")
+    return replace(tool, strict=False)
 
 
 def narrow(schema: Raw) -> Raw | None:

@@ -88,6 +88,7 @@ _MARKED = Sample(
     },
     model="gpt-5.6",
 )
+_OPEN_TOOL = Sample({"tools": [{"name": "f", "strict": True, "input_schema": OBJECT}]})
 _CHAT: Mapping[Meaning, Sequence[Sample]] = {
     "web_search.claude": [
         Sample({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, model=SEARCHING),
@@ -111,6 +112,7 @@ _CHAT: Mapping[Meaning, Sequence[Sample]] = {
             profile={"base": "lenient", "json_schema": False},
         )
     ],
+    "tool.strict": [_OPEN_TOOL],
     "effort": [
         Sample({"output_config": {"effort": "high"}}, profile={"base": "lenient", "reasoning_in": "none"}),
     ],
@@ -130,7 +132,11 @@ FURTHER: Mapping[tuple[str, str], Mapping[Meaning, Sequence[Sample]]] = {
         "limit": [_with("max_tokens", 5)],
         "tool.name": [Sample({"tools": [{"type": "function", "function": {"name": "f" * 200}}]})],
     },
-    ("claude", "responses"): {"cache.mark": [_MARKED]},
+    ("claude", "responses"): {
+        "cache.mark": [_MARKED],
+        "format.schema": [Sample({"output_format": {"type": "json_schema", "schema": OBJECT}})],
+        "tool.strict": [_OPEN_TOOL],
+    },
     ("ollama", "chat"): {"min_p": [Sample({"options": {"min_p": 0.1}}, profile="lenient")]},
     ("chat", "gemini"): {
         "effort": [_with("reasoning_effort", "high", "gemini-3-pro")],

@@ -10,6 +10,7 @@ from .asked import Example
 Examples = Mapping[str, Sequence[Example]]
 
 _TOOL = {"name": "f", "input_schema": {"type": "object"}}
+_CLOSED = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 _MARK = {"type": "ephemeral"}
 _PDF = {"type": "base64", "media_type": "application/pdf", "data": "aGk="}
 _PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
@@ -150,6 +151,7 @@ REQUEST: Examples = {
     "top_k": [*_field("top_k", 3), Example({"top_k": 3}, profile="lenient")],
     "tools": [
         _tools({**_TOOL, "type": "custom", "description": "d", "strict": True}),
+        _tools({**_TOOL, "input_schema": _CLOSED, "type": "custom", "description": "d", "strict": True}),
         _tools({**_TOOL, "name": "f" * 100}),
     ],
     "defer_loading, input_examples, allowed_callers, eager_input_streaming, any other field of a tool": [
@@ -194,6 +196,7 @@ REQUEST: Examples = {
         Example({"output_config": {"effort": "high"}}, profile={"base": "lenient", "reasoning_in": "none"}),
     ],
     "output_config.format, output_format": [
+        Example({"output_config": {"format": _form(_CLOSED)}}),
         Example({"output_config": {"format": _form({"type": "object"})}}),
         *_field("output_format", _form({"type": "object"})),
         Example({"output_format": _form({"type": "object"})}, profile={"base": "lenient", "json_schema": False}),

@@ -152,7 +152,11 @@ _TAKES: Final[Takes] = {
     "min_p": Verdict("WL", "where the profile takes it"),
     "stop.many": Verdict("EH", "the gateway matches those beyond the fourth"),
     "format.object": Verdict("E", "a sentence speaks of JSON if none does"),
-    "format.schema": Verdict("LE", "in words, where the profile has no switch"),
+    "format.schema": Verdict(
+        "LE",
+        "where it leaves fields open, narrowed to closed objects, or the model is only asked; in words, where the "
+        "profile has no switch",
+    ),
     "effort": Verdict("LW", "the nearest that the model knows"),
     "effort.later": Verdict("H", "in place of the request's"),
     "budget": Verdict("E", "the nearest effort"),

@@ -46,7 +46,7 @@ from ...model_facts import ModelFacts
 from ...profiles import Profile
 from ..calls_and_results import Scan
 from ..reserved import is_reserved, vendor_fields
-from ..strict_schemas import held_to
+from ..strict_schemas import fit_schemas
 from . import wire
 from .content import PartWriter
 from .dialect import fit_speakers, fit_turns, shorten_ids
@@ -249,6 +249,7 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
         Unsupported: With ``param``, the path of what nothing can stand in for.
     """
     is_own = request.source == wire.NAME
+    request = fit_schemas(request, profile, notices)
     facts = profile.facts(request.model)
     if facts.reasoning_replay or facts.reasoning_in:
         profile = msgspec.structs.replace(
@@ -437,11 +438,9 @@ def _encode_format(wanted: OutputFormat, writer: PartWriter) -> JsonObject:
         return put_extras({"type": wanted.kind}, extras)
     if not profile.json_schema:
         raise Unsupported("The upstream has no switch for a schema.", param=wanted.at or None)
-    held = wanted.schema, wanted.strict
-    if not writer.is_own:
-        held = held_to(wanted.schema, wanted.strict is not False, wanted.at, profile, writer.notices)
-    named: JsonObject = {"name": wanted.name or "output", "description": wanted.description}
-    schema = _told({**named, "schema": held[0], "strict": held[1]})
+    strict = True if wanted.strict is None and not writer.is_own else wanted.strict
+    named: JsonObject = {"name": wanted.name or "output", "description": wanted.description, "schema": wanted.schema}
+    schema = _told({**named, "strict": strict})
     return put_extras({"type": "json_schema", "json_schema": schema}, extras)
 
 

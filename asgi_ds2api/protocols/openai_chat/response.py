@@ -12,7 +12,6 @@ Encoded again for this protocol, an answer is JSON-equal to what came, but for t
 * content in pieces is text and reasoning; totals of usage are sums, and its figures stand where the vendor has them.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -47,7 +46,6 @@ from ...profiles import Profile
 from . import wire
 from .answer import (
     REASONING_FIELDS,
-    arguments_of,
     choice_of,
     citations_of,
     content_pieces,
@@ -60,6 +58,7 @@ from .answer import (
     text_of,
 )
 from .audio import opaque_audio
+from .calls import decode_calls
 from .content import AUDIO, BEHIND_A_CALL
 from .errors import decode_in_band
 from .media import url_of
@@ -81,7 +80,6 @@ MESSAGE: Final = frozenset(
         "reasoning_details", "thinking_blocks", *REASONING_FIELDS,
     }
 )  # fmt: skip
-CALL: Final = ("id", "type", "index", "function", "custom")
 EMPTY: Final = frozenset({b'""', b"[]", b"{}"})
 """Values that say nothing."""
 
@@ -141,11 +139,6 @@ def top_extras(fields: Mapping[str, Raw]) -> Extras:
     if "x_groq" in fields and (rest := rest_of(fields_of(fields["x_groq"]), ("usage",))):
         extras["x_groq"] = Raw(msgspec.json.encode(rest))
     return extras
-
-
-def call_id(answer_id: str, position: int) -> str:
-    """Return an id for a call that has none: the same for a stream and a whole answer, another for another answer."""
-    return f"call_{hashlib.sha256(answer_id.encode()).hexdigest()[:16]}_{position}"
 
 
 def _checked(body: bytes) -> dict[str, Raw]:
@@ -212,37 +205,7 @@ def _decode_blocks(message: Mapping[str, Raw], at: str, answer_id: str) -> list[
     if audio := fields_of(message.get("audio")):
         blocks.append(opaque_audio(audio, f"{at}.audio"))
     blocks += images_of(message.get("images"), f"{at}.images")
-    return [*blocks, *_decode_calls(message, at, answer_id)]
-
-
-def _decode_calls(message: Mapping[str, Raw], at: str, answer_id: str) -> list[ToolCall | Opaque]:
-    calls: list[ToolCall] = []
-    unfit: list[Opaque] = []
-    for position, item in enumerate(items_of(message.get("tool_calls"))):
-        fields = fields_of(item)
-        custom, function = fields_of(fields.get("custom")), fields_of(fields.get("function"))
-        name, is_custom = text_of(function.get("name")), False
-        if not name:
-            name, is_custom = text_of(custom.get("name")), True
-        if not name:  # nobody could run it
-            unfit.append(Opaque(protocol=wire.NAME, type="tool_call", raw=item, at=f"{at}.tool_calls[{position}]"))
-            continue
-        arguments = custom.get("input") if is_custom else function.get("arguments")
-        calls.append(
-            ToolCall(
-                id=text_of(fields.get("id")) or call_id(answer_id, len(calls)),
-                name=name,
-                arguments=arguments_of(arguments),
-                kind="custom" if is_custom else "function",
-                extras=rest_of(fields, CALL),
-                at=f"{at}.tool_calls[{position}]",
-            )
-        )
-    legacy = fields_of(message.get("function_call"))
-    if not calls and (name := text_of(legacy.get("name"))):
-        arguments_text = arguments_of(legacy.get("arguments"))
-        calls.append(ToolCall(id=call_id(answer_id, 0), name=name, arguments=arguments_text, at=f"{at}.function_call"))
-    return [*calls, *unfit]
+    return [*blocks, *decode_calls(message, at, answer_id)]
 
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------

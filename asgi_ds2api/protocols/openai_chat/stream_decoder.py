@@ -62,9 +62,10 @@ from .answer import (
     text_of,
 )
 from .audio import opaque_audio
+from .calls import CALL, call_id, id_of
 from .errors import decode_in_band
 from .reasoning import decode_detail
-from .response import CALL, EMPTY, MESSAGE, call_id, choice_extras, top_extras, usage_of
+from .response import EMPTY, MESSAGE, choice_extras, top_extras, usage_of
 from .stream_calls import PLACEHOLDER, StreamedCall, StreamedCalls
 from .usage import decode_finish, finish_failure
 from .usual_chunk import USUAL, UsualDelta, UsualFragment
@@ -384,9 +385,10 @@ class StreamDecoder:
         custom, function = fields_of(fields.get("custom")), fields_of(fields.get("function"))
         is_custom = bool(custom) and not function
         body = custom if is_custom else function
-        id_, name = text_of(fields.get("id")) or "", text_of(body.get("name")) or ""
+        id_, name = id_of(fields), text_of(body.get("name")) or ""
         call = choice.calls.find(number_of(fields.get("index")), id_, name)
-        call.id, call.name = call.id or id_, call.name or name
+        if id_ and not call.id:
+            call.id = id_ if choice.calls.is_free(id_) else call_id(self._id or "", choice.begun)
         call.is_custom = call.is_custom or is_custom
         call.extras |= rest_of(fields, CALL)
         piece = arguments_of(body.get("input") if is_custom else body.get("arguments"))

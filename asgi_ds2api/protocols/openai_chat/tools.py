@@ -28,7 +28,6 @@ from ...json_guard import decode_json
 from ...model_facts import ModelFacts
 from ...profiles import Profile
 from ..foreign_tools import described
-from ..strict_schemas import held_to
 from . import wire
 from .content import PartWriter
 from .reasoning import is_thinking_asked, without_thinking
@@ -304,13 +303,10 @@ def _encode_function(tool: FunctionTool, writer: PartWriter) -> JsonObject:
     description = tool.description if writer.is_own else described(tool, writer.notices)
     if description is not None:
         function["description"] = description
-    parameters, strict = tool.parameters, tool.strict
-    if not writer.is_own:
-        parameters, strict = held_to(parameters, strict, f"{tool.at}.strict", writer.profile, writer.notices)
-    if parameters is not None:
-        function["parameters"] = parameters
-    if strict is not None:
-        function["strict"] = strict
+    if tool.parameters is not None:
+        function["parameters"] = tool.parameters
+    if tool.strict is not None:
+        function["strict"] = tool.strict
     written: JsonObject = {"type": "function", "function": function}
     writer.report_mark(tool.cache, tool.at)
     return put_extras(written, tool.extras) if writer.is_own else written

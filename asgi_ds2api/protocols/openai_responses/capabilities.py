@@ -150,7 +150,9 @@ _TAKES: Final[Takes] = {
     "stop.many": Verdict("EH", "matched by the gateway"),
     "answers.many": Verdict("X", "unless `fan_out` is set: then each is asked for by itself"),
     "format.object": Verdict("E", "a sentence speaks of JSON if none does"),
-    "format.schema": LOSSLESS,
+    "format.schema": Verdict(
+        "LE", "where it leaves fields open, narrowed to closed objects; else the model is only asked"
+    ),
     "budget": Verdict("E", "the nearest effort"),
     "display": LOSSLESS,
     "cache.mark": Verdict("HL", "where the model takes breakpoints"),

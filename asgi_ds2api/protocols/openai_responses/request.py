@@ -44,7 +44,7 @@ from ...json_guard import decode_json, decode_object, encode_object, whole
 from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put_extras, set_fields
 from ...profiles import Profile
 from ..reserved import is_reserved, vendor_fields
-from ..strict_schemas import held_to
+from ..strict_schemas import fit_schemas
 from . import wire
 from .compaction import asking, is_compaction
 from .content import PartWriter
@@ -264,6 +264,7 @@ def _call(body: JsonObject, request: Request, profile: Profile, usual: str) -> H
 
 def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
     is_own = request.source == wire.NAME
+    request = fit_schemas(request, profile, notices)
     facts = profile.facts(request.model)
     writer = PartWriter(is_own=is_own, profile=profile, takes_marks=facts.cache_marks, notices=notices)
     messages = request.messages if is_own else pair_results(request.messages, notices)
@@ -458,10 +459,8 @@ def _encode_format(wanted: OutputFormat | None, writer: PartWriter) -> JsonObjec
         return put_extras({"type": wanted.kind}, extras)
     if not profile.json_schema:
         raise Unsupported("The upstream has no switch for a schema.", param=wanted.at or None)
-    held = wanted.schema, wanted.strict
-    if not writer.is_own:
-        held = held_to(wanted.schema, wanted.strict is not False, wanted.at, profile, writer.notices)
-    schema = _said({"description": wanted.description, "schema": held[0], "strict": held[1]})
+    strict = True if wanted.strict is None and not writer.is_own else wanted.strict
+    schema = _said({"description": wanted.description, "schema": wanted.schema, "strict": strict})
     return put_extras({"type": "json_schema", "name": wanted.name or "output", **schema}, extras)
 
 

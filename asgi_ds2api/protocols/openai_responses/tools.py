@@ -16,7 +16,6 @@ from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from ...json_pieces import JsonField, JsonObject, Shape, bound, fields_of, missing, present, put_extras, text_of
 from ..foreign_tools import described
-from ..strict_schemas import held_to
 from . import wire
 from .content import PartWriter
 
@@ -307,13 +306,10 @@ def _encode_tool(tool: FunctionTool | CustomTool, name: str, extras: Extras, wri
         if tool.format is not None:
             written["format"] = _encode_format(tool.format)
         return put_extras(written, writer.own(extras, tool.at))
-    parameters, strict = tool.parameters, tool.strict
-    if not writer.is_own:
-        parameters, strict = held_to(parameters, strict, f"{tool.at}.strict", writer.profile, writer.notices)
-    if parameters is not None or not writer.is_own:
-        written["parameters"] = _NO_PARAMETERS if parameters is None else parameters
-    if strict is not None or not writer.is_own:
-        written["strict"] = bool(strict)  # left out, the vendor would try to be strict
+    if tool.parameters is not None or not writer.is_own:
+        written["parameters"] = _NO_PARAMETERS if tool.parameters is None else tool.parameters
+    if tool.strict is not None or not writer.is_own:
+        written["strict"] = bool(tool.strict)  # left out, the vendor would try to be strict
     return put_extras(written, extras) if writer.is_own else written
 
 

@@ -174,9 +174,10 @@ def test_what_the_upstream_has_no_switch_for_is_refused(facts: Any, fields: dict
 
 
 def test_a_schema_of_another_protocol_is_strict_and_has_a_name() -> None:
-    wanted = OutputFormat(kind="json_schema", schema=Raw(b'{"type":"object"}'))
+    closed = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    wanted = OutputFormat(kind="json_schema", schema=Raw(msgspec.json.encode(closed)))
     written, _ = encode(foreign(output_format=wanted))
-    schema = {"name": "output", "schema": {"type": "object"}, "strict": True}
+    schema = {"name": "output", "schema": closed, "strict": True}
     assert written["response_format"] == {"type": "json_schema", "json_schema": schema}
 
 

@@ -1,0 +1,61 @@
+"""Calls of tools in an answer, whoever sends it, and what they are called by.
+
+A caller answers a call by its id, so each has one, and no two the same: look-alikes leave it out, write ``"null"``, or
+give several calls the same one (Google's OpenAI face).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Raw
+
+from ...canonical import Opaque, ToolCall
+from . import wire
+from .answer import arguments_of, fields_of, items_of, rest_of, text_of
+
+CALL: Final = ("id", "type", "index", "function", "custom")
+
+
+def id_of(fields: Mapping[str, Raw]) -> str:
+    """Return the id of a call; empty if it has none, in whatever words (a Python's ``None`` became ``"null"``)."""
+    id_ = text_of(fields.get("id")) or ""
+    return "" if id_ == "null" else id_
+
+
+def call_id(answer_id: str, position: int) -> str:
+    """Return an id for a call that has none of its own: the same for a stream and a whole answer, another for another
+    answer.
+    """
+    return f"call_{hashlib.sha256(answer_id.encode()).hexdigest()[:16]}_{position}"
+
+
+def decode_calls(message: Mapping[str, Raw], at: str, answer_id: str) -> list[ToolCall | Opaque]:
+    """Return the calls of a message, those last that nobody could run."""
+    calls: list[ToolCall] = []
+    unfit: list[Opaque] = []
+    for position, item in enumerate(items_of(message.get("tool_calls"))):
+        fields = fields_of(item)
+        custom, function = fields_of(fields.get("custom")), fields_of(fields.get("function"))
+        name, is_custom = text_of(function.get("name")), False
+        if not name:
+            name, is_custom = text_of(custom.get("name")), True
+        if not name:  # nobody could run it
+            unfit.append(Opaque(protocol=wire.NAME, type="tool_call", raw=item, at=f"{at}.tool_calls[{position}]"))
+            continue
+        arguments, id_ = custom.get("input") if is_custom else function.get("arguments"), id_of(fields)
+        calls.append(
+            ToolCall(
+                id=id_ if id_ and all(call.id != id_ for call in calls) else call_id(answer_id, len(calls)),
+                name=name,
+                arguments=arguments_of(arguments),
+                kind="custom" if is_custom else "function",
+                extras=rest_of(fields, CALL),
+                at=f"{at}.tool_calls[{position}]",
+            )
+        )
+    legacy = fields_of(message.get("function_call"))
+    if not calls and (name := text_of(legacy.get("name"))):
+        arguments_text = arguments_of(legacy.get("arguments"))
+        calls.append(ToolCall(id=call_id(answer_id, 0), name=name, arguments=arguments_text, at=f"{at}.function_call"))
+    return [*calls, *unfit]
