@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..profiles import PRESETS, key_variables
+from ..presets import PRESETS, key_variables
 from .reading import nearest
 from .settling import Advice
 

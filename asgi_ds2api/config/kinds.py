@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from ..profiles import PRESETS
+from ..presets import PRESETS
 from ..protocols import PROTOCOLS
 from ..secret import KeyDigest, Secret
 from . import texts

@@ -13,8 +13,9 @@ import msgspec
 
 from ..budgets import CallerLimits
 from ..codec import Codec
+from ..presets import PRESETS, Preset
 from ..prices import Price
-from ..profiles import PRESETS, PROFILES, Preset, Profile
+from ..profiles import PROFILES, Profile
 from . import texts
 from .keys import AccountKey
 from .reading import Reading, nearest

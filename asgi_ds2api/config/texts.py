@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from ..profiles import PRESETS, PROFILES
+from ..presets import PRESETS
+from ..profiles import PROFILES
 from .reading import Flaw, Reading, kind_of, nearest, text_of
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

@@ -10,7 +10,7 @@ from asgi_ds2api.config import Config
 from asgi_ds2api.config.environment import SETTINGS
 from asgi_ds2api.config.tables import ConfigTable
 from asgi_ds2api.errors import ConfigError
-from asgi_ds2api.profiles import PRESETS, key_variables
+from asgi_ds2api.presets import PRESETS, key_variables
 from asgi_ds2api.secret import KeyDigest, Secret
 
 from .samples import CALLER_KEY, toml

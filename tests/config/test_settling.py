@@ -11,7 +11,8 @@ from asgi_ds2api.config.tables import OnUnsupported, Strategy
 from asgi_ds2api.errors import ConfigError
 from asgi_ds2api.model_facts import ModelFacts
 from asgi_ds2api.pool.strategies import STRATEGIES
-from asgi_ds2api.profiles import PRESETS, PROFILES
+from asgi_ds2api.presets import PRESETS
+from asgi_ds2api.profiles import PROFILES
 from asgi_ds2api.protocols import PROTOCOLS
 from asgi_ds2api.secret import KeyDigest, Secret
 from asgi_ds2api.transcoding.side import OnUnsupported as TranscodedOnUnsupported

@@ -8,7 +8,8 @@ import pytest
 
 from asgi_ds2api.errors import Malformed, NoCapacity, Unreachable
 from asgi_ds2api.pool.model import Target
-from asgi_ds2api.profiles import PRESETS, PROFILES
+from asgi_ds2api.presets import PRESETS
+from asgi_ds2api.profiles import PROFILES
 from asgi_ds2api.protocols import PROTOCOLS as CODECS
 from asgi_ds2api.serving.waiting import lease_for
 from asgi_ds2api.state.contract import Cooldown, Scope

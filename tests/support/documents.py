@@ -18,7 +18,8 @@ from asgi_ds2api.config.kinds import ONE_OR_LIST
 from asgi_ds2api.config.places import StatePlace
 from asgi_ds2api.config.profile_choice import ProfileChoice
 from asgi_ds2api.config.tables import ConfigTable
-from asgi_ds2api.profiles import PRESETS, PROFILES, Preset, Profile, key_variables
+from asgi_ds2api.presets import PRESETS, Preset, key_variables
+from asgi_ds2api.profiles import PROFILES, Profile
 
 from . import capabilities
 
