@@ -113,4 +113,3 @@ class TokenCount(Value, frozen=True, kw_only=True):
     """How many tokens a request would cost as input."""
 
     input_tokens: int
-    is_estimated: bool = False

@@ -50,8 +50,10 @@ class Catalog:
         if self._caller is not None:
             check_upstream(self._caller, self._models.names_at(upstream))
 
-    def protocols(self, model: str) -> set[ProtocolName]:
-        """Return what the upstreams that serve a model speak. Raises as `targets`."""
+    def protocols(self, model: str | None) -> set[ProtocolName] | None:
+        """Return what the upstreams that serve a model speak; None: `model` is None. Raises as `targets`."""
+        if model is None:
+            return None
         return {self._upstreams[target.upstream].codec.NAME for target in self.targets(model)}
 
     def models(self) -> list[Model]:

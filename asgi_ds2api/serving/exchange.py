@@ -15,7 +15,7 @@ import msgspec
 
 from ..auth import ANONYMOUS, Caller
 from ..budgets import NO_LIMITS
-from ..canonical import Usage
+from ..canonical import Notice, Usage
 from ..codec import Codec, Envelope, HTTPCall
 from ..errors import (
     GatewayError,
@@ -55,7 +55,7 @@ from .inbound import (
 from .off_loop import off_loop
 from .passage import Passage
 from .question import Question, look_up
-from .reply import CLIENT_GONE_STATUS, Reply
+from .reply import CLIENT_GONE_STATUS, Headers, Reply
 from .spending import Spending, owed_of, reserve, settle_owed
 from .upload import Upload
 
@@ -96,6 +96,7 @@ class Exchange:
         self._caller: Caller | None = None
         self._envelope: Envelope | None = None
         self._attempts: Attempts | FanOut | Passage | None = None
+        self._notices: tuple[Notice, ...] = ()  # of an answer that nobody was asked for
         self._spending: Spending | None = None
         self._late_usage: Usage | None = None
         """Of an answer that is looked up, and has ended since it was last."""
@@ -276,9 +277,10 @@ class Exchange:
         named = await BoundFiles.of(self._engine, match.codec.FAMILY, self._call.body, self._label)
         account = named.account(targets, account)
         question = Question(self._engine, match.codec, self._call, envelope, self._label)
-        answer = question.answer_by_ourselves(targets)
-        if answer is not None:
-            await self._send_json(answer)
+        own = question.answer_by_ourselves(targets)
+        if own is not None:
+            self._notices = own.notices
+            await self._send_json(own.body, own.headers)
             return
         if talk is not None and talk.is_heard and match.operation == "generate":
             self._reply.heard_by = partial(self._hear, talk)
@@ -307,7 +309,7 @@ class Exchange:
         engine = self._engine
         self._spending = await reserve(
             engine.store, engine.costs, engine.spenders, self._caller, engine.new_id(), envelope,
-            len(self._call.body), target, engine.wall_now(), is_strict=engine.is_strict,
+            self._call.body, target, engine.wall_now(), is_strict=engine.is_strict,
         )  # fmt: skip
 
     @property
@@ -383,8 +385,7 @@ class Exchange:
 
     def _tell_capabilities(self) -> bytes:
         query = self._call.query
-        served_by = self._catalog().protocols(query["model"]) if "model" in query else None
-        return self._engine.capabilities.told(query, served_by)
+        return self._engine.capabilities.told(query, self._catalog().protocols(query.get("model")))
 
     def _peek(self, match: Match) -> Envelope:
         check_document(self._call.body, self._engine.max_depth)
@@ -431,8 +432,8 @@ class Exchange:
         ids = answer_headers.ids(self._request_id, self._face.REQUEST_ID_HEADER)
         return [*ids, *answer_headers.COMMON, *self._cors()]
 
-    async def _send_json(self, body: bytes) -> None:
-        await self._reply.whole(200, [(b"content-type", b"application/json"), *self._base_headers()], body)
+    async def _send_json(self, body: bytes, more: Headers = ()) -> None:
+        await self._reply.whole(200, [(b"content-type", b"application/json"), *self._base_headers(), *more], body)
 
     async def _refuse(self, error: GatewayError) -> None:
         """Send an error in the face's own words, unless an answer has begun."""
@@ -491,7 +492,7 @@ class Exchange:
             queued_s=0.0 if attempts is None else attempts.queued_s,
             usage=self._late_usage if facts is None or facts.usage is None else facts.usage,
             finish=None if facts is None or facts.finish is None else facts.finish.reason,
-            notices=() if attempts is None else tuple(attempts.notices),
+            notices=self._notices if attempts is None else tuple(attempts.notices),
             bytes_in=len(self._call.body) if self._upload is None else self._upload.size,
             bytes_out=self._reply.bytes_out,
             first_byte_s=None if first_byte is None else first_byte - self._started,

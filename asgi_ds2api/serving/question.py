@@ -1,14 +1,15 @@
 """A caller's question to a model: read once for all attempts, and carried to whoever answers, and back."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Final
+from functools import cached_property, partial
+from typing import Final, NamedTuple
 
 from ..auth import ANONYMOUS
 from ..canonical import (
     Choice,
     EmbeddingsRequest,
     Finish,
+    Notice,
     Notices,
     ProtocolName,
     Request,
@@ -23,14 +24,16 @@ from ..pool.model import Demand, Plan
 from ..routing import Target
 from ..shims import CallersReasoning, Shim, open_summaries
 from ..shims import choose as choose_shims
+from ..token_estimate import input_tokens
 from ..transcoding.count_tokens import CountTokens
 from ..transcoding.embed import Embed, comparable, embeddings_of
 from ..transcoding.joint import part_of
 from ..transcoding.side import Side
-from ..transcoding.transcode import BYTES_PER_TOKEN, Translate
+from ..transcoding.transcode import Translate
 from ..transcoding.transcode import choose as choose_transcoder
 from ..transcoding.transcoder import Transcoder
 from ..transcoding.ways import chat_takes
+from . import answer_headers
 from .answers import KeptAnswer
 from .attempts import Attempts
 from .conversation import may_be_sealed, session_of
@@ -82,6 +85,16 @@ def look_up(
     )
 
 
+class OwnAnswer(NamedTuple):
+    """An answer that no upstream was asked for."""
+
+    body: bytes
+    notices: tuple[Notice, ...] = ()
+    """For the Record."""
+    headers: Headers = ()
+    """That tell the caller of them."""
+
+
 class Question:
     """One call that a model is to answer.
 
@@ -102,12 +115,12 @@ class Question:
         self._decoded: Request | None = None
         self._decoded_embeddings: EmbeddingsRequest | None = None
 
-    def answer_by_ourselves(self, targets: Sequence[Target]) -> bytes | None:
+    def answer_by_ourselves(self, targets: Sequence[Target]) -> OwnAnswer | None:
         """Return the answer that no upstream is needed for; None: one is."""
         if self._envelope.finish is not None:
-            return self._answer_to_nothing(self._envelope.finish)
+            return OwnAnswer(self._answer_to_nothing(self._envelope.finish))
         if self._envelope.operation == "count_tokens" and not self._can_count(targets[0]):
-            return self._face.encode_token_count(self._estimate())
+            return self._estimate(targets[0])
         return None
 
     def begin(
@@ -208,12 +221,21 @@ class Question:
             return False
         return self._face.KEEPING is None or not self._face.KEEPING.is_background(self._call)
 
-    def _estimate(self) -> TokenCount:
-        return TokenCount(input_tokens=self._input_tokens, is_estimated=True)
+    def _estimate(self, target: Target) -> OwnAnswer:
+        """Return a number of tokens that nobody has counted. No vendor's answer has a place that says so: a Notice."""
+        side = self._engine.upstreams[target.upstream]
+        notices = Notices()
+        notices.changed("input_tokens", "the upstream that serves this model does not count them", action="estimated")
+        is_told = (self._envelope.on_unsupported or side.on_unsupported) != "drop"
+        return OwnAnswer(
+            self._face.encode_token_count(TokenCount(input_tokens=self._input_tokens)),
+            tuple(notices),
+            tuple(answer_headers.notices(notices)) if is_told else (),
+        )
 
-    @property
+    @cached_property
     def _input_tokens(self) -> int:
-        return max(1, len(self._call.body) // BYTES_PER_TOKEN)
+        return input_tokens(self._call.body)
 
     def _can_count(self, target: Target) -> bool:
         return self._engine.upstreams[target.upstream].codec.COUNTS_TOKENS

@@ -20,7 +20,7 @@ from ..observe import Attempt, Record
 from ..prices import Price, PriceTable, cost_of, saving_of
 from ..routing import Target
 from ..state.contract import Admission, Amount, StateStore
-from ..transcoding.transcode import BYTES_PER_TOKEN
+from ..token_estimate import BYTES_PER_TOKEN, input_tokens
 
 _log = logging.getLogger("asgi_ds2api.budgets")
 
@@ -169,7 +169,7 @@ class Spending:
 
 async def reserve(
     store: StateStore, costs: Costs, spenders: Spenders, caller: Caller, holder: str, envelope: Envelope,
-    body_bytes: int, target: Target, wall_now: float, *, is_strict: bool,
+    body: bytes, target: Target, wall_now: float, *, is_strict: bool,
 ) -> Spending:  # fmt: skip
     """Reserve what a request may need of its caller's limits.
 
@@ -180,7 +180,7 @@ async def reserve(
         caller: Whose request it is.
         holder: Of this request; unique among all who share the store.
         envelope: What was peeked of it.
-        body_bytes: Its size.
+        body: Of it.
         target: Who will probably answer: by that price.
         wall_now: Seconds since 1970.
         is_strict: A budget that cannot be looked up counts as spent.
@@ -192,7 +192,7 @@ async def reserve(
     """
     limits = caller.limits
     spenders.seen(caller)
-    usage = _needed(envelope, body_bytes)
+    usage = _needed(envelope, body)
     is_money_counted = limits.usd_per_day is not None or limits.usd_per_month is not None
     price = costs.price(target) if is_money_counted else None
     need = Use(tokens=tokens_of(usage), usd=None if price is None else cost_of(price, usage))
@@ -246,14 +246,14 @@ async def settle_owed(store: StateStore, costs: Costs, caller: Caller, id_: str,
             store.add(amount)
 
 
-def _needed(envelope: Envelope, body_bytes: int) -> Usage:
+def _needed(envelope: Envelope, body: bytes) -> Usage:
     """Return what a request may use, rather too much than too little. To count tokens uses none."""
     if envelope.operation == "count_tokens":
         return Usage()
     output = 0
     if envelope.operation in ("generate", "complete"):
         output = (envelope.max_output_tokens or DEFAULT_OUTPUT_TOKENS) * max(1, envelope.choices)
-    return Usage(input_total=body_bytes // BYTES_PER_TOKEN, output_total=output)
+    return Usage(input_total=input_tokens(body), output_total=output)
 
 
 def tokens_of(usage: Usage) -> int:

@@ -20,11 +20,12 @@ class CountTokens(Relay):
     ) -> None:
         super().__init__(codec=face, call=call, envelope=envelope, side=side)
         self._decode_request = request
+        is_same = face.NAME == side.codec.NAME and side.profile.exact
+        self.mode = "relay" if is_same and not seal.is_in(call.body) else "translate"
 
     def request(self) -> HTTPCall:
         """See `Transcoder`."""
-        is_same = self._codec.NAME == self._side.codec.NAME and self._side.profile.exact
-        if is_same and not seal.is_in(self._call.body):
+        if self.mode == "relay":
             return super().request()
         request = msgspec.structs.replace(self._decode_request(), model=self._side.model)
         call = self._side.codec.encode_count_request(request, self._side.profile, self.notices)

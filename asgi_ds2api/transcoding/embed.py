@@ -12,8 +12,9 @@ from ..canonical import EmbeddingsRequest, Usage, reject_losses
 from ..codec import AnswerFacts, Codec, EmbeddingsCodec, Envelope, HTTPCall
 from ..errors import Malformed, Unsupported
 from ..routing import Target
+from ..token_estimate import BYTES_PER_TOKEN
 from .side import OnUnsupported, Side
-from .transcode import BYTES_PER_TOKEN, Relay
+from .transcode import Relay
 
 
 class Embed(Relay):

@@ -39,13 +39,11 @@ from ..fold import fold, merge_usage, tell_input, unfold
 from ..framing import frame_mark
 from ..profiles import Profile
 from ..shims import KeptReasoning, Shim
+from ..token_estimate import BYTES_PER_TOKEN
 from .gathering import Gathering
 from .pauses import Pauses
 from .side import OnUnsupported, Side
 from .transcoder import Transcoder
-
-BYTES_PER_TOKEN = 4
-"""For estimates, where an upstream tells no usage."""
 
 
 def choose(

@@ -110,6 +110,16 @@ async def ask(
     return Asked(answer, scripted, records)
 
 
+def assert_estimated(asked: Asked, told: Mapping[str, Any], name: str) -> None:
+    """Check a number of tokens that the gateway gave by itself: near the truth, and said to be an estimate."""
+    assert list(told) == [name]
+    assert 5 <= told[name] <= 80, "a few words, and the JSON around them"
+    assert asked.answer.header("x-ds2api-notices") == "input_tokens=estimated"
+    assert asked.notices == {"input_tokens": "changed"}
+    assert asked.records[-1].usage is None, "nobody is billed for it"
+    assert asked.upstream.calls == []
+
+
 # --- what upstreams say -----------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from asgi_ds2api.protocols.anthropic_messages.preflight import DEFAULT_MAX_TOKENS
+
 from .asking import HELLO, ask, chat_answer, chat_stream, chunk, claude_answer, gemini_answer
 
 pytestmark = pytest.mark.anyio
@@ -111,13 +113,19 @@ async def test_openai_C25_private_image_url_is_not_fetched() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
-    [({"max_completion_tokens": 50, "max_tokens": 90}, 50), ({"max_tokens": 90}, 90), ({}, None)],
-    ids=["both", "old", "none"],
+    ("fields", "model", "expected"),
+    [
+        ({"max_completion_tokens": 50, "max_tokens": 90}, CLASSIC, 50),
+        ({"max_tokens": 90}, CLASSIC, 90),
+        ({}, CLASSIC, 64_000),
+        ({}, "claude-3-haiku-20240307", 4_096),
+        ({}, "claude-of-some-day", DEFAULT_MAX_TOKENS),
+    ],
+    ids=["both", "old", "none", "none-of-a-small-model", "none-of-an-unknown-model"],
 )
-async def test_openai_C26_limit_is_always_sent(fields: dict[str, int], expected: int | None) -> None:
-    asked = await sent_to_claude(fields)
-    assert asked.sent["max_tokens"] == expected if expected else asked.sent["max_tokens"] > 0
+async def test_openai_C26_limit_is_always_sent(fields: dict[str, int], model: str, expected: int) -> None:
+    asked = await sent_to_claude(fields, model=model)
+    assert asked.sent["max_tokens"] == expected
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""gemini-C01..C14, C22, C25, C26, C28, C31..C33, C36, C37, C39: what a Gemini caller gets from other upstreams."""
+"""gemini-C01..C14, C22, C25, C26, C28, C31..C33, C36, C39: what a Gemini caller gets from other upstreams."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from asgi_ds2api.secret import Secret
 from tests.support.asgi_driver import call
 from tests.support.gateways import make_gateway, upstream
 from tests.support.http_bytes import sse_body
-from tests.support.scripted_client import Delay, ScriptedUpstream, answering, streaming
+from tests.support.scripted_client import Delay, ScriptedUpstream, streaming
 from tests.support.virtual_time import run_virtual
 
 from .asking import (
@@ -432,32 +432,6 @@ async def test_gemini_C36_broken_stream_ends_with_an_error_and_no_reason() -> No
     *chunks, last = asked.events
     assert last["error"]["code"] == 502
     assert all("finishReason" not in c["candidates"][0] for c in chunks)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {
-            "contents": ...,
-            "generateContentRequest": {"model": "models/x", "contents": CONTENTS, "tools": [function("f")]},
-        },
-    ],
-    ids=["contents", "request"],
-)
-async def test_gemini_C37_tokens_are_counted(body: dict[str, Any]) -> None:
-    estimated = await ask("gemini", "chat", body, verb="countTokens")
-    assert estimated.json["totalTokens"] > 0
-    counted = await ask("gemini", "gemini", body, answering({"totalTokens": 7}), verb="countTokens")
-    assert counted.json["totalTokens"] == 7
-    assert counted.upstream.calls[0].request.url.endswith("/v1beta/models/test-model:countTokens")
-    inner = counted.sent.get("generateContentRequest")
-    assert inner is None or inner["model"] == "models/test-model"
-
-
-async def test_tokens_are_counted_by_an_upstream_of_another_protocol() -> None:
-    asked = await ask("gemini", "claude", {}, answering({"input_tokens": 9}), verb="countTokens")
-    assert asked.json == {"totalTokens": 9}
 
 
 @pytest.mark.parametrize(
