@@ -316,8 +316,8 @@ class Attempts:
     def _attempt(self, lease: Lease) -> OneAttempt:
         return OneAttempt(self._means, self._delivery, lease, self._plan.demand, self._source, self._request_bytes)
 
-    def _source(self, lease: Lease, lessons: Mapping[str, tuple[str, ...]]) -> Source:
-        """Return who is asked in an attempt, and the way there and back."""
+    def _source(self, lease: Lease, lessons: Mapping[str, tuple[str, ...]], began: float) -> Source:
+        """Return who is asked in an attempt, and the way there and back. May run in a thread, which has no clock."""
         candidate = lease.candidate
         side = self._means.upstreams[candidate.account.upstream]
         if self._choose_way is not None:
@@ -332,6 +332,4 @@ class Attempts:
             objection=self._objection if side.profile.sealed_reasoning else None,
             owner=candidate.account.owner if side.profile.sealed_reasoning else "",
         )
-        return Source(
-            lease=lease, side=side, transcoder=self._make_transcoder(side, asked), began=anyio.current_time()
-        )  # fmt: skip
+        return Source(lease=lease, side=side, transcoder=self._make_transcoder(side, asked), began=began)

@@ -27,8 +27,8 @@ MAX_REPAIRS = 3
 MAX_HELD_BYTES = 65_536
 """Most that is held back before the first meaningful event."""
 
-MakeSource: TypeAlias = Callable[[Lease, Mapping[str, tuple[str, ...]]], Source]
-"""A lease, and what its model was found to refuse by the protocol that it was asked in -> who is asked, and how."""
+MakeSource: TypeAlias = Callable[[Lease, Mapping[str, tuple[str, ...]], float], Source]
+"""A lease, what its model was found to refuse by the protocol of the way, and the time -> who is asked, and how."""
 
 
 class OneAttempt:
@@ -100,7 +100,8 @@ class OneAttempt:
         """Return who is asked. From here on that is known."""
         candidate = self.lease.candidate
         lessons = self._means.lessons_of(candidate.account.upstream, candidate.model)
-        source = await off_loop(self._request_bytes, lambda: self._make_source(self.lease, lessons))
+        began = anyio.current_time()
+        source = await off_loop(self._request_bytes, lambda: self._make_source(self.lease, lessons, began))
         self.source = source
         self._delivery.ask(source)
         return source
