@@ -69,7 +69,8 @@ async def test_openai_C22_results_stand_first_in_one_turn() -> None:
     assert last["role"] == "user"
     kinds = [block["type"] for block in last["content"]]
     assert kinds == ["tool_result", "tool_result", "text"]
-    assert {block["tool_use_id"] for block in last["content"][:2]} == {"c1", "c2"}
+    assert [block["tool_use_id"] for block in last["content"][:2]] == ["c2", "c1"]
+    assert last["content"][2]["text"] == "X"
 
 
 @pytest.mark.parametrize(

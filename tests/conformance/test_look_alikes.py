@@ -66,8 +66,8 @@ async def test_others_C13_there_are_as_many_results_as_calls() -> None:
              {"role": "tool", "tool_call_id": "call_2", "content": "r"}]  # fmt: skip
     asked = await mistral("chat", {"messages": turns, "tools": [FUNCTION]})
     assert roles(asked) == ["user", "assistant", "tool", "tool"]
-    ids = [call["id"] for call in asked.sent["messages"][1]["tool_calls"]]
-    assert [message["tool_call_id"] for message in asked.sent["messages"][2:]] == ids
+    one, two = (call["id"] for call in asked.sent["messages"][1]["tool_calls"])
+    assert [message["tool_call_id"] for message in asked.sent["messages"][2:]] == [two, one]
 
 
 async def test_others_C14_no_field_that_mistral_refuses_is_sent() -> None:

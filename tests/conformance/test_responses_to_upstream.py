@@ -62,11 +62,12 @@ async def test_openai_C54_search_of_the_web_is_anthropics_own_and_cites() -> Non
 
 async def test_openai_C55_items_of_one_turn_are_one_message_with_its_results_behind_it() -> None:
     rules = {"type": "message", "role": "developer", "content": "Rules."}
-    body = {"input": [QUESTION, called("a"), called("b"), rules, output("b"), output("a")], "tools": [FUNCTION]}
+    body = {"input": [QUESTION, called("a"), called("b"), rules, output("b", "r b"), output("a", "r a")]}
+    body |= {"tools": [FUNCTION]}
     asked = await ask("responses", "chat", body, chat_answer())
     _, turn, *results, last = asked.sent["messages"]
     assert [call["id"] for call in turn["tool_calls"]] == ["a", "b"]
-    assert {message["tool_call_id"] for message in results} == {"a", "b"}
+    assert [(message["tool_call_id"], message["content"]) for message in results] == [("b", "r b"), ("a", "r a")]
     assert [message["role"] for message in (*results, last)] == ["tool", "tool", "developer"]
 
 

@@ -1,8 +1,8 @@
 """Puts the results of tools where Chat wants them: each in a message of its own, right behind the message that calls.
 
 ``calls_and_results`` says where they stood, and gives every call an id of its own. Here whatever stood between calls
-and results is pushed behind them. A tool's message holds text only, so pictures follow in a user's message that names
-the call.
+and results is pushed behind them; results stay in the order in which they came. A tool's message holds text only, so
+pictures follow in a user's message that names the call.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,12 +35,13 @@ def pair_results(messages: Sequence[Message], notices: Notices) -> list[Message]
 
 def _paired(scan: Scan, notices: Notices) -> Iterator[Message]:
     pictures: list[Block] = []
+    places = {call_id: place for place, call_id in enumerate(scan.results)}
     for message, own, has_results in zip(scan.messages, scan.calls_of, scan.has_results, strict=True):
         if own:
             yield from _told(pictures)
             pictures = []
             yield message
-            for call in own:
+            for call in sorted(own, key=lambda call: places.get(call.id, len(places))):
                 result, shown = _split(scan.results.get(call.id) or made_up_result(call, notices), notices)
                 pictures += shown
                 yield Message(role="tool", content=(result,), at=result.at)

@@ -37,7 +37,7 @@ def shape(messages: list[Message]) -> list[Any]:
     return [(message.role, *map(of, message.content)) for message in messages]
 
 
-def test_openai_C22_results_come_in_the_order_of_the_calls_and_push_the_rest_behind() -> None:
+def test_openai_C22_results_keep_their_order_and_push_the_rest_behind() -> None:
     notices = Notices()
     paired = pair_results(
         [
@@ -51,8 +51,8 @@ def test_openai_C22_results_come_in_the_order_of_the_calls_and_push_the_rest_beh
     assert shape(paired) == [
         ("user", "go"),
         ("assistant", ("call", "a"), ("call", "b")),
-        ("tool", ("result", "a", "A")),
         ("tool", ("result", "b", "B")),
+        ("tool", ("result", "a", "A")),
         ("system", "between"),
         ("user", "and"),
     ]
