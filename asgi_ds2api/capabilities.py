@@ -185,6 +185,7 @@ USUALLY_TOLD: Final[Tells] = {
     "image.generated": Verdict("W"),
     "audio": Verdict("W"),
     "vendor.run": Verdict("W"),
+    "vendor.search": Verdict("W"),
     "call": LOSSLESS,
     "call.arguments": LOSSLESS,
     "call.custom": LOSSLESS,

@@ -150,6 +150,7 @@ Telling = Literal[
     "image.generated",
     "audio",
     "vendor.run",
+    "vendor.search",
     # what was thought
     "reasoning",
     "reasoning.signed",

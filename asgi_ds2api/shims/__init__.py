@@ -18,6 +18,7 @@ from .stop_matcher import StopMatcher
 from .think_tags import ThinkTags
 from .tool_names import ToolNames
 from .turns import Turns
+from .web_searches import WebSearches
 
 __all__ = ["CallersReasoning", "KeptReasoning", "Shim", "choose", "open_summaries"]
 
@@ -42,6 +43,8 @@ def choose(
     shims: list[Shim] = []
     if ItemTools.is_needed(request, protocol):  # first, so that all others see the calls
         shims.append(ItemTools())
+    if WebSearches.is_needed(request, protocol):
+        shims.append(WebSearches())
     if Compaction.is_needed(request):
         # It takes messages out, so that turns are found before; and nothing of its answer is to be kept.
         shims += (*keeping, Compaction(keyring, caller))

@@ -359,7 +359,9 @@ class Translate:
             response = fold(self._events, self._side.codec.join_opaque)
         billed = response.usage
         if self._shims:
-            response = fold(self._undo(unfold(response)), self._side.codec.join_opaque)
+            undone = self._undo(unfold(response))
+            self.notices.extend(event for event in undone if isinstance(event, Notice))
+            response = fold(undone, self._side.codec.join_opaque)
         self._characters = sum(len(block.text) for choice in response.choices for block in choice.blocks
                                if isinstance(block, Text | ReasoningBlock))  # fmt: skip
         if response.usage is None:  # also where a shim ended the answer before its figures

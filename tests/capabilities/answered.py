@@ -178,7 +178,11 @@ _WEB = {"type": "web_search_result_location", "url": "https://example.com", "tit
         "encrypted_index": "e"}  # fmt: skip
 _DOC = {"type": "char_location", "cited_text": "q", "document_index": 0, "document_title": "t",
         "start_char_index": 0, "end_char_index": 1}  # fmt: skip
-_RUN = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "q"}}
+_RUN = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "code_execution", "input": {"code": "1"}}
+_SEARCHED = {"type": "server_tool_use", "id": "srvtoolu_2", "name": "web_search", "input": {"query": "q"}}
+_FOUND = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_2", "content": [
+    {"type": "web_search_result", "url": "https://example.com", "title": "T", "encrypted_content": "E=="}
+]}  # fmt: skip
 
 CLAUDE: Answers = {
     ("content[].text", "text"): _claude({"type": "text", "text": "other"}),
@@ -192,6 +196,9 @@ CLAUDE: Answers = {
         {"type": "redacted_thinking", "data": "ZGF0YQ=="}, _HELLO
     ),
     ("content[]: tool_use", "call"): _claude(_USE, stop="tool_use"),
+    ("content[]: server_tool_use of web_search, web_search_tool_result", "vendor.search"): _claude(
+        _SEARCHED, _FOUND, _HELLO
+    ),
     ("content[]: server_tool_use, *_tool_result, any other block", "vendor.run"): _claude(_RUN, _HELLO),
     ("stop_reason: end_turn", "end.stop"): _anyway(_claude()),
     ("stop_reason: stop_sequence", "end.stop_sequence"): _claude(stop="stop_sequence", stop_sequence="END"),

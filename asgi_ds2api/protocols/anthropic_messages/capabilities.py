@@ -189,6 +189,7 @@ _SAYS: Final = (
     Says("content[]: thinking", "reasoning.signed"),
     Says("content[]: redacted_thinking", "reasoning.redacted"),
     Says("content[]: tool_use", "call"),
+    Says("content[]: server_tool_use of web_search, web_search_tool_result", "vendor.search"),
     Says("content[]: server_tool_use, *_tool_result, any other block", "vendor.run"),
     Says("stop_reason: end_turn", "end.stop"),
     Says("stop_reason: stop_sequence", "end.stop_sequence"),

@@ -192,6 +192,7 @@ _TELLS: Final[Tells] = {
     "logprobs": Verdict("LH", "each token; the form that the vendor tells them in is left out"),
     "citation.web": Verdict("EH", "a link, with its place in the text where that is told"),
     "image": Verdict("L", "an `image_generation_call`"),
+    "vendor.search": Verdict("E", "a `web_search_call` with the addresses that were found"),
     "reasoning": LOSSLESS,
     "reasoning.signed": Verdict("L", "sealed"),
     "reasoning.redacted": Verdict("L", "sealed"),

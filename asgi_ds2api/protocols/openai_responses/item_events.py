@@ -86,13 +86,25 @@ def _diff(shown: JsonObject, place: JsonObject) -> list[Event]:
     return [(f"{kind}.delta", {**place, "delta": diff}), (f"{kind}.done", {**place, "diff": diff})]
 
 
+def _search_begun(shown: JsonObject) -> JsonObject:
+    return {"action": {"type": "search"}}
+
+
+def _search(shown: JsonObject, place: JsonObject) -> list[Event]:
+    is_completed = text_of(shown["status"] if isinstance(shown["status"], Raw) else None) == "completed"
+    steps = ("in_progress", "searching", *(("completed",) if is_completed else ()))
+    return [(f"response.web_search_call.{step}", place) for step in steps]
+
+
 _BEGINNINGS: Final[Mapping[str, Callable[[JsonObject], JsonObject]]] = {
     "apply_patch_call": _operation_begun,
     "local_shell_call": _exec_begun,
     "shell_call": _commands_begun,
+    "web_search_call": _search_begun,
 }
 _CHAINS: Final[Mapping[str, Callable[[JsonObject, JsonObject], Sequence[Event]]]] = {
     "apply_patch_call": _diff,
     "shell_call": _commands,
+    "web_search_call": _search,
 }
 """By the type of the item."""

@@ -50,6 +50,7 @@ _PREFIXES: Final = {
     "local_shell_call": "lsh",
     "shell_call": "sh",
     "tool_search_call": "tsc",
+    "web_search_call": "ws",
 }
 """Of the ids of items that a gateway makes, by their types."""
 
