@@ -13,9 +13,10 @@ from .canonical import Finish, Usage
 
 Operation = Literal[
     "generate", "count_tokens", "list_models", "get_model", "embed", "complete", "compact", "kept", "tell",
-    "capabilities", "files",
+    "capabilities", "files", "absent",
 ]  # fmt: skip
-"""``tell``: what is said is always the same (a version), and stands in the route."""
+"""``tell``: what is said is always the same (a version), and stands in the route. ``absent``: so does why it is not
+served."""
 
 RESERVED_FIELDS = frozenset(
     {
@@ -81,7 +82,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     ``{v1|v1beta}`` stands for either word."""
     operation: Operation
     answer: bytes = b""
-    """Of ``tell``: what is said to everybody, without credentials: JSON, or plain text."""
+    """Of ``tell``: what is said to everybody, without credentials: JSON, or plain text. Of ``absent``: why, and what to
+    do instead."""
 
 
 def no_time() -> float:

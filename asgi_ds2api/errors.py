@@ -119,6 +119,13 @@ class UnknownRoute(RequestError):
     code = "unknown_url"
 
 
+class NotServed(RequestError):
+    """The vendor has this operation, and this gateway does not. The message says what to do instead."""
+
+    status = 501
+    code = "not_served"
+
+
 class MethodNotAllowed(RequestError):
     """The path exists, this method does not. ``allow`` lists those that do."""
 

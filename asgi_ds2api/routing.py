@@ -14,7 +14,7 @@ import msgspec
 
 from .canonical import Model
 from .codec import Codec, HTTPCall, Operation, Route
-from .errors import MalformedRequest, MethodNotAllowed, UnknownModel, UnknownRoute
+from .errors import MalformedRequest, MethodNotAllowed, NotServed, UnknownModel, UnknownRoute
 from .opaque.families import routes_of
 
 _SMUGGLED = re.compile(rb"%(?:2f|5c|00|2e)", re.IGNORECASE)
@@ -118,6 +118,7 @@ class RouteTable:
         Raises:
             UnknownRoute: No face has this path.
             MethodNotAllowed: One has, for other methods.
+            NotServed: It is there only to say so.
         """
         found = self._find(call.path)
         if not found.routes or is_smuggled(raw_path, found.model, found.tail):
@@ -130,6 +131,8 @@ class RouteTable:
             allow = sorted(methods | ({"HEAD"} if "GET" in methods else set()))
             raise MethodNotAllowed(f"This path takes {' and '.join(allow)} only.", allow=allow)
         codec, route = next((pair for pair in fitting if len(fitting) > 1 and pair[0].claims(call)), fitting[0])
+        if route.operation == "absent":
+            raise NotServed(route.answer.decode())
         return Match(codec=codec, operation=route.operation, model=found.model, answer=route.answer)
 
     def methods(self, path: str) -> tuple[str, ...]:

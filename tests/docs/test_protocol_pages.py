@@ -1,6 +1,7 @@
 """The protocols' pages say what the gateway does: each row of their tables is tried."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -157,7 +158,14 @@ def test_paths_are_those_of_the_face(page: Any, codec: Codec) -> None:
         (row.cells[0], path.strip(" `")) for row in table(page, "Paths") for path in row.cells[1].split(",")
     }  # fmt: skip
     beside_the_table = {"", "/"}  # what a family's own name answers
-    assert told == {(route.method, route.path) for route in codec.ROUTES} - {("GET", path) for path in beside_the_table}
+    served = {(route.method, route.path) for route in codec.ROUTES if route.operation != "absent"}
+    assert told == served - {("GET", path) for path in beside_the_table}
+
+
+def test_paths_that_are_not_served_are_told() -> None:
+    below = "/{v1|v1beta|v1alpha|v1beta1}/"
+    told = {below + path for row in table(GEMINI, "Not served") for path in re.findall(r"`([a-z][^`]+)`", row.cells[0])}
+    assert told == {route.path for route in gemini_generate.ROUTES if route.operation == "absent"}
 
 
 @every_face

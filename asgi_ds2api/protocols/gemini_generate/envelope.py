@@ -17,6 +17,7 @@ from ...json_guard import decode_object, encode_object
 from ...json_pieces import number_of
 from ...profiles import Profile
 from . import wire
+from .absent import absent_routes
 from .embeddings import retarget_batch
 from .paths import BATCH_EMBED, COUNT, EMBED, GENERATE, STREAM, is_single, is_stream, model_in, path_of, query_of
 from .wire import Shape
@@ -30,6 +31,7 @@ _MODELS: Final = (
     f"{_PLACE}/publishers/{{publisher}}/models/{{model}}",
     f"{_PLACE}/endpoints/{{model}}",
 )
+_LISTS: Final = ("models", "tunedModels")
 _VERBS: Final[Sequence[tuple[str, Operation]]] = (
     (GENERATE, "generate"),
     (STREAM, "generate"),
@@ -44,8 +46,9 @@ ROUTES: Final[Sequence[Route]] = (
         for verb, operation in _VERBS
         for models in _MODELS
     ),
-    Route(method="GET", path=f"{_ROOT}/models", operation="list_models"),
-    Route(method="GET", path=f"{_ROOT}/models/{{model}}", operation="get_model"),
+    *(Route(method="GET", path=f"{_ROOT}/{models}", operation="list_models") for models in _LISTS),
+    *(Route(method="GET", path=f"{_ROOT}/{models}/{{model}}", operation="get_model") for models in _LISTS),
+    *absent_routes(_ROOT),
 )
 
 ARRAY: Final = b"application/json"

@@ -19,10 +19,17 @@ from .request import path_of
 
 _DEPLOYMENT: Final = "/deployments/{model}"
 """Azure's SDK names the model in the path, under ``/openai``."""
-_FACES: Final = ("/v1/chat/completions", "/chat/completions", f"{_DEPLOYMENT}/chat/completions")
+_GOOGLE: Final = "/{v1|v1beta|v1alpha|v1beta1}/openai"
+"""Google has this face there, for clients of OpenAI's."""
+_FACES: Final = (
+    "/v1/chat/completions",
+    "/chat/completions",
+    f"{_DEPLOYMENT}/chat/completions",
+    f"{_GOOGLE}/chat/completions",
+)
 _COMPLETIONS: Final = ("/v1/completions", "/completions", f"{_DEPLOYMENT}/completions")
-_EMBEDDINGS: Final = ("/v1/embeddings", "/embeddings", f"{_DEPLOYMENT}/embeddings")
-_LISTS: Final = ("/v1/models", "/models")
+_EMBEDDINGS: Final = ("/v1/embeddings", "/embeddings", f"{_DEPLOYMENT}/embeddings", f"{_GOOGLE}/embeddings")
+_LISTS: Final = ("/v1/models", "/models", f"{_GOOGLE}/models")
 
 ROUTES: Final[Sequence[Route]] = (
     *(Route(method="POST", path=path, operation="generate") for path in _FACES),

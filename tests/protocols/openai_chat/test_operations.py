@@ -125,5 +125,7 @@ def test_every_face_has_its_routes() -> None:
     asked = {"chat/completions": "generate", "completions": "complete", "embeddings": "embed"}
     bases = ("", "/v1", "/deployments/{model}")
     faces = {("POST", f"{base}/{path}", operation) for base in bases for path, operation in asked.items()}
-    lists = {("GET", f"{base}/models", "list_models") for base in ("", "/v1")}
+    google = "/{v1|v1beta|v1alpha|v1beta1}/openai"
+    faces |= {("POST", f"{google}/{path}", asked[path]) for path in ("chat/completions", "embeddings")}
+    lists = {("GET", f"{base}/models", "list_models") for base in ("", "/v1", google)}
     assert found == faces | lists | {("GET", f"{path}/{{model}}", "get_model") for _, path, _ in lists}
