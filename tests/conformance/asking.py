@@ -88,7 +88,7 @@ async def ask(
     """
     scripted, records = ScriptedUpstream(*scripts), Records()
     gateway = make_gateway(
-        upstream(to, accounts=config.pop("accounts", 1), profile=profile),
+        upstream(to, accounts=config.pop("accounts", 1), profile=profile, **config.pop("side", {})),
         scripts={to: scripted},
         hooks=[records],
         **config,

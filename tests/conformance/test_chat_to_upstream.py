@@ -154,6 +154,35 @@ async def test_openai_C29_required_and_not_parallel() -> None:
     assert asked.sent["tool_choice"] == {"type": "any", "disable_parallel_tool_use": True}
 
 
+async def sent_to_gemini(body: dict[str, Any], *, model: str = "gemini-3-flash") -> Any:
+    asked = await ask("chat", "gemini", body, gemini_answer([{"text": "x"}]), model=model)
+    assert asked.answer.status == 200, asked.answer.text
+    return asked
+
+
+async def test_openai_C29_required_and_not_parallel_at_gemini() -> None:
+    body = {"tools": [TOOL], "tool_choice": "required", "parallel_tool_calls": False}
+    asked = await sent_to_gemini(body)
+    assert asked.sent["toolConfig"]["functionCallingConfig"] == {"mode": "ANY"}
+    assert "parallel_tool_calls" in asked.notices, "the vendor has nothing that says so"
+
+
+async def test_openai_C30_allowed_subset_at_gemini() -> None:
+    allowed = {"mode": "required", "tools": [{"type": "function", "function": {"name": "f"}}]}
+    body = {"tools": [TOOL, OTHER], "tool_choice": {"type": "allowed_tools", "allowed_tools": allowed}}
+    asked = await sent_to_gemini(body)
+    wanted = {"mode": "ANY", "allowedFunctionNames": ["f"]}
+    assert asked.sent["toolConfig"]["functionCallingConfig"] == wanted
+
+
+async def test_openai_C31_schema_at_gemini() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    body = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}
+    asked = await sent_to_gemini(body)
+    config = asked.sent["generationConfig"]
+    assert (config["responseMimeType"], config["responseJsonSchema"]) == ("application/json", schema)
+
+
 async def test_openai_C30_allowed_subset_is_all_that_is_sent() -> None:
     allowed = {"mode": "required", "tools": [{"type": "function", "function": {"name": "f"}}]}
     body = {"tools": [TOOL, OTHER], "tool_choice": {"type": "allowed_tools", "allowed_tools": allowed}}
@@ -194,6 +223,8 @@ async def test_openai_C32_effort_fits_the_model(effort: str, model: str, expecte
         assert thinking["type"] == expected
     if expected == "adaptive":
         assert wanted == effort
+    if expected == "enabled":
+        assert thinking["budget_tokens"] == {"high": 16_384, "max": 39_999}[effort]
 
 
 async def test_openai_C33_unsigned_reasoning_is_not_sent_to_anthropic() -> None:

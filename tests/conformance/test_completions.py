@@ -68,6 +68,7 @@ async def test_openai_C2_prompt_is_answered_by_any_upstream(to: str) -> None:
     assert (asked.json["object"], asked.json["choices"]) == ("text_completion", [choice])
     assert asked.json["usage"]["total_tokens"] == 5
     assert asked.json["model"] == f"{to}/test-model"
+    assert asked.json["id"] == {"chat": "cmpl-1", "claude": "cmpl-msg_1"}[to]
     assert "Say it" in json.dumps(asked.sent["messages"])
     record = asked.records[0]
     assert (record.operation, record.mode, record.result) == ("complete", "translate", "ok")
@@ -78,6 +79,7 @@ async def test_openai_C2_stream_has_the_object_name_of_the_whole(to: str) -> Non
     asked = await complete({"stream": True, "stream_options": {"include_usage": True}}, spoken(to, "Hel", "lo"), to=to)
     assert texts(asked) == {0: "Hello"}
     assert {event["object"] for event in asked.events[:-1]} == {"text_completion"}
+    assert all(event["id"].startswith("cmpl-") for event in asked.events[:-1])
     assert (asked.events[-2]["usage"]["total_tokens"], asked.events[-1]) == (5, "[DONE]")
     assert asked.answer.header("content-type") == "text/event-stream; charset=utf-8"
 

@@ -155,6 +155,13 @@ async def test_others_C06_json_is_a_json_object() -> None:
     assert asked.sent["response_format"] == {"type": "json_object"}
 
 
+@pytest.mark.parametrize("to", ["chat", "claude"])
+async def test_others_C07_level_of_thinking_that_there_is_not_is_refused(to: str) -> None:
+    asked = await ask("ollama", to, {"stream": False, "think": "bad"})
+    assert (asked.answer.status, asked.upstream.calls) == (400, [])
+    assert asked.json["error"].startswith("invalid think value")
+
+
 @pytest.mark.parametrize(("think", "effort"), [(False, "none"), ("high", "high"), ("low", "low"), (True, None)])
 async def test_others_C07_think_is_an_effort(think: Any, effort: str | None) -> None:
     asked = await ask("ollama", "chat", {"stream": False, "think": think}, chat_answer())

@@ -22,6 +22,7 @@ from .asking import (
     claude_events,
     claude_stream,
     error,
+    gemini_answer,
     response,
     response_answer,
     response_events,
@@ -148,14 +149,14 @@ async def test_openai_C43_thinking_goes_out_sealed_and_comes_back_bit_for_bit() 
     assert [block["type"] for block in replayed.sent["messages"][1]["content"]] == ["thinking", "text", "tool_use"]
 
 
-@pytest.mark.parametrize("to", ["chat", "responses"])
+@pytest.mark.parametrize("to", ["chat", "responses", "gemini"])
 async def test_openai_C44_reasoning_of_another_vendor_is_left_out_and_said_so(to: str) -> None:
     script = claude_answer([{"type": "thinking", "thinking": "Hm.", "signature": "S"}, {"type": "text", "text": "Hi"}])
     first = await ask("responses", "claude", {"reasoning": {"effort": "low"}}, script)
     thought = first.json["output"][0]
     body = {"input": [{"role": "user", "content": "a"}, *first.json["output"], {"role": "user", "content": "b"}]}
-    answer = chat_answer() if to == "chat" else response_answer()
-    asked = await ask("responses", to, body, answer)
+    answers = {"chat": chat_answer(), "responses": response_answer(), "gemini": gemini_answer([{"text": "Hello"}])}
+    asked = await ask("responses", to, body, answers[to])
     assert asked.answer.status == 200
     assert "ds2r1." not in json.dumps(asked.sent)
     removed = {"id": thought["id"], "type": "reasoning", "action": "removed", "reason": "model_mismatch"}

@@ -1,7 +1,8 @@
 """What users of gateways have suffered from, of R-1 to R-30 what is not about streams: through the whole gateway.
 
 The rows are requirements that were drawn from public threads about other gateways, one open complaint each. Rows that
-need a protocol which is not here yet say which, and fail as soon as it is. The others are in `test_peers_streams`.
+need a protocol which is not here yet say which, and fail as soon as it is. The others are in `test_peers_streams`, and
+R-17 in `test_peers_schemas`.
 """
 
 import hashlib
@@ -248,14 +249,6 @@ async def test_marks_inside_of_results_count_too() -> None:
     turns = [*HELLO, {"role": "assistant", "content": None, "tool_calls": [call(id_) for id_ in ids]}, *results]
     asked = await ask("chat", "claude", {"messages": turns, "tools": [CHAT_TOOL]}, claude_answer(), model=CLASSIC)
     assert json.dumps(asked.sent).count("cache_control") == 4
-
-
-@proves("R-17")
-async def test_a_schema_is_lowered_for_gemini() -> None:
-    schema = {"type": "object", "$defs": {"a": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/a"}}}
-    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
-    asked = await ask("chat", "gemini", {"tools": [tool]}, gemini_answer([{"text": "x"}]))
-    assert asked.sent["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"] == schema
 
 
 @proves("R-18")

@@ -19,6 +19,7 @@ from tests.conformance.asking import (
     claude_answer,
     claude_events,
     claude_stream,
+    response_answer,
 )
 from tests.support.cases import row_params, rows
 from tests.support.places import all_at
@@ -69,7 +70,7 @@ async def test_chat_caller_of_an_anthropic_upstream(row: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("row", row_params("peers", "messages_to_chat"))
 async def test_anthropic_caller_of_a_chat_upstream(row: dict[str, Any]) -> None:
-    script = chat_answer(**row.get("answer", {}))
+    script = response_answer() if "side" in row else chat_answer(**row.get("answer", {}))
     if "events" in row:
         chunks = [chunk(event["delta"], event.get("finish"), usage=event.get("usage")) for event in row["events"]]
         script = chat_stream(*chunks, done=row.get("done", True))
@@ -86,7 +87,7 @@ def named(row: dict[str, Any]) -> list[str]:
 async def asked_by(face: str, to: str, row: dict[str, Any], tools: list[Any], script: Script) -> Asked:
     body = {**({"tools": tools} if tools else {}), **({"stream": True} if "events" in row else {}), **row["body"]}
     model = row.get("model", CLASSIC if to == "claude" else "gpt-5")
-    return await ask(face, to, body, script, model=model, profile=row.get("profile"))
+    return await ask(face, to, body, script, model=model, profile=row.get("profile"), side=row.get("side", {}))
 
 
 def judge(face: str, row: dict[str, Any], asked: Asked) -> None:

@@ -187,14 +187,20 @@ def _decode_format(raw: Raw | None, limits: RequestLimits) -> OutputFormat | Non
     return OutputFormat(kind="json_object", at="format")
 
 
+_LEVELS: Final = ("low", "medium", "high", "max")
+
+
 def _decode_think(think: bool | str | None) -> ReasoningControl | None:
     match think:
         case None | "":
             return None
         case bool():
             return ReasoningControl(mode="enabled" if think else "disabled", at="think")
-        case str():
+        case str() if think in _LEVELS:
             return ReasoningControl(mode="enabled", effort=think, at="think")
+        case _:
+            message = 'invalid think value (must be "high", "medium", "low", "max", true, or false)'
+            raise MalformedRequest(message, param="think")
 
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------

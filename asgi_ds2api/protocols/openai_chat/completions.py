@@ -213,9 +213,13 @@ def encode_completion(response: Response, envelope: Envelope, notices: Notices) 
     return msgspec.json.encode(put_extras(body, writer.own(response.extras, "")))
 
 
+_ID: Final = "cmpl-"
+
+
 def completion_id(upstream_id: str, envelope: Envelope) -> str:
-    """Return the id of an answer: the upstream's, or ours where it gave none."""
-    return upstream_id or f"cmpl-{envelope.request_id.removeprefix('req_')}"
+    """Return the id of an answer: the upstream's, said as one of a completion, or ours where it gave none."""
+    stem = upstream_id or envelope.request_id.removeprefix("req_")
+    return stem if stem.startswith(_ID) else _ID + stem.removeprefix("chatcmpl-")
 
 
 def prefix_of(choice: int, envelope: Envelope) -> str:
