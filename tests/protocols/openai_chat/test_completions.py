@@ -201,7 +201,7 @@ def test_answer_has_the_older_form() -> None:
     usage = body.pop("usage")
     assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (3, 2, 5)
     assert body == {
-        "id": "theirs",
+        "id": "cmpl-theirs",
         "object": "text_completion",
         "created": 5,
         "model": "asked",
@@ -274,7 +274,7 @@ def test_streamed_answer_joins_to_the_whole_one() -> None:
     *pieces, end, usage, done = told
     assert "".join(piece["choices"][0]["text"] for piece in pieces) == "Hello"
     assert {chunk["object"] for chunk in told[:-1]} == {"text_completion"}
-    assert {chunk["id"] for chunk in told[:-1]} == {"theirs"}
+    assert {chunk["id"] for chunk in told[:-1]} == {"cmpl-theirs"}
     assert (end["choices"][0]["text"], end["choices"][0]["finish_reason"], end["usage"]) == ("", "stop", None)
     assert (usage["choices"], usage["usage"]["total_tokens"], done) == ([], 5, "[DONE]")
     assert notices == {}
