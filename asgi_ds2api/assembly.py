@@ -61,8 +61,7 @@ def build_engine(
         authorize: The host's check.
         hooks: Observers.
         store: By default this process's memory.
-        now: Monotonic clock of the pool, seconds.
-        wall_now: Seconds since 1970.
+        now, wall_now: Monotonic clock of the pool, in seconds; seconds since 1970.
         rng: For jitter, in [0, 1).
     """
     store = store or store_of(config, now)
@@ -99,6 +98,7 @@ def build_engine(
         cors_origins=frozenset(config.cors_origins),
         new_id=lambda: f"req_{secrets.token_hex(16)}",
         wall_now=wall_now,
+        rng=rng,
         hides_query_key=config.auth != "host",
         takes_query_key=config.query_key,
     )

@@ -158,6 +158,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     translated."""
     on_unsupported: Literal["notice", "reject", "drop"] | None = None
     """What the prefix says of losses, whatever its upstreams say; None: it says nothing. Set by the gateway."""
+    patience_s: float | None = None
+    """How long the caller's SDK waits, as it says; None: it does not say. Set by the gateway."""
     request_id: str = ""
     """Ours; for bodies that carry one. Set by the gateway."""
     created: int = 0

@@ -28,6 +28,8 @@ MAX_RETRY_AFTER_S: Final = 3_600.0
 MAX_RESET_S: Final = 86_400.0
 """A daily window is the longest that any vendor has."""
 
+_PATIENCE: Final = ("x-request-timeout", "x-server-timeout", "x-stainless-timeout")
+
 FORWARDED: Final = frozenset({"anthropic-beta", "anthropic-version", "idempotency-key", "openai-beta"})
 """What may reach an upstream of the same protocol. Never what names an account: the accounts are ours."""
 
@@ -55,10 +57,14 @@ READ: Final = (
         "x-goog-upload-protocol",
         "x-openresponses",
         "x-request-id",
+        "x-request-timeout",
+        "x-server-timeout",
         "x-session-affinity",
         "x-session-id",
         "x-stainless-helper-method",
+        "x-stainless-read-timeout",
         "x-stainless-retry-count",
+        "x-stainless-timeout",
     }
 )
 """What a codec or the gateway may read: what is forwarded, what tells clients and sessions apart, ids, and how an
@@ -105,6 +111,23 @@ def forwarded_headers(headers: Mapping[str, str], more: Collection[str] = ()) ->
 def request_id_from(value: str | None) -> str | None:
     """Return a caller's request id if it is one; None: make one."""
     return value if value is not None and _REQUEST_ID.fullmatch(value) else None
+
+
+def patience_s(headers: Mapping[str, str], *, stream: bool) -> float | None:
+    """Return how long a caller says that it waits for an answer to begin, or for a whole one, in seconds.
+
+    The least of what its SDK tells. How long one waits between two bytes says nothing of a stream that is kept busy.
+
+    Args:
+        headers: As `read_headers` gave them.
+        stream: Whether the answer is one.
+
+    Returns:
+        None: it does not say, or not so that it can be read.
+    """
+    names = _PATIENCE if stream else (*_PATIENCE, "x-stainless-read-timeout")
+    told = [seconds for name in names if (seconds := _decimal(headers.get(name)))]
+    return min(told, default=None)
 
 
 def relayed_headers(headers: Headers) -> list[tuple[bytes, bytes]]:

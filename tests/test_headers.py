@@ -20,6 +20,7 @@ from asgi_ds2api.headers import (
     RateWindow,
     forwarded_headers,
     http_date,
+    patience_s,
     rate_windows,
     read_headers,
     relayed_headers,
@@ -199,6 +200,25 @@ RETRY_AFTER = [
     pytest.param("soon", None, id="F28-word"),
     pytest.param("9" * 100_000, None, id="F28-huge"),
 ]
+
+
+PATIENCE = [
+    pytest.param({}, False, None, id="nothing"),
+    pytest.param({"x-stainless-timeout": "30"}, True, 30.0, id="stainless"),
+    pytest.param({"x-request-timeout": "2.5", "x-stainless-timeout": "30"}, True, 2.5, id="the-least"),
+    pytest.param({"x-server-timeout": "8"}, False, 8.0, id="google"),
+    pytest.param({"x-stainless-read-timeout": "30.0"}, False, 30.0, id="between-bytes-of-a-whole-answer"),
+    pytest.param({"x-stainless-read-timeout": "30.0"}, True, None, id="between-bytes-of-a-stream"),
+    *[
+        pytest.param({"x-request-timeout": value}, False, None, id=f"odd-{value}")
+        for value in ("", "0", "0.0", "-1", "1e3", "nan", "None", "soon", "10, 20", "٣", "9" * 30)
+    ],
+]
+
+
+@pytest.mark.parametrize(("headers", "stream", "expected"), PATIENCE)
+def test_patience_of_a_caller_is_read_strictly(headers: dict[str, str], stream: bool, expected: float | None) -> None:
+    assert patience_s(headers, stream=stream) == expected
 
 
 class TestRetryAfter:

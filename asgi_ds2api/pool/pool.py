@@ -36,8 +36,6 @@ _log = logging.getLogger("asgi_ds2api.pool")
 MODELS_PER_ACCOUNT = 64
 MIN_MODEL_GATES = 10_000
 NO_DEMAND = Demand()
-LOOK_AGAIN_S = 0.25
-"""How long an account that others fill is passed over: nobody tells when a place comes free there."""
 
 
 class Pool:
@@ -388,11 +386,11 @@ class Pool:
 
         Args:
             lease: That nobody used. As for a second time, see `release`.
-            wait_s: What they said.
+            wait_s: For how long.
         """
         held = self._leases.get(lease)
         if held is not None:
-            until = self._now() + min(wait_s, LOOK_AGAIN_S)
+            until = self._now() + wait_s
             held.slot.change(lambda meter: meter.refuse(until))
         self.put_back(lease)
 

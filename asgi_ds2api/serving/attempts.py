@@ -17,7 +17,14 @@ from ..pool.model import Candidate, Lease, Plan
 from ..transcoding.side import Side
 from ..transcoding.transcoder import Transcoder
 from .delivery import Delivery, Source
-from .failover import following_plan, may_be_asked_elsewhere, more_telling, without_retry
+from .failover import (
+    MIN_LEFT_S,
+    following_plan,
+    may_be_asked_elsewhere,
+    more_telling,
+    pause_s,
+    without_retry,
+)
 from .inbound import ClientGone
 from .means import Means, UpstreamSide
 from .one_attempt import OneAttempt
@@ -25,7 +32,7 @@ from .patience import Kind
 from .pulse import Pulse
 from .race import Failed, Race
 from .reply import Reply
-from .waiting import granted, is_granted, lease_for, slot_for
+from .waiting import granted, lease_for, refusal_of, slot_for
 
 
 class Attempts:
@@ -145,7 +152,9 @@ class Attempts:
             ClientGone: The caller left, as a ``send`` told.
             GatewayError: Never: that is what ``failure`` is for.
         """
-        self._scope.deadline = anyio.current_time() + self._timing.deadline_s
+        patience_s = self._envelope.patience_s
+        deadline_s = self._timing.deadline_s if patience_s is None else min(patience_s, self._timing.deadline_s)
+        self._scope.deadline = anyio.current_time() + deadline_s
         try:
             with self._scope:
                 await self._until_one_answers()
@@ -192,11 +201,15 @@ class Attempts:
         self._scope.cancel()
 
     async def _until_one_answers(self) -> None:
-        tried: set[Candidate] = set()
+        fleet, tried = self._means.fleet, set[Candidate]()
         error: UpstreamError | None = None
         lease = await self._wait_for_lease()
         while True:
-            lease = await granted(self._pool, self._means.fleet, self._plan, lease, lambda: self._wait_for_lease(tried))
+            if fleet is not None:
+                lease = await granted(
+                    self._pool, fleet, self._plan, lease, self._timing.queue_s,
+                    lambda latest: self._wait_for_lease(tried, latest),
+                )  # fmt: skip
             tried.add(lease.candidate)
             try:
                 failed = await self._ask(lease, tried)
@@ -216,13 +229,17 @@ class Attempts:
                 self._objection = refusal  # nobody here can read it, so that the talk goes on without
                 lease = await self._wait_for_lease()
 
-    async def _wait_for_lease(self, tried: Collection[Candidate] = ()) -> Lease:
-        """Take a slot, or the place in line that leads to one."""
+    async def _wait_for_lease(self, tried: Collection[Candidate] = (), latest: float | None = None) -> Lease:
+        """Take a slot, or the place in line that leads to one.
+
+        Args:
+            tried: Where the request was.
+            latest: When the wait ends that this one goes on with; None: it begins here.
+        """
         began = anyio.current_time()
+        latest = began + self._timing.queue_s if latest is None else latest
         try:
-            return await lease_for(
-                self._pool, self._plan, min(self._timing.queue_s, self._scope.deadline - began), tried
-            )
+            return await lease_for(self._pool, self._plan, min(latest, self._scope.deadline) - began, tried)
         finally:
             self.queued_s += anyio.current_time() - began
 
@@ -256,9 +273,29 @@ class Attempts:
         if not may_retry:
             raise without_retry(error)
         try:
-            return following or await self._wait_for_lease(tried)
+            following = following or await self._wait_for_lease(tried)
         except CapacityError as full:
             raise more_telling(error, full) from None
+        is_ready = following.candidate.account.origin != lease.candidate.account.origin
+        try:
+            if not is_ready:  # the place is kept meanwhile: what is not asked now is load, too
+                await self._pause(error, len(tried))
+            is_ready = True
+        finally:
+            if not is_ready:
+                self._pool.put_back(following)
+        return following
+
+    async def _pause(self, error: UpstreamError, failures: int) -> None:
+        """Let a provider that failed breathe.
+
+        Raises:
+            UpstreamError: ``error``: there is no time left for another attempt.
+        """
+        pause = pause_s(error, failures, self._means.rng)
+        if pause > 0 and anyio.current_time() + pause > self._scope.deadline - MIN_LEFT_S:
+            raise without_retry(error)
+        await anyio.sleep(pause)
 
     def _is_sealed_elsewhere(self, error: UpstreamError) -> bool:
         """Tell whether a vendor who seals what models think for a customer refused what is sealed for another one.
@@ -307,7 +344,8 @@ class Attempts:
         second = self._pool.acquire_beside(lease, plan, tried)
         if second is None:
             return None
-        if not await is_granted(self._pool, self._means.fleet, self._plan, second):
+        fleet = self._means.fleet
+        if fleet is not None and await refusal_of(self._pool, fleet, self._plan, second) is not None:
             return None
         self._may_hedge = False
         tried.add(second.candidate)

@@ -27,7 +27,7 @@ from ..errors import (
     UnknownItem,
     UnknownRoute,
 )
-from ..headers import read_headers, request_id_from
+from ..headers import patience_s, read_headers, request_id_from
 from ..json_guard import check_document
 from ..observe import Record, Result, stack_of
 from ..routing import Match, Target, is_smuggled
@@ -247,9 +247,10 @@ class Exchange:
             peeked,
             model=match.model or peeked.model,
             on_unsupported=self._on_unsupported,
+            patience_s=patience_s(self._call.headers, stream=peeked.stream),
             request_id=self._request_id,
             created=int(self._engine.wall_now()),
-            elapsed_s=self._elapsed_s,
+            elapsed_s=lambda: anyio.current_time() - self._started,
         )
         return self._envelope
 
@@ -260,9 +261,6 @@ class Exchange:
             envelope = await self._peeked(match, declared)
             model = self._catalog().model(envelope.model, envelope.other_names)
         await self._send_json(match.codec.encode_model(model))
-
-    def _elapsed_s(self) -> float:
-        return anyio.current_time() - self._started
 
     async def _ask_model(self, match: Match, declared: int | None) -> None:
         self._engine.pool.turn_away(self._label)
@@ -284,6 +282,7 @@ class Exchange:
             return
         if talk is not None and talk.is_heard and match.operation == "generate":
             self._reply.heard_by = partial(self._hear, talk)
+        await question.read(targets)
         await self._reserve(envelope, targets[0])
         attempts = question.begin(targets, self._reply, self._base_headers(), account)
         await self._run_attempts(attempts)

@@ -1,9 +1,24 @@
-"""What the failure of one attempt means for the next one, and for the caller. Pure."""
+"""What the failure of one attempt means for the next one, and for the caller. Pure.
+
+Pauses are full jitter, as AWS describes it ("Exponential backoff and jitter", 2015): all who failed at the same moment
+come back at different ones.
+"""
+
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
-from ..errors import CapacityError, GatewayError, RateLimited, Refused, UpstreamError
+from ..errors import CapacityError, GatewayError, Overloaded, RateLimited, Refused, ServerFault, Timeout, UpstreamError
 from ..pool.model import Plan
+
+FIRST_PAUSE_S: Final = 0.2
+"""Longest pause behind a first failure; doubled with each further one."""
+MAX_PAUSE_S: Final = 2.0
+OVERLOAD_PAUSE_S: Final = 1.0
+"""Shortest pause before a provider is asked again that has said that it has too much to do (529)."""
+MIN_LEFT_S: Final = 1.0
+"""Less than that is too short for another attempt."""
 
 
 def may_be_asked_elsewhere(error: UpstreamError) -> bool:
@@ -27,9 +42,23 @@ def decisive(first: UpstreamError, second: UpstreamError) -> UpstreamError:
 
 def without_retry(error: UpstreamError) -> UpstreamError:
     """Return an error whose repetition by an SDK would multiply our attempts by its own."""
-    if error.status >= 500:
-        error.should_retry = False
+    error.should_retry = False
     return error
+
+
+def pause_s(error: UpstreamError, failures: int, rng: Callable[[], float]) -> float:
+    """Return how long to wait before the same provider is asked once more, by another account or for another model.
+
+    Args:
+        error: Of the last attempt. What is wrong with an account alone, or with the way to the provider, is no reason
+            to wait.
+        failures: Attempts that failed so far, 1 or more.
+        rng: Returns floats in [0, 1).
+    """
+    if not isinstance(error, ServerFault | Overloaded | Timeout):
+        return 0.0
+    pause = rng() * min(MAX_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (failures - 1))
+    return OVERLOAD_PAUSE_S + pause if error.upstream_status == 529 else pause
 
 
 def more_telling(last: UpstreamError, full: CapacityError) -> GatewayError:

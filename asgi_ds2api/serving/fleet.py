@@ -6,10 +6,15 @@ With state in one process alone there is no fleet.
 
 import secrets
 
+import msgspec
+
 from ..pool.limits import MINUTE_S, Demand
 from ..pool.model import Account, Lease
 from ..state.contract import Admission, Amount, Probe, Refusal, Scope, ScopeKind, Slot, StateStore
 
+LOOK_AGAIN_S = 0.25
+"""How long an account is passed over that others fill: nobody tells when a place comes free there."""
+_REQUESTS = "requests"
 _KINDS: tuple[ScopeKind, ScopeKind, ScopeKind] = ("origin", "account", "model")
 """In the order of `Lease.epochs`."""
 
@@ -59,8 +64,27 @@ class Fleet:
         if spent is not None and account.tpm is not None and spent != demand.tokens:
             self._store.add(_minute(account, "tokens", spent - demand.tokens, account.tpm))
 
+    def put_back(self, lease: Lease, demand: Demand) -> None:
+        """Say that nobody was asked: what was granted is as before.
+
+        Args:
+            lease: That was admitted.
+            demand: As it was admitted.
+        """
+        self._store.leave(self._holder(lease))
+        for amount in _amounts(lease.candidate.account, demand):
+            self._store.add(msgspec.structs.replace(amount, amount=-amount.amount))
+
     def _holder(self, lease: Lease) -> str:
         return f"{self._name} {lease.number}"
+
+
+def pass_over_s(refusal: Refusal) -> float:
+    """Return how long nobody need be offered an account: as was told, where it has no request left for anybody.
+
+    What is too much for one request may not be for the next, which needs fewer tokens.
+    """
+    return refusal.wait_s if refusal.name.startswith(f"{_REQUESTS} ") else min(refusal.wait_s, LOOK_AGAIN_S)
 
 
 def _probes(lease: Lease) -> tuple[Probe, ...]:
@@ -78,7 +102,7 @@ def _slots(account: Account) -> tuple[Slot, ...]:
 
 
 def _amounts(account: Account, demand: Demand) -> tuple[Amount, ...]:
-    wanted = (("requests", 1.0, account.rpm), ("tokens", float(demand.tokens), account.tpm))
+    wanted = ((_REQUESTS, 1.0, account.rpm), ("tokens", float(demand.tokens), account.tpm))
     return tuple([_minute(account, unit, amount, limit) for unit, amount, limit in wanted if limit is not None])
 
 

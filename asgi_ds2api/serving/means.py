@@ -76,6 +76,8 @@ class Means(msgspec.Struct, kw_only=True):
     timing: Timing
     wall_now: Callable[[], float]
     """Seconds since 1970."""
+    rng: Callable[[], float]
+    """For pauses, in [0, 1)."""
     show_route: bool
     """Answers tell which way they took."""
     show_account: bool

@@ -87,14 +87,22 @@ class OneAttempt:
                     self._pool.put_back(self.lease)
                 else:
                     self._pool.abandon(self.lease, spent=spent)
-                if self._means.fleet is not None:
-                    tokens = None if spent is None else spent.tokens
-                    self._means.fleet.leave(self.lease, self._demand, tokens if call is not None else 0)
+                self._tell_fleet(spent, is_asked=call is not None)
             if call is not None:
                 took_s = anyio.current_time() - began
                 code = "ok" if is_settled else "hedge_lost" if self._is_overtaken else "abandoned"
                 self.told = attempt_of(self.lease, error, code, duration_s=took_s)
         return error
+
+    def _tell_fleet(self, spent: Spent | None, *, is_asked: bool) -> None:
+        """Tell those who share the account that the attempt is over."""
+        fleet = self._means.fleet
+        if fleet is None:
+            return
+        if is_asked:
+            fleet.leave(self.lease, self._demand, None if spent is None else spent.tokens)
+        else:
+            fleet.put_back(self.lease, self._demand)
 
     async def _begin(self) -> Source:
         """Return who is asked. From here on that is known."""

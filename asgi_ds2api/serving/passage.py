@@ -162,22 +162,27 @@ class Passage:
         Raises:
             GatewayError: None did.
         """
-        tried: set[Candidate] = set()
+        fleet, tried = self._means.fleet, set[Candidate]()
         lease = await self._wait_for_lease(errand.plan)
         while True:
-            lease = await granted(
-                self._pool, self._means.fleet, errand.plan, lease, lambda: self._wait_for_lease(errand.plan, tried)
-            )
+            if fleet is not None:
+                lease = await granted(
+                    self._pool, fleet, errand.plan, lease, self._timing.queue_s,
+                    lambda latest: self._wait_for_lease(errand.plan, tried, latest),
+                )  # fmt: skip
             tried.add(lease.candidate)
             outcome = await self._attempt(errand, lease)
             if not isinstance(outcome, UpstreamError):
                 return outcome
             lease = self._next_lease(errand, lease, tried, outcome)
 
-    async def _wait_for_lease(self, plan: Plan, tried: Collection[Candidate] = ()) -> Lease:
+    async def _wait_for_lease(
+        self, plan: Plan, tried: Collection[Candidate] = (), latest: float | None = None
+    ) -> Lease:  # fmt: skip
         began = anyio.current_time()
+        latest = began + self._timing.queue_s if latest is None else latest
         try:
-            return await lease_for(self._pool, plan, min(self._timing.queue_s, self._scope.deadline - began), tried)
+            return await lease_for(self._pool, plan, min(latest, self._scope.deadline) - began, tried)
         finally:
             self.queued_s += anyio.current_time() - began
 

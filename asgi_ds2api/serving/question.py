@@ -41,6 +41,7 @@ from .engine import Engine
 from .fan_out import FanOut
 from .look_up import LookUp
 from .means import UpstreamSide
+from .off_loop import off_loop
 from .reply import Headers, Reply
 
 _IN_CONVERSATION: Final = ("generate", "complete", "compact")
@@ -123,6 +124,17 @@ class Question:
             return self._estimate(targets[0])
         return None
 
+    async def read(self, targets: Sequence[Target]) -> None:
+        """Read the whole request before it waits for an account, if whoever answers it has to.
+
+        Raises:
+            RequestError: It is wrong: no account is taken for such a one.
+        """
+        if self._envelope.operation == "embed":
+            await off_loop(len(self._call.body), self._embeddings_request)
+        elif self._envelope.operation in ("generate", "complete") and all(map(self._is_foreign, targets)):
+            await off_loop(len(self._call.body), self._request)
+
     def begin(
         self, targets: tuple[Target, ...], reply: Reply, base_headers: Headers, account: str | None = None
     ) -> Attempts | FanOut:
@@ -183,6 +195,12 @@ class Question:
             timing=self._engine.timing,
             source=self._common_source(targets),
         )
+
+    def _is_foreign(self, target: Target) -> bool:
+        """Tell whether an upstream speaks another protocol than the caller, whichever way it is asked."""
+        side = self._engine.upstreams[target.upstream]
+        ways = (side,) if side.other_way is None else (side, side.other_way)
+        return all(way.codec.NAME != self._face.NAME for way in ways)
 
     # --- what is known of it ------------------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ import anyio
 from ..errors import CapacityError, PoolExhausted, QueueTimeout
 from ..pool.model import Candidate, Lease, Plan
 from ..pool.pool import Pool
-from .fleet import Fleet
+from ..state.contract import Refusal
+from .fleet import Fleet, pass_over_s
 
 
 def slot_for(pool: Pool, plan: Plan, tried: Collection[Candidate]) -> Lease:
@@ -87,29 +88,34 @@ async def _lease_for(pool: Pool, plan: Plan, max_wait_s: float, tried: Collectio
 
 
 async def granted(
-    pool: Pool, fleet: Fleet | None, plan: Plan, lease: Lease, another: Callable[[], Awaitable[Lease]]
+    pool: Pool, fleet: Fleet, plan: Plan, lease: Lease, max_wait_s: float,
+    another: Callable[[float], Awaitable[Lease]],
 ) -> Lease:  # fmt: skip
     """Return a lease that those who share its account grant: this one, or another in its place.
 
     Args:
         pool: Whose.
-        fleet: Those who share the accounts; None: nobody does.
+        fleet: Those who share the accounts.
         plan: Where the request may go.
         lease: That this process has given out.
-        another: Takes a slot, or the place in line that leads to one.
+        max_wait_s: Longest wait for another one, in seconds, however often one is refused.
+        another: Takes a slot, or the place in line that leads to one, until the moment that it is given.
 
     Raises:
         CapacityError: As `lease_for`.
     """
-    while not await is_granted(pool, fleet, plan, lease):
-        lease = await another()
+    latest = anyio.current_time() + max_wait_s
+    while (refusal := await refusal_of(pool, fleet, plan, lease)) is not None:
+        try:
+            lease = await another(latest)
+        except CapacityError as full:
+            full.retry_after_s = max(full.retry_after_s or 0.0, refusal.wait_s)
+            raise
     return lease
 
 
-async def is_granted(pool: Pool, fleet: Fleet | None, plan: Plan, lease: Lease) -> bool:
-    """Ask those who share an account for an attempt on it. A lease that they do not grant is given back."""
-    if fleet is None:
-        return True
+async def refusal_of(pool: Pool, fleet: Fleet, plan: Plan, lease: Lease) -> Refusal | None:
+    """Ask those who share an account for an attempt on it; return why not. What they do not grant is given back."""
     is_answered = False
     try:
         refusal = await fleet.admit(lease, plan.demand)
@@ -118,8 +124,8 @@ async def is_granted(pool: Pool, fleet: Fleet | None, plan: Plan, lease: Lease) 
         if not is_answered:
             pool.put_back(lease)
     if refusal is not None:
-        pool.refuse(lease, refusal.wait_s)
-    return refusal is None
+        pool.refuse(lease, pass_over_s(refusal))
+    return refusal
 
 
 def is_worth_waiting(refusal: CapacityError, max_wait_s: float) -> bool:

@@ -200,6 +200,7 @@ class Rig:
         transcoder: Class of the transcoders.
         show_route: Answers tell which way they took, and on whose account.
         hedge: Who is slow has another one asked beside it: everybody, or the upstreams of these names.
+        chance: What is drawn wherever chance has a say.
         timing: Replaces single values of `TIMING`.
     """
 
@@ -219,6 +220,7 @@ class Rig:
         transcoder: type[LineTranscoder] = LineTranscoder,
         show_route: bool = True,
         hedge: bool | Sequence[str] = False,
+        chance: float = 0.0,
         **timing: float,
     ) -> None:
         self.upstream = ScriptedUpstream(*scripts)
@@ -246,6 +248,7 @@ class Rig:
             clients=self.upstream,
             timing=msgspec.structs.replace(TIMING, **cast("dict[str, Any]", timing)),
             wall_now=lambda: 0.0,
+            rng=lambda: chance,
             show_route=show_route,
             show_account=show_route,
         )

@@ -20,6 +20,7 @@ from asgi_ds2api.errors import (
     Unsupported,
     UpstreamError,
 )
+from asgi_ds2api.headers import retry_headers
 from asgi_ds2api.pool.model import Lease, Target
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.upstream.contract import Limits, UpstreamRequest
@@ -135,7 +136,15 @@ async def test_limited_three_times_says_when_to_come_back_and_not_that_it_is_no_
     rig = Rig(*[refusing(429, retry_after="7")] * 3, accounts=5)
     failure = await rig.run()
     assert isinstance(failure, RateLimited)
-    assert (failure.retry_after_s, failure.should_retry, len(rig.log)) == (7, None, 3)
+    assert (retry_headers(failure), len(rig.log)) == ([(b"retry-after", b"7"), (b"retry-after-ms", b"7000")], 3)
+
+
+@run_virtual
+async def test_limited_three_times_without_a_hint_says_that_it_is_no_use() -> None:
+    rig = Rig(*[refusing(429)] * 3, accounts=5)
+    failure = await rig.run()
+    assert isinstance(failure, RateLimited)
+    assert (retry_headers(failure), len(rig.log)) == ([(b"x-should-retry", b"false")], 3)
 
 
 @run_virtual

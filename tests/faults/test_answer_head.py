@@ -111,6 +111,22 @@ async def test_F15_deadline_holds_for_all_attempts_together(way: Way) -> None:
 
 
 @every_face
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [({"x-stainless-timeout": "5"}, 5), ({"x-request-timeout": "7.5"}, 7.5), ({"x-request-timeout": "900"}, 60)],
+    ids=["lowered", "lowered-in-other-words", "never-raised"],
+)
+@run_virtual
+async def test_F102_caller_may_lower_the_deadline_and_never_raise_it(
+    way: Way, told: dict[str, str], expected: float
+) -> None:
+    async with Bench(way, NEVER, timeouts={"first_byte_s": 100, "deadline_s": 60}) as bench:
+        answer = await bench.ask(stream=False, headers=told)
+        assert_told(bench, answer, "timeout", stream=False)
+        assert (bench.record.duration_s, bench.record.code) == (expected, "deadline_exceeded")
+
+
+@every_face
 async def test_F20_only_headers_on_the_list_reach_the_caller(way: Way) -> None:
     sent = [
         ("Set-Cookie", "a=1"),

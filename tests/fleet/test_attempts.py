@@ -15,6 +15,7 @@ from tests.conformance.asking import chat_answer
 from tests.support.asgi_driver import Exchange, call
 from tests.support.gateways import make_gateway, open_leases, upstream
 from tests.support.scripted_client import NEVER, Script, ScriptedUpstream
+from tests.support.virtual_time import run_virtual
 
 pytestmark = pytest.mark.anyio
 
@@ -40,10 +41,15 @@ class Shared(MemoryStore):
         return await super().admit(admission)
 
 
-def gateway(store: Shared, *scripts: Script, accounts: int = 1, **fields: Any) -> tuple[Gateway, ScriptedUpstream]:
+def gateway(
+    store: Shared, *scripts: Script, accounts: int = 1, queue_s: float = 5, **fields: Any
+) -> tuple[Gateway, ScriptedUpstream]:
     scripted = ScriptedUpstream(*scripts)
     made = make_gateway(
-        upstream("chat", accounts=accounts, **fields), scripts={"chat": scripted}, store=store, timeouts={"queue_s": 5}
+        upstream("chat", accounts=accounts, **fields),
+        scripts={"chat": scripted},
+        store=store,
+        timeouts={"queue_s": queue_s},
     )
     return made, scripted
 
@@ -66,6 +72,52 @@ async def test_an_account_that_others_fill_is_waited_for_while_there_is_no_other
         assert scripted.calls == []
         store.leave("other")
         assert (await exchange.finish()).status == 200
+
+
+@run_virtual
+async def test_all_waits_for_the_others_together_are_no_longer_than_one_in_line() -> None:
+    store = Shared()
+    await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),)))
+    app, scripted = gateway(store, concurrency=1, queue_s=3)
+    began = anyio.current_time()
+    answer = await call(app, "POST", PATH, json=ASK)
+    assert (answer.status, scripted.calls) == (429, [])
+    assert anyio.current_time() - began == pytest.approx(3, abs=0.3)
+    assert len(store.asked) < 20
+
+
+@run_virtual
+async def test_who_would_wait_in_vain_for_the_others_minute_is_told_at_once_and_until_when() -> None:
+    store = Shared()
+    app, scripted = gateway(store, chat_answer(), rpm=1, queue_s=5)
+    await store.admit(Admission(holder="other", amounts=(_requests_of("chat/a0", 1),)))
+    began = anyio.current_time()
+    answer = await call(app, "POST", PATH, json=ASK)
+    assert (answer.status, anyio.current_time(), len(store.asked)) == (429, began, 2)
+    assert 50 <= int(answer.header("retry-after") or 0) <= 70
+    assert scripted.calls == []
+
+
+async def test_F99_request_that_is_wrong_takes_nothing_of_what_others_share() -> None:
+    store = Shared()
+    app, scripted = gateway(store, rpm=1)
+    odd = {"model": "chat/m", "max_tokens": 9, "messages": [{"role": "nobody", "content": "Hi"}]}
+    refused = await call(app, "POST", "/v1/messages", json=odd, headers={"anthropic-version": "2023-06-01"})
+    assert (refused.status, scripted.calls, store.asked) == (400, [], [])
+
+
+async def test_request_that_cannot_be_said_gives_its_place_in_the_minute_back() -> None:
+    store = Shared()
+    app, scripted = gateway(store, rpm=10)
+    odd = {"model": "chat/m", "input": "Hi", "background": True}
+    refused = await call(app, "POST", "/v1/responses", json=odd)
+    assert (refused.status, scripted.calls) == (400, [])
+    assert store.used(_requests_of("chat/a0", 10)) == pytest.approx(0)
+
+
+def _requests_of(account: str, limit: float) -> Amount:
+    name = f"requests minute of account {account}"
+    return Amount(name=name, amount=1, limit=limit, life_s=60, is_paced=True)
 
 
 async def test_what_was_granted_is_given_back_and_put_right() -> None:
