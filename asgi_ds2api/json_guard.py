@@ -164,6 +164,8 @@ _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
 
 _OFFSET: Final = re.compile(r"\(byte (\d+)\)$")
 _AT: Final = re.compile(r"(?P<fault>.*?)(?: - at (?:`key` in )?`\$(?P<path>[\w.\[\]-]*)`)?", re.DOTALL)
+_ANY_KEY: Final = "[...]"
+"""Stands in msgspec's paths for a key that the sender made up: what holds it is named."""
 _WRONG_TYPE: Final = re.compile(r"Expected `(?P<expected>[\w| ]+)`(?:, got `(?P<got>\w+)`)?")
 _MISSING: Final = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 _OUT_OF_BOUNDS: Final = re.compile(r"Expected `(?P<expected>\w+)` (?P<bound>(?:of length )?[<>=]*\s?[\d.e+-]+)")
@@ -203,7 +205,7 @@ def _explain_shape(text: str, at: str) -> Problem:
     """Put msgspec's words for a wrong shape into OpenAI's, and leave out what it quotes."""
     parts = _AT.fullmatch(text)
     fault, path = (parts["fault"], parts["path"] or "") if parts else (text, "")
-    param = (at + path).removeprefix(".")
+    param = (at + path.partition(_ANY_KEY)[0]).removeprefix(".")
     where = f"'{param}'" if param else "the JSON document"
     if match := _MISSING.fullmatch(fault):
         param = f"{param}.{match['field']}".removeprefix(".")

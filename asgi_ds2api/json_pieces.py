@@ -24,6 +24,8 @@ JsonField: TypeAlias = Raw | UnsetType
 """A field that is carried as it came; `present` tells whether it is there."""
 
 NULL: Final = b"null"
+_MAX_DIGITS: Final = 6
+"""Of an index in the name of a field, and what closes it."""
 
 # --- what callers send ------------------------------------------------------------------------------------------------
 
@@ -89,15 +91,25 @@ class Shape(Generic[S_co]):
 
 
 def put_extras(out: JsonObject, extras: Extras) -> JsonObject:
-    """Write unknown fields back into their places; the twin of `Shape.part`."""
+    """Write unknown fields back into their places (``function.x``, ``tools[0].x``); the twin of `Shape.part`."""
     for path, value in extras.items():
         parent, dot, name = path.partition(".")
-        place = out.get(parent)
+        place = _inner(out, parent)
         if dot and isinstance(place, dict):
             put_extras(place, {name: value})
         else:
             out[path] = value
     return out
+
+
+def _inner(out: JsonObject, step: str) -> object:
+    """Return what stands at a name, or at an index of a list of that name; None: nothing."""
+    name, bracket, index = step.partition("[")
+    inner = out.get(name if bracket else step)
+    if not bracket:
+        return inner
+    number = int(index[:-1]) if index[:-1].isdecimal() and index.endswith("]") and len(index) < _MAX_DIGITS else -1
+    return inner[number] if isinstance(inner, list) and 0 <= number < len(inner) else None
 
 
 def present(field: JsonField) -> Raw | None:

@@ -47,7 +47,7 @@ from .events import (
     Start,
     TextDelta,
 )
-from .notices import Extras, Notice, Notices, ProtocolName, Severity, Value, field_at, placed, reject_losses
+from .notices import Extras, Notice, Notices, ProtocolName, Severity, Value, field_at, naming, placed, reject_losses
 from .request import (
     CacheControl,
     CustomTool,
@@ -128,6 +128,7 @@ __all__ = [
     "Vector",
     "VendorTool",
     "field_at",
+    "naming",
     "placed",
     "reject_losses",
 ]

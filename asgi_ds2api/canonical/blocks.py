@@ -90,6 +90,10 @@ class Media(Value, frozen=True, kw_only=True, tag="media", tag_field="block"):
     """What the sender tells the model about a document, beside its content."""
     detail: str | None = None
     """Resolution asked for: auto, low, high, original."""
+    detail_at: str = "detail"
+    """Where that stood in the block."""
+    source_at: str = ""
+    """Where the content stood in it; empty: it is the block."""
     citations_enabled: bool | None = None
     cache: CacheMark | None = None
     extras: Extras = {}

@@ -1,13 +1,14 @@
 """The base of all values, and how one says that something did not go through as it came."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw
 
-from ..errors import Unsupported
+from ..errors import MalformedRequest, Unsupported
 
 Extras: TypeAlias = dict[str, Raw]
 """Fields that have no canonical name: the source protocol's field name -> JSON as it came."""
@@ -48,8 +49,8 @@ without them."""
 _ITEM = "item."
 """What the names of fields of an item of Responses begin with that are kept at its parts."""
 _PART = re.compile(r"\.content\[\d+\]\Z")
-_HEAD = re.compile(r"[^.\[]*")
 _INDEX = re.compile(r"\[\d+\]")
+_ANY_INDEX = re.compile(r"\[\]")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[;=]")
 
 
@@ -75,18 +76,36 @@ class Notice(Value, frozen=True, kw_only=True, tag="notice", tag_field="event"):
 
 
 def placed(path: str, places: Mapping[str, str]) -> str:
-    """Return a path of a setting in the sender's terms.
+    """Return a path of a setting, or of a field of a value, in the sender's terms.
 
     Args:
-        path: As an encoder has it, whose names are Chat's.
+        path: As an encoder has it: settings have Chat's names, fields of values those that they have in canonical.
         places: `Request.places`.
     """
     if not places or path in places:
         return places.get(path, path)
-    match = _HEAD.match(path)
-    assert match is not None, "it matches anything"
-    head = match[0]
-    return places.get(head, head) + path[len(head) :]
+    pattern = place = _INDEX.sub("[]", path)
+    while place not in places:
+        cut = max(place.rfind("."), place.rfind("["))
+        if cut < 0:
+            return path
+        place = place[:cut]
+    indexes = iter(_INDEX.findall(path))
+    return _ANY_INDEX.sub(lambda _: next(indexes), places[place] + pattern[len(place) :])
+
+
+@contextmanager
+def naming(places: Mapping[str, str]) -> Iterator[None]:
+    """Let what is refused meanwhile be named in the sender's terms.
+
+    Args:
+        places: `Request.places`.
+    """
+    try:
+        yield
+    except (MalformedRequest, Unsupported) as error:
+        error.param = error.param and placed(error.param, places)
+        raise
 
 
 def field_at(at: str, name: str) -> str:
@@ -105,8 +124,7 @@ class Notices(list[Notice]):
     """Collects the Notices of one encoding; what every encoder reports to.
 
     Args:
-        places: Names that encoders report settings by -> where they stood in the sender's request. Fields that know
-            their place themselves (``at``) need none.
+        places: `Request.places`. What is the sender's own (`unknown`, `extra`, `overruled`, `tell`) has its path.
     """
 
     def __init__(self, places: Mapping[str, str] | None = None) -> None:
@@ -115,26 +133,54 @@ class Notices(list[Notice]):
 
     def hint(self, path: str, reason: str, action: str = "dropped") -> None:
         """Report something without effect on the answer (a cache mark, a billing text)."""
-        self.append(Notice(path=placed(path, self._places), action=action, reason=reason, severity="hint"))
+        self._setting(path, reason, "hint", action)
 
     def changed(self, path: str, reason: str, action: str = "emulated") -> None:
         """Report something that was coerced or emulated."""
-        self.append(Notice(path=placed(path, self._places), action=action, reason=reason, severity="changed"))
+        self._setting(path, reason, "changed", action)
+
+    def lost(self, path: str, reason: str, action: str = "dropped") -> None:
+        """Report something that was left out and may matter."""
+        self._setting(path, reason, "lost", action)
 
     def unknown(self, at: str, name: str, reason: str) -> None:
         """Report a field that the other side has no place for: lost, or a hint if it only names a part.
 
         Args:
             at: Path of what the field belongs to; may be empty.
-            name: Of the field.
+            name: Of the field, which is the sender's own.
             reason: Why it has no place.
         """
-        report = self.hint if name in BOOKKEEPING else self.lost
-        report(field_at(at, name), reason)
+        at = placed(at, self._places) if at else at
+        self.tell(field_at(at, name), reason, "hint" if name in BOOKKEEPING else "lost")
 
-    def lost(self, path: str, reason: str, action: str = "dropped") -> None:
-        """Report something that was left out and may matter."""
-        self.append(Notice(path=placed(path, self._places), action=action, reason=reason, severity="lost"))
+    def extra(self, name: str, idle: Collection[str], reason: str) -> None:
+        """Report one of a request's extras that the other side has no place for.
+
+        Args:
+            name: Its path, which is the sender's own.
+            idle: `Request.idle_extras`, which are a hint.
+            reason: Why it has no place.
+        """
+        self.tell(name, reason, "hint" if name in idle else "lost")
+
+    def overruled(self, paths: Iterable[str]) -> None:
+        """Report what the sender said elsewhere as well, which counts.
+
+        Args:
+            paths: `Request.overruled`.
+        """
+        for path in paths:
+            self.tell(path, "it is said elsewhere as well, which counts", "hint")
+
+    def tell(self, path: str, reason: str, severity: Severity, action: str = "dropped") -> None:
+        """Report what stands at a path of the sender's own."""
+        self.append(Notice(path=path, action=action, reason=reason, severity=severity))
+
+    def _setting(self, path: str, reason: str, severity: Severity, action: str) -> None:
+        place = placed(path, self._places)
+        if place or not path:
+            self.tell(place, reason, severity, action)
 
 
 def reject_losses(notices: Sequence[Notice]) -> None:

@@ -159,8 +159,11 @@ class Request(Value, frozen=True, kw_only=True):
     """Fields that the upstream refuses although no caller asked for them (``stream_options``): its encoder leaves them
     out. Set by ``Codec.repair`` alone."""
     places: dict[str, str] = {}
-    """Where settings without an ``at`` of their own stood, if not under Chat's name (``seed`` -> ``options.seed``); for
-    `Notices` and refusals."""
+    """Where settings and fields of values stood, if not under the names that encoders report them by: Chat's of
+    settings (``seed`` -> ``options.seed``), canonical's of fields (``tools[].strict`` -> ``tools[].function.strict``);
+    for `Notices` and refusals. Empty: it is not said, but usual, so that there is nothing to report."""
+    overruled: tuple[str, ...] = ()
+    """Paths of what is said elsewhere as well, which counts (``max_tokens`` beside ``max_completion_tokens``)."""
     required_extras: tuple[str, ...] = ()
     """Names of ``extras`` that change what is asked: a foreign encoder that cannot say them refuses (`Unsupported`)."""
     idle_extras: tuple[str, ...] = ()

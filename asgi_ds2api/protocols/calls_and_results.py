@@ -65,7 +65,13 @@ class Scan:
 def made_up_result(call: ToolCall, notices: Notices) -> ToolResult:
     """Return a result for a call that got none, and report it."""
     notices.lost(call.at, "the call has no result: one was made up that says so", action="inserted")
-    return ToolResult(call_id=call.id, blocks=(Text(text=MISSING),), is_error=True, at=call.at)
+    return ToolResult(call_id=call.id, blocks=(Text(text=MISSING),), is_error=True)
+
+
+def report_error(result: ToolResult, reason: str, notices: Notices) -> None:
+    """Report that a result's text says what it is; of one that was made up (`made_up_result`) all is reported."""
+    if result.at:
+        notices.changed(f"{result.at}.is_error", reason)
 
 
 def without_results(message: Message, scan: Scan, notices: Notices) -> tuple[Block, ...]:

@@ -325,7 +325,14 @@ class Question:
     def _transcoder(self, upstream: UpstreamSide, side: Side) -> Transcoder:
         face, call, envelope = self._face, self._call, self._envelope
         if envelope.operation == "count_tokens":
-            return CountTokens(face=face, call=call, envelope=envelope, side=side, request=self._request)
+            return CountTokens(
+                face=face,
+                call=call,
+                envelope=envelope,
+                side=side,
+                request=self._request,
+                shims=lambda request: self._shims(request, side),
+            )
         if envelope.operation == "embed":
             return Embed(
                 face=face,

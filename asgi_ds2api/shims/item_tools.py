@@ -86,7 +86,8 @@ class ItemTools:
             name = self._names[type_] = _free(type_, taken)
             taken.add(name)
         self._found = _found(request.messages)
-        tools = with_additional(request.tools, self._found, DEFAULT_LIMITS)
+        tools, redefined = with_additional(request.tools, self._found, DEFAULT_LIMITS)
+        notices.overruled(redefined)
         call_ids = _call_ids(request.messages)
         return msgspec.structs.replace(
             request,

@@ -17,12 +17,8 @@ from ..canonical import (
     Request,
     Text,
     TextDelta,
-    placed,
 )
 from ..profiles import Profile
-
-FIELD = {"anthropic_messages": "stop_sequences"}
-"""Name of the field in a caller's protocol, where it is not ``stop``."""
 
 
 class StopMatcher:
@@ -47,9 +43,8 @@ class StopMatcher:
     def request(self, request: Request, notices: Notices) -> Request:
         """Send as many as fit; watch for the rest."""
         self._watched = request.stop[self._sent_max :]
-        field = FIELD.get(request.source) or placed("stop", request.places)
         for position in range(self._sent_max, len(request.stop)):
-            notices.changed(f"{field}[{position}]", "matched by the gateway: the upstream takes fewer stop sequences")
+            notices.changed(f"stop[{position}]", "matched by the gateway: the upstream takes fewer stop sequences")
         return msgspec.structs.replace(request, stop=request.stop[: self._sent_max])
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:

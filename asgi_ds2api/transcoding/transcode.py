@@ -28,7 +28,7 @@ from ..canonical import (
     Text,
     TextDelta,
     Usage,
-    placed,
+    naming,
     reject_losses,
 )
 from ..canonical import Reasoning as ReasoningBlock
@@ -246,9 +246,12 @@ class Translate:
 
     def request(self) -> HTTPCall:
         """See `Transcoder`."""
-        lent = Notices(self._request.places)
-        for shim in self._shims:
-            self._request = shim.request(self._request, lent)
+        places = self._request.places
+        lent = Notices(places)
+        lent.overruled(self._request.overruled)
+        with naming(places):
+            for shim in self._shims:
+                self._request = shim.request(self._request, lent)
         self.notices.extend(lent)
         for lesson in self._side.lessons:
             self._leave_out(Refused(lesson))
@@ -339,11 +342,8 @@ class Translate:
     def _encode(self) -> HTTPCall:
         places = self._request.places
         notices = Notices(places)
-        try:
+        with naming(places):
             call = self._side.codec.encode_request(self._request, self._side.profile, notices)
-        except Unsupported as error:
-            error.param = error.param and placed(error.param, places)
-            raise
         self.notices.extend(notice for notice in notices if notice not in self.notices)
         if self._on_unsupported == "reject":
             reject_losses(self.notices)

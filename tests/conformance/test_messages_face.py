@@ -238,7 +238,7 @@ async def test_anthropic_C31_any_without_parallel() -> None:
 
 
 async def test_anthropic_C33_schema_goes_out_and_the_answer_comes_back() -> None:
-    schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    schema = {"type": "object", "properties": {}, "additionalProperties": False, "required": []}
     body = {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
     asked = await ask("claude", "chat", body, chat_answer({"content": "{}"}))
     sent = asked.sent["response_format"]

@@ -65,9 +65,13 @@ def plain(value: object) -> object:
     return without_places(msgspec.to_builtins(value, enc_hook=lambda raw: msgspec.json.decode(raw)))
 
 
+PLACES = ("at", "detail_at", "overruled", "places", "source_at")
+"""Fields of canonical values that tell where something stood."""
+
+
 def without_places(value: object) -> object:
     if isinstance(value, dict):
-        return {name: without_places(inner) for name, inner in value.items() if name != "at"}
+        return {name: without_places(inner) for name, inner in value.items() if name not in PLACES}
     return [without_places(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 

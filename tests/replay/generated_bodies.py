@@ -2,10 +2,11 @@
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from asgi_ds2api.canonical import ProtocolName
+from asgi_ds2api.codec import RESERVED_FIELDS
 from tests.capabilities.directions import protocol
 from tests.capabilities.further import FURTHER
 from tests.capabilities.sample import Samples
@@ -67,6 +68,58 @@ def with_unknown(face: ProtocolName, vendor: str) -> Iterator[tuple[str, JSON]]:
                 yield f"{name} with {pattern_of((*keys, UNKNOWN))}", changed
 
 
+def with_words_of_others(face: ProtocolName, vendor: str) -> Iterator[tuple[str, JSON]]:
+    """Yield requests with a field that this face does not know, and another one does."""
+    known = {field.partition(".")[0].partition("[")[0] for field, _ in FACES[face]}
+    others = {name: value for other in PLAIN.values() for name, value in other.items()}
+    for samples in FACES.values():
+        others |= {name: value for sample in samples.values() for name, value in sample.body.items()}
+    for name in sorted(others.keys() - known - RESERVED_FIELDS - {"stream"}):
+        if others[name] is not ...:
+            yield f"{name} of another protocol", _body(face, {name: others[name]}, vendor)
+
+
+def said_twice(face: ProtocolName, vendor: str) -> Iterator[tuple[str, JSON]]:
+    """Yield requests that say the same setting in two ways, of which one counts."""
+    for number, fields in enumerate(TWICE[face]):
+        yield f"twice, {number}", _body(face, fields, vendor)
+
+
+_FORM: Final = {"type": "json_schema", "schema": {"type": "object", "properties": {}, "additionalProperties": False}}
+_TOOL: Final = {"type": "function", "name": "f", "description": "earlier", "parameters": {"type": "object"}}
+_HELLO: Final = {"type": "message", "role": "user", "content": "x"}
+TWICE: Final[Mapping[ProtocolName, tuple[dict[str, Any], ...]]] = {
+    "openai_chat": (
+        {"max_tokens": 101, "max_completion_tokens": 102},
+        {"reasoning": {"effort": "low"}, "reasoning_effort": "high"},
+        {"reasoning": {"effort": "low", "exclude": True, "summary": "auto"}},
+        {"user": "one", "safety_identifier": "other"},
+        {"thinking_budget": 2000, "reasoning_effort": "low", "max_completion_tokens": 40_000},
+        {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "auto", "function_call": "none"},
+    ),
+    "openai_responses": (
+        {"user": "one", "safety_identifier": "other"},
+        {
+            "reasoning": {"effort": "low", "summary": "auto"},
+            "text": {"verbosity": "low"},
+            "input": [
+                {"type": "configuration_update", "id": "u_1", "reasoning": {"effort": "high"}},
+                _HELLO,
+                {"type": "configuration_update", "reasoning": {"effort": "low"}, "text": {"verbosity": "high"}},
+            ],
+        },
+        {
+            "tools": [_TOOL],
+            "input": [_HELLO, {"type": "additional_tools", "tools": [{**_TOOL, "description": "later"}]}],
+        },
+    ),
+    "anthropic_messages": ({"output_format": _FORM, "output_config": {"format": _FORM}},),
+    "gemini_generate": (),
+    "ollama_chat": ({"think": True, "options": {"seed": 1}, "seed": 2},),
+}
+"""What a request may say in two ways at a time."""
+
+
 def _objects(value: JSON, keys: Keys) -> Iterator[tuple[Keys, JSON]]:
     if isinstance(value, dict):
         yield keys, value
@@ -87,3 +140,6 @@ PLAIN: Final[Mapping[ProtocolName, dict[str, JSON]]] = {
     "gemini_generate": {"contents": ASKED["gemini_generate"]["contents"]},
 }
 """What is asked besides."""
+Making = Callable[[ProtocolName, str], Iterator[tuple[str, JSON]]]
+MAKING: Final[tuple[Making, ...]] = (samples_of, together, with_unknown, with_words_of_others, said_twice)
+"""All ways to make requests: of a face, for a vendor."""

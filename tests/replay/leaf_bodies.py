@@ -33,8 +33,6 @@ SNAPSHOTS: Final[dict[ProtocolName, str]] = {
     "gemini_generate": "google",
 }
 """Their names in ``lingua/``, which has none of Ollama."""
-SUPERSEDED: Final = frozenset({"838e29964fc18dec", "dd6e507ca259eefb"})
-"""Their ``additional_tools`` define a tool anew, so that the earlier one does not count."""
 MADE_UP: Final = frozenset({"multimodalRequest-responses-followup-response"})
 """Not in the vendor's words: its stream has events of a kind that nobody sends."""
 MISFILED: Final = "099f4335afb7742d"
@@ -51,7 +49,7 @@ def recorded(face: ProtocolName) -> Iterator[Recording]:
 def asked(face: ProtocolName) -> Iterator[tuple[str, JSON]]:
     """Yield the bodies of recorded requests, of those of real clients, and of those that many vendors were sent."""
     for record in recorded(face):
-        if record.request.body and record.id not in SUPERSEDED:
+        if record.request.body:
             yield record.name, record.request.body
     for request in clients():
         if request.path.endswith(ENDINGS[face]) and request.body:

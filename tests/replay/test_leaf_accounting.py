@@ -27,8 +27,6 @@ WAYS: Final = [
 ]
 REQUESTS: Final = Exceptions(
     settled={
-        "text.format.schema.$schema": "names the dialect that schemas are in anyway",
-        "reasoning.summary": "a model that thinks by a budget shows it anyway",
         "systemInstruction.role": "what the system says has no other role",
         "tools.*.functionDeclarations.*.parameters.propertyOrdering.*": "of an only property, or as they stand",
     }

@@ -53,7 +53,7 @@ def test_first_sequences_are_sent_and_the_rest_reported() -> None:
 
 
 def test_notice_names_the_field_of_the_callers_protocol() -> None:
-    notices = Notices()
+    notices = Notices({"stop": "stop_sequences"})
     StopMatcher(sent_max=1).request(request_with("a", "b", source="anthropic_messages"), notices)
     assert [n.path for n in notices] == ["stop_sequences[1]"]
 

@@ -120,6 +120,14 @@ def leaves(body: JSON, keys: Keys = ()) -> Iterator[Leaf]:
         yield Leaf(keys, body)
 
 
+def places_in(body: JSON, keys: Keys = ()) -> Iterator[Keys]:
+    """Yield the keys of everything that stands in a body, leaf or not."""
+    items = enumerate(body) if isinstance(body, list) else body.items() if isinstance(body, dict) else ()
+    for key, value in items:
+        yield (*keys, key)
+        yield from places_in(value, (*keys, key))
+
+
 def in_common_words(path: str) -> str:
     """Return a path without what Notices spell in another way than vendors.
 

@@ -174,7 +174,7 @@ _TAKES: Final[Takes] = {
     "cache.key": Verdict("H"),
     "cache.retention": Verdict("H"),
     "cache.options": Verdict("W"),
-    "stream.padding": Verdict("LH", "nothing is padded"),
+    "stream.padding": Verdict("H", "nothing is padded"),
     "modalities.text": Verdict("LH", "what comes anyway"),
     "moderation": Verdict("W"),
     "moderation.required": Verdict("X"),

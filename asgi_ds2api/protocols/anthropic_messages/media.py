@@ -6,7 +6,6 @@ has another form is refused by its path, before it costs a call.
 
 import base64
 import binascii
-from collections.abc import Mapping
 from typing import Final, assert_never
 
 import msgspec
@@ -18,7 +17,6 @@ from ...canonical import (
     Media,
     MediaSource,
     Notices,
-    ProtocolName,
     TextSource,
     UrlSource,
 )
@@ -32,54 +30,34 @@ PDF: Final = "application/pdf"
 _TEXT_LIKE: Final = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})
 _ALIASES: Final = {"image/jpg": "image/jpeg", "application/x-pdf": PDF}
 
-_FIELDS: Final[Mapping[ProtocolName, Mapping[str, str]]] = {
-    "openai_chat": {"image": "image_url.url", "document": "file", "file": "file", "audio": "input_audio"},
-    "openai_responses": {"image": "image_url", "document": "file_data", "file": "file_data"},
-    "gemini_generate": dict.fromkeys(("image", "document", "file", "audio", "video"), "inlineData"),
-}
-"""Where the content of a block stands in it, by protocol and kind: a refusal names it."""
-_DETAILS: Final[Mapping[ProtocolName, str]] = {"openai_chat": "image_url.detail"}
-"""Where the resolution stands that an image shall have; elsewhere it is ``detail``."""
-_NAMES: Final[Mapping[ProtocolName, str]] = {"openai_chat": "file.filename"}
-"""Where the name stands of an image that is a file; elsewhere it is ``name``."""
 
-
-def fit_media(block: Media, profile: Profile, protocol: ProtocolName, notices: Notices) -> Media:
+def fit_media(block: Media, profile: Profile, notices: Notices) -> Media:
     """Return an image or a document as Anthropic takes it.
 
     Args:
         block: Of a request of another protocol.
         profile: The upstream's.
-        protocol: The caller's.
         notices: Where it is reported what has no place here.
 
     Raises:
         Unsupported: Anthropic has nothing for it.
     """
-    param = media_param(block, protocol)
+    param = ".".join(filter(None, (block.at, block.source_at))) or None
     if block.kind in ("audio", "video"):
         raise Unsupported(f"The model takes no {block.kind}.", param=param)
     if block.detail is not None:
         report = notices.hint if block.detail == "auto" else notices.lost
-        report(f"{block.at}.{_DETAILS.get(protocol, 'detail')}", "Anthropic chooses the resolution by itself")
+        report(f"{block.at}.{block.detail_at}", "Anthropic chooses the resolution by itself")
     source = _fit_source(block.source, profile, param)
     kind = "image" if _is_image(block, source) else "document"
     if kind == "image" and block.name is not None:
-        notices.hint(f"{block.at}.{_NAMES.get(protocol, 'name')}", "images have no names here")
+        notices.hint(f"{block.at}.name", "images have no names here")
     media_type = source.media_type if isinstance(source, Base64Source) else None
     if media_type is not None and media_type not in (IMAGE_TYPES if kind == "image" else {PDF}):
         if kind == "image":
             raise Unsupported("Images must be PNG, JPEG, GIF or WebP.", param=param)
         source = _plain_text(source, param)
     return msgspec.structs.replace(block, kind=kind, source=source, detail=None)
-
-
-def media_param(block: Media, protocol: ProtocolName) -> str | None:
-    """Return the path of a block's content in the caller's terms."""
-    field = _FIELDS.get(protocol, {}).get(block.kind)
-    if not block.at or field is None or block.at.endswith(f".{field}"):
-        return block.at or None
-    return f"{block.at}.{field}"
 
 
 def _is_image(block: Media, source: MediaSource) -> bool:

@@ -66,26 +66,6 @@ MAX_MARKS: Final = 4
 """Cache breakpoints that a request may have."""
 MAX_USER_CHARS: Final = 256
 
-_FIELDS: Final[Mapping[str, str]] = {
-    "choices": "n",
-    "max_output_tokens": "max_completion_tokens",
-    "previous_id": "previous_response_id",
-    "cache_key": "prompt_cache_key",
-    "cache_retention": "prompt_cache_retention",
-}
-"""Names of OpenAI's for fields that are not called as in canonical."""
-
-_BARE_SCHEMAS: Final = frozenset({"gemini_generate", "ollama_chat"})
-"""Protocols in which the schema of an answer is all that is said of its form."""
-_SCHEMA_FIELDS: Final = {"openai_chat": "function.parameters", "openai_responses": "parameters"}
-"""Where the schema stands in a tool, by protocol."""
-
-_VERBOSITY: Final = {"openai_responses": "text.verbosity"}
-"""Where verbosity stands, by protocol, if not by itself."""
-
-_FORMAT_FIELDS: Final = {"openai_chat": ".json_schema"}
-"""Where name and schema stand in the form of an answer, by protocol."""
-
 _TTLS: Final[Mapping[str | None, str | None]] = {None: None, "5m": "5m", "30m": "1h", "1h": "1h", "12h": "1h"}
 """Lifetimes of cache marks -> those that Anthropic has; never shorter than asked, but for the longest."""
 
@@ -109,15 +89,19 @@ def report_unsayable(request: Request, notices: Notices) -> None:
         Unsupported: It would change the question to leave it out.
     """
     if (request.choices or 1) > 1:
-        raise Unsupported("Anthropic gives one answer at a time.", param=_FIELDS["choices"])
+        raise Unsupported("Anthropic gives one answer at a time.", param="n")
     if request.state.previous_id is not None:
-        raise Unsupported("Anthropic keeps no answers: send the messages.", param=_FIELDS["previous_id"])
+        raise Unsupported("Anthropic keeps no answers: send the messages.", param="previous_response_id")
     for path in (path for path in request.metadata if path != "user_id" or request.user is not None):
         notices.hint(f"metadata.{path}", "Anthropic keeps no metadata")
     if request.verbosity is not None:
-        notices.lost(_VERBOSITY.get(request.source, "verbosity"), "Anthropic has no such field")
-    told = {"store": request.state.store, "cache_key": request.cache.key, "cache_retention": request.cache.retention}
-    for path in (_FIELDS.get(name, name) for name, value in told.items() if value is not None):
+        notices.lost("verbosity", "Anthropic has no such field")
+    told = {
+        "store": request.state.store,
+        "prompt_cache_key": request.cache.key,
+        "prompt_cache_retention": request.cache.retention,
+    }
+    for path in (path for path, value in told.items() if value is not None):
         notices.hint(path, "Anthropic has no such field")
     for name in ("seed", "min_p", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs"):
         value = getattr(request.sampling, name)
@@ -136,8 +120,7 @@ def leave_out_foreign(request: Request, target: Target, notices: Notices) -> Req
         if name in request.required_extras:
             raise Unsupported("Anthropic has nothing that could stand in for this.", param=name)
         if name != _WEB_SEARCH:
-            report = notices.hint if name in request.idle_extras else notices.lost
-            report(name, "Anthropic has no such field")
+            notices.extra(name, request.idle_extras, "Anthropic has no such field")
     return msgspec.structs.replace(
         request,
         cache=CacheControl(mark=_fit_mark(request.cache.mark)),
@@ -201,7 +184,7 @@ def _own_search(tool: Tool, notices: Notices) -> Tool:
 
 def arrange_messages(request: Request, target: Target, notices: Notices) -> Request:
     """Bring the messages into the turns that Anthropic takes."""
-    messages: Sequence[Message] = fit_blocks(request.messages, request.source, target.profile, notices)
+    messages: Sequence[Message] = fit_blocks(request.messages, target.profile, notices)
     messages = pair_results(messages, notices)
     messages = place_system(messages, target.facts, notices)
     messages = keep_reasoning(messages, target.profile, notices)
@@ -215,7 +198,7 @@ def bound_output(request: Request, target: Target, notices: Notices) -> Request:
     """Say how long the answer may be, which Anthropic wants to know."""
     wanted, limit = output_limit(request, target.facts), target.facts.max_output_tokens
     if limit is not None and wanted > limit:
-        notices.changed(_FIELDS["max_output_tokens"], "the model writes no longer answers", action="clamped")
+        notices.changed("max_completion_tokens", "the model writes no longer answers", action="clamped")
         wanted = limit
     return msgspec.structs.replace(request, max_output_tokens=wanted)
 
@@ -235,10 +218,21 @@ def choose_reasoning(request: Request, target: Target, notices: Notices) -> Requ
     assert request.max_output_tokens is not None
     is_shown = request.source in ("openai_chat", "ollama_chat")
     fitted = fit_reasoning(control, target.facts, request.max_output_tokens, is_shown=is_shown, notices=notices)
-    if fitted is not None and fitted.mode == "enabled" and lacks_loop_thinking(request.messages):
-        notices.changed(control.at, "the loop of tools began without thinking, and goes on without", action="dropped")
+    if fitted is not None and fitted.mode == "enabled" and (reason := _bar_to_thinking(request, target.facts)):
+        told = {".effort": control.effort, ".budget_tokens": control.budget_tokens}
+        for field in ("", *(field for field, value in told.items() if value is not None)):
+            notices.changed(f"{control.at}{field}", reason, action="dropped")
         fitted = None
     return msgspec.structs.replace(request, reasoning=fitted)
+
+
+def _bar_to_thinking(request: Request, facts: ModelFacts) -> str | None:
+    """Return why a model that takes a budget may not think here; None: it may."""
+    if lacks_loop_thinking(request.messages):
+        return "the loop of tools began without thinking, and goes on without"
+    choice = request.tool_choice
+    is_forced = choice is not None and choice.mode in ("required", "named") and bool(request.tools)
+    return "the model does not think where a call is forced" if is_forced and facts.forced_tool_choice else None
 
 
 def choose_tools(request: Request, target: Target, notices: Notices) -> Request:
@@ -251,12 +245,7 @@ def choose_tools(request: Request, target: Target, notices: Notices) -> Request:
     if choice is None or choice.mode not in ("required", "named"):
         is_none = choice is not None and choice.mode == "none"
         return msgspec.structs.replace(request, parallel_tool_calls=None) if is_none else request
-    if not target.facts.forced_tool_choice:
-        return weaken_choice(request, notices)
-    if request.reasoning is not None and request.reasoning.mode == "enabled":
-        notices.changed(request.reasoning.at, "the model does not think where a call is forced", action="dropped")
-        return msgspec.structs.replace(request, reasoning=None)
-    return request
+    return request if target.facts.forced_tool_choice else weaken_choice(request, notices)
 
 
 def weaken_choice(request: Request, notices: Notices) -> Request:
@@ -298,17 +287,15 @@ def shape_output(request: Request, target: Target, notices: Notices) -> Request:
     if wanted is None:
         return request
     for name in wanted.extras:
-        notices.lost(f"{wanted.at}.{name}", "Anthropic has no such field")
+        notices.unknown(wanted.at, name, "Anthropic has no such field")
     if wanted.kind == "text":
         return msgspec.structs.replace(request, output_format=None)
     if wanted.kind == "json_object" or wanted.schema is None:
         raise Unsupported("Anthropic wants a schema for JSON.", param=wanted.at or None)
-    at = wanted.at + _FORMAT_FIELDS.get(request.source, "")
     for name, value in {"name": wanted.name, "description": wanted.description, "strict": wanted.strict}.items():
         if value is not None:
-            notices.hint(f"{at}.{name}", "Anthropic is always strict and knows the schema alone")
-    place = wanted.at if request.source in _BARE_SCHEMAS else f"{at}.schema"
-    schema = fit_schema(wanted.schema, place, notices)
+            notices.hint(f"{wanted.at}.{name}", "Anthropic is always strict and knows the schema alone")
+    schema = fit_schema(wanted.schema, f"{wanted.at}.schema", notices)
     return msgspec.structs.replace(request, output_format=msgspec.structs.replace(wanted, schema=schema, extras={}))
 
 
@@ -417,7 +404,7 @@ def _fit_tool(tool: Tool, request: Request, target: Target, notices: Notices) ->
     if not isinstance(tool, FunctionTool):
         return tool
     tool = adopt_mark(tool)
-    at = f"{tool.at}.{_SCHEMA_FIELDS[request.source]}" if request.source in _SCHEMA_FIELDS else tool.at
+    at = f"{tool.at}.parameters"
     if tool.parameters is None:
         return msgspec.structs.replace(tool, parameters=Raw(b'{"type":"object","properties":{}}'))
     if not tool.strict:
@@ -452,11 +439,12 @@ def _without_tools(request: Request, notices: Notices) -> Request:
     if choice is not None and choice.mode in ("required", "named"):
         notices.lost(choice.at or "tool_choice", "there are no tools to choose from")
     calls = (block for m in request.messages for block in m.content if isinstance(block, ToolCall))
-    names = dict.fromkeys(call.name for call in calls)
-    if not names and not any(isinstance(block, ToolResult) for m in request.messages for block in m.content):
+    called = {call.name: call for call in calls}
+    if not called and not any(isinstance(block, ToolResult) for m in request.messages for block in m.content):
         return msgspec.structs.replace(request, tool_choice=None, parallel_tool_calls=None)
-    notices.changed("tools", "tools that were called before must be declared", action="inserted")
-    tools = tuple(FunctionTool(name=name, parameters=Raw(b'{"type":"object"}')) for name in names)
+    for call in called.values():
+        notices.changed(call.at, "tools that were called before must be declared", action="inserted")
+    tools = tuple(FunctionTool(name=name, parameters=Raw(b'{"type":"object"}')) for name in called)
     return msgspec.structs.replace(request, tools=tools, tool_choice=ToolChoice(mode="none"), parallel_tool_calls=None)
 
 

@@ -118,9 +118,11 @@ def fit_reasoning(
         Nothing if the model shall do as it always does.
     """
     for name in control.extras:
-        notices.lost(f"{control.at}.{name}", "Anthropic has no such field")
+        notices.unknown(control.at, name, "Anthropic has no such field")
     control = msgspec.structs.replace(control, extras={})
     if control.mode == "disabled" or control.effort == "none":
+        if control.display is not None:
+            notices.hint(f"{control.at}.display", "what does not think shows nothing")
         return _without(control, facts, notices)
     if control.mode is None and control.effort is None and control.budget_tokens is None:
         if control.display is not None:
@@ -133,7 +135,9 @@ def fit_reasoning(
     fitted = msgspec.structs.replace(control, display=display, effort=effort)
     takes_effort = bool(facts.efforts) and "adaptive" in facts.thinking
     is_adaptive = control.mode == "adaptive" or takes_effort or "enabled" not in facts.thinking
-    return _adaptive(fitted, facts, notices) if is_adaptive else _budgeted(fitted, max_tokens, notices)
+    if is_adaptive:
+        return _adaptive(fitted, facts, notices)
+    return _budgeted(fitted, max_tokens, notices, is_told=control.effort is not None)
 
 
 def effort_of(budget_tokens: int | None) -> str | None:
@@ -171,8 +175,12 @@ def _adaptive(control: ReasoningControl, facts: ModelFacts, notices: Notices) ->
     return msgspec.structs.replace(control, mode="adaptive", effort=effort, budget_tokens=None)
 
 
-def _budgeted(control: ReasoningControl, max_tokens: int, notices: Notices) -> ReasoningControl | None:
+def _budgeted(
+    control: ReasoningControl, max_tokens: int, notices: Notices, *, is_told: bool
+) -> ReasoningControl | None:
     budget = control.budget_tokens
+    if budget is not None and is_told:
+        notices.changed(f"{control.at}.effort", "the budget says how much to think", action="dropped")
     if budget is None:
         if control.effort is not None and control.effort not in get_args(Effort):
             notices.lost(control.at, "the model knows no such effort")

@@ -169,7 +169,7 @@ def _shorten_answer(request: Request, match: re.Match[str], notices: Notices) ->
     limit = int(match["limit"]) - int(match.groupdict().get("used") or 0)
     if limit < 1 or (request.max_output_tokens is not None and request.max_output_tokens <= limit):
         return None
-    notices.changed("max_tokens", "the model writes no longer answers", action="clamped")
+    notices.changed("max_completion_tokens", "the model writes no longer answers", action="clamped")
     return replace(request, max_output_tokens=limit)
 
 

@@ -166,6 +166,9 @@ def _request(head: wire.Request, parts: _Parts, call: HTTPCall, limits: RequestL
     if head.stop_sequences and len(head.stop_sequences) > limits.max_stop:
         raise MalformedRequest(f"At most {limits.max_stop} stop sequences are read here.", param="stop_sequences")
     choice, is_parallel = parts.choice or (None, None)
+    tier = _decode_tier(head, extras)
+    output_format = _decode_format(head, extras, limits)
+    is_twice = wire.set_fields(head, "output_format") and output_format is not None and output_format.at != _FORMER
     return Request(
         source=wire.NAME,
         model=head.model,
@@ -176,16 +179,17 @@ def _request(head: wire.Request, parts: _Parts, call: HTTPCall, limits: RequestL
         max_output_tokens=whole(head.max_tokens, "max_tokens"),
         sampling=Sampling(temperature=head.temperature, top_p=head.top_p, top_k=whole(head.top_k, "top_k")),
         stop=tuple(head.stop_sequences or ()),
-        output_format=_decode_format(head, extras, limits),
+        output_format=output_format,
         reasoning=parts.reasoning,
         cache=parts.cache,
         user=_decode_metadata(head.metadata, extras),
-        service_tier=_decode_tier(head, extras),
+        service_tier=tier,
         stream=bool(head.stream),
         vendor_headers=forwarded_headers(call.headers),
         vendor_fields=head.extra_body or {},
         extras=extras,
-        places=_PLACES,
+        overruled=(_FORMER,) if is_twice else (),
+        places=_FAST_PLACES if tier == "fast" else _PLACES,
         required_extras=tuple(name for name in wire.REQUIRED_EXTRAS if name in extras),
         idle_extras=tuple(name for name in extras if name in wire.IDLE or name.startswith("metadata.")),
     )
@@ -242,6 +246,10 @@ def _check_count(count: int, limits: RequestLimits) -> None:
         raise MalformedRequest(f"Send at least one message, and at most {limits.max_messages}.", param="messages")
 
 
+_FORMER: Final = "output_format"
+"""What stands in ``output_config`` now."""
+
+
 def _decode_format(head: wire.Request, extras: Extras, limits: RequestLimits) -> OutputFormat | None:
     """Return the form of the answer; what else ``output_config`` holds goes to the extras."""
     config = dict(head.output_config or {})
@@ -249,7 +257,7 @@ def _decode_format(head: wire.Request, extras: Extras, limits: RequestLimits) ->
     raw, at = config.pop("format", None), "output_config.format"
     extras.update({f"output_config.{name}": value for name, value in wire.carried(config).items()})
     if (raw is None or bytes(raw) == wire.NULL) and head.output_format is not UNSET:
-        raw, at = head.output_format, "output_format"
+        raw, at = head.output_format, _FORMER
     if raw is None or bytes(raw) == wire.NULL:
         return None
     fields = decode_json(_OBJECT, raw, at)
@@ -261,7 +269,7 @@ def _decode_format(head: wire.Request, extras: Extras, limits: RequestLimits) ->
     unknown = {name: value for name, value in fields.items() if name not in names}
     schema = decode_json(_FORMAT, encode_object(known), at).schema
     check_schema(schema, f"{at}.schema", limits)
-    return OutputFormat(kind="json_schema", schema=schema, strict=True, extras=wire.carried(unknown), at=at)
+    return OutputFormat(kind="json_schema", schema=schema, extras=wire.carried(unknown), at=at)
 
 
 def _decode_metadata(metadata: dict[str, Raw] | None, extras: Extras) -> str | None:
@@ -286,8 +294,19 @@ def _missing(param: str) -> MalformedRequest:
     return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
 
 
-_PLACES: Final = {"user": "metadata.user_id", "safety_identifier": "metadata.user_id"}
-"""Where settings stand that other protocols have elsewhere."""
+_PLACES: Final = {
+    "max_completion_tokens": "max_tokens",
+    "messages[].content[].arguments": "messages[].content[].input",
+    "messages[].content[].call_id": "messages[].content[].tool_use_id",
+    "output_config.effort.effort": "output_config.effort",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "stop": "stop_sequences",
+    "thinking.effort": "output_config.effort",
+    "tools[].parameters": "tools[].input_schema",
+    "user": "metadata.user_id",
+}
+_FAST_PLACES: Final = {**_PLACES, "service_tier": "speed"}
+"""Where it stands what other protocols have elsewhere."""
 
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------

@@ -30,7 +30,8 @@ _FORMATS: Final = frozenset(
 _COMBINATORS: Final = ("anyOf", "oneOf", "allOf")
 _ANYTHING: Final = ("string", "number", "boolean", "null")
 """Stands for a node without any constraint. Objects are not among them: they would have to be closed."""
-_ANNOTATIONS: Final = ("title", "$schema", "$id", "$comment")
+_SILENT: Final = ("$schema", "$id", "$comment")
+"""Keywords that say nothing of what is described."""
 _DEFINITIONS: Final = ("$defs", "definitions")
 
 
@@ -58,6 +59,8 @@ def fit_schema(schema: Raw, at: str, notices: Notices) -> Raw:
         Unsupported: It cannot be said in that subset.
     """
     root = _root(schema, at)
+    if any(name.encode() in bytes(schema) for name in _SILENT):
+        _report_silent(root, at, notices)
     if "$ref" not in root:
         root = {"type": "object", **root}
     walk = _Walk(at)
@@ -67,6 +70,17 @@ def fit_schema(schema: Raw, at: str, notices: Notices) -> Raw:
     if walk.has_moved:
         notices.changed(at, "constraints that Anthropic does not know were moved into descriptions", action="moved")
     return Raw(msgspec.json.encode(fitted))
+
+
+def _report_silent(node: object, at: str, notices: Notices) -> None:
+    """Report the keywords that are left out as they say nothing."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, inner in items:
+        place = f"{at}[{key}]" if isinstance(key, int) else f"{at}.{key}"
+        if key in _SILENT and isinstance(inner, str):
+            notices.hint(place, "it says nothing of what is described")
+        else:
+            _report_silent(inner, place, notices)
 
 
 def _root(schema: Raw, at: str) -> Node:
@@ -207,10 +221,11 @@ class _Walk:
     def _describe(self, copy: Node, rest: Node) -> None:
         """Keep the annotations, and move what is left into the description."""
         description = rest.pop("description", None)
-        for name in _ANNOTATIONS:
-            value = rest.pop(name, None)
-            if name == "title" and value is not None:
-                copy[name] = value
+        title = rest.pop("title", None)
+        if title is not None:
+            copy["title"] = title
+        for name in _SILENT:
+            rest.pop(name, None)
         moved = ", ".join(f"{name}: {msgspec.json.encode(value).decode()}" for name, value in rest.items())
         self.has_moved |= bool(moved)
         parts = [description if isinstance(description, str) else "", f"{{{moved}}}" if moved else ""]

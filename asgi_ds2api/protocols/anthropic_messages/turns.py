@@ -15,7 +15,6 @@ from ...canonical import (
     Message,
     Notices,
     Opaque,
-    ProtocolName,
     Reasoning,
     Refusal,
     Text,
@@ -26,7 +25,7 @@ from ...errors import MalformedRequest, Unsupported
 from ...model_facts import ModelFacts
 from ...profiles import Profile
 from .blocks import is_replayable, read_mark
-from .media import fit_media, media_param
+from .media import fit_media
 
 Marked = TypeVar("Marked", Text, Media, ToolCall, ToolResult, FunctionTool)
 
@@ -35,13 +34,13 @@ SYSTEM: Final = ("system", "developer")
 """Roles that Anthropic has one word for."""
 
 
-def fit_blocks(messages: Sequence[Message], source: ProtocolName, profile: Profile, notices: Notices) -> list[Message]:
+def fit_blocks(messages: Sequence[Message], profile: Profile, notices: Notices) -> list[Message]:
     """Leave out blank text, and put every block into a form that Anthropic has.
 
     Raises:
         Unsupported: A block has none, or a message of the user's says nothing.
     """
-    fitted = [_fit_message(message, source, profile, notices) for message in messages]
+    fitted = [_fit_message(message, profile, notices) for message in messages]
     return [message for message in fitted if message is not None]
 
 
@@ -176,7 +175,7 @@ def _roles_after(messages: Sequence[Message]) -> list[str | None]:
     return roles[::-1]
 
 
-def _fit_message(message: Message, source: ProtocolName, profile: Profile, notices: Notices) -> Message | None:
+def _fit_message(message: Message, profile: Profile, notices: Notices) -> Message | None:
     """Return a message in forms that Anthropic has; None: it says nothing."""
     if message.name is None and not message.extras and message.content and _is_plain(message.content):
         return message
@@ -184,9 +183,7 @@ def _fit_message(message: Message, source: ProtocolName, profile: Profile, notic
         notices.hint(f"{message.at}.name", "messages have no names here")
     for name in message.extras:
         notices.unknown(message.at, name, "Anthropic has no such field")
-    content = tuple(
-        fitted for block in message.content if (fitted := _fit_block(block, message, source, profile, notices))
-    )
+    content = tuple(fitted for block in message.content if (fitted := _fit_block(block, message, profile, notices)))
     if not content:
         is_blank = all(isinstance(block, Text) for block in message.content)
         if message.role == "user" and is_blank:
@@ -211,9 +208,7 @@ def _is_plain(content: Sequence[Block]) -> bool:
     return True
 
 
-def _fit_block(
-    block: Block, message: Message, source: ProtocolName, profile: Profile, notices: Notices
-) -> Block | None:
+def _fit_block(block: Block, message: Message, profile: Profile, notices: Notices) -> Block | None:
     """Return a block as Anthropic takes it; None: it was left out, and reported."""
     match block:
         case Text():
@@ -227,12 +222,12 @@ def _fit_block(
             return Text(text=block.text, at=block.at) if block.text.strip() else None
         case Media():
             if message.role not in ("user", "tool"):
-                raise Unsupported("Only messages of the user's hold media.", param=media_param(block, source))
-            return fit_media(adopt_mark(block), profile, source, notices)
+                raise Unsupported("Only messages of the user's hold media.", param=block.at or None)
+            return fit_media(adopt_mark(block), profile, notices)
         case Opaque():
             return _fit_opaque(block, notices)
         case ToolResult():
-            inner = (_fit_block(part, message, source, profile, notices) for part in block.blocks)
+            inner = (_fit_block(part, message, profile, notices) for part in block.blocks)
             fitted = msgspec.structs.replace(block, blocks=tuple(part for part in inner if part is not None))
             return _hoist_marks(adopt_mark(fitted), notices)
         case ToolCall():

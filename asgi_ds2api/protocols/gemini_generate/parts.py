@@ -389,8 +389,7 @@ class PartWriter:
         if block.context is not None:
             self._notices.changed(f"{block.at}.context", "said in the text before the file")
         if block.detail is not None:
-            path = "image_url.detail" if self.source == "openai_chat" else "detail"
-            self._notices.hint(f"{block.at}.{path}", "Gemini chooses the resolution by model and setting")
+            self._notices.hint(f"{block.at}.{block.detail_at}", "Gemini chooses the resolution by model and setting")
         if block.citations_enabled is not None:
             report = self._notices.lost if block.citations_enabled else self._notices.hint
             report(f"{block.at}.citations", "Gemini cites no documents of a request")

@@ -6,7 +6,7 @@ the system says apart. The same request always becomes the same bytes, so that p
 A request that came in this protocol never passes through here: it is the caller's to get right.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -25,8 +25,6 @@ START: Final = "(start)"
 """What a user says where another protocol lets the model begin."""
 SYSTEM: Final = ("system", "developer")
 
-_USERS: Final[Mapping[str, Sequence[str]]] = {"anthropic_messages": ("metadata.user_id",)}
-"""Where a user's id stands, by protocol."""
 _WEB_SEARCH: Final = "web_search_options"
 _SEARCH: Final = VendorTool(
     protocol=wire.NAME, type="googleSearch", name=None, raw=Raw(b'{"googleSearch":{}}'), runs_at="provider"
@@ -42,7 +40,7 @@ def report_unsayable(request: Request, profile: Profile, notices: Notices) -> No
     if request.state.previous_id is not None:
         raise Unsupported("Gemini keeps no answers: send the messages.", param="previous_response_id")
     if request.max_output_tokens == 0:
-        raise Unsupported("Gemini warms no caches: ask for at least one token.", param="max_tokens")
+        raise Unsupported("Gemini warms no caches: ask for at least one token.", param="max_completion_tokens")
     _report_extras(request, notices)
     _report_identity(request, profile, notices)
     if request.verbosity is not None:
@@ -65,14 +63,12 @@ def _report_extras(request: Request, notices: Notices) -> None:
         if name in request.required_extras:
             raise Unsupported("Gemini has nothing that could stand in for this.", param=name)
         if name != _WEB_SEARCH:
-            report = notices.hint if name in request.idle_extras else notices.lost
-            report(name, "Gemini has no such field")
+            notices.extra(name, request.idle_extras, "Gemini has no such field")
 
 
 def _report_identity(request: Request, profile: Profile, notices: Notices) -> None:
     if request.user is not None:
-        for path in _USERS.get(request.source, ("user", "safety_identifier")):
-            notices.hint(path, "Gemini knows no end users")
+        notices.hint("user", "Gemini knows no end users")
     if not profile.labels:
         for name in request.metadata:
             notices.hint(f"metadata.{name}", "Gemini keeps no metadata")
@@ -137,8 +133,7 @@ def _begin_with_user(messages: Sequence[Message], notices: Notices) -> list[Mess
     first = next((i for i, message in enumerate(messages) if message.role not in SYSTEM), len(messages))
     if first < len(messages) and messages[first].role == "user":
         return list(messages)
-    at = messages[first].at if first < len(messages) else "messages"
-    notices.changed(at, "the user has to speak first", action="inserted")
+    notices.changed(messages[min(first, len(messages) - 1)].at, "the user has to speak first", action="inserted")
     return [*messages[:first], Message(role="user", content=(Text(text=START),)), *messages[first:]]
 
 

@@ -27,7 +27,7 @@ from . import wire
 from .parts import SENTINEL, SIGNED, is_mark
 from .preflight import SYSTEM
 from .schema import to_openapi
-from .tools import LOWERED, schema_at
+from .tools import LOWERED
 from .usage import UNSIGNED
 
 _OF_THE_MODEL: Final = re.compile(
@@ -87,7 +87,7 @@ def _lower_schemas(request: Request, notices: Notices) -> Request | None:
         replace(
             tool,
             parameters=None,
-            extras={**tool.extras, LOWERED: to_openapi(tool.parameters, schema_at(tool, request.source), notices)},
+            extras={**tool.extras, LOWERED: to_openapi(tool.parameters, f"{tool.at}.parameters", notices)},
         )
         if isinstance(tool, FunctionTool) and tool.parameters is not None
         else tool

@@ -42,7 +42,7 @@ from .parts import PartWriter, decode_part
 from .paths import COUNT, GENERATE, STREAM, is_stream, model_in, path_of, query_of
 from .pieces import join_thoughts
 from .preflight import SYSTEM, arrange, report_unsayable
-from .settings import GENERATION, PLACES, decode_format, decode_settings, encode_settings
+from .settings import GENERATION, decode_format, decode_settings, encode_settings, places_of
 from .signatures import keep_own_thoughts, sign_steps
 from .thinking import SHAPE as THINKING
 from .tools import decode_choice, decode_tools, encode_choice, encode_tools
@@ -80,6 +80,7 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
     fields, extras = _TOP.split(decode_object(call.body))
     if "generateContentRequest" in fields:
         fields, extras = _TOP.read(fields["generateContentRequest"], "generateContentRequest")
+    overruled = ("model",) if "model" in fields and model_in(call.path) else ()  # the path names it
     fields.pop("model", None)
     config, unknown = GENERATION.read(fields.pop("generationConfig", Raw(b"{}")), "generationConfig")
     extras |= within("generationConfig", unknown)
@@ -116,7 +117,8 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
         stream=is_stream(call.path),
         vendor_headers=forwarded_headers(call.headers),
         extras=extras,
-        places=PLACES,
+        places=places_of(tools),
+        overruled=overruled,
         required_extras=tuple(name for name in _REQUIRED if name in extras),
     )
 

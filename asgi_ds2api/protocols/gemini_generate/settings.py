@@ -1,11 +1,12 @@
 """``generationConfig``, both ways: sampling, limits, the form of the answer, thinking."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
-from ...canonical import Extras, Notices, OutputFormat, ReasoningControl, Request, Sampling
+from ...canonical import Extras, Notices, OutputFormat, ReasoningControl, Request, Sampling, Tool, VendorTool
 from ...codec import RequestLimits
 from ...errors import MalformedRequest
 from ...model_facts import ModelFacts
@@ -39,16 +40,28 @@ PLACES: Final = {
     **{field: f"{_PLACE}.{name}" for name, field in (*_NUMBERS.items(), *_COUNTS.items())},
     "logprobs": f"{_PLACE}.responseLogprobs",
     "max_completion_tokens": f"{_PLACE}.maxOutputTokens",
-    "max_tokens": f"{_PLACE}.maxOutputTokens",
     "n": f"{_PLACE}.candidateCount",
     "stop": f"{_PLACE}.stopSequences",
+    f"{_PLACE}.responseJsonSchema.schema": f"{_PLACE}.responseJsonSchema",
+    f"{_PLACE}.responseSchema.schema": f"{_PLACE}.responseSchema",
     f"{_PLACE}.thinkingConfig.budget_tokens": f"{_PLACE}.thinkingConfig.thinkingBudget",
     f"{_PLACE}.thinkingConfig.display": f"{_PLACE}.thinkingConfig.includeThoughts",
     f"{_PLACE}.thinkingConfig.effort": f"{_PLACE}.thinkingConfig.thinkingLevel",
+    "contents[].parts[].arguments": "contents[].parts[].functionCall.args",
+    "contents[].parts[].call_id": "contents[].parts[].functionResponse.id",
+    "contents[].parts[].id": "contents[].parts[].functionCall.id",
+    "contents[].parts[].is_error": "contents[].parts[].functionResponse.response",
     "metadata": "labels",
     "service_tier": "serviceTier",
 }
-"""OpenAI's names of settings -> where they stand here."""
+"""Names that encoders report settings and fields of values by -> where they stand here."""
+
+
+def places_of(tools: Sequence[Tool]) -> dict[str, str]:
+    """Return where it stands what others have elsewhere. The vendor's own tools have no type: a field holds each."""
+    own = {f"{tool.at}.type": tool.at for tool in tools if isinstance(tool, VendorTool)}
+    return {**PLACES, **own} if own else PLACES
+
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -144,22 +157,19 @@ def encode_settings(
         "seed": sampling.seed,
         "responseLogprobs": sampling.logprobs,
         "logprobs": sampling.top_logprobs,
-        **_encode_format(request.output_format, profile, writer, notices, request.source),
+        **_encode_format(request.output_format, profile, writer, notices),
         "thinkingConfig": encode_thinking(request.reasoning, facts, writer, notices),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _encode_format(
-    wanted: OutputFormat | None, profile: Profile, writer: PartWriter, notices: Notices, source: str
-) -> JsonObject:
+def _encode_format(wanted: OutputFormat | None, profile: Profile, writer: PartWriter, notices: Notices) -> JsonObject:
     if wanted is None:
         return {}
     writer.own(wanted.extras, wanted.at)
-    at = f"{wanted.at}.json_schema" if source == "openai_chat" else wanted.at
     for name, value in {"name": wanted.name, "description": wanted.description, "strict": wanted.strict}.items():
         if value is not None and not writer.is_native:
-            notices.hint(f"{at}.{name}", "Gemini is always strict and knows the schema alone")
+            notices.hint(f"{wanted.at}.{name}", "Gemini is always strict and knows the schema alone")
     if wanted.kind == "text":
         return {"responseMimeType": _TEXT} if writer.is_native else {}
     if wanted.kind == "json_object" or wanted.schema is None:
@@ -167,5 +177,4 @@ def _encode_format(
     if profile.parameters_json_schema:
         schema = wanted.schema if writer.is_native else fit_schema(wanted.schema)
         return {"responseMimeType": _JSON, "responseJsonSchema": schema}
-    place = at if source in (wire.NAME, "ollama_chat") else f"{at}.schema"
-    return {"responseMimeType": _JSON, "responseSchema": to_openapi(wanted.schema, place, notices)}
+    return {"responseMimeType": _JSON, "responseSchema": to_openapi(wanted.schema, f"{wanted.at}.schema", notices)}

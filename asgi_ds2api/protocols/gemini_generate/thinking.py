@@ -39,8 +39,6 @@ _NEAREST: Final[Mapping[str, Sequence[str]]] = {
     "xhigh": ("xhigh", "high", "medium", "low"),
     "max": ("xhigh", "high", "medium", "low"),
 }
-_DISPLAYS: Final = {"reasoning": "reasoning.summary"}
-"""Where it stands how thoughts are shown, by the place of its control."""
 _LEVELS: Final = ("minimal", "low", "medium", "high", "xhigh")
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -99,9 +97,7 @@ def encode_thinking(
     else:
         written |= _fitted(control, facts, notices)
         if control.display is not None:
-            notices.hint(
-                _DISPLAYS.get(control.at, f"{control.at}.display"), "Gemini shows thoughts or not, and no more"
-            )
+            notices.hint(f"{control.at}.display", "Gemini shows thoughts or not, and no more")
         is_silent = control.mode == "disabled" or control.effort == "none" or control.display == "omitted"
         if not is_silent:
             written["includeThoughts"] = True
@@ -124,8 +120,8 @@ def _asked(control: ReasoningControl) -> JsonObject:
 
 def _fitted(control: ReasoningControl, facts: ModelFacts, notices: Notices) -> JsonObject:
     at = control.at or "reasoning_effort"
-    if control.effort is not None and at == "thinking":
-        at = "output_config.effort"  # Anthropic's effort stands apart from the rest
+    if control.effort is not None:
+        at = f"{at}.effort"
     if control.mode == "disabled" or control.effort == "none":
         if control.effort not in (None, "none"):
             notices.hint(at, "a model that shall not think takes no effort")
@@ -135,6 +131,8 @@ def _fitted(control: ReasoningControl, facts: ModelFacts, notices: Notices) -> J
         return {"thinkingLevel": facts.efforts[0].upper()} if facts.efforts else {"thinkingBudget": 128}
     takes_level = bool(facts.efforts) or "adaptive" in facts.thinking
     if control.effort is not None:
+        if control.budget_tokens is not None:
+            notices.changed(f"{control.at}.budget_tokens", "the effort says how much to think", action="dropped")
         return _level(control.effort, facts, at, notices) if takes_level else _budget(control.effort, at, notices)
     if control.budget_tokens is not None:
         if not facts.efforts:

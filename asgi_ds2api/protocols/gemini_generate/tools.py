@@ -15,7 +15,6 @@ from ...canonical import (
     Extras,
     FunctionTool,
     Notices,
-    ProtocolName,
     Request,
     Tool,
     ToolChoice,
@@ -143,19 +142,8 @@ def decode_choice(raw: Raw) -> tuple[ToolChoice | None, Extras]:
 LOWERED: Final = "gemini.parameters"
 """Extra of a function whose parameters a repair has put into the vendor's own dialect."""
 
-_SCHEMAS: Final[Mapping[ProtocolName, str]] = {
-    "anthropic_messages": "input_schema",
-    "ollama_chat": "function.parameters",
-    "openai_chat": "function.parameters",
-}
-"""Where others have the schema of a function's arguments."""
 _IDLE: Final = frozenset({"additionalProperties", "$schema"})
 """What a schema of no arguments may have, and says nothing."""
-
-
-def schema_at(tool: FunctionTool, source: ProtocolName) -> str:
-    """Return where the schema of a function's arguments stood."""
-    return f"{tool.at}.{_SCHEMAS.get(source, 'parameters')}"
 
 
 def encode_tools(tools: Sequence[Tool], writer: PartWriter, notices: Notices, *, in_json_schema: bool) -> list[object]:
@@ -195,13 +183,12 @@ def _encode_function(tool: FunctionTool, writer: PartWriter, notices: Notices, *
         notices.hint(tool.cache.at or f"{tool.at}.cache_control", "Gemini caches prompts by itself")
     if tool.parameters is not None and not writer.is_native and _is_empty(tool.parameters):
         for name in _IDLE & wire.fields_of(tool.parameters).keys():
-            at = f"{schema_at(tool, writer.source)}.{name}"
-            notices.hint(at, "no arguments are told of by saying nothing")
+            notices.hint(f"{tool.at}.parameters.{name}", "no arguments are told of by saying nothing")
     elif tool.parameters is not None:
         if in_json_schema:
             written["parametersJsonSchema"] = tool.parameters if writer.is_native else fit_schema(tool.parameters)
         else:
-            written["parameters"] = to_openapi(tool.parameters, schema_at(tool, writer.source), notices)
+            written["parameters"] = to_openapi(tool.parameters, f"{tool.at}.parameters", notices)
     if lowered is not None:
         written["parameters"] = lowered
     return put_extras(written, extras) if writer.is_native else written
@@ -220,8 +207,7 @@ def _is_empty(schema: Raw) -> bool:
 def encode_choice(request: Request, writer: PartWriter, notices: Notices) -> JsonObject | None:
     """Return ``functionCallingConfig``; None: the model chooses, as it does unless told."""
     choice = request.tool_choice
-    place = "function.strict" if request.source in ("openai_chat", "ollama_chat") else "strict"
-    strict = [f"{tool.at}.{place}" for tool in request.tools if isinstance(tool, FunctionTool) and tool.strict]
+    strict = [f"{tool.at}.strict" for tool in request.tools if isinstance(tool, FunctionTool) and tool.strict]
     if request.parallel_tool_calls is False:
         notices.lost("parallel_tool_calls", "Gemini may call several functions at a time")
     if choice is None or (choice.mode == "auto" and not choice.names and not choice.extras):

@@ -32,6 +32,7 @@ from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from ...seal import PREFIX
+from ..calls_and_results import report_error
 from . import wire
 from .answer import arguments_object
 from .media import decode_image, encode_image, is_as_said
@@ -232,7 +233,7 @@ class MessageWriter:
 
     def _missing(self, call: ToolCall) -> ToolResult:
         self.notices.lost(call.at, "the call has no result: one was made up that says so", action="inserted")
-        return ToolResult(call_id=call.id, blocks=(Text(text=NO_RESULT),), is_error=True, at=call.at)
+        return ToolResult(call_id=call.id, blocks=(Text(text=NO_RESULT),), is_error=True)
 
     def _message(self, message: Message, blocks: Sequence[Block]) -> list[JsonObject]:
         if message.content and not blocks:
@@ -253,7 +254,7 @@ class MessageWriter:
         for block in result.blocks:
             self._add(block, draft, "tool")
         if result.is_error:
-            self.notices.changed(f"{result.at}.is_error", "said in the text")
+            report_error(result, "said in the text", self.notices)
             draft.texts[:1] = [f"Error: {text}" for text in draft.texts[:1] or [""]]
         self.report_mark(result.cache, result.at)
         written = draft.written("tool", is_own=self.is_own)
@@ -291,7 +292,7 @@ class MessageWriter:
             self.own({} if self.is_own else block.extras, block.at)
 
     def _add_media(self, block: Media, draft: "_Draft", role: Role) -> None:
-        for name, value in (("detail", block.detail), ("citations", block.citations_enabled)):
+        for name, value in ((block.detail_at, block.detail), ("citations", block.citations_enabled)):
             if value:
                 report = self.notices.hint if value == "auto" else self.notices.lost
                 report(f"{block.at}.{name}", "the upstream has no such field")

@@ -142,10 +142,18 @@ def _request(
 
 _PLACES: Final = {
     **{name: f"options.{name}" for name in wire.Options.__struct_fields__},
-    "max_tokens": "options.num_predict",
     "max_completion_tokens": "options.num_predict",
-    "stop_sequences": "options.stop",
+    "format.schema": "format",
+    "format.strict": "format",
+    "messages[].call_id": "messages[].tool_call_id",
+    "messages[].tool_calls[].arguments": "messages[].tool_calls[].function.arguments",
+    "think.effort": "think",
+    "tools[].description": "tools[].function.description",
+    "tools[].name": "tools[].function.name",
+    "tools[].parameters": "tools[].function.parameters",
+    "tools[].strict": "tools[].function.strict",
 }
+"""Where it stands what other protocols have elsewhere. That schemas are not strict here, nothing says but they."""
 
 
 def _read_options(options: Mapping[str, Raw]) -> tuple[wire.Options, Extras]:
@@ -219,22 +227,6 @@ _EFFORTS: Final[Mapping[str, bool | str]] = {
 }
 _EFFORT_BELOW: Final = ((2_048, "low"), (12_288, "medium"), (28_000, "high"))
 """Budgets under the first number -> effort; all others are ``max``."""
-_DISPLAYS: Final = {"reasoning": "reasoning.summary"}
-"""Where it stands how thinking is shown, by the place of its control."""
-_EFFORT_PLACES: Final = {"thinking": "output_config.effort"}
-"""Where an effort stands that is apart from its control, as Anthropic has it."""
-_BUDGET_PLACES: Final = {"enable_thinking": "thinking_budget", "reasoning": "reasoning.max_tokens"}
-"""Where a budget stands that is not ``budget_tokens`` of its control."""
-_LIMIT_FIELDS: Final = {
-    "anthropic_messages": "max_tokens",
-    "openai_chat": "max_completion_tokens",
-    "openai_responses": "max_output_tokens",
-}
-"""Names of the answer's limit in other protocols."""
-_FORMATS: Final = {"response_format": ".json_schema"}
-"""Where the schema of a form stands, if not in the form itself."""
-_USER_PLACES: Final = {"anthropic_messages": ("metadata.user_id",)}
-"""Where the id of the end user may stand."""
 
 
 def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall:
@@ -295,8 +287,7 @@ def _options(request: Request, profile: Profile) -> JsonObject:
         Unsupported: No answer at all, to warm a cache; or several from an upstream that gives one.
     """
     if request.max_output_tokens == 0 and request.source != wire.NAME:
-        param = _LIMIT_FIELDS.get(request.source, "max_tokens")
-        raise Unsupported("The upstream warms no caches: ask for at least one token.", param=param)
+        raise Unsupported("The upstream warms no caches: ask for at least one token.", param="max_completion_tokens")
     if (request.choices or 1) > 1 and not profile.choices:
         raise Unsupported("The upstream gives one answer at a time.", param="n")
     sampling = request.sampling
@@ -326,8 +317,7 @@ def _format_fields(wanted: OutputFormat | None, writer: MessageWriter) -> JsonOb
     named = (("name", wanted.name), ("description", wanted.description), ("strict", wanted.strict))
     for name, value in () if writer.is_own else named:
         if value is not None:
-            place = f"{wanted.at}{_FORMATS.get(wanted.at, '')}.{name}"
-            writer.notices.hint(place, "a schema stands alone here, and is kept to")
+            writer.notices.hint(f"{wanted.at}.{name}", "a schema stands alone here, and is kept to")
     return {"format": "json" if wanted.schema is None else wanted.schema}
 
 
@@ -343,26 +333,23 @@ def _think_fields(control: ReasoningControl | None, writer: MessageWriter) -> Js
     if control.mode == "between_tools":
         writer.notices.lost(at, "the upstream thinks when it likes")
     if control.display is not None:
-        writer.notices.hint(_DISPLAYS.get(at, f"{at}.display"), "the upstream shows what it thinks")
+        writer.notices.hint(f"{at}.display", "the upstream shows what it thinks")
     if control.mode == "disabled":
         if effort not in (None, "none"):
-            writer.notices.hint(_EFFORT_PLACES.get(at, at), "there is no effort where there is no thinking")
+            writer.notices.hint(f"{at}.effort", "there is no effort where there is no thinking")
         return {"think": False}
     if budget is not None:
-        place = _BUDGET_PLACES.get(at, f"{at}.budget_tokens")
-        writer.notices.changed(place, "the upstream takes an effort in place of a budget")
+        writer.notices.changed(f"{at}.budget_tokens", "the upstream takes an effort in place of a budget")
     if effort is None and budget is not None:
         effort = next((word for limit, word in _EFFORT_BELOW if budget < limit), "max")
     if effort is None:
         return {"think": True} if control.mode == "enabled" else {}
     level = _EFFORTS.get(effort)
     if level is None:
-        writer.notices.lost(_EFFORT_PLACES.get(at, at), "the upstream knows no such effort")
+        writer.notices.lost(f"{at}.effort", "the upstream knows no such effort")
         return {}
     if level not in (effort, False):
-        writer.notices.changed(
-            _EFFORT_PLACES.get(at, at), "the nearest effort that the upstream knows", action="coerced"
-        )
+        writer.notices.changed(f"{at}.effort", "the nearest effort that the upstream knows", action="coerced")
     return {"think": level}
 
 
@@ -386,7 +373,7 @@ def _report_unsayable(request: Request, notices: Notices) -> None:
         notices.lost("verbosity", "the upstream has no such field")
     hints = {
         "metadata": request.metadata,
-        **dict.fromkeys(_USER_PLACES.get(request.source, ("user", "safety_identifier")), request.user),
+        "user": request.user,
         "service_tier": request.service_tier,
         "prompt_cache_key": request.cache.key,
         "prompt_cache_retention": request.cache.retention,
@@ -417,8 +404,7 @@ def _add_extras(body: JsonObject, options: JsonObject, request: Request, notices
         elif name in request.required_extras:
             raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
         else:
-            report = notices.hint if name in request.idle_extras else notices.lost
-            report(name, "the upstream has no such field")
+            notices.extra(name, request.idle_extras, "the upstream has no such field")
 
 
 def _add_vendor_fields(body: JsonObject, request: Request, profile: Profile, notices: Notices) -> None:

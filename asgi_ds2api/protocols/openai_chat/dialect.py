@@ -4,23 +4,15 @@ Pure functions over messages, canonical or written; the profile says which of th
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeGuard
 
 from msgspec.structs import replace
 
-from ...canonical import Block, Message, Notices, ProtocolName, Text, ToolCall, ToolResult
+from ...canonical import Block, Message, Notices, Text, ToolCall, ToolResult
 from ...profiles import Profile
 from .wire import JsonObject
 
-_CALL_FIELDS: Final[Mapping[str, str]] = {"gemini_generate": "functionCall.id", "openai_responses": "call_id"}
-"""Where a call has its name, if not in ``id``."""
-_RESULT_FIELDS: Final[Mapping[str, str]] = {
-    "anthropic_messages": "tool_use_id",
-    "gemini_generate": "functionResponse.id",
-    "openai_responses": "call_id",
-}
-"""Where a result names its call, if not in ``tool_call_id``."""
 _BETWEEN_MESSAGES: Final = "\n\n"
 FILLER: Final = "OK."
 """What an assistant says behind a tool's result, where nobody else may speak."""
@@ -46,48 +38,49 @@ def fit_speakers(messages: Sequence[Message], profile: Profile, notices: Notices
     return _merged(fitted, notices) if profile.merge_same_role else fitted
 
 
-def fit_turns(messages: list[JsonObject], profile: Profile, notices: Notices) -> list[JsonObject]:
+def fit_turns(
+    messages: list[JsonObject], places: Sequence[str], profile: Profile, notices: Notices
+) -> list[JsonObject]:
     """Return messages as a vendor wants them.
 
     Args:
         messages: Each call has its result behind it, in order.
+        places: For each, where the sender has it.
         profile: The upstream's.
         notices: Where changes are reported.
     """
     if not profile.message_names:
-        for position, message in enumerate(messages):
+        for message, at in zip(messages, places, strict=True):
             if message["role"] != "tool" and message.pop("name", None) is not None:
-                notices.hint(f"messages[{position}].name", "messages have no names here")
+                notices.hint(f"{at}.name", "messages have no names here")
     if profile.after_tool == "assistant":
-        messages = list(_filled(messages, notices))
+        messages = list(_filled(messages, places, notices))
     if profile.prefix_field == "prefix" and messages[-1]["role"] == "assistant":
         messages[-1]["prefix"] = True
     return messages
 
 
-def shorten_ids(messages: Sequence[Message], source: ProtocolName, notices: Notices) -> list[Message]:
+def shorten_ids(messages: Sequence[Message], notices: Notices) -> list[Message]:
     """Return messages with ids of nine letters and digits, alike in calls and results.
 
     Args:
         messages: No two calls have the same id.
-        source: The protocol that they came in.
         notices: Each id that is another one now is a hint.
     """
     short: dict[str, str] = {}
-    field, own = _RESULT_FIELDS.get(source, "tool_call_id"), _CALL_FIELDS.get(source, "id")
 
     def legal(id_: str, at: str) -> str:
         if id_ not in short:
             short[id_] = short_id(id_, tuple(short.values()))
-        if short[id_] != id_:
+        if short[id_] != id_ and at:
             notices.hint(at, "ids are nine letters and digits", action="renamed")
         return short[id_]
 
     def renamed(block: Block) -> Block:
         if type(block) is ToolCall:
-            return replace(block, id=legal(block.id, f"{block.at}.{own}"))
+            return replace(block, id=legal(block.id, f"{block.at}.id"))
         if type(block) is ToolResult:
-            return replace(block, call_id=legal(block.call_id, f"{block.at}.{field}"))
+            return replace(block, call_id=legal(block.call_id, block.at and f"{block.at}.call_id"))
         return block
 
     return [replace(message, content=tuple(map(renamed, message.content))) for message in messages]
@@ -154,12 +147,12 @@ def _digest(text: str) -> str:
     return "".join(reversed(digits))
 
 
-def _filled(messages: Sequence[JsonObject], notices: Notices) -> Iterator[JsonObject]:
+def _filled(messages: Sequence[JsonObject], places: Sequence[str], notices: Notices) -> Iterator[JsonObject]:
     """Yield messages with an assistant's between a tool's and a user's."""
     earlier = ""
-    for position, message in enumerate(messages):
+    for message, at in zip(messages, places, strict=True):
         if earlier == "tool" and message["role"] not in ("tool", "assistant"):
-            notices.changed(f"messages[{position}]", "an assistant speaks before it", action="inserted")
+            notices.changed(at or "messages", "an assistant speaks before it", action="inserted")
             yield {"role": "assistant", "content": FILLER}
         earlier = str(message["role"])
         yield message

@@ -39,6 +39,8 @@ MediaPart: TypeAlias = (
     | wire.AudioUrlPart
     | wire.DocumentUrlPart
 )
+_DETAIL: Final = "image_url.detail"
+_URL: Final = "image_url.url"
 _LINKED: Final[Mapping[str, str]] = {"video": "video_url", "audio": "audio_url", "document": "document_url"}
 """Parts of look-alikes that hold a URL, by kind."""
 
@@ -53,10 +55,13 @@ def decode_media(part: MediaPart, at: str) -> Media:
     """
     match part:
         case wire.ImagePart(image_url=str(url)):
-            return Media(kind="image", source=_linked(url, f"{at}.image_url"), detail=part.detail, at=at)
+            source = _linked(url, f"{at}.image_url")
+            return Media(kind="image", source=source, source_at="image_url", detail=part.detail, at=at)
         case wire.ImagePart(image_url=wire.ImageUrl() as image):
             source = _linked(image.url, f"{at}.image_url.url")
-            return Media(kind="image", source=source, detail=image.detail or part.detail, at=at)
+            if image.detail is None:
+                return Media(kind="image", source=source, source_at=_URL, detail=part.detail, at=at)
+            return Media(kind="image", source=source, source_at=_URL, detail=image.detail, detail_at=_DETAIL, at=at)
         case wire.AudioPart(input_audio=audio):
             if not _BASE64.fullmatch(audio.data):
                 raise _no_base64(f"{at}.input_audio.data")

@@ -26,6 +26,7 @@ from ...canonical import (
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
+from ..calls_and_results import report_error
 from . import wire
 from .content import AUDIO, BEHIND_A_CALL, Content, PartWriter, decode_content, read_content
 from .reasoning import THOUGHT, encode_replay, richest, split_mark
@@ -188,13 +189,17 @@ def _decode_call(call: wire.ToolCall, extras: dict[str, Raw], at: str) -> ToolCa
 _BETWEEN_BLOCKS: Final = "\n\n"
 
 
-def encode_messages(messages: Sequence[Message], writer: PartWriter) -> list[JsonObject]:
+def encode_messages(messages: Sequence[Message], writer: PartWriter) -> tuple[list[JsonObject], list[str]]:
     """Return messages as JSON; those of another protocol have passed `pairing.pair_results`.
+
+    Returns:
+        They, and for each the place of what it came from.
 
     Raises:
         Unsupported: With ``param``, the path of what nothing can stand in for; or nothing is left to say.
     """
     written: list[JsonObject] = []
+    places: list[str] = []
     for message in messages:
         match message.role:
             case "assistant":
@@ -203,9 +208,10 @@ def encode_messages(messages: Sequence[Message], writer: PartWriter) -> list[Jso
                 written += _encode_system(message, writer)
             case "user" | "tool":
                 written += _encode_user(message, writer)
+        places += [message.at] * (len(written) - len(places))
     if not written:
         raise Unsupported("Nothing of the conversation is left for this upstream.", param="messages")
-    return written
+    return written, places
 
 
 def _encode_system(message: Message, writer: PartWriter) -> list[JsonObject]:
@@ -236,7 +242,7 @@ def _encode_result(result: ToolResult, writer: PartWriter) -> JsonObject:
     if result.cache is not None:
         content = _marked(content, result, writer)
     if result.is_error:
-        writer.notices.changed(f"{result.at}.is_error", "said in the text")
+        report_error(result, "said in the text", writer.notices)
         content = f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
     written: JsonObject = {"role": "tool", "tool_call_id": result.call_id, "content": content}
     if result.name is not None and writer.is_own:

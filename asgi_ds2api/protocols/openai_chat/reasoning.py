@@ -140,12 +140,12 @@ def encode_replay(
         if mode == "never":
             notices.hint(block.at or "content", "the upstream does not take earlier reasoning back")
         elif block.redacted is not None:
-            notices.lost(block.at or "content", "the upstream takes earlier reasoning as text")
+            notices.lost(block.at or "content", _AS_TEXT)
         else:
-            has_proof = block.signature is not None and mode != "chunks"
-            names = (*(["signature"] if has_proof else ()), *block.extras)
-            for name in names:
-                notices.hint(f"{block.at}.{name}", "the upstream takes earlier reasoning as text")
+            if block.signature is not None and mode != "chunks":
+                notices.hint(f"{block.at}.signature", _AS_TEXT)
+            for name in block.extras:
+                notices.tell(f"{block.at}.{name}", _AS_TEXT, "hint")
     if mode == "chunks":
         chunks = [_chunk(block) for block in kept if block.text]
         return {THOUGHT: chunks} if chunks else {}
@@ -157,6 +157,7 @@ def encode_replay(
     return {profile.reasoning_field: "".join(told)} if told and is_told else {}
 
 
+_AS_TEXT: Final = "the upstream takes earlier reasoning as text"
 THOUGHT: Final = "thought"
 """Under which `encode_replay` returns chunks, which belong before the text of the content."""
 
@@ -212,6 +213,8 @@ def with_mark(written: JsonObject, signature: str | None) -> JsonObject:
 _OBJECT: Final = Shape(wire.Reasoning)
 _THINKING: Final = Shape(wire.Thinking)
 
+HIDDEN: Final = "omitted"
+"""How reasoning is shown that shall not be."""
 _MODES: Final[Mapping[str, Literal["enabled", "adaptive", "disabled"]]] = {
     "enabled": "enabled",
     "adaptive": "adaptive",
@@ -245,7 +248,7 @@ def decode_control(body: wire.Request, extras: Extras) -> ReasoningControl | Non
             mode=None if asked.enabled is None else "enabled" if asked.enabled else "disabled",
             effort=asked.effort or effort,
             budget_tokens=whole(asked.max_tokens, "reasoning.max_tokens"),
-            display="omitted" if asked.exclude else asked.summary,
+            display=HIDDEN if asked.exclude else asked.summary,
             extras=unknown,
             at="reasoning",
         )
@@ -278,12 +281,6 @@ def _keep(extras: Extras, values: Mapping[str, object]) -> None:
 
 _EFFORT_BELOW: Final = ((1_025, "minimal"), (2_048, "low"), (12_288, "medium"), (28_000, "high"))
 """Budgets under the first number -> effort; all others are ``xhigh``."""
-
-_DISPLAYS: Final = {"reasoning": "reasoning.summary"}
-"""Where it stands how reasoning is shown, by the place of its control."""
-
-_EFFORT_PLACES: Final = {"thinking": "output_config.effort"}
-"""Where an effort stands that is apart from its control, as Anthropic has it."""
 
 _NEAREST: Final[Mapping[str, Sequence[str]]] = {
     "none": ("none", "minimal", "low"),
@@ -331,9 +328,9 @@ def encode_control(
     if control.mode == "between_tools":
         notices.lost(at, "the upstream thinks when it likes")
     if control.display is not None:
-        notices.hint(_DISPLAYS.get(at, f"{at}.display"), "the upstream shows its reasoning or not by itself")
+        notices.hint(f"{at}.display", "the upstream shows its reasoning or not by itself")
     for name in control.extras:
-        notices.lost(f"{at}.{name}", "the upstream has no such field")
+        notices.unknown(at, name, "the upstream has no such field")
     effort = _asked_effort(control, at, notices)
     budget = control.budget_tokens
     if effort is None and budget is None and (control.mode is None or profile.reasoning_in in ("effort", "none")):
@@ -371,7 +368,7 @@ def _asked_effort(control: ReasoningControl, at: str, notices: Notices) -> str |
     if control.mode != "disabled":
         return control.effort
     if control.effort not in (None, "none"):
-        notices.hint(_EFFORT_PLACES.get(at, at), "there is no effort where there is no thinking")
+        notices.hint(f"{at}.effort", "there is no effort where there is no thinking")
     return "none"
 
 

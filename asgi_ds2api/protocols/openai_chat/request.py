@@ -52,6 +52,7 @@ from .content import PartWriter
 from .dialect import fit_speakers, fit_turns, shorten_ids
 from .messages import decode_messages, encode_messages, keep_latest_marks, read_messages
 from .pairing import MAX_ID, pair_results
+from .places import overruled, places_of
 from .reasoning import decode_control, encode_control, encode_own_control
 from .tools import check_schema, decode_choice, decode_tools, encode_choice, encode_tool, fit_choice, read_tools
 from .wire import JsonObject, Shape, put_extras
@@ -61,6 +62,8 @@ from .wire import JsonObject, Shape, put_extras
 _REQUEST: Final = msgspec.json.Decoder(wire.Request)
 _FORMAT: Final = Shape(wire.ResponseFormat, json_schema=Shape(wire.JsonSchema))
 _OPTIONS: Final = Shape(wire.StreamOptions)
+_OPTION: Final = "stream_options."
+_PADDING: Final = "stream_options.include_obfuscation"
 _MODALITIES: Final = msgspec.json.Decoder(list[str])
 
 
@@ -108,12 +111,6 @@ def read_fields(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -
     return _request(head, messages, tools, unknown, call, limits)
 
 
-_PLACES: Final = {
-    f"{name}.display": "include_reasoning" for name in ("reasoning_effort", "thinking", "enable_thinking")
-}
-"""Where it stands that reasoning shall be shown, if not in an object ``reasoning``."""
-
-
 def _request(
     head: wire.Request, messages: tuple[Message, ...], tools: tuple[Tool, ...], unknown: Extras, call: HTTPCall,
     limits: RequestLimits,
@@ -123,12 +120,15 @@ def _request(
     if head.safety_identifier is not None and head.user is not None:
         extras["user"] = Raw(msgspec.json.encode(head.user))
     if (options := wire.present(head.stream_options)) is not None:
-        more = _OPTIONS.read(options, "stream_options")[1]
+        given, more = _OPTIONS.read(options, "stream_options")
+        if given.include_obfuscation is not None:
+            extras[_PADDING] = Raw(msgspec.json.encode(given.include_obfuscation))
         extras |= {f"stream_options.{name}": value for name, value in more.items()}
     stop = (head.stop,) if isinstance(head.stop, str) else tuple(head.stop or ())
     wire.bound(len(stop), limits.max_stop, "stop")
     max_tokens = whole(head.max_tokens, "max_tokens")
     limit = whole(head.max_completion_tokens, "max_completion_tokens")
+    reasoning = decode_control(head, extras)
     return Request(
         source=wire.NAME,
         model=head.model,
@@ -142,7 +142,7 @@ def _request(
         choices=whole(head.n, "n"),
         output_format=_decode_format(wire.present(head.response_format), extras, limits),
         verbosity=head.verbosity,
-        reasoning=decode_control(head, extras),
+        reasoning=reasoning,
         cache=CacheControl(key=head.prompt_cache_key, retention=head.prompt_cache_retention),
         user=head.user if head.safety_identifier is None else head.safety_identifier,
         metadata=head.metadata or {},
@@ -154,7 +154,8 @@ def _request(
         extras=extras,
         required_extras=_required(extras),
         idle_extras=_idle(extras),
-        places=_PLACES,
+        places=places_of(head, extras, reasoning, tools),
+        overruled=overruled(head, reasoning),
     )
 
 
@@ -209,7 +210,7 @@ def _required(extras: Extras) -> tuple[str, ...]:
 
 def _idle(extras: Extras) -> tuple[str, ...]:
     """Return the extras that no other upstream need know."""
-    idle = [name for name in extras if name in wire.IDLE]
+    idle = [name for name in extras if name in wire.IDLE or name == _PADDING]
     return (*idle, "modalities") if _asks_for_text(extras) else tuple(idle)
 
 
@@ -227,15 +228,12 @@ MAX_MARKS: Final = 4
 """Cache breakpoints that a request may have."""
 MAX_USER_CHARS: Final = 128
 
-_LIMIT_FIELDS: Final = {"anthropic_messages": "max_tokens"}
-"""Names of the answer's limit in other protocols."""
 _INLINED: Final = "tool_search_tool"
 """Begins the types of Anthropic's tools that find tools: here all tools are told at once."""
 _RESPONSES: Final = "openai_responses"
 _SHARED: Final = frozenset({"moderation", "prompt_cache_options"})
 """Extras that mean the same in the vendor's other protocol."""
 _WEB_SEARCH: Final = "web_search"
-_OPTION: Final = "stream_options."
 
 
 class _Location(msgspec.Struct):
@@ -260,9 +258,10 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     request = fit_choice(request, profile, facts, notices)
     writer = PartWriter(is_own=is_own, profile=profile, takes_marks=facts.cache_marks, notices=notices)
     tools, search = _offered(request, facts, notices)
+    messages, places = encode_messages(_arranged(request, profile, facts, notices), writer)
     body: JsonObject = {
         "model": request.model,
-        "messages": fit_turns(encode_messages(_arranged(request, profile, facts, notices), writer), profile, notices),
+        "messages": fit_turns(messages, places, profile, notices),
         **search,
         **_sampling_fields(request, profile, notices),
         **_limit_fields(request, profile),
@@ -283,8 +282,9 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     elif choice is not None:
         report = notices.lost if choice.mode in ("required", "named") else notices.hint
         report(choice.at or "tool_choice", "there are no tools to choose from")
-    _add_stream(body, request, profile, is_stream=request.stream or facts.stream_only)
-    _add_extras(body, request, notices)
+    is_stream = request.stream or facts.stream_only
+    _add_stream(body, request, profile, is_stream=is_stream)
+    _add_extras(body, request, notices, is_stream=is_stream)
     body.update(vendor_fields(request, profile.vendor, PROTECTED, notices))
     for name in (*profile.drop, *facts.drop):
         if body.pop(name, None) is not None:
@@ -308,7 +308,7 @@ def _arranged(request: Request, profile: Profile, facts: ModelFacts, notices: No
     """
     is_own, messages = request.source == wire.NAME, list(request.messages)
     if profile.tool_ids == "alnum9":
-        messages = shorten_ids(Scan.of(messages, notices, MAX_ID).messages, request.source, notices)
+        messages = shorten_ids(Scan.of(messages, notices, MAX_ID).messages, notices)
     if not is_own or profile.after_tool != "any":
         messages = pair_results(messages, notices)
     messages = fit_speakers(messages, profile, notices)
@@ -380,8 +380,7 @@ def _limit_fields(request: Request, profile: Profile) -> JsonObject:
     """
     is_own = request.source == wire.NAME
     if request.max_output_tokens == 0 and not is_own:
-        param = _LIMIT_FIELDS.get(request.source, "max_tokens")
-        raise Unsupported("The upstream warms no caches: ask for at least one token.", param=param)
+        raise Unsupported("The upstream warms no caches: ask for at least one token.", param="max_completion_tokens")
     if (request.choices or 1) > 1 and not profile.choices:
         raise Unsupported("The upstream gives one answer at a time.", param="n")
     return _told({profile.max_tokens_field: request.max_output_tokens, "n": request.choices})
@@ -450,13 +449,13 @@ def _add_stream(body: JsonObject, request: Request, profile: Profile, *, is_stre
     body["stream"] = True
     options: JsonObject = {} if profile.stream_usage == "always" else {"include_usage": True}
     if request.source == wire.NAME:
-        more = {name: value for name, value in request.extras.items() if name.startswith(_OPTION)}
+        more = {name: value for name, value in request.extras.items() if name.startswith(_OPTION) and name != _PADDING}
         options.update({name.removeprefix(_OPTION): value for name, value in more.items()})
     if options:
         body["stream_options"] = options
 
 
-def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
+def _add_extras(body: JsonObject, request: Request, notices: Notices, *, is_stream: bool) -> None:
     """Write this protocol's own extras back; report those of another.
 
     Raises:
@@ -466,14 +465,15 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
     for name, value in request.extras.items():
         if is_reserved(name, notices):
             continue
-        if is_own or (name in _SHARED and request.source == _RESPONSES):
-            if not name.startswith(_OPTION):
-                body[name] = value
+        if name.startswith(_OPTION) and is_own:
+            if name == _PADDING or not is_stream:
+                notices.tell(name, "nothing is padded" if is_stream else "no stream is asked for", "hint")
+        elif is_own or (name in _SHARED and request.source == _RESPONSES):
+            body[name] = value
         elif name in request.required_extras:
             raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
         else:
-            report = notices.hint if name in request.idle_extras else notices.lost
-            report(name, "the upstream has no such field")
+            notices.extra(name, request.idle_extras, "the upstream has no such field")
 
 
 def _told(fields: Mapping[str, object]) -> JsonObject:

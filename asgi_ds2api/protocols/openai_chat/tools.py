@@ -50,6 +50,7 @@ class _Kind(msgspec.Struct):
 
 
 _KIND: Final = msgspec.json.Decoder(_Kind)
+_FUNCTIONS: Final = "functions"
 _KNOWN: Final = (None, "function", "custom")
 
 
@@ -64,7 +65,7 @@ def decode_tools(
     wire.bound(len(tools) + len(functions), limits.max_tools, "tools")
     decoded = [_decode_tool(tool, {}, f"tools[{position}]", limits) for position, tool in enumerate(tools)]
     for position, function in enumerate(functions):
-        at = f"functions[{position}]"
+        at = f"{_FUNCTIONS}[{position}]"
         check_schema(function.parameters, f"{at}.parameters", limits)
         decoded.append(_function(function, {}, at))
     return _checked(decoded)
@@ -77,10 +78,10 @@ def read_tools(tools: Raw | None, functions: Raw | None, limits: RequestLimits) 
     wire.bound(len(read) + len(legacy), limits.max_tools, "tools")
     decoded = [_read_tool(raw, f"tools[{position}]", limits) for position, raw in enumerate(read)]
     for position, raw in enumerate(legacy):
-        at = f"functions[{position}]"
+        at = f"{_FUNCTIONS}[{position}]"
         function, extras = _FUNCTION.read(raw, at)
         check_schema(function.parameters, f"{at}.parameters", limits)
-        decoded.append(_function(function, {f"function.{name}": value for name, value in extras.items()}, at))
+        decoded.append(_function(function, extras, at))
     return _checked(decoded)
 
 
@@ -190,8 +191,13 @@ def _read_choice(raw: Raw, at: str) -> ToolChoice:
         case "allowed_tools":
             choice, extras = _ALLOWED.read(raw, at)
             allowed = choice.allowed_tools
-            names = tuple(_name_of(tool, f"{at}.allowed_tools.tools[{i}]") for i, tool in enumerate(allowed.tools))
-            return ToolChoice(mode=allowed.mode, names=names, extras=extras, at=at)
+            names: list[str] = []
+            for position, item in enumerate(allowed.tools):
+                inner = f"allowed_tools.tools[{position}]"
+                tool, more = _NAMED.read(item, f"{at}.{inner}")
+                names.append(_name_of(tool, f"{at}.{inner}"))
+                extras |= {f"{inner}.{name}": value for name, value in more.items()}
+            return ToolChoice(mode=allowed.mode, names=tuple(names), extras=extras, at=at)
         case None | "function" | "custom":
             tool, extras = _NAMED.read(raw, at)
             return ToolChoice(mode="named", names=(_name_of(tool, at),), extras=extras, at=at)
@@ -309,7 +315,9 @@ def _encode_function(tool: FunctionTool, writer: PartWriter) -> JsonObject:
         function["strict"] = tool.strict
     written: JsonObject = {"type": "function", "function": function}
     writer.report_mark(tool.cache, tool.at)
-    return put_extras(written, tool.extras) if writer.is_own else written
+    if writer.is_own:  # what ``functions`` holds is the function alone
+        put_extras(function if tool.at.startswith(_FUNCTIONS) else written, tool.extras)
+    return written
 
 
 def _encode_named(name: str, *, is_custom: bool) -> JsonObject:

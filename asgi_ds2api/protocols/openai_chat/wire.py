@@ -225,7 +225,8 @@ class NamedTool(Strict):
 
 class Allowed(Strict):
     mode: Literal["auto", "required"]
-    tools: list[NamedTool]
+    tools: list[Raw]
+    """Each is a `NamedTool`."""
 
 
 class AllowedTools(Strict):

@@ -132,7 +132,7 @@ _TAKES: Final[Takes] = {
     "video.url": Verdict("X"),
     "custom.call": LOSSLESS,
     "result.error": Verdict("E", "said in the text"),
-    "result.missing": Verdict("EW", "one is made up that says so"),
+    "result.missing": Verdict("W", "one is made up that says so"),
     "reasoning": Verdict("H", "left out"),
     "reasoning.signed": Verdict("HW", "back to who issued it alone"),
     "reasoning.redacted": Verdict("H", "back to who issued it alone"),

@@ -40,6 +40,7 @@ from ...json_pieces import (
     set_fields,
     text_of,
 )
+from ..calls_and_results import report_error
 from . import wire
 from .content import PartWriter, read_content
 from .hosted import REFERENCE, decode_item, is_of_caller
@@ -70,16 +71,30 @@ ADDITIONAL_TOOLS: Final = "additional_tools"
 CUSTOM_OUTPUT: Final = "custom_tool_call_output"
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What a ``configuration_update`` says in place of a field of the request's own."""
+
+    raw: Raw
+    at: str
+
+
 class Input(msgspec.Struct):
     """What a list of items holds."""
 
-    messages: list[Message]
-    tools: list[Tool]
+    messages: list[Message] = []
+    tools: list[Tool] = []
     """Those of ``additional_tools``: the model may use them as if they stood among the others."""
-    update: Extras
-    """What the last ``configuration_update`` says in place of the request's own fields."""
+    updates: dict[str, Said] = {}
+    """Field of the request -> what the last update says of it."""
+    overruled: list[str] = []
+    """Paths of what a later item says in another way; and of names of items that are not passed on as such."""
     is_referring: bool = False
     """Some items are only named."""
+
+    def place_of(self, name: str) -> str:
+        """Return where a field of the request stands that an update may have changed."""
+        said = self.updates.get(name)
+        return name if said is None else said.at
 
 
 def read_input(raw: Raw, limits: RequestLimits) -> Input:
@@ -88,7 +103,7 @@ def read_input(raw: Raw, limits: RequestLimits) -> Input:
     Raises:
         MalformedRequest: With ``param``: no text and no items, or an item that lacks what its type needs.
     """
-    found = Input(messages=[], tools=[], update={})
+    found = Input()
     if bytes(raw).startswith(b'"'):
         text = Text(text=decode_json(_TEXT, raw, "input"), at="input")
         found.messages.append(Message(role="user", content=(text,), at="input"))
@@ -123,7 +138,11 @@ def _read_item(raw: Raw, at: str, found: Input, limits: RequestLimits) -> None:
             found.messages.append(Message(role="user", content=(decode_item(raw, kind.type, at),), at=at))
         case "configuration_update":
             update, unknown = _UPDATE.read(raw, at)
-            found.update |= set_fields(update, "reasoning", "text")
+            for name, said in set_fields(update, "reasoning", "text").items():
+                if (earlier := found.updates.get(name)) is not None:
+                    found.overruled.append(earlier.at)
+                found.updates[name] = Said(said, f"{at}.{name}")
+            found.overruled += [f"{at}.{name}" for name in set_fields(update, "id")]
             if unknown:  # what nobody here can honour stays an item, for the vendor's own protocol or for a Notice
                 rest = Raw(msgspec.json.encode({"type": kind.type, **unknown}))
                 found.messages.append(Message(role="user", content=(decode_item(rest, kind.type, at),), at=at))
@@ -286,7 +305,7 @@ class _ItemWriter:
         writer = self._writer
         blocks = result.blocks
         if result.is_error:
-            writer.notices.changed(f"{result.at}.is_error", "said at the beginning of the result")
+            report_error(result, "said at the beginning of the result", writer.notices)
             blocks = (Text(text="Error: "), *blocks)
             if all(type(block) is Text and not block.cache for block in blocks):
                 blocks = (Text(text="".join(block.text for block in blocks if isinstance(block, Text))),)

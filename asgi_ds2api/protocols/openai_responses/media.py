@@ -63,7 +63,9 @@ def _decode_image(part: wire.ImagePart, at: str) -> Media:
             return Media(kind="image", source=_linked(url, f"{at}.image_url"), detail=part.detail, at=at)
         case wire.ImageUrl() as image:
             source = _linked(image.url, f"{at}.image_url.url")
-            return Media(kind="image", source=source, detail=image.detail or part.detail, at=at)
+            if image.detail is None:
+                return Media(kind="image", source=source, detail=part.detail, at=at)
+            return Media(kind="image", source=source, detail=image.detail, detail_at="image_url.detail", at=at)
         case None if part.file_id is not None:
             source_of_file = FileSource(file_id=part.file_id, protocol=wire.NAME)
             return Media(kind="image", source=source_of_file, detail=part.detail, at=at)

@@ -155,21 +155,27 @@ def _without(extras: Extras, at: str, notices: Notices) -> Extras:
 # --- how hard it is asked to think: wire -> ours ----------------------------------------------------------------------
 
 _CONTROL: Final = Shape(wire.ReasoningControl)
+UNSAID: Final = "omitted"
+"""How reasoning is shown where nothing says how: the vendor's own words say more."""
 
 
-def decode_control(raw: Raw | None) -> ReasoningControl | None:
+def decode_control(raw: Raw | None, at: str) -> ReasoningControl | None:
     """Return how hard the model shall think; None: nothing is said.
+
+    Args:
+        raw: What is said.
+        at: Where: in the request, or in an item that changes it.
 
     Raises:
         MalformedRequest: With ``param``: a field of the wrong type.
     """
     if raw is None:
         return None
-    asked, unknown = _CONTROL.read(raw, "reasoning")
+    asked, unknown = _CONTROL.read(raw, at)
     if asked.effort is None and asked.summary is None and not unknown:
         return None
-    display = asked.summary or "omitted"
-    return ReasoningControl(effort=asked.effort, display=display, extras=unknown, at="reasoning")
+    display = asked.summary or UNSAID
+    return ReasoningControl(effort=asked.effort, display=display, extras=unknown, at=at)
 
 
 # --- how hard it is asked to think: ours -> wire ----------------------------------------------------------------------
@@ -186,15 +192,13 @@ _NEAREST: Final[Mapping[str, Sequence[str]]] = {
     "max": ("max", "xhigh", "high"),
 }
 """Efforts to try in turn."""
-_BUDGETS: Final = {"enable_thinking": "thinking_budget", "reasoning": "reasoning.max_tokens"}
-"""Places of budgets in Chat, by that of the control."""
 _SUMMARIES: Final[Mapping[str, str]] = {"summarized": "auto"}
 
 
 def encode_control(control: ReasoningControl, facts: ModelFacts, notices: Notices, *, is_own: bool) -> JsonObject:
     """Return ``reasoning``; empty: there is nothing to ask for. What it cannot say is reported."""
     if is_own:
-        summary = None if control.display == "omitted" else control.display
+        summary = None if control.display == UNSAID else control.display
         return put_extras(_told({"effort": control.effort, "summary": summary}), control.extras)
     at = control.at or "reasoning"
     for name in control.extras:
@@ -216,7 +220,7 @@ def _effort(control: ReasoningControl, at: str, facts: ModelFacts, notices: Noti
             notices.hint(at, "there is no effort where there is no thinking")
         effort = "none"
     elif budget is not None and effort != "none":
-        notices.changed(_BUDGETS.get(at, f"{at}.budget_tokens"), "the upstream takes an effort in place of a budget")
+        notices.changed(f"{at}.budget_tokens", "the upstream takes an effort in place of a budget")
         effort = effort or next((word for limit, word in _EFFORT_BELOW if budget < limit), "xhigh")
     if effort is None or not facts.efforts:
         return effort

@@ -17,6 +17,7 @@ Encoded again for this protocol, a request is JSON-equal to what came, but for t
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
@@ -30,12 +31,12 @@ from ...canonical import (
     Message,
     Notices,
     OutputFormat,
+    ReasoningControl,
     Request,
     Sampling,
     State,
     Text,
     Tool,
-    VendorTool,
 )
 from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import Unsupported
@@ -50,8 +51,9 @@ from .compaction import asking, is_compaction
 from .content import PartWriter
 from .items import Input, check_outputs, encode_items, read_input
 from .pairing import pair_results
-from .reasoning import decode_control, encode_control
+from .reasoning import UNSAID, decode_control, encode_control
 from .tools import check_names, check_schema, decode_choice, encode_choice, encode_tools, read_tools, with_additional
+from .web_search import SEARCH_OPTIONS, offered
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -59,6 +61,8 @@ _REQUEST: Final = msgspec.json.Decoder(wire.Request)
 _TEXT: Final = Shape(wire.Text)
 _FORMAT: Final = Shape(wire.Format)
 _OPTIONS: Final = Shape(wire.StreamOptions)
+_OPTION: Final = "stream_options."
+_PADDING: Final = "stream_options.include_obfuscation"
 _LOGPROBS: Final = "message.output_text.logprobs"
 
 
@@ -77,7 +81,7 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
     unknown = {name: value for name, value in fields.items() if name not in names}
     head = decode_json(_REQUEST, encode_object({name: value for name, value in fields.items() if name in names}))
     given = present(head.input)
-    found = Input(messages=[], tools=[], update={}) if given is None else read_input(given, limits)
+    found = Input() if given is None else read_input(given, limits)
     messages = list(found.messages)
     if head.instructions:
         text = Text(text=head.instructions, at="instructions")
@@ -92,15 +96,18 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
         head.store = False  # a summary is nothing to go on from by its id
     tools = read_tools(head.tools or (), "tools", limits)
     check_names(tools, limits)
-    tools = with_additional(tools, found.tools, limits)
-    head.reasoning = found.update.get("reasoning", head.reasoning)
-    head.text = found.update.get("text", head.text)
-    return _request(head, messages, tools, unknown, call, limits)
+    tools, redefined = with_additional(tools, found.tools, limits)
+    found.overruled += redefined
+    for name, said in found.updates.items():
+        if present(getattr(head, name)) is not None:
+            found.overruled.append(name)
+        setattr(head, name, said.raw)
+    return _request(head, messages, tools, unknown, found, call, limits)
 
 
 def _request(
-    head: wire.Request, messages: Sequence[Message], tools: Sequence[Tool], unknown: Extras, call: HTTPCall,
-    limits: RequestLimits,
+    head: wire.Request, messages: Sequence[Message], tools: Sequence[Tool], unknown: Extras, found: Input,
+    call: HTTPCall, limits: RequestLimits,
 ) -> Request:  # fmt: skip
     """Return the canonical request of the flat fields and the parts."""
     extras = {**set_fields(head, *wire.EXTRAS), **unknown}
@@ -113,12 +120,14 @@ def _request(
     if (options := present(head.stream_options)) is not None:
         given, more = _OPTIONS.read(options, "stream_options")
         if given.include_obfuscation is not None:
-            more["include_obfuscation"] = Raw(msgspec.json.encode(given.include_obfuscation))
+            extras[_PADDING] = Raw(msgspec.json.encode(given.include_obfuscation))
         extras |= {f"{_OPTION}{name}": value for name, value in more.items()}
-    text, more = (wire.Text(), {}) if (raw := present(head.text)) is None else _TEXT.read(raw, "text")
-    extras |= {f"text.{name}": value for name, value in more.items()}
+    text_at = found.place_of("text")
+    text, more = (wire.Text(), {}) if (raw := present(head.text)) is None else _TEXT.read(raw, text_at)
+    extras |= {f"{text_at}.{name}": value for name, value in more.items()}
     stop = (head.stop,) if isinstance(head.stop, str) else tuple(head.stop or ())
     bound(len(stop), limits.max_stop, "stop")
+    reasoning = decode_control(present(head.reasoning), found.place_of("reasoning"))
     return Request(
         source=wire.NAME,
         model=head.model,
@@ -129,9 +138,9 @@ def _request(
         max_output_tokens=whole(head.max_output_tokens, "max_output_tokens"),
         sampling=_sampling(head),
         stop=stop,
-        output_format=_decode_format(present(text.format), extras, limits),
+        output_format=_decode_format(present(text.format), f"{text_at}.format", extras, limits),
         verbosity=text.verbosity,
-        reasoning=decode_control(present(head.reasoning)),
+        reasoning=reasoning,
         cache=CacheControl(key=head.prompt_cache_key, retention=head.prompt_cache_retention),
         user=head.user if head.safety_identifier is None else head.safety_identifier,
         metadata=head.metadata or {},
@@ -141,18 +150,33 @@ def _request(
         vendor_headers=forwarded_headers(call.headers, CODEX),
         vendor_fields=head.extra_body or {},
         extras=extras,
-        places=_PLACES,
-        required_extras=_required(extras),
-        idle_extras=tuple(name for name in extras if name in wire.IDLE),
+        places=_places(head, reasoning, text_at),
+        overruled=tuple(found.overruled),
+        required_extras=_required(extras, f"{text_at}.format"),
+        idle_extras=tuple(name for name in extras if name in wire.IDLE or name == _PADDING),
     )
 
 
 _PLACES: Final = {
+    "input[].content[].name": "input[].content[].filename",
+    "input[].id": "input[].call_id",
+    "input[].output[].name": "input[].output[].filename",
+    "input[].reasoning.display": "input[].reasoning.summary",
     "max_completion_tokens": "max_output_tokens",
-    "max_tokens": "max_output_tokens",
-    "verbosity": "text.verbosity",
+    "reasoning.display": "reasoning.summary",
 }
-"""Where settings stand that Chat has elsewhere."""
+"""Where it stands what others have elsewhere."""
+
+
+def _places(head: wire.Request, reasoning: ReasoningControl | None, text_at: str) -> dict[str, str]:
+    places = {**_PLACES, "verbosity": f"{text_at}.verbosity"}
+    if head.safety_identifier is not None:
+        places["user"] = "safety_identifier"
+    if _LOGPROBS in (head.include or ()):
+        places["logprobs"] = f"include[{(head.include or []).index(_LOGPROBS)}]"
+    if reasoning is not None and reasoning.display == UNSAID:
+        places[f"{reasoning.at}.display"] = ""
+    return places
 
 
 def _sampling(head: wire.Request) -> Sampling:
@@ -166,11 +190,10 @@ def _sampling(head: wire.Request) -> Sampling:
     )
 
 
-def _decode_format(raw: Raw | None, extras: Extras, limits: RequestLimits) -> OutputFormat | None:
+def _decode_format(raw: Raw | None, at: str, extras: Extras, limits: RequestLimits) -> OutputFormat | None:
     """Return the form of the answer; one that is not known goes to the extras."""
     if raw is None:
         return None
-    at = "text.format"
     given, unknown = _FORMAT.read(raw, at)
     match given.type:
         case "text":
@@ -195,9 +218,9 @@ def _decode_format(raw: Raw | None, extras: Extras, limits: RequestLimits) -> Ou
     )
 
 
-def _required(extras: Extras) -> tuple[str, ...]:
+def _required(extras: Extras, format_at: str) -> tuple[str, ...]:
     """Return the extras without which another question would be asked."""
-    required = [name for name in (*wire.REQUIRED_EXTRAS, "text.format") if name in extras]
+    required = [name for name in (*wire.REQUIRED_EXTRAS, format_at) if name in extras]
     return tuple(name for name in required if name != "background" or bytes(extras[name]) == b"true")
 
 
@@ -215,17 +238,11 @@ _NOT_COUNTED: Final = frozenset(
 )  # fmt: skip
 """Fields of a request that its token count does not take."""
 
-_OPTION: Final = "stream_options."
-_TEXT_FIELD: Final = "text."
-_LIMIT_FIELDS: Final = {"openai_chat": "max_completion_tokens"}
-"""Names of the answer's limit in other protocols, where it is not ``max_tokens``."""
+_TEXT_FIELD: Final = re.compile(r"(?:input\[\d+\]\.)?text\.(.+)")
+"""An extra of ``text``, in the request or in an item that changes it."""
 _CHAT: Final = "openai_chat"
 _SHARED: Final = frozenset({"moderation", "prompt_cache_options"})
 """Extras that mean the same in the vendor's other protocol."""
-_WEB_SEARCH: Final = "web_search"
-_SEARCH_OPTIONS: Final = "web_search_options"
-_INLINED: Final = "tool_search_tool"
-"""Begins the types of Anthropic's tools that find tools: here all tools are told at once."""
 
 
 def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall:
@@ -268,7 +285,7 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
     facts = profile.facts(request.model)
     writer = PartWriter(is_own=is_own, profile=profile, takes_marks=facts.cache_marks, notices=notices)
     messages = request.messages if is_own else pair_results(request.messages, notices)
-    tools = _offered(request, notices)
+    tools = offered(request, notices)
     body: JsonObject = {
         "model": request.model,
         **_conversation(messages, request, writer),
@@ -297,51 +314,6 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
         if body.pop(name, None) is not None:
             notices.lost(name, "the upstream refuses this field")
     return _said(body)
-
-
-def _offered(request: Request, notices: Notices) -> list[Tool]:
-    """Return the tools; a search of the web that another vendor defines is this one's own."""
-    is_own = request.source == wire.NAME
-    tools: list[Tool] = []
-    for tool in request.tools:
-        if isinstance(tool, VendorTool) and tool.protocol != wire.NAME and tool.type.startswith(_WEB_SEARCH):
-            asked = msgspec.json.decode(tool.raw, type=_Search)
-            filters = {"filters": {"allowed_domains": asked.allowed_domains}} if asked.allowed_domains else {}
-            tools.append(_own_search({**filters, **_place(asked.user_location)}, tool.at or "tools", notices))
-        elif isinstance(tool, VendorTool) and tool.type.startswith(_INLINED):
-            notices.changed(tool.at or "tools", "all tools are told at once", action="dropped")
-        else:
-            tools.append(tool)
-    if not is_own and (options := request.extras.get(_SEARCH_OPTIONS)) is not None:
-        wanted = msgspec.json.decode(options, type=_SearchOptions)
-        place = wanted.user_location or {}
-        size = {} if wanted.search_context_size is None else {"search_context_size": wanted.search_context_size}
-        tools.append(_own_search({**size, **_place(place.get("approximate"))}, _SEARCH_OPTIONS, notices))
-    return tools
-
-
-class _Search(msgspec.Struct):
-    """Of Anthropic."""
-
-    allowed_domains: list[str] | None = None
-    user_location: dict[str, object] | None = None
-
-
-class _SearchOptions(msgspec.Struct):
-    """Of Chat."""
-
-    user_location: dict[str, object] | None = None
-    search_context_size: str | None = None
-
-
-def _own_search(fields: Mapping[str, object], at: str, notices: Notices) -> VendorTool:
-    notices.changed(at, "sent as the vendor's own web search")
-    raw = Raw(msgspec.json.encode({"type": _WEB_SEARCH, **fields}))
-    return VendorTool(protocol=wire.NAME, type=_WEB_SEARCH, name=None, raw=raw, runs_at="provider", at=at)
-
-
-def _place(location: object) -> JsonObject:
-    return {"user_location": {**location, "type": "approximate"}} if isinstance(location, dict) and location else {}
 
 
 def _conversation(messages: Sequence[Message], request: Request, writer: PartWriter) -> JsonObject:
@@ -407,7 +379,7 @@ def _limit_fields(request: Request, notices: Notices) -> JsonObject:
     limit = request.max_output_tokens
     if request.source == wire.NAME or limit is None or limit >= MIN_TOKENS:
         return {"max_output_tokens": limit}
-    param = _LIMIT_FIELDS.get(request.source, "max_tokens")
+    param = "max_completion_tokens"
     if limit == 0:
         raise Unsupported("The upstream warms no caches: ask for at least one token.", param=param)
     notices.changed(param, f"at least {MIN_TOKENS} tokens can be asked for", action="clamped")
@@ -444,8 +416,8 @@ def _text_fields(request: Request, writer: PartWriter) -> JsonObject:
     """
     text: JsonObject = _said({"format": _encode_format(request.output_format, writer), "verbosity": request.verbosity})
     if writer.is_own:
-        own = {name: value for name, value in request.extras.items() if name.startswith(_TEXT_FIELD)}
-        text |= {name.removeprefix(_TEXT_FIELD): value for name, value in own.items()}
+        own = {_TEXT_FIELD.match(name): value for name, value in request.extras.items()}
+        text |= {found[1]: value for found, value in own.items() if found is not None}
     return {"text": text} if text else {}
 
 
@@ -477,20 +449,21 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
             pass
         elif is_own and name in wire.PRIVATE:
             notices.hint(name, "of the client's own: servers know no such field")
-        elif is_own and name.startswith(_OPTION):
+        elif name.startswith(_OPTION) and (is_own or (name == _PADDING and request.source == _CHAT)):
             options[name.removeprefix(_OPTION)] = value
         elif name in _SHARED and request.source == _CHAT:
             body[name] = value
         elif is_own:
-            if name != "include" and not name.startswith("text."):
+            if name != "include" and not _TEXT_FIELD.match(name):
                 body[name] = value
         elif name in request.required_extras:
             raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
-        elif name != _SEARCH_OPTIONS:
-            report = notices.hint if name in request.idle_extras else notices.lost
-            report(name, "the upstream has no such field")
+        elif name != SEARCH_OPTIONS:
+            notices.extra(name, request.idle_extras, "the upstream has no such field")
     if options and request.stream:
         body["stream_options"] = options
+    for name in options if not request.stream else ():
+        notices.tell(f"{_OPTION}{name}", "no stream is asked for", "hint")
 
 
 def _said(fields: Mapping[str, object]) -> JsonObject:

@@ -96,14 +96,23 @@ def check_names(tools: Sequence[Tool], limits: RequestLimits) -> None:
             seen.add(tool.name)
 
 
-def with_additional(tools: Sequence[Tool], additional: Sequence[Tool], limits: RequestLimits) -> list[Tool]:
-    """Return tools with those that came later; of two with one name the later counts, where the earlier stood."""
-    later = {tool.name or tool.at: tool for tool in additional}
-    known = {tool.name for tool in tools}
-    both = [later.get(tool.name or "", tool) for tool in tools]
-    both += [tool for tool in later.values() if tool.name is None or tool.name not in known]
+def with_additional(
+    tools: Sequence[Tool], additional: Sequence[Tool], limits: RequestLimits
+) -> tuple[list[Tool], list[str]]:
+    """Return tools with those that came later; of two with one name the later counts, where the earlier stood.
+
+    Returns:
+        They, and the places of those that do not count.
+    """
+    both: dict[str, Tool] = {}
+    overruled: list[str] = []
+    for tool in (*tools, *additional):
+        key = tool.name or tool.at
+        if key in both:
+            overruled.append(both[key].at)
+        both[key] = tool
     bound(len(both), limits.max_tools, "tools")
-    return both
+    return [*both.values()], overruled
 
 
 def decode_choice(raw: Raw | None, tools: Sequence[Tool]) -> ToolChoice | None:
@@ -235,16 +244,18 @@ def _read_choice(raw: Raw, at: str) -> ToolChoice:
 def _read_allowed(raw: Raw, at: str) -> ToolChoice:
     choice, extras = _ALLOWED.read(raw, at)
     names: list[str] = []
+    kept: Extras = {}
     for position, item in enumerate(choice.tools):
         place = f"{at}.tools[{position}]"
         if decode_json(_KIND, item, place).type not in ("function", "custom"):
             extras["tools"] = Raw(msgspec.json.encode(choice.tools))
             return ToolChoice(mode=choice.mode, extras=extras, at=at)
         tool, more = _NAMED.read(item, place)
-        names.append(full_name(text_of(more.get(NAMESPACE)), tool.name))
+        names.append(full_name(text_of(more.pop(NAMESPACE, None)), tool.name))
+        kept |= {f"tools[{position}].{name}": value for name, value in more.items()}
     if not names:
         raise missing(f"{at}.tools")
-    return ToolChoice(mode=choice.mode, names=tuple(names), extras=extras, at=at)
+    return ToolChoice(mode=choice.mode, names=tuple(names), extras={**extras, **kept}, at=at)
 
 
 def _mode(word: str, at: str) -> Literal["auto", "none", "required"]:

@@ -38,7 +38,7 @@ def test_images_that_anthropic_knows_are_sent_C24(media_type: str) -> None:
 
 @pytest.mark.parametrize("media_type", ["image/bmp", "image/svg+xml", "image/tiff"])
 def test_other_images_are_refused_by_their_path_C24(media_type: str) -> None:
-    assert refused("image", Base64Source(media_type=media_type, data="aGk=")) == f"{AT}.image_url.url"
+    assert refused("image", Base64Source(media_type=media_type, data="aGk=")) == AT
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,19 @@ def test_an_url_is_passed_on_and_never_fetched() -> None:
     assert block("image", UrlSource(url="https://10.0.0.1/x"))["source"] == {"type": "url", "url": "https://10.0.0.1/x"}
 
 
+def test_content_that_stood_in_a_field_is_refused_by_that_field() -> None:
+    media = Media(kind="audio", source=UrlSource(url="https://x"), source_at="audio_url.url", at=AT)
+    with pytest.raises(Unsupported) as caught:
+        encode(chat(say("user", media)))
+    assert caught.value.param == f"{AT}.audio_url.url"
+
+
 def test_an_url_is_refused_where_the_upstream_fetches_nothing() -> None:
     profile = msgspec.structs.replace(ANTHROPIC, image_urls=False)
     media = Media(kind="image", source=UrlSource(url="https://x"), at=AT)
     with pytest.raises(Unsupported) as caught:
         encode(chat(say("user", media)), profile)
-    assert caught.value.param == f"{AT}.image_url.url"
+    assert caught.value.param == AT
 
 
 def test_a_pdf_keeps_its_name() -> None:
@@ -90,32 +97,32 @@ def test_an_image_in_a_file_is_an_image() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "source", "param"),
+    ("kind", "source"),
     [
-        ("file", Base64Source(media_type="application/zip", data="aGk="), f"{AT}.file"),
-        ("file", Base64Source(media_type="text/plain", data="%%%"), f"{AT}.file"),
-        ("file", FileSource(file_id="f1", protocol="openai_chat"), f"{AT}.file"),
-        ("audio", Base64Source(media_type="audio/wav", data="aGk="), f"{AT}.input_audio"),
-        ("video", UrlSource(url="https://x"), AT),
+        ("file", Base64Source(media_type="application/zip", data="aGk=")),
+        ("file", Base64Source(media_type="text/plain", data="%%%")),
+        ("file", FileSource(file_id="f1", protocol="openai_chat")),
+        ("audio", Base64Source(media_type="audio/wav", data="aGk=")),
+        ("video", UrlSource(url="https://x")),
     ],
     ids=["zip", "B39-no-base64", "file-of-another-vendor", "audio", "video"],
 )
-def test_what_anthropic_cannot_see_is_refused(kind: str, source: MediaSource, param: str) -> None:
-    assert refused(kind, source) == param
+def test_what_anthropic_cannot_see_is_refused(kind: str, source: MediaSource) -> None:
+    assert refused(kind, source) == AT
 
 
 def test_media_of_an_assistant_is_refused() -> None:
     media = Media(kind="image", source=UrlSource(url="https://x"), at=AT)
     with pytest.raises(Unsupported) as caught:
         encode(chat(say("user", "hi"), say("assistant", media), say("user", "go")))
-    assert caught.value.param == f"{AT}.image_url.url"
+    assert caught.value.param == AT
 
 
 def test_the_resolution_is_reported() -> None:
-    media = Media(kind="image", source=UrlSource(url="https://x"), detail="high", at=AT)
+    media = Media(kind="image", source=UrlSource(url="https://x"), detail="high", detail_at="image_url.detail", at=AT)
     assert told(encode(chat(say("user", media)))[1], "lost") == [f"{AT}.image_url.detail"]
 
 
 def test_the_name_of_an_image_is_reported() -> None:
     media = Media(kind="image", source=UrlSource(url="https://x"), name="a.png", at=AT)
-    assert told(encode(chat(say("user", media)))[1], "hint") == [f"{AT}.file.filename"]
+    assert told(encode(chat(say("user", media)))[1], "hint") == [f"{AT}.name"]

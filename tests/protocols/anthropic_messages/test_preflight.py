@@ -349,4 +349,4 @@ class TestReasoning:
         )
         written, notices = encode(request)
         assert "thinking" not in written
-        assert told(notices, "changed") == ["reasoning_effort"]
+        assert told(notices, "changed") == ["reasoning_effort", "reasoning_effort.effort"]

@@ -38,7 +38,7 @@ class TestTools:
     @pytest.mark.parametrize("schema", [b'{"type":"array"}', b'{"anyOf":[]}', b"[]", b"true"])
     def test_a_schema_that_is_no_object_is_refused_by_its_path(self, schema: bytes) -> None:
         tool = FunctionTool(name="f", parameters=Raw(schema), at="tools[0]")
-        assert refused(chat(tools=(tool,))) == "tools[0].function.parameters"
+        assert refused(chat(tools=(tool,))) == "tools[0].parameters"
 
     def test_a_strict_tool_gets_a_schema_that_may_be_strict(self) -> None:
         schema = Raw(b'{"type":"object","properties":{"a":{"type":"string","maxLength":3}}}')
@@ -46,7 +46,7 @@ class TestTools:
         written, notices = encode(chat(tools=(tool,)))
         assert written["tools"][0]["strict"] is True
         assert written["tools"][0]["input_schema"]["additionalProperties"] is False
-        assert told(notices, "changed") == ["tools[0].function.parameters"] * 2
+        assert told(notices, "changed") == ["tools[0].parameters"] * 2
 
     def test_a_model_without_constraints_gets_no_strict(self) -> None:
         tool = FunctionTool(name="f", parameters=Raw(b'{"type":"object"}'), strict=True, at="tools[0]")
@@ -108,7 +108,7 @@ class TestTools:
         request = chat(tools=(F,), tool_choice=ToolChoice(mode="required"), reasoning=control)
         written, notices = encode(request)
         assert ("thinking" in written, written["tool_choice"]) == (False, {"type": "any"})
-        assert told(notices, "changed") == ["reasoning_effort"]
+        assert told(notices, "changed") == ["reasoning_effort", "reasoning_effort.effort"]
 
     def test_tools_that_only_the_history_knows_are_declared(self) -> None:
         written, notices = encode(chat(say("user", "hi"), say("assistant", tool_call("c")), say("tool", result("c"))))
@@ -116,7 +116,7 @@ class TestTools:
             [{"name": "f", "input_schema": {"type": "object"}}],
             {"type": "none"},
         )
-        assert told(notices, "changed") == ["tools"]
+        assert told(notices, "changed") == [tool_call("c").at]
 
     def test_a_choice_without_tools_is_left_out(self) -> None:
         written, _ = encode(chat(tool_choice=ToolChoice(mode="auto"), parallel_tool_calls=False))
@@ -219,7 +219,7 @@ class TestSettings:
         body, notices = encode(chat(output_format=wanted))
         named = msgspec.structs.replace(wanted, extras={"new": Raw(b"1")}, strict=True, description="d", at="rf")
         _, more = encode(chat(output_format=named))
-        hints = [f"rf.json_schema.{name}" for name in ("name", "description", "strict")]
+        hints = [f"rf.{name}" for name in ("name", "description", "strict")]
         assert (told(more, "lost"), told(more, "hint")) == (["rf.new"], hints)
         assert body["output_config"]["format"] == {
             "type": "json_schema",
@@ -230,7 +230,7 @@ class TestSettings:
                 "required": ["n"],
             },
         }
-        assert told(notices, "changed") == ["response_format.json_schema.schema"] * 2
+        assert told(notices, "changed") == ["response_format.schema"] * 2
 
     def test_json_without_a_schema_is_left_to_a_shim(self) -> None:
         assert refused(chat(output_format=OutputFormat(kind="json_object", at="response_format"))) == "response_format"

@@ -61,7 +61,7 @@ LOSSES: Final = (
         why="a tool message holds text: the picture follows in a user message",
     ),
     *_each(
-        {CLAUDE: "messages[].content[].is_error", GEMINI: "contents[].parts[].is_error"},
+        {CLAUDE: "messages[].content[].is_error", GEMINI: "contents[].parts[].functionResponse.response"},
         to=(CHAT, RESPONSES, OLLAMA),
         row="tool error",
         verdict="E",

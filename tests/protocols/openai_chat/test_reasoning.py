@@ -57,7 +57,9 @@ def test_a_budget_is_an_effort(tokens: int, effort: str) -> None:
     ("control", "sent", "reported"),
     [
         pytest.param({"mode": "disabled"}, {"reasoning_effort": "none"}, [], id="disabled"),
-        pytest.param({"mode": "disabled", "effort": "high"}, {"reasoning_effort": "none"}, ["r"], id="disabled-effort"),
+        pytest.param(
+            {"mode": "disabled", "effort": "high"}, {"reasoning_effort": "none"}, ["r.effort"], id="disabled-effort"
+        ),
         pytest.param({"mode": "adaptive"}, NONE, [], id="adaptive"),
         pytest.param({"mode": "adaptive", "effort": "low"}, {"reasoning_effort": "low"}, [], id="adaptive-effort"),
         pytest.param({"mode": "between_tools"}, NONE, ["r"], id="between_tools"),

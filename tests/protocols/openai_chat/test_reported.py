@@ -86,7 +86,7 @@ def test_effort_without_thinking_is_reported() -> None:
     notices = Notices()
     control = ReasoningControl(mode="disabled", effort="high", at="thinking")
     written = encode_control(control, PROFILES["openai"], ModelFacts(), notices)
-    assert (written, paths(notices)) == ({"reasoning_effort": "none"}, ["output_config.effort"])
+    assert (written, paths(notices)) == ({"reasoning_effort": "none"}, ["thinking.effort"])
 
 
 @pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
