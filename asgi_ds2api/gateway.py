@@ -25,7 +25,7 @@ from .assembly import build_engine
 from .auth import Authorize
 from .codec import Codec
 from .config import Config, UpstreamConfig
-from .config.tables import OnUnsupported
+from .config.prefixes import OnUnsupported, word_of_mount
 from .errors import ShuttingDown
 from .observe import Observer
 from .pool.model import Override
@@ -182,8 +182,9 @@ class Gateway:
             return
         if scope["type"] not in ("http", "websocket"):
             raise ValueError(f"The gateway serves http, websocket and lifespan scopes, not {scope['type']!r}.")
-        path = route_path(scope["path"], scope.get("root_path", ""))
-        await self.serve(scope, receive, send, path)
+        root = scope.get("root_path", "")
+        word = word_of_mount(self.config.prefixes, root)
+        await self.serve(scope, receive, send, route_path(scope["path"], root), word)
 
     async def serve(
         self, scope: Scope, receive: Receive, send: Send, path: str, on_unsupported: OnUnsupported | None = None

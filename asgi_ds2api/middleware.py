@@ -10,7 +10,7 @@ from typing import Any, get_args
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .config import Config
-from .config.tables import OnUnsupported
+from .config.prefixes import OnUnsupported
 from .gateway import Gateway
 from .routing import after_prefix, route_path
 
@@ -24,7 +24,7 @@ class DS2APIMiddleware:
         config: In place of ``gateway``: whatever `Gateway` accepts.
         prefix: Where the gateway lives, ``/ai`` or several of them; by default what the configuration says.
         on_unsupported: What is to become of losses under this prefix: ``notice``, ``reject`` or ``drop``. By default
-            what the configuration says, of each upstream if it does.
+            what the configuration says: of this prefix, else of each upstream, else in general.
 
     Raises:
         ConfigError: The configuration cannot be used.
@@ -48,15 +48,17 @@ class DS2APIMiddleware:
         self.app = app
         self.gateway = gateway if gateway is not None else Gateway(config)
         given = self.gateway.config.prefix if prefix is None else prefix
-        self._on_unsupported = on_unsupported
         self._prefixes = check_prefixes((given,) if isinstance(given, str) else tuple(given))
+        configured = self.gateway.config.prefixes
+        self._words = {prefix: on_unsupported or configured.get(prefix) for prefix in self._prefixes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
         if scope["type"] in ("http", "websocket"):
-            path = after_prefix(route_path(scope["path"], scope.get("root_path", "")), self._prefixes)
+            whole = route_path(scope["path"], scope.get("root_path", ""))
+            path = after_prefix(whole, self._prefixes)
             if path is not None:
-                await self.gateway.serve(scope, receive, send, path, self._on_unsupported)
+                await self.gateway.serve(scope, receive, send, path, self._words[whole.removesuffix(path)])
                 return
         await self.app(scope, receive, send)
 

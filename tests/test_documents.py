@@ -68,6 +68,14 @@ cors_origins = ["https://app.example"]
 query_key = true
 hedge = true
 
+[[prefixes]]
+path = "/v2/ai"
+on_unsupported = "reject"
+
+[[prefixes]]
+path = ""
+on_unsupported = "drop"
+
 [[upstreams]]
 name = "claude"
 preset = "anthropic"
@@ -156,6 +164,8 @@ def test_file_that_says_everything_does() -> None:
         ('state_pool = "team-a"', 'state_pool = "team a"', "$.state_pool: pattern"),
         ('prefix = ["/ai", "/v2/ai"]', 'prefix = "/ai/"', "$.prefix: anyOf"),
         ('"env:NEW"', '"a secret"', "$.secret: anyOf"),
+        ('path = "/v2/ai"', 'path = "v2/ai"', "$.prefixes[0].path: pattern"),
+        ('path = "/v2/ai"', "", "$.prefixes[0]: required"),
         ('preset = "anthropic"', 'preset = "antropic"', "$.upstreams[0].preset: enum"),
         ('"env:ANTHROPIC_API_KEY"', '"sk-key"', "$.upstreams[0].keys[0]: pattern"),
         ('models = ["claude-*"]', "models = []", "$.upstreams[0].models: minItems"),

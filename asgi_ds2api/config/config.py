@@ -23,8 +23,9 @@ from ..secret import Secret
 from . import environment, settling
 from .limits import Limits, Timeouts
 from .places import StatePlace
+from .prefixes import OnUnsupported, Words
 from .reading import Environment, Reading, problem_line, read_table
-from .tables import AuthMode, ConfigTable, OnUnsupported, Strategy
+from .tables import AuthMode, ConfigTable, Strategy
 from .texts import is_in_the_clear
 from .values import CallerConfig, ModelAlias, StatusConfig, UpstreamConfig
 
@@ -50,6 +51,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     prefix: tuple[str, ...]
     auth: AuthMode
     on_unsupported: OnUnsupported
+    prefixes: Words
     secrets: tuple[Secret, ...]
     """The first seals, all open; at least one."""
     state: StatePlace
@@ -185,6 +187,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             prefix=table.prefix,
             auth=auth,
             on_unsupported=table.on_unsupported,
+            prefixes={row.path: row.on_unsupported for row in table.prefixes},
             secrets=table.secret or (Secret(secrets.token_hex(32)),),
             state=table.state,
             state_pool=table.state_pool,
@@ -257,6 +260,12 @@ def _doubts(
             "no secret is configured, so a random one is used: what clients carry for the gateway will open neither "
             'after a restart nor on another worker; set secret = "env:DS2API_SECRET"'
         )
+    for index, row in enumerate(table.prefixes):
+        if row.path and row.path not in table.prefix:
+            doubts.append(
+                f"prefixes[{index}].path: is none of prefix, so it acts only where the application says so: a "
+                "middleware with prefix=, or a mount; name it in prefix, too"
+            )
     for index, upstream in enumerate(upstreams):
         if is_in_the_clear(upstream.base_url):
             doubts.append(

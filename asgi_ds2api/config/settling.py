@@ -60,6 +60,7 @@ def check(table: ConfigTable, reading: Reading, has_authorize: bool | None, advi
     if not table.upstreams and reading.is_sound("upstreams"):
         reading.conflict("upstreams", "no upstream is configured", advice.upstream)
     _check_unique(reading, ((f"prefix[{i}]", prefix) for i, prefix in enumerate(table.prefix)), "prefix")
+    _check_unique(reading, _each(reading, "prefixes", table.prefixes, "path"), "path")
     _check_unique(reading, _each(reading, "upstreams", table.upstreams, "name"), "name")
     for at, upstream in reading.sound("upstreams", table.upstreams):
         _check_upstream(upstream, reading, at)

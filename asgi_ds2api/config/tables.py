@@ -34,10 +34,10 @@ from .kinds import (
 )
 from .limits import Concurrency, Limits, PerMinute, Timeouts, TokensPerMinute
 from .places import StatePlace
+from .prefixes import OnUnsupported, PrefixTable
 from .profile_choice import ProfileChoice, profile_choice
 
 AuthMode = Literal["callers", "host", "none"]
-OnUnsupported = Literal["notice", "reject", "drop"]
 Strategy = Literal["round_robin", "weighted", "least_inflight", "p2c_ewma", "fill_first"]
 Transport = Literal["auto", "httpx"]
 
@@ -349,8 +349,8 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         OnUnsupported,
         Meta(
             description="What happens to what an upstream has no word for. `notice`: the answer says so in "
-            "`x-ds2api-notices`. `reject`: losses are a 400. `drop`: as `notice`, without the header. An upstream may "
-            "say otherwise, and the middleware of a prefix (`on_unsupported=`), which goes first."
+            "`x-ds2api-notices`. `reject`: losses are a 400. `drop`: as `notice`, without the header. What an upstream "
+            "says of itself goes before it; before both goes `[[prefixes]]`, and first `DS2APIMiddleware`'s argument."
         ),
     ] = "notice"
     fan_out: Annotated[
@@ -463,6 +463,7 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             'it. With `auth = "host"` the query is left to the application.'
         ),
     ] = False
+    prefixes: tuple[PrefixTable, ...] = ()
     upstreams: tuple[UpstreamTable, ...] = ()
     models: tuple[ModelTable, ...] = ()
     callers: tuple[CallerTable, ...] = ()

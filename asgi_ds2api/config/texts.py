@@ -17,6 +17,7 @@ from .reading import Flaw, Reading, kind_of, nearest, text_of
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 PREFIX: Final = r"^(/[A-Za-z0-9._~-]+)+$"
+PLACE: Final = r"^(/[A-Za-z0-9._~-]+)*$"
 ORIGIN: Final = r"^https?://[^/?#@\s]+$"
 HEADER_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 MAX_MODEL_CHARS: Final = 512
@@ -105,6 +106,11 @@ def prefix(raw: object) -> str:
     if not re.match(PREFIX, text) or text.endswith("\n") or {".", ".."} & set(text.split("/")):
         raise Flaw("is no prefix", 'write a path like "/ai": absolute, plain segments, no slash at the end')
     return text
+
+
+def place(raw: object) -> str:
+    """Return where a gateway answers: a prefix, or nothing in front."""
+    return prefix(raw) if raw != "" else ""
 
 
 def origin(raw: object) -> str:

@@ -7,7 +7,8 @@ from ..canonical import ProtocolName
 from ..profiles import Profile
 from ..secret import KeyDigest, Secret
 from .keys import AccountKey
-from .tables import OnUnsupported, Strategy, Transport
+from .prefixes import OnUnsupported
+from .tables import Strategy, Transport
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -121,7 +121,7 @@ def test_switch_of_all_upstreams_has_its_variable(key: str) -> None:
 
 
 def test_every_plain_key_of_the_configuration_has_its_variable() -> None:
-    tables = {"secret", "upstreams", "models", "callers", "prices", "status", "limits", "timeouts"}
+    tables = {"secret", "prefixes", "upstreams", "models", "callers", "prices", "status", "limits", "timeouts"}
     assert sorted(SETTINGS.values()) == sorted(set(ConfigTable.__struct_fields__) - tables)
 
 

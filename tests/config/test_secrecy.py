@@ -36,6 +36,7 @@ def full() -> dict[str, Any]:
         route_headers=True,
         cors_origins=["https://app.example"],
         secret=["env:SECRET", "env:CANARY"],
+        prefixes=[{"path": "/ai", "on_unsupported": "reject"}],
         upstreams=[
             {
                 "name": "a",

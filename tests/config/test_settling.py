@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from asgi_ds2api.config import AccountConfig, Config, ModelAlias
-from asgi_ds2api.config.tables import OnUnsupported, Strategy
+from asgi_ds2api.config.prefixes import OnUnsupported
+from asgi_ds2api.config.tables import Strategy
 from asgi_ds2api.errors import ConfigError
 from asgi_ds2api.model_facts import ModelFacts
 from asgi_ds2api.pool.strategies import STRATEGIES

@@ -122,10 +122,12 @@ def _plain(text: str) -> str:
 
 SECTIONS = (
     ("ConfigTable", "The whole", "", "These keys stand above the first `[table]` of the file."),
+    ("PrefixTable", "`[[prefixes]]`", "prefixes", "What holds where the gateway answers, whoever is asked there."),
     ("UpstreamTable", "`[[upstreams]]`", "upstreams", "A vendor, or a server of your own."),
     ("AccountTable", "`accounts` of an upstream", "upstreams.accounts", "Keys with labels and weights."),
     ("ModelTable", "`[[models]]`", "models", "Names that callers may ask for."),
     ("CallerTable", "`[[callers]]`", "callers", "Who may use the gateway."),
+    ("PriceRow", "`[[prices]]`", "prices", "Dollars per million tokens, for the budgets of callers."),
     ("StatusTable", "`[status]`", "status", "Who may see and steer a running gateway: see [Running it](operating.md)."),
     ("Limits", "`[limits]`", "limits", "Over a limit, a request is refused with a 4xx in the caller's protocol."),
     ("Timeouts", "`[timeouts]`", "timeouts", "Waits, in seconds."),
