@@ -29,6 +29,7 @@ Meaning = Literal[
     "image.type",
     "image.detail",
     "image.assistant",
+    "image.made",
     "document.base64",
     "document.plain",
     "document.text",
@@ -151,6 +152,7 @@ Telling = Literal[
     "audio",
     "vendor.run",
     "vendor.search",
+    "code.run",
     # what was thought
     "reasoning",
     "reasoning.signed",

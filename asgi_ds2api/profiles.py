@@ -125,6 +125,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     ] = "option"
     stop_max: Annotated[int, Meta(description="Most stop sequences accepted; the gateway matches the rest.", ge=0)] = 4
     custom_tools: Annotated[bool, Meta(description="Chat: tools of type `custom` are accepted.")] = True
+    parallel_switch: Annotated[
+        bool,
+        Meta(description="It can be told to make one call at a time; else the gateway leaves further calls out."),
+    ] = True
     choices: Annotated[bool, Meta(description="`n` greater than 1 is accepted.")] = True
     tool_name_max: Annotated[int, Meta(description="Longest tool name; longer ones are mapped.", ge=16)] = 64
     json_object: Annotated[bool, Meta(description="A JSON object without a schema may be asked for.")] = True
@@ -251,6 +255,7 @@ PROFILES: dict[str, Profile] = {
         exact=True,
         stop_max=8_191,
         custom_tools=False,
+        parallel_switch=False,
         choices=False,
         image_urls=False,
     ),
@@ -261,6 +266,7 @@ PROFILES: dict[str, Profile] = {
         auth_scheme="",
         stop_max=5,
         custom_tools=False,
+        parallel_switch=False,
         tool_name_max=64,
         models=GEMINI_MODELS,
     ),
@@ -270,6 +276,7 @@ PROFILES: dict[str, Profile] = {
         path="/models/{model}",
         stop_max=5,
         custom_tools=False,
+        parallel_switch=False,
         tool_name_max=64,
         labels=True,
         models=GEMINI_MODELS,
@@ -390,6 +397,7 @@ PROFILES: dict[str, Profile] = {
         closed_when_strict=False,
         reasoning_field="reasoning",
         think_tags=True,
+        parallel_switch=False,
         choices=False,
         image_urls=False,
         drop=("tool_choice", "logit_bias", "user", *_HOSTED),

@@ -3,21 +3,26 @@
 ``choose`` decides which shims an attempt needs; see ``contract`` for what one is.
 """
 
+from collections.abc import Iterator
+
 from ..canonical import Request
 from ..profiles import Profile
 from ..seal import Keyring
 from .client_tools import ClientTools
+from .code_runs import CodeRuns
 from .compaction import Compaction, open_summaries, plain
 from .contract import Shim
 from .custom_tools import CustomTools
 from .item_tools import ItemTools
 from .json_mode import JsonMode
 from .kept_reasoning import CallersReasoning, KeptReasoning
+from .one_call import OneCall
 from .reasoning_seal import ReasoningSeal
 from .stop_matcher import StopMatcher
 from .think_tags import ThinkTags
 from .tool_names import ToolNames
 from .turns import Turns
+from .validated_calls import ValidatedCalls
 from .web_searches import WebSearches
 
 __all__ = ["CallersReasoning", "KeptReasoning", "Shim", "choose", "open_summaries"]
@@ -51,18 +56,32 @@ def choose(
         keeping = []
         request = plain(request)
     shims += (ReasoningSeal(request.source, profile, protocol, keyring, caller), *keeping)
+    return [*shims, *_for_the_protocol(request, protocol, profile), *_for_the_dialect(request, protocol, profile)]
+
+
+def _for_the_protocol(request: Request, protocol: str, profile: Profile) -> Iterator[Shim]:
+    """Yield what the caller's protocol can say and the upstream's cannot."""
     if Turns.is_needed(request, protocol):
-        shims.append(Turns())
+        yield Turns()
+    if ValidatedCalls.is_needed(request, protocol):
+        yield ValidatedCalls(protocol, profile)
     if ClientTools.is_needed(request, protocol):
-        shims.append(ClientTools())
+        yield ClientTools()
+
+
+def _for_the_dialect(request: Request, protocol: str, profile: Profile) -> Iterator[Shim]:
+    """Yield what the upstream's dialect, or a caller of another protocol, lacks."""
     if CustomTools.is_needed(request, profile):
-        shims.append(CustomTools())
+        yield CustomTools()
     if ToolNames.is_needed(request, profile):
-        shims.append(ToolNames(profile.tool_name_max))
+        yield ToolNames(profile.tool_name_max)
     if JsonMode.is_needed(request, profile):
-        shims.append(JsonMode(profile))
+        yield JsonMode(profile)
+    if OneCall.is_needed(request, profile):
+        yield OneCall()
+    if CodeRuns.is_needed(request, protocol):
+        yield CodeRuns()
     if profile.think_tags:
-        shims.append(ThinkTags())
+        yield ThinkTags()
     if StopMatcher.is_needed(request, profile):
-        shims.append(StopMatcher(profile.stop_max))
-    return shims
+        yield StopMatcher(profile.stop_max)

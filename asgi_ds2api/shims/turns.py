@@ -30,6 +30,7 @@ from ..json_pieces import fields_of, text_of
 SOURCE = "openai_responses"
 _NAMESPACE = "namespace"
 _REFERENCE = "item_reference"
+_PICTURE = "image_generation_call"
 _SHOWN = 64
 """Most characters of an id that a refusal repeats."""
 _IDLE = frozenset({"client_metadata", "include", "stream_options.include_obfuscation", "truncation"})
@@ -95,6 +96,9 @@ def _known(block: Block, notices: Notices) -> Block:
                 f"Item with id {id_!r} not found: it is not kept here, or not any more. Send the item itself.",
                 param="input",
             )
+        case Opaque(type=kind) if kind == _PICTURE and block.protocol == SOURCE:
+            notices.lost(f"{block.at}.result", "that a picture was made is said, and the picture left out")
+            return block
         case Reasoning(signature=str(), origin=None):
             notices.hint(f"{block.at}.encrypted_content", "reasoning belongs to the vendor that issued it")
             return msgspec.structs.replace(block, signature=None)

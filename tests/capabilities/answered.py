@@ -256,9 +256,7 @@ GEMINI: Answers = {
     ("candidates[].content.parts[].functionCall", "call"): _gemini(_CALL),
     ("candidates[].content.parts[].inlineData", "image"): _gemini({"text": "Hello"}, _INLINE),
     ("candidates[].content.parts[].inlineData", "audio"): _gemini({"text": "Hello"}, _SOUND),
-    ("candidates[].content.parts[].executableCode, codeExecutionResult", "vendor.run"): _gemini(
-        {"text": "Hello"}, _CODE
-    ),
+    ("candidates[].content.parts[].executableCode, codeExecutionResult", "code.run"): _gemini({"text": "Hello"}, _CODE),
     ("candidates[].groundingMetadata", "citation.web"): _gemini(candidate={"groundingMetadata": _GROUND}),
     ("candidates[].logprobsResult", "logprobs"): _gemini(candidate={"logprobsResult": _LIKELY}),
     ("candidates[].avgLogprobs", "own"): _gemini(candidate={"avgLogprobs": -0.1}),

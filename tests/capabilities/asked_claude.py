@@ -193,7 +193,7 @@ _SETTINGS: Samples = {
     ("stream", "stream"): Sample({"stream": True}),
     ("container", "own"): Sample({"container": "c"}),
     ("diagnostics", "own.idle"): Sample({"diagnostics": {"a": 1}}),
-    ("inference_geo", "own.idle"): Sample({"inference_geo": "eu"}),
+    ("inference_geo", "own"): Sample({"inference_geo": "eu"}),
     ("user_profile_id", "own.idle"): Sample({"user_profile_id": "u"}),
     ("workspace_id", "own.idle"): Sample({"workspace_id": "w"}),
     ("billing_policy", "own.idle"): Sample({"billing_policy": {"a": 1}}),

@@ -136,6 +136,9 @@ _INPUT: Samples = {
     ("input[]: tool_search_call, tool_search_output", "tool.client.call"): _between(*_search("client")),
     ("input[]: tool_search_call, tool_search_output", "vendor.required"): _between(*_search("server")),
     ("input[]: web_search_call, other items of tools that the vendor runs", "vendor.text"): _between(_SEARCHED),
+    ("input[]: image_generation_call", "image.made"): _between(
+        {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": PNG}
+    ),
     ("input[]: compaction, compaction_trigger", "vendor.required"): _between(
         {"type": "compaction", "id": "cmp_1", "encrypted_content": "x"}
     ),

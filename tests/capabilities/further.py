@@ -6,7 +6,7 @@ from typing import Any
 from asgi_ds2api.meanings import Meaning
 from asgi_ds2api.seal import Keyring, Sealed
 
-from .sample import CLOSED, OBJECT, Sample
+from .sample import CLOSED, OBJECT, PNG, Sample
 
 ADAPTIVE = "claude-opus-5-5"
 """Always thinks, takes no sampling, cannot be forced."""
@@ -15,6 +15,8 @@ OLDER = "claude-sonnet-4-20250514"
 SEARCHING = "gpt-5-search-api"
 _ROOM = {"max_completion_tokens": 40_000}
 _TOOL = {"type": "function", "function": {"name": "f", "parameters": OBJECT}}
+_STRICT = {"type": "function", "function": {"name": "f", "strict": True, "parameters": OBJECT}}
+_NAMED = {"type": "function", "function": {"name": "f"}}
 _TALK = ({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"})
 _SEALED = Keyring([b"seal-of-the-tests-0123456789"]).seal(
     Sealed(kind="signature", origin="anthropic", data="EqQB"), "anonymous"
@@ -36,6 +38,25 @@ def _schema(schema: dict[str, Any], model: str = "", profile: Any = None) -> Sam
     return Sample({"response_format": form}, model=model, profile=profile)
 
 
+_PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+_CALLED = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+_RESULT_SEEN = Sample(
+    {
+        "messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": None, "tool_calls": [_CALLED]},
+            {"role": "tool", "tool_call_id": "call_1", "content": [_PICTURE]},
+        ]
+    },
+    model="gemini-3-pro",
+)
+
+
+def _seen_in(detail: str) -> Sample:
+    image = {"url": f"data:image/png;base64,{PNG}", "detail": detail}
+    return Sample({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": image}]}]})
+
+
 _RECURSIVE = {"$ref": "#/$defs/n", "$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}}}}
 _ANTHROPIC: Mapping[Meaning, Sequence[Sample]] = {
     "system.later": [Sample({"messages": [_TALK[0], {"role": "system", "content": "S"}]}, model=ADAPTIVE)],
@@ -50,11 +71,16 @@ _ANTHROPIC: Mapping[Meaning, Sequence[Sample]] = {
     "tool": [Sample({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"anyOf": []}}}]})],
     "tool.name": [Sample({"tools": [{"type": "function", "function": {"name": "a.b"}}]})],
     "tool.strict": [
-        Sample({"tools": [{"type": "function", "function": {"name": "f", "strict": True, "parameters": OBJECT}}]})
+        Sample({"tools": [_STRICT]}),
+        Sample({"tools": [_STRICT]}, model=OLDER),
     ],
     "choice.required": [
         Sample({"tools": [_TOOL], "tool_choice": "required"}, model=ADAPTIVE),
         Sample({"tools": [_TOOL], "tool_choice": "required", "reasoning_effort": "high", **_ROOM}),
+    ],
+    "choice.named": [
+        Sample({"tools": [_TOOL], "tool_choice": _NAMED}, model=ADAPTIVE),
+        Sample({"tools": [_TOOL], "tool_choice": _NAMED, "reasoning_effort": "high", **_ROOM}),
     ],
     "limit": [_with("max_tokens", 1_000_000)],
     "temperature": [_with("temperature", 1.7), _with("temperature", 0.5, ADAPTIVE)],
@@ -137,9 +163,13 @@ FURTHER: Mapping[tuple[str, str], Mapping[Meaning, Sequence[Sample]]] = {
         "format.schema": [Sample({"output_format": {"type": "json_schema", "schema": OBJECT}})],
         "tool.strict": [_OPEN_TOOL],
     },
+    ("chat", "ollama"): {"parallel": [_with("parallel_tool_calls", False)]},
     ("ollama", "chat"): {"min_p": [Sample({"options": {"min_p": 0.1}}, profile="lenient")]},
     ("chat", "gemini"): {
         "effort": [_with("reasoning_effort", "high", "gemini-3-pro")],
+        "image.detail": [_seen_in("auto")],
+        "result.image": [_RESULT_SEEN],
+        "parallel": [_with("parallel_tool_calls", False)],
         "extra_body": [_with("extra_body", {"google": {"labels": {"a": "b"}}})],
     },
 }

@@ -1,8 +1,11 @@
-"""The tables of what becomes of answers are what happens: each row of each upstream is answered on each face."""
+"""The tables of what becomes of answers are what happens: each row of each upstream is answered on each face.
+
+Whole, and in pieces as the vendor cuts them: what is lossless whole is lossless streamed.
+"""
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeAlias, get_args
 
 import pytest
@@ -13,7 +16,7 @@ from asgi_ds2api.meanings import Telling
 from .answered import ANSWERS, FURTHER
 from .directions import MATRIX, TABLES, every_direction, every_protocol, protocol
 from .sample import Sample
-from .trying import LOSSLESS, Fate, fate, plain
+from .trying import LOSSLESS, Fate, fate, plain, streamed_fate
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +54,12 @@ def known() -> Known:
     return {}
 
 
+@pytest.fixture(scope="module")
+def known_streamed() -> Known:
+    """The same of samples that came in pieces."""
+    return {}
+
+
 def samples(face: str, to: str) -> Iterator[tuple[str, Telling, Sample]]:
     """Yield what an upstream answers a face: field, meaning, sample."""
     for (field, means), sample in ANSWERS[to].items():
@@ -59,29 +68,46 @@ def samples(face: str, to: str) -> Iterator[tuple[str, Telling, Sample]]:
         yield "further", means, sample
 
 
-async def fates(face: str, to: str, known: Known) -> Found:
+async def fates(face: str, to: str, known: Known, *, are_streamed: bool = False) -> Found:
     """Return what becomes of all samples of a direction."""
+    become: Callable[..., Awaitable[Fate]] = streamed_fate if are_streamed else fate
     if (face, to) not in known:
         usual: dict[str, Fate] = {}
         found = known[face, to] = {}
         for field, means, sample in samples(face, to):
             besides = json.dumps(sample.besides)
             if besides not in usual:
-                usual[besides] = await plain(face, to, sample.besides)
-            found[field, means] = (sample, await fate(face, to, sample, usual[besides]), usual[besides])
+                nothing = Sample(sample.besides)
+                usual[besides] = await (become(face, to, nothing) if are_streamed else plain(face, to, sample.besides))
+            found[field, means] = (sample, await become(face, to, sample, usual[besides]), usual[besides])
     return known[face, to]
+
+
+def wrongs(face: str, to: str, found: Found) -> dict[str, object]:
+    """Return the rows that are not what is told: a letter is seen that is not, or what is lossless is not there."""
+    wrong: dict[str, object] = {}
+    for (field, means), (sample, now, usual) in found.items():
+        told = MATRIX.answer(protocol(to), protocol(face), means).letters
+        is_there = now.told != usual.told or sample.is_silent or now.letters != LOSSLESS or face == to
+        if not set(now.letters) <= set(told) or not is_there:
+            wrong[f"{field}: {means}"] = (told, now.letters, now.said if is_there else "nothing was told")
+    return wrong
 
 
 @every_direction
 async def test_row_says_what_becomes_of_it(face: str, to: str, known: Known) -> None:
     """No letter is seen that is not told, and what is lossless reaches the caller."""
-    wrong = {}
-    for (field, means), (sample, now, usual) in (await fates(face, to, known)).items():
-        told = MATRIX.answer(protocol(to), protocol(face), means).letters
-        is_there = now.told != usual.told or sample.is_silent or now.letters != LOSSLESS or face == to
-        if not set(now.letters) <= set(told) or not is_there:
-            wrong[f"{field}: {means}"] = (told, now.letters, now.said if is_there else "nothing was told")
-    assert wrong == {}
+    assert wrongs(face, to, await fates(face, to, known)) == {}
+
+
+@every_direction
+async def test_row_says_what_becomes_of_it_in_pieces(face: str, to: str, known: Known, known_streamed: Known) -> None:
+    """The same of a stream; and what is lossless whole is lossless there."""
+    streamed = await fates(face, to, known_streamed, are_streamed=True)
+    assert wrongs(face, to, streamed) == {}
+    whole = await fates(face, to, known)
+    lossless = {row for row, (_, now, _) in whole.items() if now.letters == LOSSLESS}
+    assert {row: streamed[row][1].said for row in lossless if streamed[row][1].letters != LOSSLESS} == {}
 
 
 @every_protocol

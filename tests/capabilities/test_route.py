@@ -64,10 +64,14 @@ async def test_a_row_says_field_meaning_verdicts_and_what_becomes_of_it() -> Non
             "openai_chat": "L",
             "openai_responses": "L",
             "anthropic_messages": "L",
-            "gemini_generate": "W",
-            "ollama_chat": "W",
+            "gemini_generate": "EH",
+            "ollama_chat": "EH",
         },
-        "words": {"openai_chat": "relayed as it came"},
+        "words": {
+            "openai_chat": "relayed as it came",
+            "gemini_generate": "further calls of an answer are left out",
+            "ollama_chat": "further calls of an answer are left out",
+        },
     }
 
 

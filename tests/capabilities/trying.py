@@ -1,9 +1,12 @@
 """Sends a sample through a gateway and tells what became of it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from tests.conformance.asking import (
+    STREAM as STREAM_VERB,
+)
 from tests.conformance.asking import (
     TEXT_BLOCK,
     Asked,
@@ -29,6 +32,7 @@ from tests.conformance.asking import (
 from tests.support.scripted_client import Script
 
 from .sample import Sample
+from .streamed import as_stream
 
 NAMES = ("chat", "responses", "claude", "gemini", "ollama")
 MODELS = {
@@ -41,7 +45,7 @@ MODELS = {
 """The usual model of each upstream; its default profile says whose it is."""
 VENDORS = {"chat": "openai", "responses": "openai", "claude": "anthropic", "gemini": "google", "ollama": "ollama"}
 TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
-VOLATILE = {"id", "created", "created_at", "completed_at", "item_id", "request_id", *TIMES}
+VOLATILE = {"id", "created", "created_at", "completed_at", "item_id", "request_id", "sequence_number", *TIMES}
 """Names of fields whose values are another one in every answer."""
 NAMES_OF_ITEMS = "output[].id"
 """Items of Responses have ids of their own, a Notice each: nothing to what they hold."""
@@ -75,10 +79,19 @@ class Fate:
     sent: object = None
     """What the upstream was asked; None: nothing."""
     told: object = None
-    """What the caller was answered, but for what is another one every time; None: no whole answer."""
+    """What the caller was answered, but for what is another one every time; of a stream each thing that was said, and
+    where; None: what was asked for is not looked at."""
 
 
 UNSAID = Fate(LOSSLESS)
+STREAMED: Mapping[str, Mapping[str, object]] = {
+    "chat": {"stream": True, "stream_options": {"include_usage": True}},
+    "responses": {"stream": True},
+    "claude": {"stream": True},
+    "gemini": {},
+    "ollama": {"stream": True},
+}
+"""How each face is asked for a stream; Gemini's paths say it."""
 
 
 async def _asked(face: str, to: str, sample: Sample) -> Asked:
@@ -115,15 +128,19 @@ async def fate(face: str, to: str, sample: Sample, usual: Fate = UNSAID) -> Fate
         assert asked.upstream.calls == [], "refused by the upstream, not by the gateway"
         return Fate(REFUSED, said=((REFUSED, "", asked.answer.text),))
     assert asked.answer.status == 200, asked.answer.text
-    known = {NAMES_OF_ITEMS, *(path for _, path, _ in usual.said)}
-    said = tuple(
+    said = _said(asked, {NAMES_OF_ITEMS, *(path for _, path, _ in usual.said)})
+    request = asked.upstream.calls[-1].request
+    sent = (request.url, dict(request.headers), asked.sent)
+    return Fate("".join(sorted({letter for letter, _, _ in said})) or LOSSLESS, said, sent, _lasting(_whole(asked)))
+
+
+def _said(asked: Asked, known: set[str]) -> tuple[tuple[str, str, str], ...]:
+    """Return letter, path pattern and reason of each Notice whose path is not known."""
+    return tuple(
         (LETTERS[notice.severity], notice.pattern, notice.reason)
         for notice in asked.records[-1].notices
         if notice.pattern not in known
     )
-    request = asked.upstream.calls[-1].request
-    sent = (request.url, dict(request.headers), asked.sent)
-    return Fate("".join(sorted({letter for letter, _, _ in said})) or LOSSLESS, said, sent, _lasting(_whole(asked)))
 
 
 def _whole(asked: Asked) -> object:
@@ -136,3 +153,29 @@ def _lasting(value: object) -> object:
     if isinstance(value, dict):
         return {name: _lasting(inner) for name, inner in value.items() if name not in VOLATILE}
     return [_lasting(inner) for inner in value] if isinstance(value, list) else value
+
+
+async def streamed_fate(face: str, to: str, sample: Sample, usual: Fate = UNSAID) -> Fate:
+    """Return what becomes of an answer that comes in pieces; arguments are those of `fate`."""
+    script = as_stream(to, sample.answer or WHOLE[to]())
+    verb = STREAM_VERB if face == "gemini" else "generateContent"
+    asked = await ask(face, to, {**sample.body, **STREAMED[face]}, script, model=MODELS[to], verb=verb)
+    assert asked.answer.status == 200, asked.answer.text
+    known = {path for _, path, _ in usual.said}
+    said = _said(asked, known)
+    told = frozenset(leaf for event in (asked.lines if face == "ollama" else asked.events) for leaf in _leaves(event))
+    return Fate("".join(sorted({letter for letter, _, _ in said})) or LOSSLESS, said, None, told)
+
+
+def _leaves(value: object, at: str = "") -> Iterator[tuple[str, object]]:
+    """Yield path and value of each leaf, but for what is another one every time."""
+    match value:
+        case dict():
+            for name, inner in value.items():
+                if name not in VOLATILE:
+                    yield from _leaves(inner, f"{at}.{name}")
+        case list():
+            for inner in value:
+                yield from _leaves(inner, f"{at}[]")
+        case _:
+            yield at, value

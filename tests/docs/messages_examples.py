@@ -217,18 +217,19 @@ REQUEST: Examples = {
         *_field("mcp_servers", [{"name": "x"}]),
         *_field("thread", {"id": "t"}),
     ],
-    "diagnostics, inference_geo, user_profile_id, workspace_id, billing_policy": [
+    "diagnostics, user_profile_id, workspace_id, billing_policy": [
         *_field("diagnostics", {"a": 1}),
-        *_field("inference_geo", "eu"),
         *_field("user_profile_id", "u"),
         *_field("workspace_id", "w"),
         *_field("billing_policy", {"a": 1}),
     ],
-    "container, compaction of a request, context_management, fallback_credit_token, safeguards, any other field": [
+    "container, compaction of a request, context_management, fallback_credit_token, inference_geo, safeguards, "
+    "any other field": [
         *_field("container", "c"),
         *_field("compaction", {"a": 1}),
         *_field("context_management", {"edits": []}),
         *_field("fallback_credit_token", "t"),
+        *_field("inference_geo", "eu"),
         *_field("safeguards", [{"a": 1}]),
         *_field("foo", 1),
     ],

@@ -61,6 +61,7 @@ _PICTURE = {"type": "input_image", "image_url": "data:image/png;base64,aGk="}
 _SCHEMA = {"type": "json_schema", "name": "s", "schema": {"type": "object"}, "strict": True}
 _SPACE = {"type": "namespace", "name": "n", "description": "N.", "tools": [_FUNCTION]}
 _SEARCHED = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}}
+_PAINTED = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "iVBORw0KGgo="}
 
 _SUMMARY = Sealed(kind="compaction", origin="gateway", data="What was said.")
 _SEALED = Keyring([SECRET.reveal().encode()]).seal(_SUMMARY, ANONYMOUS.label)
@@ -110,6 +111,7 @@ REQUEST: Examples = {
         )
     ],
     "tool_search_call, tool_search_output": [_items(*_search("client")), _items(*_search("server"))],
+    "image_generation_call": [_items(_PAINTED, _ASK)],
     "any other item": [_items(_SAID, {"type": "x_new"}, _ASK)],
     "tools of type function": [Example({"tools": [{**_FUNCTION, "strict": True}]}, "gpt-5")],
     "tools of type custom": [

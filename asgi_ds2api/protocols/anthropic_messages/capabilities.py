@@ -90,7 +90,7 @@ _ASKS: Final = (
     Asks("stream", "stream"),
     Asks("container", "own"),
     Asks("diagnostics", "own.idle"),
-    Asks("inference_geo", "own.idle"),
+    Asks("inference_geo", "own"),
     Asks("user_profile_id", "own.idle"),
     Asks("workspace_id", "own.idle"),
     Asks("billing_policy", "own.idle"),
@@ -105,6 +105,7 @@ _ASKS: Final = (
     Asks("extra_body.VENDOR", "extra_body"),
     Asks("any other field", "own"),
 )
+_FORCED: Final = Verdict("LEW", "thinking gives way to it; asked for in words where a model cannot be forced")
 _TAKES: Final[Takes] = {
     **USUAL,
     "system": Verdict("L", "the `system` of the request"),
@@ -115,7 +116,7 @@ _TAKES: Final[Takes] = {
         "LEX", "continued; white space at its end is cut; refused for models that continue nothing"
     ),
     "message.empty": Verdict("H", "left out"),
-    "message.name": Verdict("H", "messages have no names"),
+    "message.name": Verdict("W", "messages have no names"),
     "refusal": Verdict("E", "as text"),
     "image.url": Verdict("LH", "by its URL; what type it is, nobody asks"),
     "image.type": Verdict("X", "PNG, JPEG, GIF and WebP alone"),
@@ -138,13 +139,14 @@ _TAKES: Final[Takes] = {
     "reasoning.encrypted": Verdict("HW", "back to who issued it alone"),
     "tool": Verdict("LX", "a schema whose root is no plain object is refused"),
     "tool.name": Verdict("LE", "longer than 128 characters, or with other ones: mapped there and back"),
-    "tool.strict": Verdict("LE", "its schema is closed"),
+    "tool.strict": Verdict("LEW", "its schema is closed; lost for models that nothing holds to one"),
     "tool.custom": Verdict("E", "a function with one string, `input`"),
     "tool.grammar": Verdict("EW", "a function with one string; its grammar is lost"),
     "web_search.chat": Verdict("E", "the vendor's own search"),
     "web_search.responses": Verdict("E", "the vendor's own search"),
-    "choice.required": Verdict("LEW", "thinking gives way to it; asked for in words where a model cannot be forced"),
-    "choice.allowed": Verdict("H", "those tools alone are sent"),
+    "choice.required": _FORCED,
+    "choice.named": _FORCED,
+    "choice.allowed": Verdict("E", "those tools alone are sent"),
     "limit": Verdict("LE", "clamped to what the model can"),
     "temperature": Verdict("LEW", "clamped to 1; left out while thinking and for models that take none"),
     "top_p": Verdict("LW", "left out beside `temperature`, while thinking, and for models that take none"),

@@ -411,7 +411,7 @@ def _fit_tool(tool: Tool, request: Request, target: Target, notices: Notices) ->
         return msgspec.structs.replace(tool, parameters=check_root(tool.parameters, at))
     if target.facts.structured_outputs:
         return msgspec.structs.replace(tool, parameters=fit_schema(tool.parameters, at, notices))
-    notices.changed(f"{tool.at}.strict", "the model does not constrain arguments", action="dropped")
+    notices.lost(f"{tool.at}.strict", "the model does not constrain arguments")
     return msgspec.structs.replace(tool, parameters=check_root(tool.parameters, at), strict=None)
 
 
@@ -425,7 +425,7 @@ def _allowed_only(request: Request, notices: Notices) -> Request:
         if tool.name in choice.names:
             tools.append(tool)
         else:
-            notices.hint(tool.at, "not among the allowed tools")
+            notices.changed(tool.at, "not among the allowed tools, which alone are sent", action="dropped")
     is_forced = choice.mode == "required" and len(tools) == 1
     fitted = ToolChoice(mode="named", names=choice.names, at=choice.at) if is_forced else ToolChoice(
         mode=choice.mode, extras=choice.extras, at=choice.at

@@ -180,7 +180,7 @@ def _fit_message(message: Message, profile: Profile, notices: Notices) -> Messag
     if message.name is None and not message.extras and message.content and _is_plain(message.content):
         return message
     if message.name is not None:
-        notices.hint(f"{message.at}.name", "messages have no names here")
+        notices.lost(f"{message.at}.name", "messages have no names here")
     for name in message.extras:
         notices.unknown(message.at, name, "Anthropic has no such field")
     content = tuple(fitted for block in message.content if (fitted := _fit_block(block, message, profile, notices)))

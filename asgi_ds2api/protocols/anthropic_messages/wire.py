@@ -260,7 +260,7 @@ EXTRAS: Final = (
 REQUIRED_EXTRAS: Final = ("fallbacks", "mcp_servers", "thread")
 """Of these, those that change what is asked: tools, models and messages that stand elsewhere."""
 
-IDLE: Final = frozenset({"billing_policy", "diagnostics", "inference_geo", "user_profile_id", "workspace_id"})
+IDLE: Final = frozenset({"billing_policy", "diagnostics", "user_profile_id", "workspace_id"})
 """Of these, those that say nothing about the answer."""
 
 

@@ -255,6 +255,14 @@ def _fenced(text: str, language: str) -> str:
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
+_RESOLUTIONS: Final[Mapping[str, str]] = {
+    "low": "MEDIA_RESOLUTION_LOW",
+    "medium": "MEDIA_RESOLUTION_MEDIUM",
+    "high": "MEDIA_RESOLUTION_HIGH",
+    "original": "MEDIA_RESOLUTION_HIGH",
+}
+"""Words of others for the detail that a picture is seen in -> the vendor's, from the lowest."""
+
 
 class PartWriter:
     """Writes blocks as parts.
@@ -274,6 +282,8 @@ class PartWriter:
         self._notices = notices
         self._writes_ids = writes_ids
         self._media_in_results = media_in_results
+        self.resolution: str | None = None
+        """The highest that a picture written so far is asked to be seen in; None: the vendor chooses."""
         self._names: dict[str, str] = {}
         """Id of a call -> name of its function, of what was written so far."""
 
@@ -315,6 +325,7 @@ class PartWriter:
             case Reasoning():
                 return [self.thought(block)]
             case Refusal():
+                self._notices.changed(block.at, "a refusal is sent as text")
                 return [put_extras({"text": block.text}, self.own(block.extras, block.at))] if block.text else []
             case Opaque():
                 return self._opaque(block)
@@ -384,12 +395,20 @@ class PartWriter:
             behind += outside
         return put_extras({"functionResponse": written}, self.own(result.extras, result.at))
 
+    def _see(self, detail: str, at: str) -> None:
+        wanted = _RESOLUTIONS.get(detail)
+        if wanted is None:
+            self._notices.hint(at, "the vendor chooses anyway")
+            return
+        self._notices.changed(at, "said for all media, by the highest that is asked for")
+        self.resolution = max(self.resolution or wanted, wanted, key=list(_RESOLUTIONS.values()).index)
+
     def _media(self, block: Media) -> list[JsonObject | Raw]:
         self._mark(block)
         if block.context is not None:
             self._notices.changed(f"{block.at}.context", "said in the text before the file")
         if block.detail is not None:
-            self._notices.hint(f"{block.at}.{block.detail_at}", "Gemini chooses the resolution by model and setting")
+            self._see(block.detail, f"{block.at}.{block.detail_at}")
         if block.citations_enabled is not None:
             report = self._notices.lost if block.citations_enabled else self._notices.hint
             report(f"{block.at}.citations", "Gemini cites no documents of a request")

@@ -82,7 +82,7 @@ def arrange(request: Request, profile: Profile, facts: ModelFacts, notices: Noti
     """
     for message in request.messages:
         if message.name is not None:
-            notices.hint(f"{message.at}.name", "Gemini's turns have no names")
+            notices.lost(f"{message.at}.name", "Gemini's turns have no names")
         for name in message.extras:
             notices.unknown(message.at, name, "Gemini's turns have no such field")
     messages = pair_results(request.messages, notices)

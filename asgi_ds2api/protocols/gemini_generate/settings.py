@@ -140,7 +140,7 @@ def decode_settings(config: dict[str, Raw], limits: RequestLimits) -> Settings:
 def encode_settings(
     request: Request, profile: Profile, facts: ModelFacts, writer: PartWriter, notices: Notices
 ) -> JsonObject:
-    """Return ``generationConfig``."""
+    """Return ``generationConfig``; the writer has written the talk."""
     sampling = request.sampling
     for name, value in (("min_p", sampling.min_p), ("logit_bias", sampling.logit_bias)):
         if value is not None:
@@ -159,6 +159,7 @@ def encode_settings(
         "logprobs": sampling.top_logprobs,
         **_encode_format(request.output_format, profile, writer, notices),
         "thinkingConfig": encode_thinking(request.reasoning, facts, writer, notices),
+        "mediaResolution": writer.resolution,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

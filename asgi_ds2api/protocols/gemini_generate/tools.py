@@ -208,8 +208,6 @@ def encode_choice(request: Request, writer: PartWriter, notices: Notices) -> Jso
     """Return ``functionCallingConfig``; None: the model chooses, as it does unless told."""
     choice = request.tool_choice
     strict = [f"{tool.at}.strict" for tool in request.tools if isinstance(tool, FunctionTool) and tool.strict]
-    if request.parallel_tool_calls is False:
-        notices.lost("parallel_tool_calls", "Gemini may call several functions at a time")
     if choice is None or (choice.mode == "auto" and not choice.names and not choice.extras):
         for at in strict:
             notices.changed(at, "strict functions are said for all functions: calls are validated")

@@ -59,7 +59,7 @@ _ASKS: Final = (
 _TAKES: Final[Takes] = {
     **USUAL,
     "message.empty": Verdict("H", "left out"),
-    "message.name": Verdict("H", "messages have no names"),
+    "message.name": Verdict("W", "messages have no names"),
     "refusal": Verdict("E", "as text"),
     "image.url": Verdict("X", "nothing is fetched"),
     "image.detail": Verdict("W"),
@@ -94,7 +94,7 @@ _TAKES: Final[Takes] = {
     "choice.required": Verdict("E", "asked for in words"),
     "choice.named": Verdict("E", "that tool alone is told, and asked for in words"),
     "choice.allowed": Verdict("E", "those tools alone are told"),
-    "parallel": Verdict("W"),
+    "parallel": Verdict("EH", "further calls of an answer are left out"),
     "min_p": LOSSLESS,
     "answers.many": Verdict("X", "unless `fan_out` is set: then each is asked for by itself"),
     "format.schema": Verdict("LH", "always strict; its name is left out"),

@@ -242,7 +242,7 @@ class MessageWriter:
         for block in blocks:
             self._add(block, draft, message.role)
         if message.name is not None:
-            self.notices.hint(f"{message.at}.name", "messages have no names here")
+            self.notices.lost(f"{message.at}.name", "messages have no names here")
         if draft.is_empty and not self.is_own:
             self.notices.hint(message.at or "messages", "the message is empty")
             return []

@@ -366,9 +366,8 @@ def _report_unsayable(request: Request, notices: Notices) -> None:
     if request.sampling.logit_bias is not None:
         report = notices.lost if request.sampling.logit_bias else notices.hint
         report("logit_bias", "the upstream has no such field")
-    if request.parallel_tool_calls is not None:
-        report = notices.hint if request.parallel_tool_calls else notices.lost
-        report("parallel_tool_calls", "a model calls as many tools as it likes")
+    if request.parallel_tool_calls:
+        notices.hint("parallel_tool_calls", "a model calls as many tools as it likes")
     if request.verbosity is not None:
         notices.lost("verbosity", "the upstream has no such field")
     hints = {

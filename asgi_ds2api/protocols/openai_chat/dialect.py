@@ -52,7 +52,7 @@ def fit_turns(
     if not profile.message_names:
         for message, at in zip(messages, places, strict=True):
             if message["role"] != "tool" and message.pop("name", None) is not None:
-                notices.hint(f"{at}.name", "messages have no names here")
+                notices.lost(f"{at}.name", "messages have no names here")
     if profile.after_tool == "assistant":
         messages = list(_filled(messages, places, notices))
     if profile.prefix_field == "prefix" and messages[-1]["role"] == "assistant":

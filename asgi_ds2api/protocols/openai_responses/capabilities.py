@@ -49,6 +49,7 @@ _ASKS: Final = (
     Asks("input[]: tool_search_call, tool_search_output", "tool.client.call"),
     Asks("input[]: tool_search_call, tool_search_output", "vendor.required"),
     Asks("input[]: web_search_call, other items of tools that the vendor runs", "vendor.text"),
+    Asks("input[]: image_generation_call", "image.made"),
     Asks("input[]: compaction, compaction_trigger", "vendor.required"),
     Asks("input[]: any other item", "vendor.other"),
     Asks("input[]: any other field", "own"),
@@ -119,7 +120,7 @@ _ASKS: Final = (
 _TAKES: Final[Takes] = {
     **USUAL,
     "message.empty": LOSSLESS,
-    "message.name": Verdict("H", "messages have no names"),
+    "message.name": Verdict("W", "messages have no names"),
     "image.url": Verdict("LH", "by its URL; what type it is, nobody asks"),
     "image.assistant": Verdict("W", "an assistant shows none"),
     "document.text": Verdict("E", "as text"),

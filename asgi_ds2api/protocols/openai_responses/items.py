@@ -299,7 +299,7 @@ class _ItemWriter:
 
     def _report_name(self) -> None:
         if self._message.name is not None:
-            self._writer.notices.hint(f"{self._message.at}.name", "who speaks has no name here")
+            self._writer.notices.lost(f"{self._message.at}.name", "who speaks has no name here")
 
     def _result(self, result: ToolResult) -> JsonObject:
         writer = self._writer

@@ -52,7 +52,7 @@ class TestTools:
         tool = FunctionTool(name="f", parameters=Raw(b'{"type":"object"}'), strict=True, at="tools[0]")
         written, notices = encode(chat(tools=(tool,)), profile_with(structured_outputs=False))
         assert "strict" not in written["tools"][0]
-        assert told(notices, "changed") == ["tools[0].strict"]
+        assert told(notices, "lost") == ["tools[0].strict"]
 
     @pytest.mark.parametrize(
         "tool",
