@@ -317,7 +317,8 @@ async def test_B25_names_that_would_become_one_are_refused(way: Way) -> None:
     async with Bench(way) as bench:
         both = [tool(way, "get weather", {"type": "object"}), tool(way, fitted, {"type": "object"})]
         answer = await send(bench, with_fields(way, tools=both))
-        assert_refused(bench, answer, 400, "tool_name_conflict", "tools[1].name")
+        place = "tools[1].function.name" if way.face.name == "chat" else "tools[1].name"
+        assert_refused(bench, answer, 400, "tool_name_conflict", place)
 
 
 ONCE = {"chat": ("invalid_value", "tools[1]"), "claude": ("tool_name_conflict", "tools[1].name")}

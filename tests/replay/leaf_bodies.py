@@ -35,6 +35,8 @@ SNAPSHOTS: Final[dict[ProtocolName, str]] = {
 """Their names in ``lingua/``, which has none of Ollama."""
 MADE_UP: Final = frozenset({"multimodalRequest-responses-followup-response"})
 """Not in the vendor's words: its stream has events of a kind that nobody sends."""
+SAYS_NOTHING: Final = frozenset({"speechConfigParam-google-response"})
+"""Ended by the vendor before a word: callers are told of an error, whose body no answer becomes."""
 MISFILED: Final = "099f4335afb7742d"
 """Embeddings, among the responses."""
 
@@ -75,8 +77,11 @@ def answered(dialect: str, *, stream: bool) -> Iterator[tuple[str, JSON]]:
     for case in lingua(SNAPSHOTS[protocol]) if protocol in SNAPSHOTS else ():
         for part in ("response", "followup-response"):
             told = json.loads(case.files.get(f"{part}-streaming" if stream else part, b"[]"))
-            if told and f"{case.name}-{part}" not in MADE_UP:  # some streams were recorded without a single event
-                yield f"{case.name}-{part}", told
+            name = f"{case.name}-{part}"
+            if (
+                told and name not in MADE_UP and (stream or name not in SAYS_NOTHING)
+            ):  # some streams were recorded without a single event
+                yield name, told
 
 
 def _events(protocol: ProtocolName, body: bytes) -> JSON:

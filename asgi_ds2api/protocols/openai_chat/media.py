@@ -6,7 +6,7 @@ call.
 
 import re
 from collections.abc import Mapping
-from typing import Final, TypeAlias, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 
 from ...canonical import Base64Source, BlocksSource, FileSource, Media, MediaSource, TextSource, UrlSource
 from ...errors import MalformedRequest, Unsupported
@@ -41,6 +41,7 @@ MediaPart: TypeAlias = (
 )
 _DETAIL: Final = "image_url.detail"
 _URL: Final = "image_url.url"
+_FILE: Final = "file"
 _LINKED: Final[Mapping[str, str]] = {"video": "video_url", "audio": "audio_url", "document": "document_url"}
 """Parts of look-alikes that hold a URL, by kind."""
 
@@ -66,7 +67,8 @@ def decode_media(part: MediaPart, at: str) -> Media:
             if not _BASE64.fullmatch(audio.data):
                 raise _no_base64(f"{at}.input_audio.data")
             media_type = _AUDIO_TYPES.get(audio.format, f"audio/{audio.format}")
-            return Media(kind="audio", source=Base64Source(media_type=media_type, data=audio.data), at=at)
+            recording = Base64Source(media_type=media_type, data=audio.data)
+            return Media(kind="audio", source=recording, source_at="input_audio", at=at)
         case wire.FilePart():
             return _decode_file(part.file, at)
         case wire.VideoUrlPart():
@@ -82,7 +84,7 @@ def decode_media(part: MediaPart, at: str) -> Media:
 def _decode_file(file: wire.File, at: str) -> Media:
     if file.file_id is not None:
         source: MediaSource = FileSource(file_id=file.file_id, protocol=wire.NAME)
-        return Media(kind="file", source=source, name=file.filename, at=at)
+        return Media(kind="file", source=source, source_at=_FILE, name=file.filename, at=at)
     if file.file_data is None:
         raise wire.missing(f"{at}.file.file_data")
     if file.file_data.startswith("data:") or _WEB_URL.match(file.file_data):
@@ -92,7 +94,8 @@ def _decode_file(file: wire.File, at: str) -> Media:
     else:
         raise _no_base64(f"{at}.file.file_data")
     is_document = isinstance(source, UrlSource) or source.media_type == _PDF or source.media_type.startswith("text/")
-    return Media(kind="document" if is_document else "file", source=source, name=file.filename, at=at)
+    kind: Literal["document", "file"] = "document" if is_document else "file"
+    return Media(kind=kind, source=source, source_at=_FILE, name=file.filename, at=at)
 
 
 def _linked(url: str, param: str) -> Base64Source | UrlSource:

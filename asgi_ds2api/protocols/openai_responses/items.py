@@ -337,7 +337,7 @@ def own_item(extras: Extras, at: str, writer: PartWriter) -> Extras:
     kept = writer.own(extras, at)
     id_ = kept.get("id")
     if id_ is not None and _MADE_HERE.fullmatch(bytes(id_)):
-        writer.notices.hint(f"{at}.id", "made by a gateway: no vendor knows it")
+        writer.notices.tell(f"{at}.id", "made by a gateway: no vendor knows it", "hint")
         kept = {name: value for name, value in kept.items() if name not in ("id", "status")}
     return kept
 

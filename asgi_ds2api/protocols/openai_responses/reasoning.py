@@ -148,7 +148,7 @@ def _without(extras: Extras, at: str, notices: Notices) -> Extras:
     """Return the extras of an item without its id."""
     if _ID not in extras:
         return extras
-    notices.hint(f"{at}.{_ID}", "the item goes without the reasoning that it came with")
+    notices.tell(f"{at}.{_ID}", "the item goes without the reasoning that it came with", "hint")
     return {name: raw for name, raw in extras.items() if name != _ID}
 
 
