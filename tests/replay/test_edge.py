@@ -40,6 +40,9 @@ RAISING = {
     ("vercel-ai_openai_responses_openai-custom-tool.1.json", "mistral"),
 }
 """Calls of free-text tools: Mistral's SDK knows functions alone, and its callers cannot have asked for others."""
+SPOILED = "gemini-cli_context-compress-interactive.compress.responses"
+"""A call that cannot be read is asked for once more where the answer is translated; what cannot be read again ends it,
+with a Notice (gemini-C27)."""
 ODD: dict[tuple[str, Face | None], dict[str, tuple[object, object]]] = {
     # A call without a function is none: nobody could run it.
     ("apisix_openai_null-function.json", None): {"tools": ((("", "{}"),), ()), "finish": ("tool", "stop")},
@@ -94,6 +97,10 @@ async def test_sdk_reads_what_is_meant_or_raises(stage: Stage, way: Way) -> None
     found = differences(as_told(way.face, recorded_outcome(way.record)), got)
     if (way.record.host, way.face) in RAISING:
         assert found.keys() == {"is_error"}
+        return
+    if way.record.host == SPOILED and way.dialect == "akin" and found:
+        assert found.keys() == {"is_error"}
+        assert (got.is_error, got.text) == (False, "")
         return
     assert found == ODD.get((way.record.host, way.face), ODD.get((way.record.host, None), {}))
 
