@@ -146,6 +146,7 @@ def test_results_and_notices_are_counted() -> None:
         "requests": {"ok": 2, "client_gone": 1},
         "notices": {"hint": 1, "lost": 2},
         "observer_failures": {},
+        "hedges": {"begun": 0, "won": 0, "lost": 0},
     }
 
 
@@ -175,6 +176,10 @@ def test_line_of_a_request_has_its_facts_as_fields(caplog: pytest.LogCaptureFixt
         "reasoning_tokens": 3,
         "tokens_estimated": True,
         "cost_usd": 0.25,
+        "hedge_result": "",
+        "hedge_input_tokens": None,
+        "hedge_output_tokens": None,
+        "hedge_cost_usd": None,
         "output_tokens_per_s": 7.0,
         "queued_s": 0.5,
         "finish": "stop",
