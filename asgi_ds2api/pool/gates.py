@@ -246,7 +246,8 @@ class Gates:
             gate.reopened()
         was, becomes = health.state_name(before), health.state_name(state)
         if was != becomes:
-            self._tell(gate, was, becomes, health.closed(state) or health.closed(before))
+            is_news = health.closed(state) != health.closed(before)
+            self._tell(gate, was, becomes, health.closed(state) or health.closed(before), is_news=is_news)
 
     def _keep(self, gate: ModelGate) -> None:
         gate.account.models[gate.scope.model] = gate
@@ -261,12 +262,16 @@ class Gates:
             tally.add(gate.state, -1)
         gate.reopened()
 
-    def _tell(self, gate: Gate, was: StateName, becomes: StateName, why: Cooling | Disabled | None) -> None:
+    def _tell(
+        self, gate: Gate, was: StateName, becomes: StateName, why: Cooling | Disabled | None, *, is_news: bool
+    ) -> None:  # fmt: skip
+        """Log and count a transition; one that tells nothing new (a probe began, or found nothing out) quietly."""
         scope, reason = gate.scope, "" if why is None else why.reason
         opens_in_s = max(0.0, gate.opens_at - self._now())
         self._transitions[f"{was}>{becomes}:{reason}"] += 1
+        level = logging.WARNING if reason == health.OPERATOR else _LOG_LEVELS[becomes]
         _log.log(
-            logging.WARNING if reason == health.OPERATOR else _LOG_LEVELS[becomes],
+            level if is_news else logging.DEBUG,
             "%s: %s -> %s, opens %s (%s)",
             scope,
             was,

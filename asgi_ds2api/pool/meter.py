@@ -78,8 +78,15 @@ class Meter:
             self._windows[model] = windows
 
     def left(self, now: float) -> tuple[int | None, int | None]:
-        """Return the requests and the tokens that are left of what is configured; None: there is no limit."""
-        return _whole(self._requests, now), _whole(self._tokens, now)
+        """Return the requests and the tokens that are left, the least of what is configured and of what headers said.
+
+        None: nobody knows a limit.
+        """
+        requests, tokens = _whole(self._requests, now), _whole(self._tokens, now)
+        for windows in self._windows.values():
+            requests = _least(requests, windows.get("requests"), now)
+            tokens = _least(tokens, windows.get("tokens"), now)
+        return requests, tokens
 
     def _take_tokens(self, amount: int, now: float) -> None:
         if self._tokens is not None and amount:
@@ -92,6 +99,13 @@ class Meter:
         for resource, window in windows.items():
             bucket = window.bucket.taken(sign * need_in(resource, demand), now)
             windows[resource] = Window(bucket, window.until, window.told_to)
+
+
+def _least(known: int | None, window: Window | None, now: float) -> int | None:
+    if window is None or window.until <= now:
+        return known
+    left = max(0, int(window.bucket.level_at(now)))
+    return left if known is None else min(known, left)
 
 
 def _whole(bucket: Bucket | None, now: float) -> int | None:

@@ -252,10 +252,11 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How long its answers take to begin: a moving average, as of the last, that a peak replaces at once. A fault
     counts for at least a second. None: it was not asked yet."""
     max_in_flight: int | None = None
-    """None: no limit is configured; likewise the next two."""
+    """None: no limit is configured."""
     requests_left: int | None = None
-    """Of the limit a minute."""
+    """Of the limit a minute, and of what its headers said of any model: the least. None: nobody knows a limit."""
     tokens_left: int | None = None
+    """Likewise."""
     models: tuple[ModelStatus, ...] = ()
 
 

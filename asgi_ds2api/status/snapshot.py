@@ -77,7 +77,7 @@ class AccountView(Opening, frozen=True, kw_only=True):
     abandoned: int
     """Attempts that say nothing of it: the caller left, or it was not needed."""
     requests_left: int | None
-    """Of ``rpm``; None: no limit is configured."""
+    """Of ``rpm``, and of what the vendor's headers said of any model: the least. None: nobody knows a limit."""
     tokens_left: int | None
     """Of ``tpm``, likewise."""
     ewma_s: float | None

@@ -130,6 +130,17 @@ def test_what_headers_say_holds_for_the_model_that_was_asked() -> None:
     assert (caught.value.retry_after_s, rig.labels(1, "openai/small")) == (1.0, ["0"])
 
 
+def test_snapshot_tells_the_least_of_what_headers_said_as_long_as_it_holds() -> None:
+    rig = Rig(1)
+    for model, remaining in (("openai/big", 3.0), ("openai/small", 40.0)):
+        lease = rig.acquire(model)
+        hear(rig, lease, limit=60, remaining=remaining, reset_s=60.0)
+        rig.pool.release(lease)
+    left = rig.status().requests_left
+    rig.clock.now += 61
+    assert (left, rig.status().requests_left, rig.status().tokens_left) == (3, None, None)
+
+
 def test_requests_that_begin_use_up_what_headers_said() -> None:
     rig = Rig(1)
     lease = rig.acquire()

@@ -114,6 +114,16 @@ def test_every_transition_is_one_line_in_the_log(caplog: pytest.LogCaptureFixtur
     ]
 
 
+def test_probe_that_found_nothing_out_is_told_quietly(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(1)
+    rig.attempt(limited(7))
+    rig.clock.now += 8
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG, logger="asgi_ds2api.pool"):
+        rig.pool.abandon(rig.acquire())
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG"]
+
+
 def test_a_longer_pause_is_no_transition(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig(1)
     first, second = rig.acquire(), rig.acquire()
