@@ -31,7 +31,7 @@ PACKAGE = str(Path(asgi_ds2api.__file__).parent)
 SECRET = "sk-canary in the words of a bug"
 OUTSIDE = frozenset(
     {
-        "Gateway.__call__", "Gateway.serve", "route_path", "wants_upgrade",
+        "Gateway.__call__", "Gateway.serve", "route_path", "wants_upgrade", "word_of_mount",
         "Exchange.__init__", "Reply.__init__", "Exchange.run", "Exchange._last_resort", "ActiveSet.discard",
     }
 )  # fmt: skip

@@ -359,7 +359,7 @@ async def test_googles_no_to_a_file_is_no_word_about_the_key(fake: FakeUpstream)
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/v1/batches"),
+        ("POST", "/v1/fine_tuning/jobs"),
         ("GET", "/v1/files/a/b/content"),
         ("GET", "/v1/files/../models"),
         ("GET", "/v1/files/%2e%2e"),

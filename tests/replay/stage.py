@@ -1,5 +1,6 @@
 """Where recorded traffic is replayed: a gateway in a real server, between official SDKs and the recordings' vendors."""
 
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
@@ -142,6 +143,13 @@ def as_told(face: Face, outcome: Outcome) -> Outcome:
     return replace(outcome, text=text, finish=finish, cached_tokens=0, reasoning_tokens=0)
 
 
+def without_code_runs(record: Recording, outcome: Outcome) -> Outcome:
+    """Return an outcome without the fenced text in which other faces are told of code that Gemini ran."""
+    is_there = any(word in record.response.body for word in (b"executableCode", b"codeExecutionResult"))
+    return replace(outcome, text=_FENCED.sub("", outcome.text)) if is_there else outcome
+
+
+_FENCED: Final = re.compile(r"\n(`{3,})[^\n]*\n.*?\1\n", re.DOTALL)
 DECLINED: Final = "The model declined to answer."
 """What a caller of Ollama's reads where a model says nothing, and why it does not."""
 

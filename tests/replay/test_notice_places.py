@@ -24,6 +24,7 @@ UNSAID: Final[dict[tuple[ProtocolName, str], str]] = {
     ("ollama_chat", "messages.*.tool_calls.*.id"): _LEFT_OUT,
     ("openai_chat", "messages.*.function_call.id"): _LEFT_OUT,
     ("openai_chat", "messages.*.tool_call_id"): _LEFT_OUT,
+    ("openai_responses", "input.*.result"): "a picture that was made is told as missing also where it was left out",
 }
 """Places of Notices that need not be in a body, and why."""
 
