@@ -46,7 +46,7 @@ def answers() -> list[Recording]:
                     end = "data: [DONE]\n\n" if protocol == "chat" else ""
                     text = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + end
                     found.append(recording(f"{name}-streaming", protocol, text, is_stream=True))
-                if part in case.files and name != SAYS_NOTHING:
+                if part in case.files and name not in SAYS_NOTHING:
                     found.append(recording(name, protocol, case.files[part].decode(), is_stream=False))
     return found
 
