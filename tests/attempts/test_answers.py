@@ -139,7 +139,7 @@ async def test_answer_is_read_again_only_when_the_caller_took_what_came() -> Non
 
     async def look() -> None:
         for second in range(1, 11):
-            await rig.sleep(second - 0.5)
+            await rig.sleep(second - 0.5)  # virtual
             reads.append(rig.upstream.calls[0].reads)
 
     await rig.alongside(look)
@@ -280,7 +280,7 @@ async def test_request_can_be_cut_from_outside(at_s: float) -> None:
     reason: GatewayError = ShuttingDown("Bye.", retry_after_s=1)
 
     async def shut_down() -> None:
-        await rig.sleep(at_s)
+        await rig.sleep(at_s)  # virtual
         rig.attempts.cut(reason)
 
     await rig.alongside(shut_down)

@@ -216,7 +216,7 @@ async def test_commit_reopens_an_account_that_was_probed_before_the_stream_ends(
     rig.cool("one/0", 1)
 
     async def look() -> None:
-        await rig.sleep(50)
+        await rig.sleep(50)  # virtual
         assert rig.accounts[0].state == "healthy"
 
     await rig.alongside(look)

@@ -123,7 +123,7 @@ async def test_request_that_is_cut_before_anybody_was_asked_is_told_so_in_band()
     rig.cool("one/0", 50)
 
     async def shut_down() -> None:
-        await rig.sleep(20)
+        await rig.sleep(20)  # virtual
         rig.attempts.cut(ShuttingDown("Bye.", retry_after_s=1))
 
     await rig.alongside(shut_down)

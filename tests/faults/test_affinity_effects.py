@@ -141,7 +141,7 @@ async def test_R_44_encrypted_reasoning_waits_for_the_account_that_it_was_sealed
     assert await talk.account("Hello") == "a0"
     refused = await talk.ask("Hello", "More")
     assert (refused.status, 60 <= int(refused.header("retry-after") or 0) <= 67) == (429, True)
-    await anyio.sleep(67)
+    await anyio.sleep(67)  # virtual
     assert await talk.account("Hello", "More") == "a0"
 
 

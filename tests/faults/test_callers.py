@@ -66,11 +66,11 @@ async def test_F72_leaves_while_waiting_for_an_account(way: Way) -> None:
     async with Bench(way, limited, accounts=1) as bench:
         await bench.ask(stream=True)
         async with bench.exchange(stream=True) as exchange:
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # virtual
             assert_contract_ended(await leave(exchange))
         assert (bench.record.result, bench.record.duration_s) == ("client_gone", 1)
         assert len(bench.scripted.calls) == 1
-        await asyncio.sleep(10)
+        await asyncio.sleep(10)  # virtual
         assert len(bench.scripted.calls) == 1
 
 
@@ -122,7 +122,7 @@ async def test_F74_leaves_before_the_upstream_answers(way: Way, stream: bool) ->
 async def test_F74_leaves_behind_heartbeats(way: Way) -> None:
     async with Bench(way, NEVER) as bench:
         async with bench.exchange(stream=True) as exchange:
-            await asyncio.sleep(30)
+            await asyncio.sleep(30)  # virtual
             answer = await leave(exchange)
         assert (answer.status, way.face.read_stream(answer.body).heartbeats) == (200, 2)
         assert_gone(bench, calls=1)

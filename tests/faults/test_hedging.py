@@ -86,7 +86,7 @@ async def test_loser_is_let_go_of_when_the_winner_begins_and_says_nothing_of_its
     rig = rig_of(slow, speaking(0.5, "quick", stream=stream), stream=stream, send=ServerSend(takes_s=10))
 
     async def look() -> None:
-        await rig.sleep(USUAL_S + 0.5 + 0.1)
+        await rig.sleep(USUAL_S + 0.5 + 0.1)  # virtual
         lost, won = rig.upstream.calls
         assert (lost.closes, lost.cancelled_in, won.is_open) == (1, "read", True)
         assert rig.accounts[0].in_flight == 0, "its place is free while the answer goes out"
@@ -351,7 +351,7 @@ async def test_F104_caller_who_leaves_ends_both() -> None:
     rig = rig_of(NEVER, NEVER)
 
     async def leave() -> None:
-        await rig.sleep(5)
+        await rig.sleep(5)  # virtual
         assert [account.in_flight for account in rig.accounts] == [1, 1]
         rig.attempts._leave()
 

@@ -231,7 +231,7 @@ async def test_F97_stop_ends_what_runs_and_refuses_what_comes() -> None:
     running = asyncio.ensure_future(stream())
     await started.wait()
     stopping = asyncio.ensure_future(driven.stop())
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # virtual
     assert await ask(gateway, "/v1/chat/completions") == 503
     await stopping
     seen = CHAT.read_stream(await running)

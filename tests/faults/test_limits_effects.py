@@ -49,7 +49,7 @@ async def test_account_that_said_it_has_nothing_left_is_not_asked_before_it_has(
         for _ in range(3):
             assert bench.seen(await bench.ask(stream=stream), stream=stream).is_success
         assert [status.completed for status in bench.accounts] == [1, 2]
-        await asyncio.sleep(1.01)
+        await asyncio.sleep(1.01)  # virtual
         await bench.ask(stream=stream)
         assert [status.completed for status in bench.accounts] == [2, 2]
 
@@ -115,7 +115,7 @@ async def test_tokens_are_set_aside_before_an_answer_and_put_right_by_its_usage(
     asking = asyncio.ensure_future(
         call(metered.gateway, "POST", dialect.path, json=metered.ask(stream=False), headers=dialect.headers)
     )
-    await asyncio.sleep(0.001)
+    await asyncio.sleep(0.001)  # virtual
     before = metered.used
     assert (await asking).status == 200
     assert 50_000 < before < 50_100
@@ -138,7 +138,7 @@ async def test_R45_a_stream_whose_caller_leaves_costs_what_was_seen_of_it(dialec
     headers = {"content-type": "application/json", **dialect.headers}
     body = json.dumps(metered.ask(stream=True)).encode()
     async with Exchange(metered.gateway, "POST", dialect.path, headers=headers, body=body) as exchange:
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # virtual
         assert metered.used > 40_000
         exchange.disconnect()
         await exchange.finish()

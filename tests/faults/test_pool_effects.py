@@ -54,7 +54,7 @@ async def test_F98_account_that_opens_soon_is_waited_for(way: Way, stream: bool)
 async def test_F98_far_opening_is_told_and_nobody_is_asked(way: Way, stream: bool) -> None:
     async with Bench(way, limited(way, 30_000), limited(way, 20_000)) as bench:
         await bench.ask(stream=stream)
-        await asyncio.sleep(10)
+        await asyncio.sleep(10)  # virtual
         answer = await bench.ask(stream=stream)
         assert answer.status == 429
         assert bench.seen(answer, stream=stream).error is not None
@@ -73,7 +73,7 @@ async def test_F98_cooling_account_is_probed_by_one_of_all_who_wait(way: Way) ->
     async with Bench(way, limited(way, 1_000), probe, *rest, accounts=1, timeouts={"queue_s": 3}) as bench:
         await bench.ask(stream=False)
         waiting = [asyncio.ensure_future(bench.ask(stream=False)) for _ in range(20)]
-        await asyncio.sleep(1.3)
+        await asyncio.sleep(1.3)  # virtual
         assert len(bench.scripted.calls) == 2, "a cooling account was asked by more than its probe"
         answers = await asyncio.gather(*waiting)
         assert [answer.status for answer in answers] == [200] * 20
@@ -86,7 +86,7 @@ async def test_F98_wait_ends_with_the_queues_limit(way: Way) -> None:
         await bench.ask(stream=False)
         probing = bench.exchange(stream=False)
         async with probing:
-            await asyncio.sleep(2)
+            await asyncio.sleep(2)  # virtual
             answer = await bench.ask(stream=False)
             assert (answer.status, bench.record.code) == (429, "pool_exhausted")
             assert bench.record.duration_s <= 2
@@ -99,7 +99,7 @@ async def test_F98_wait_ends_with_the_queues_limit(way: Way) -> None:
 async def test_F98_slot_is_free_again_when_its_caller_left(way: Way) -> None:
     async with Bench(way, NEVER, answering(way.upstream.whole()), accounts=1) as bench:
         async with bench.exchange(stream=True) as exchange:
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # virtual
             assert open_leases(bench.gateway) == 1
             exchange.disconnect()
             await exchange.finish()

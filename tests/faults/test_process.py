@@ -101,14 +101,14 @@ async def test_F89_jump_of_the_wall_clock_moves_neither_cooldowns_nor_limits(way
     async with Bench(way, limited, answering(way.upstream.whole()), NEVER, accounts=1) as bench:
         await bench.ask(stream=False)
         bench.gateway._engine.wall_now = lambda: WALL_S + jump_s
-        await asyncio.sleep(20)
+        await asyncio.sleep(20)  # virtual
         assert (await bench.ask(stream=False)).status == 429, "the account opened too early"
-        await asyncio.sleep(15)
+        await asyncio.sleep(15)  # virtual
         answer = await bench.ask(stream=False)
         assert bench.seen(answer, stream=False).is_success, "the account opened too late"
         bench.gateway._engine.wall_now = lambda: WALL_S
         asking = asyncio.ensure_future(bench.ask(stream=False))
-        await asyncio.sleep(100)
+        await asyncio.sleep(100)  # virtual
         bench.gateway._engine.wall_now = lambda: WALL_S + jump_s
         assert (await asking).status == 504
         assert bench.record.duration_s == 600

@@ -147,7 +147,7 @@ async def test_R_44_encrypted_reasoning_waits_for_an_account_that_is_busy(way: s
     async with anyio.create_task_group() as group:
 
         async def end_it() -> None:
-            await anyio.sleep(1)
+            await anyio.sleep(1)  # virtual
             talk.pool.release(lease)
 
         group.start_soon(end_it)
@@ -163,7 +163,7 @@ async def test_R_44_encrypted_reasoning_spills_over_at_once_when_its_account_is_
     began = anyio.current_time()
     assert await talk.account() == "a1"
     assert anyio.current_time() == began
-    await anyio.sleep(67)
+    await anyio.sleep(67)  # virtual
     assert await talk.account() == "a1"
 
 
@@ -196,7 +196,7 @@ async def test_R_44_what_the_vendor_refuses_after_a_spill_waits_for_its_account(
     talk.close("a0", 60)
     refused = await talk.ask()
     assert (refused.status, 55 <= int(refused.header("retry-after") or 0) <= 67) == (429, True)
-    await anyio.sleep(67)
+    await anyio.sleep(67)  # virtual
     assert await talk.account() == "a0"
     assert open_leases(talk.gateway) == 0
 
@@ -291,7 +291,7 @@ async def test_who_leaves_while_encrypted_reasoning_waits_leaves_nothing_behind(
     with anyio.move_on_after(1):
         await talk.ask()
     assert (open_leases(talk.gateway), len(talk.pool._line)) == (0, 0)
-    await anyio.sleep(1)
+    await anyio.sleep(1)  # virtual
     assert await talk.account() == "a0"
 
 

@@ -90,7 +90,7 @@ async def test_F80_time_without_a_byte_counts_anew_for_each_piece(way: Way) -> N
     async with Bench(way) as bench:
         async with bench.exchange(stream=False, body=None) as exchange:
             exchange.upload(b"{" + b" " * 100_000)
-            await asyncio.sleep(29)
+            await asyncio.sleep(29)  # virtual
             exchange.upload(b" " * 100_000)
             answer = await exchange.finish()
         assert_told(bench, answer, "slow_upload", stream=False)
@@ -104,7 +104,7 @@ async def test_F80_body_that_drips_is_a_408_and_holds_no_account(way: Way) -> No
         async with bench.exchange(stream=False, body=None) as exchange:
             while not exchange.messages:
                 exchange.upload(b" ")
-                await asyncio.sleep(1)
+                await asyncio.sleep(1)  # virtual
                 assert open_leases(bench.gateway) == 0
             answer = await exchange.finish()
         assert_told(bench, answer, "slow_upload", stream=False)
@@ -119,7 +119,7 @@ async def test_F80_slow_but_steady_body_is_taken(way: Way) -> None:
         async with bench.exchange(stream=False, body=None) as exchange:
             for at in range(0, len(body), 2_000):
                 exchange.upload(body[at : at + 2_000])
-                await asyncio.sleep(1)
+                await asyncio.sleep(1)  # virtual
             exchange.upload(b"", more=False)
             answer = await exchange.finish()
         assert bench.seen(answer, stream=False).text == "".join(TEXT)

@@ -73,7 +73,7 @@ async def test_requests_wait_for_a_busy_account_in_the_order_in_which_they_came(
     ended: list[int] = []
 
     async def ask(number: int) -> None:
-        await asyncio.sleep(number / 100)
+        await asyncio.sleep(number / 100)  # virtual
         assert (await bench.ask()).status == 200
         ended.append(number)
 
@@ -87,7 +87,7 @@ async def test_requests_wait_for_a_busy_account_in_the_order_in_which_they_came(
 async def test_busy_account_is_not_waited_for_longer_than_the_queues_limit(dialect: Dialect) -> None:
     bench = Bench(dialect, NEVER, timeouts={"queue_s": 3})
     async with bench.exchange() as running:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # virtual
         answer = await bench.ask()
         record = bench.records[-1]
         assert (answer.status, record.code, round(record.duration_s, 3)) == (429, "queue_timeout", 3)
@@ -115,7 +115,7 @@ async def test_failover_waits_for_an_account_that_is_merely_busy(dialect: Dialec
 async def test_F99_full_line_is_told_at_once_and_the_body_is_not_read(dialect: Dialect) -> None:
     bench = Bench(dialect, timeouts={"queue_s": 100}, limits={"max_waiting": 2})
     running = [asyncio.ensure_future(bench.ask()) for _ in range(3)]
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # virtual
     async with bench.exchange(body=None) as exchange:
         answer = await exchange.finish()
     record = bench.records[-1]
@@ -131,7 +131,7 @@ async def test_ancestor_bug_4_slot_is_not_held_while_a_body_is_read_or_if_it_is_
     """The ancestor took a slot before it had the request: slow uploads and bad JSON held it."""
     bench = Bench(dialect)
     async with bench.exchange(body=None) as upload:
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # virtual
         assert open_leases(bench.gateway) == 0
         assert (await bench.ask()).status == 200
         upload.disconnect()
@@ -170,9 +170,9 @@ async def test_F105_caller_with_many_requests_does_not_keep_out_one_with_few(dia
 async def test_F103_request_that_is_cancelled_while_it_waits_leaves_the_line(dialect: Dialect) -> None:
     bench = Bench(dialect, timeouts={"queue_s": 100})
     running = asyncio.ensure_future(bench.ask())
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # virtual
     async with bench.exchange() as waiting:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # virtual
         assert len(bench.gateway._engine.pool._line) == 1
         waiting.disconnect()
         await waiting.finish()
@@ -196,7 +196,7 @@ async def test_record_tells_how_long_a_request_waited_for_accounts(dialect: Dial
 async def test_record_of_who_waited_in_vain_tells_it_too(dialect: Dialect) -> None:
     bench = Bench(dialect, NEVER, timeouts={"queue_s": 3})
     async with bench.exchange() as running:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # virtual
         await bench.ask()
         running.disconnect()
         await running.finish()
@@ -252,7 +252,7 @@ async def test_ancestor_bug_5_what_the_gateway_answers_by_itself_takes_no_slot(d
     claude = DIALECTS["claude"]
     bench = Bench(DIALECTS["chat"], NEVER)
     async with bench.exchange() as running:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # virtual
         body = json.dumps(claude.ask("chat/test", stream=False)).encode()
         headers = {"content-type": "application/json", **claude.headers}
         async with Exchange(
@@ -343,10 +343,10 @@ async def test_F103_whoever_is_cancelled_in_line_loses_nothing_for_the_others(
 
         async with anyio.create_task_group() as group:
             group.start_soon(wait, "before")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # virtual
 
             async def end(pool: Pool = pool, held: Any = held) -> None:
-                await asyncio.sleep(1)
+                await asyncio.sleep(1)  # virtual
                 pool.release(held)
 
             group.start_soon(end)
@@ -375,7 +375,7 @@ async def test_F99_who_is_pushed_out_of_line_is_told_why() -> None:
     async with anyio.create_task_group() as group:
         for caller in ["large"] * 10 + ["small"]:
             group.start_soon(wait, caller)
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.1)
+            await asyncio.sleep(0)  # virtual
+        await asyncio.sleep(0.1)  # virtual
         pool.release(held)
     assert ends == {"large served": 9, "large full": 1, "small served": 1}

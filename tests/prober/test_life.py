@@ -97,7 +97,7 @@ async def test_gateway_that_closes_while_the_prober_sleeps_ends_it() -> None:
     await house.at(DAY)
     assert house.asked == []
     async with house.gateway.lifespan():
-        await anyio.sleep(1)
+        await anyio.sleep(1)  # virtual
         assert (house.asked, house.states) == ([DAY], ["healthy"])
 
 
@@ -199,7 +199,7 @@ async def test_failure_that_ends_the_prober_is_told(
     house = House(knows())
     monkeypatch.setattr(house.pool.probes, "due_in_s", lambda _: 1 / 0)
     house.refuse()
-    await anyio.sleep(0.1)
+    await anyio.sleep(0.1)  # virtual
     assert [record.getMessage().splitlines()[0] for record in caplog.records if "prober" in record.getMessage()] == [
         "the prober ended, because the gateway failed:"
     ]

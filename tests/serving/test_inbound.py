@@ -455,7 +455,7 @@ async def test_packed_body_is_unpacked_slice_by_slice_while_others_go_on(
     async def others() -> None:
         nonlocal turns
         while True:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # virtual
             turns += 1
 
     other = asyncio.create_task(others())

@@ -100,9 +100,9 @@ async def test_it_knows_how_far_it_is() -> None:
 async def test_it_knows_since_when_a_send_waits() -> None:
     reply = Reply(ServerSend(takes_s=10))
     async with anyio.create_task_group() as group:
-        await anyio.sleep(1)
+        await anyio.sleep(1)  # virtual
         group.start_soon(reply.start, 200, SSE)
-        await anyio.sleep(5)
+        await anyio.sleep(5)  # virtual
         assert reply.sending_since == START_S + 1
     assert reply.sending_since is None
 
@@ -246,7 +246,7 @@ async def test_end_that_waits_for_its_turn_is_none_yet() -> None:
     server, reply = await begun(takes_s=10)
     async with anyio.create_task_group() as group:
         group.start_soon(reply.write, b"beat")
-        await anyio.sleep(1)
+        await anyio.sleep(1)  # virtual
         with anyio.move_on_after(1):
             await reply.end(b"too late")
         assert not reply.is_ended

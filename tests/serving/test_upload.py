@@ -87,7 +87,7 @@ async def test_nothing_more_is_asked_for_while_enough_waits_to_go_out() -> None:
         await anyio.sleep(1_000)  # virtual: whatever can happen has happened, and no wait counts as slowness
         assert server.given == READ_AHEAD_BYTES
         assert len(await upload.next()) == READ_AHEAD_BYTES
-        await anyio.sleep(1_000)
+        await anyio.sleep(1_000)  # virtual
         assert server.given == 2 * READ_AHEAD_BYTES
         group.cancel_scope.cancel()
 

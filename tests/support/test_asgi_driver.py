@@ -379,7 +379,7 @@ async def test_streaming_response_of_starlette_keeps_the_contract() -> None:
 async def test_driver_sets_no_timer_in_virtual_time() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send(START)
-        await anyio.sleep(3600)
+        await anyio.sleep(3600)  # virtual
         await send(END)
 
     async with Exchange(app) as exchange:

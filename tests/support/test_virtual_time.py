@@ -11,7 +11,7 @@ from .virtual_time import START_S, Deadlock, FakeClock, Livelock, VirtualLoop, r
 @run_virtual
 async def test_sleep_takes_exactly_its_time() -> None:
     for seconds in (0.1, 0.2, 3600.0, 1e6):
-        await anyio.sleep(seconds)
+        await anyio.sleep(seconds)  # virtual
     assert asyncio.get_running_loop().time() == START_S + 1_003_600.3
     assert anyio.current_time() == START_S + 1_003_600.3
 
@@ -21,7 +21,7 @@ async def test_timers_fire_in_their_order() -> None:
     order: list[tuple[str, float]] = []
 
     async def note(name: str, seconds: float) -> None:
-        await anyio.sleep(seconds)
+        await anyio.sleep(seconds)  # virtual
         order.append((name, anyio.current_time() - START_S))
 
     async with anyio.create_task_group() as group:
@@ -62,7 +62,7 @@ async def test_cancelled_group_is_awaited_before_time_passes() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(wait)
-        await anyio.sleep(2)
+        await anyio.sleep(2)  # virtual
         group.cancel_scope.cancel()
     assert ended == [START_S + 2]
 
@@ -125,7 +125,7 @@ def test_exception_of_the_test_comes_out_as_it_is() -> None:
 @pytest.mark.parametrize("seconds", [1, 2])
 @run_virtual
 async def test_params_and_fixtures_reach_the_coroutine(seconds: int, tmp_path: object) -> None:
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(seconds)  # virtual
     assert isinstance(asyncio.get_running_loop(), VirtualLoop)
     assert anyio.current_time() == START_S + seconds
 
