@@ -291,7 +291,7 @@ class Rig:
 
     async def sleep(self, seconds: float) -> None:
         """Sleep until so many seconds after the start."""
-        await anyio.sleep(self.began + seconds - anyio.current_time())
+        await anyio.sleep(self.began + seconds - anyio.current_time())  # virtual
 
     @property
     def took_s(self) -> float:

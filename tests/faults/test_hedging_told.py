@@ -72,7 +72,7 @@ class House:
         headers = {"authorization": f"Bearer {CALLER_KEY}"}
         async with Exchange(self.gateway, "POST", "/v1/chat/completions", json=body, headers=headers) as exchange:
             if leave_s is not None:
-                await anyio.sleep(leave_s)
+                await anyio.sleep(leave_s)  # virtual
                 exchange.disconnect()
             answer = await exchange.finish()
         assert open_leases(self.gateway) == 0

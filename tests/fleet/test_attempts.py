@@ -68,7 +68,7 @@ async def test_an_account_that_others_fill_is_waited_for_while_there_is_no_other
     app, scripted = gateway(store, chat_answer(), concurrency=1)
     async with Exchange(app, "POST", PATH, json=ASK) as exchange:
         while len(store.asked) < 3:  # noqa: ASYNC110  the store of this test sets no event
-            await anyio.sleep(0.01)
+            await anyio.sleep(0.01)  # between two looks
         assert scripted.calls == []
         store.leave("other")
         assert (await exchange.finish()).status == 200

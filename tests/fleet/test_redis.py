@@ -62,7 +62,7 @@ async def machines(server: RedisServer, *offsets_s: float) -> AsyncIterator[list
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(LATEST_S):
         while not condition():  # noqa: ASYNC110  what is waited for is done by threads and a server
-            await anyio.sleep(0.005)
+            await anyio.sleep(0.005)  # between two looks
 
 
 def day(amount: float) -> Amount:
@@ -127,7 +127,7 @@ async def test_F108_a_server_that_dies_under_load_takes_nobody_down_and_is_come_
             slowest = max(slowest, monotonic() - began)
             assert refusal is None
             admitted += 1
-            await anyio.sleep(0.001)
+            await anyio.sleep(0.001)  # the load leaves room for the others
 
     with RedisServer() as server:
         async with machines(server, 0.0, 0.0) as made:
@@ -197,7 +197,7 @@ async def test_F111_a_server_that_is_emptied_under_load_leaks_no_place_and_refus
         while not is_over:
             wanted = Admission(holder=f"{name} {done}", slots=slot("", limit).slots, amounts=(day(10),))
             if await machine.store.admit(wanted) is not None:
-                await anyio.sleep(0.001)
+                await anyio.sleep(0.001)  # who was refused asks again
                 continue
             await anyio.lowlevel.checkpoint()
             machine.store.leave(wanted.holder)

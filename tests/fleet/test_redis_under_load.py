@@ -51,7 +51,7 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait for what other processes do: nothing of theirs sets an event here."""
     async with asyncio.timeout(WAIT_S):
         while not condition():  # noqa: ASYNC110  see above
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # between two looks
 
 
 @pytest.fixture

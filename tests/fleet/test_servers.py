@@ -37,14 +37,14 @@ async def test_a_429_that_one_worker_saw_is_obeyed_by_all(fleet: Fleet) -> None:
 
     fleet.upstream.answers["cool"] = answer
     assert await fleet.ask("cool", 1) == {429: 1}
-    await asyncio.sleep(NEWS_S)
+    await asyncio.sleep(NEWS_S)  # see `NEWS_S`
     assert await fleet.ask("cool", 40) == {429: 40}
     assert fleet.upstream.calls["cool"] == 1
 
 
 async def test_a_limit_of_attempts_at_a_time_holds_over_all(fleet: Fleet) -> None:
     async def answer() -> Answer:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # attempts overlap
         return OK
 
     fleet.upstream.answers["full"] = answer
@@ -63,11 +63,11 @@ async def test_F115_one_worker_of_all_probes(fleet: Fleet) -> None:
 
     fleet.upstream.answers["probe"] = answer
     assert await fleet.ask("probe", 1) == {429: 1}
-    await asyncio.sleep(NEWS_S)
+    await asyncio.sleep(NEWS_S)  # see `NEWS_S`
     asking = asyncio.create_task(fleet.ask("probe", 40))
     while not fleet.upstream.at_once["probe"]:  # noqa: ASYNC110  the upstream of a test sets no event
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(NEWS_S)
+        await asyncio.sleep(0.01)  # between two looks
+    await asyncio.sleep(NEWS_S)  # see `NEWS_S`
     assert fleet.upstream.most_at_once["probe"] == 1
     may_answer.set()
     assert (await asking)[200] == 40

@@ -107,7 +107,7 @@ class House:
 
     async def at(self, seconds: float) -> None:
         """Sleep until so many seconds after the start."""
-        await anyio.sleep(self.began + seconds - anyio.current_time())
+        await anyio.sleep(self.began + seconds - anyio.current_time())  # virtual
 
     @property
     def asked(self) -> list[float]:

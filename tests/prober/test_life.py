@@ -212,7 +212,7 @@ def test_prober_of_a_loop_that_is_gone_is_followed_by_one_in_the_next() -> None:
     async def first() -> None:
         houses.append(House(knows()))
         houses[0].refuse()
-        await anyio.sleep(1)
+        await anyio.sleep(1)  # virtual
         assert len(probers()) == 1
 
     async def second() -> None:
@@ -240,7 +240,7 @@ def test_account_that_is_disabled_where_no_loop_runs_is_probed_by_the_next() -> 
 
     async def serve() -> None:
         async with gateway.lifespan():
-            await anyio.sleep(1)
+            await anyio.sleep(1)  # virtual
         assert [account.state for account in gateway.snapshot().accounts] == ["healthy"]
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

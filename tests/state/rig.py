@@ -132,7 +132,7 @@ class Place:
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(LATEST_S):
         while not condition():  # noqa: ASYNC110  what is waited for is done by a thread, and sets no event
-            await anyio.sleep(0.005)
+            await anyio.sleep(0.005)  # between two looks
 
 
 def cooling(until: float, epoch: int = 1) -> Cooldown:
