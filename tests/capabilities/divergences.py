@@ -110,7 +110,7 @@ _REASONS: Final[Mapping[str, frozenset[Place]]] = {
     "DECISIONS 18: an unknown block is a loss; its file lives at Anthropic": (
         _asked(_CHAT, "vendor.other") | _asked(_RESPONSES, "vendor.other")
     ),
-    "issue 3, point 3: signatures go back to who issued them; to others they are left out and said so": (
+    "DESIGN 5: signatures go back only to who issued them; to others they are left out, and that is said": (
         _asked(_RESPONSES, "reasoning.signed")
     ),
     "an answer in sound or pictures is what no face could tell": _asked(_GEMINI, "modalities"),
