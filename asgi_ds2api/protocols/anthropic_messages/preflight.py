@@ -242,9 +242,10 @@ def choose_tools(request: Request, target: Target, notices: Notices) -> Request:
     if not request.tools:
         return _without_tools(request, notices)
     choice = request.tool_choice
-    if choice is None or choice.mode not in ("required", "named"):
-        is_none = choice is not None and choice.mode == "none"
-        return msgspec.structs.replace(request, parallel_tool_calls=None) if is_none else request
+    if choice is None or choice.mode == "auto":
+        return request
+    if choice.mode == "none":
+        return _without_parallel(request, notices)
     return request if target.facts.forced_tool_choice else weaken_choice(request, notices)
 
 
@@ -435,17 +436,24 @@ def _allowed_only(request: Request, notices: Notices) -> Request:
 
 def _without_tools(request: Request, notices: Notices) -> Request:
     """Declare the tools that only the history knows, as Anthropic wants to know them; else say nothing of tools."""
+    request = _without_parallel(request, notices)
     choice = request.tool_choice
     if choice is not None and choice.mode in ("required", "named"):
         notices.lost(choice.at or "tool_choice", "there are no tools to choose from")
     calls = (block for m in request.messages for block in m.content if isinstance(block, ToolCall))
     called = {call.name: call for call in calls}
     if not called and not any(isinstance(block, ToolResult) for m in request.messages for block in m.content):
-        return msgspec.structs.replace(request, tool_choice=None, parallel_tool_calls=None)
+        return msgspec.structs.replace(request, tool_choice=None)
     for call in called.values():
         notices.changed(call.at, "tools that were called before must be declared", action="inserted")
     tools = tuple(FunctionTool(name=name, parameters=Raw(b'{"type":"object"}')) for name in called)
-    return msgspec.structs.replace(request, tools=tools, tool_choice=ToolChoice(mode="none"), parallel_tool_calls=None)
+    return msgspec.structs.replace(request, tools=tools, tool_choice=ToolChoice(mode="none"))
+
+
+def _without_parallel(request: Request, notices: Notices) -> Request:
+    if request.parallel_tool_calls is not None:
+        notices.hint("parallel_tool_calls", "nothing may be called")
+    return msgspec.structs.replace(request, parallel_tool_calls=None)
 
 
 def _sampling(given: Sampling, request: Request, target: Target, notices: Notices) -> Sampling:

@@ -270,18 +270,7 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     }
     if request.output_format is not None:
         body["response_format"] = _encode_format(request.output_format, writer)
-    if tools:
-        body["tools"] = [encode_tool(tool, writer) for tool in tools]
-    if request.parallel_tool_calls is not None and (tools or is_own):
-        body["parallel_tool_calls"] = request.parallel_tool_calls
-    choice = request.tool_choice
-    if choice is not None and (tools or (is_own and choice.mode == "none")):
-        body["tool_choice"] = encode_choice(choice, tools, writer)
-        if body["tool_choice"] == "required":
-            body["tool_choice"] = profile.required_choice
-    elif choice is not None:
-        report = notices.lost if choice.mode in ("required", "named") else notices.hint
-        report(choice.at or "tool_choice", "there are no tools to choose from")
+    body.update(_tool_fields(request, tools, writer))
     is_stream = request.stream or facts.stream_only
     _add_stream(body, request, profile, is_stream=is_stream)
     _add_extras(body, request, notices, is_stream=is_stream)
@@ -299,6 +288,24 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
         headers=request.vendor_headers if is_own else {},
         query=profile.query,
     )
+
+
+def _tool_fields(request: Request, tools: list[Tool], writer: PartWriter) -> JsonObject:
+    fields: JsonObject = {"tools": [encode_tool(tool, writer) for tool in tools]} if tools else {}
+    if request.parallel_tool_calls is not None:
+        if tools or writer.is_own:
+            fields["parallel_tool_calls"] = request.parallel_tool_calls
+        else:
+            writer.notices.hint("parallel_tool_calls", "there are no tools to call")
+    choice = request.tool_choice
+    if choice is not None and (tools or (writer.is_own and choice.mode == "none")):
+        fields["tool_choice"] = encode_choice(choice, tools, writer)
+        if fields["tool_choice"] == "required":
+            fields["tool_choice"] = writer.profile.required_choice
+    elif choice is not None:
+        report = writer.notices.lost if choice.mode in ("required", "named") else writer.notices.hint
+        report(choice.at or "tool_choice", "there are no tools to choose from")
+    return fields
 
 
 def _arranged(request: Request, profile: Profile, facts: ModelFacts, notices: Notices) -> list[Message]:

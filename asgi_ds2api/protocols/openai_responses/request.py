@@ -296,16 +296,7 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
     }
     if request.reasoning is not None:
         body["reasoning"] = encode_control(request.reasoning, facts, notices, is_own=is_own) or None
-    if tools:
-        body["tools"] = encode_tools(tools, writer)
-    if request.parallel_tool_calls is not None and (tools or is_own):
-        body["parallel_tool_calls"] = request.parallel_tool_calls
-    choice = request.tool_choice
-    if choice is not None and (tools or (is_own and choice.mode == "none")):
-        body["tool_choice"] = encode_choice(choice, tools, writer)
-    elif choice is not None:
-        report = notices.lost if choice.mode in ("required", "named") else notices.hint
-        report(choice.at or "tool_choice", "there are no tools to choose from")
+    body.update(_tool_fields(request, tools, writer))
     if request.stream:
         body["stream"] = True
     _add_extras(body, request, notices)
@@ -314,6 +305,22 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
         if body.pop(name, None) is not None:
             notices.lost(name, "the upstream refuses this field")
     return _said(body)
+
+
+def _tool_fields(request: Request, tools: Sequence[Tool], writer: PartWriter) -> JsonObject:
+    fields: JsonObject = {"tools": encode_tools(tools, writer)} if tools else {}
+    if request.parallel_tool_calls is not None:
+        if tools or writer.is_own:
+            fields["parallel_tool_calls"] = request.parallel_tool_calls
+        else:
+            writer.notices.hint("parallel_tool_calls", "there are no tools to call")
+    choice = request.tool_choice
+    if choice is not None and (tools or (writer.is_own and choice.mode == "none")):
+        fields["tool_choice"] = encode_choice(choice, tools, writer)
+    elif choice is not None:
+        report = writer.notices.lost if choice.mode in ("required", "named") else writer.notices.hint
+        report(choice.at or "tool_choice", "there are no tools to choose from")
+    return fields
 
 
 def _conversation(messages: Sequence[Message], request: Request, writer: PartWriter) -> JsonObject:
