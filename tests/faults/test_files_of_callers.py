@@ -134,6 +134,27 @@ async def test_R46_name_that_is_written_with_escapes_is_the_same_file(fake: Fake
         assert (answer.status, fake.requests[-1].account) == (200, fake.requests[0].account)
 
 
+@pytest.mark.parametrize("more", [{"type": "file_path"}, {"file_id": "file-b"}, {"annotations": []}])
+async def test_R46_nothing_beside_a_name_hides_it(fake: FakeUpstream, more: dict[str, object]) -> None:
+    gateway = over(fake)
+    id_ = await uploaded(gateway)
+    beside = json.dumps(more).strip("{}")
+    body = json.dumps(naming(id_)).replace(f'"{id_}"', f'"{id_}", {beside}').encode()
+    headers = {"content-type": "application/json"} | bearer("app")
+    answer = await call(gateway, "POST", "/v1/chat/completions", body=body, headers=headers)
+    assert (answer.status, len(fake.requests)) == (404, 1)
+
+
+@pytest.mark.parametrize("host", ["generativelanguage.googleapis.com", "GenerativeLanguage.mtls.googleapis.com.:443"])
+async def test_R46_google_file_is_no_picture_of_the_web(fake: FakeUpstream, host: str) -> None:
+    """The account's key would read it, whoever uploaded it."""
+    gateway = over(fake, "gemini")
+    picture = {"type": "image_url", "image_url": {"url": f"https://{host}/v1beta/files/abc"}}
+    body = {"model": "gemini/m", "messages": [{"role": "user", "content": [picture]}]}
+    answer = await call(gateway, "POST", "/v1/chat/completions", json=body, headers=bearer())
+    assert (answer.status, answer.header("x-ds2api-error"), fake.requests) == (400, "unsupported_value", ())
+
+
 async def test_gateway_that_remembers_no_files_has_no_path_for_them(fake: FakeUpstream) -> None:
     gateway = over(fake, timeouts={"files_s": 0})
     for method, path in (("POST", "/v1/files"), ("GET", "/v1/files"), ("GET", "/v1/files/file-1")):

@@ -28,6 +28,8 @@ _KINDS: Final[Mapping[str, Kind]] = {"image": "image", "audio": "audio", "video"
 _DOCUMENTS: Final = frozenset({"application/pdf", "application/x-pdf", "application/json", "application/xml"})
 _PUBLIC: Final = re.compile(r"https?://(?!generativelanguage\.googleapis\.com/)", re.IGNORECASE)
 """Begins what means something to others than the vendor."""
+_FILES_HOST: Final = re.compile(r"generativelanguage\.(?:[\w.-]+\.)?googleapis\.com")
+"""Where the vendor keeps files that were uploaded, and reads them for whoever has the account's key."""
 _FILM: Final = re.compile(r"https?://(?:www\.|m\.)?(?:youtube\.com|youtu\.be)/", re.IGNORECASE)
 _ENDINGS: Final[Mapping[str, str]] = {
     "gif": "image/gif",
@@ -150,6 +152,8 @@ def encode_media(block: Media) -> JsonObject | None:
 def check_url(url: str, at: str) -> None:
     """Refuse a URL that the vendor cannot reach, or should not: only names of the public web pass, over https.
 
+    A file that was uploaded is no page of the web: whose it is, is asked where this vendor's own callers name it.
+
     Raises:
         Unsupported: With ``param``.
     """
@@ -158,6 +162,8 @@ def check_url(url: str, at: str) -> None:
     host = (parts.hostname or "").rstrip(".")
     if parts.scheme.lower() != "https" or "." not in host or host.endswith((".local", ".internal", ".localhost")):
         raise refusal
+    if _FILES_HOST.fullmatch(host):
+        raise Unsupported("Files of this vendor's are named in its own protocol alone.", param=at or None)
     try:
         is_public = ipaddress.ip_address(host).is_global
     except ValueError:
