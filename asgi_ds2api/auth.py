@@ -9,14 +9,16 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import anyio
 import msgspec
+from msgspec import Meta
 
 from .budgets import NO_LIMITS, CallerLimits
 from .codec import Codec, no_time
 from .errors import AuthorizerFailed, Forbidden, MalformedRequest, Unauthenticated
+from .json_guard import explain
 from .secret import KeyDigest
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -31,13 +33,13 @@ _log = logging.getLogger("asgi_ds2api.auth")
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who may use the gateway."""
 
-    label: str
+    label: Annotated[str, Meta(min_length=1)]
     """Names the caller in the log and the Record; never a credential."""
     models: tuple[str, ...] = ("*",)
     """Globs of the model names, as asked for, that this caller may use."""
     limits: CallerLimits = NO_LIMITS
     """What it may use, and how much of it."""
-    expires_at: float | None = None
+    expires_at: Annotated[float, Meta(ge=0)] | None = None
     """Seconds since 1970; from then on it is nobody. None: never."""
 
 
@@ -84,7 +86,7 @@ class Authenticator:
         Raises:
             Unauthenticated: No credential, an unknown one, or one that has expired; or the host said no.
             MalformedRequest: Two credentials that belong to different callers.
-            AuthorizerFailed: ``authorize`` raised, took too long or answered another type.
+            AuthorizerFailed: ``authorize`` raised, took too long, or answered another type or a limit that is none.
         """
         if self._mode == "none":
             return ANONYMOUS
@@ -153,7 +155,27 @@ class Authenticator:
                 "authorize returned %s instead of Caller or None; the request was refused", type(caller).__name__
             )
             raise AuthorizerFailed("Who you are could not be checked. Try again.", retry_after_s=1)
-        return caller
+        return _judged(caller)
+
+
+def _judged(caller: Caller) -> Caller:
+    """Return what a host says of a caller, held to what the configuration may say of one.
+
+    Raises:
+        AuthorizerFailed: A field is of the wrong type or out of bounds; the log says which.
+    """
+    at = ""
+    try:
+        judged = msgspec.convert(msgspec.structs.asdict(caller), Caller)
+        at = "limits"
+        return msgspec.structs.replace(
+            judged, limits=msgspec.convert(msgspec.structs.asdict(judged.limits), CallerLimits)
+        )
+    except msgspec.ValidationError as exc:
+        _log.error(
+            "authorize returned a Caller that cannot be (%s); the request was refused", explain(exc, b"", at).message
+        )
+        raise AuthorizerFailed("Who you are could not be checked. Try again.", retry_after_s=1) from None
 
 
 def is_bearer_of(headers: HeaderPairs, key: KeyDigest) -> bool:

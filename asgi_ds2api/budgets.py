@@ -7,9 +7,10 @@ given back but for its place among the requests of a minute.
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from .errors import CallerBudgetSpent, CallerLimited, CapacityError
 from .state.contract import Admission, Amount, Refusal, Slot
@@ -23,20 +24,27 @@ DEFAULT_OUTPUT_TOKENS = 1_024
 """Reserved for an answer whose request does not say how long it may be."""
 
 
-class CallerLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller may use; None: as much as it likes."""
+AtATime: TypeAlias = Annotated[int, Meta(ge=1, le=100_000)]
+RequestsAMinute: TypeAlias = Annotated[float, Meta(gt=0, le=10_000_000)]
+TokensAMinute: TypeAlias = Annotated[float, Meta(gt=0, le=100_000_000_000)]
+Tokens: TypeAlias = Annotated[float, Meta(gt=0, le=1e15)]
+Dollars: TypeAlias = Annotated[float, Meta(gt=0, le=1e12)]
 
-    concurrency: int | None = None
+
+class CallerLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller may use; None: as much as it likes. Who may use nothing is no caller, and 0 is no limit."""
+
+    concurrency: AtATime | None = None
     """Requests at a time."""
-    rpm: float | None = None
+    rpm: RequestsAMinute | None = None
     """Requests a minute."""
-    tpm: float | None = None
+    tpm: TokensAMinute | None = None
     """Tokens a minute, in and out together."""
-    tokens_per_day: float | None = None
-    tokens_per_month: float | None = None
-    usd_per_day: float | None = None
+    tokens_per_day: Tokens | None = None
+    tokens_per_month: Tokens | None = None
+    usd_per_day: Dollars | None = None
     """Dollars; models whose price nobody knows are counted in tokens alone."""
-    usd_per_month: float | None = None
+    usd_per_month: Dollars | None = None
 
     @property
     def has_budget(self) -> bool:

@@ -231,7 +231,7 @@ class ShuttingDown(CapacityError):
 
 
 class AuthorizerFailed(CapacityError):
-    """The host's ``authorize`` raised, took too long, or answered another type. A failing check means no."""
+    """The host's ``authorize`` raised, took too long, or answered what is no caller. A failing check means no."""
 
     code = "authorization_unavailable"
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import anyio
 import pytest
 
 from asgi_ds2api.auth import ANONYMOUS, Authenticator, Authorize, Caller, Scope, check_model
+from asgi_ds2api.budgets import CallerLimits
 from asgi_ds2api.errors import AuthorizerFailed, Forbidden, GatewayError, MalformedRequest, Unauthenticated
 
 pytestmark = pytest.mark.anyio
@@ -144,6 +146,64 @@ async def test_B87_failing_check_means_no(authorize: Authorize | None, caplog: p
     assert caught.value.status == 503
     assert "canary" not in caplog.text
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"limits": {"rpm": 0}}, "'limits.rpm': expected a decimal number > 0.0"),
+        ({"limits": {"rpm": -1}}, "'limits.rpm': expected a decimal number > 0.0"),
+        ({"limits": {"tpm": 0}}, "'limits.tpm': expected a decimal number > 0.0"),
+        ({"limits": {"tpm": math.nan}}, "'limits.tpm': expected a decimal number > 0.0"),
+        ({"limits": {"usd_per_day": math.inf}}, "'limits.usd_per_day': expected a decimal number <= "),
+        (
+            {"limits": {"usd_per_month": True}},
+            "'limits.usd_per_month': expected a decimal number or null, but got a bool",
+        ),
+        (
+            {"limits": {"tokens_per_day": "canary"}},
+            "'limits.tokens_per_day': expected a decimal number or null, but got",
+        ),
+        ({"limits": {"tokens_per_month": object()}}, "'limits.tokens_per_month': expected a decimal number or null"),
+        ({"limits": {"concurrency": 0}}, "'limits.concurrency': expected an integer >= 1"),
+        (
+            {"limits": {"concurrency": 1.5}},
+            "'limits.concurrency': expected an integer or null, but got a decimal number",
+        ),
+        ({"label": ""}, "'label': expected a string of length >= 1"),
+        ({"label": 7}, "'label': expected a string, but got an integer"),
+        ({"models": "canary"}, "'models': expected an array, but got a string"),
+        ({"expires_at": math.nan}, "'expires_at': expected a decimal number >= 0.0"),
+    ],
+)
+async def test_caller_of_the_host_is_held_to_what_the_configuration_may_say(
+    fields: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def authorize(scope: Scope) -> Caller | None:
+        limits = CallerLimits(**fields.get("limits", {}))
+        return Caller(**{"label": "anna"} | fields | {"limits": limits})
+
+    with caplog.at_level(logging.DEBUG), pytest.raises(AuthorizerFailed):
+        await ask_host(authorize)
+    assert told in caplog.text
+    assert "canary" not in caplog.text
+
+
+async def test_limits_of_the_host_that_are_no_limits_are_refused() -> None:
+    async def authorize(scope: Scope) -> Any:
+        return Caller(label="anna", limits={"rpm": "canary"})  # type: ignore[arg-type]  # what is tried
+
+    with pytest.raises(AuthorizerFailed):
+        await ask_host(authorize)
+
+
+async def test_limits_of_the_host_are_those_of_the_caller() -> None:
+    anna = Caller(label="anna", models=("gpt-*",), limits=CallerLimits(rpm=2, usd_per_day=0.5), expires_at=10.0)
+
+    async def authorize(scope: Scope) -> Caller | None:
+        return anna
+
+    assert await ask_host(authorize) == anna
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from .. import budgets
 from ..secret import Secret
 from . import texts
 from .keys import Customer, proxy_secret
@@ -248,14 +249,10 @@ class CallerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             extra_json_schema={"type": "string", "examples": ["2027-01-31"]},
         ),
     ] = None
-    concurrency: Annotated[
-        Annotated[int, Meta(ge=1, le=100_000)] | None, Meta(description="Requests at a time.", examples=[8])
-    ] = None
-    rpm: Annotated[
-        Annotated[float, Meta(gt=0, le=10_000_000)] | None, Meta(description="Requests a minute.", examples=[60])
-    ] = None
+    concurrency: Annotated[budgets.AtATime | None, Meta(description="Requests at a time.", examples=[8])] = None
+    rpm: Annotated[budgets.RequestsAMinute | None, Meta(description="Requests a minute.", examples=[60])] = None
     tpm: Annotated[
-        Annotated[float, Meta(gt=0, le=100_000_000_000)] | None,
+        budgets.TokensAMinute | None,
         Meta(
             description="Tokens a minute, in and out together. What a request needs is reserved before (a quarter of "
             "its bytes, and what its answer may have, else 1,024), and put right when its usage is known.",
@@ -263,23 +260,21 @@ class CallerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = None
     tokens_per_day: Annotated[
-        Annotated[float, Meta(gt=0, le=1e15)] | None,
+        budgets.Tokens | None,
         Meta(description="Tokens of a day (UTC), reserved and put right as those of a minute.", examples=[2_000_000]),
     ] = None
-    tokens_per_month: Annotated[
-        Annotated[float, Meta(gt=0, le=1e15)] | None, Meta(description="The same of a month (UTC).")
-    ] = None
+    tokens_per_month: Annotated[budgets.Tokens | None, Meta(description="The same of a month (UTC).")] = None
     usd_per_day: Annotated[
-        Annotated[float, Meta(gt=0, le=1e12)] | None,
+        budgets.Dollars | None,
         Meta(
             description="Dollars of a day (UTC), by list prices and `[[prices]]`. A model whose price nobody knows "
             "costs nothing here, and the log says so; its tokens count.",
             examples=[25],
         ),
     ] = None
-    usd_per_month: Annotated[
-        Annotated[float, Meta(gt=0, le=1e12)] | None, Meta(description="The same of a month (UTC).", examples=[300])
-    ] = None
+    usd_per_month: Annotated[budgets.Dollars | None, Meta(description="The same of a month (UTC).", examples=[300])] = (
+        None
+    )
 
 
 class StatusTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

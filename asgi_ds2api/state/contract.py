@@ -117,7 +117,7 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True):
     amount: float
     """At least 0 where it asks to be admitted; what `StateStore.add` corrects may be less."""
     limit: float
-    """Above 0."""
+    """Of 0, or what is less or no number, nothing is admitted."""
     life_s: float
     """Time in which ``limit`` may be used, above 0."""
     is_paced: bool = False

@@ -4,7 +4,7 @@ Two kinds of amounts:
 
 * **paced** (GCRA): kept is the time at which nothing would be used any more. Using ``n`` of ``limit`` in ``life_s``
   moves it by ``n * life_s / limit``, so that no window has an edge at which twice the limit passes. What asks for more
-  than the whole limit passes when nothing is used: it would never pass otherwise.
+  than the whole limit passes when nothing is used: it would never pass otherwise. Of a limit of nothing nothing passes.
 * **counted**: kept is a sum, gone ``life_s`` after it began. For budgets of a day or a month; the period is in the
   name. What asks for more than is left is refused.
 """
@@ -38,6 +38,8 @@ def used(amount: Amount, count: Count | None, now: float) -> float:
 
 def wait_for(amount: Amount, count: Count | None, now: float) -> float:
     """Return how long the amount must wait to fit into its limit; 0: it fits."""
+    if not amount.limit > 0:  # no number as well
+        return amount.life_s
     already = used(amount, count, now)
     if not amount.is_paced:
         fits = already + amount.amount <= amount.limit
@@ -50,7 +52,7 @@ def after(amount: Amount, count: Count | None, now: float) -> Count:
     """Return what is kept once the amount is used, or (below 0) was not."""
     total = max(0.0, used(amount, count, now) + amount.amount)
     if amount.is_paced:
-        empty_at = now + total * amount.life_s / amount.limit
+        empty_at = now + total * amount.life_s / amount.limit if amount.limit > 0 else now
         return Count(empty_at, empty_at)
     begins = count is None or count.ends_at <= now
     return Count(total, now + amount.life_s if begins or count is None else count.ends_at)

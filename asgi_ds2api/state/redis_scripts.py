@@ -32,7 +32,9 @@ local function add(key, amount, limit, life, paced)
   local already, ends_at = used(key, limit, life, paced)
   local total = math.max(0, already + amount)
   local value = total
-  if paced then
+  if paced and not (limit > 0) then
+    ends_at = now
+  elseif paced then
     value = now + total * life / limit
     ends_at = value
   elseif ends_at == 0 then
@@ -153,7 +155,9 @@ for i = probes + slots + 1, probes + slots + amounts do
   local paced = ARGV[at + 3] == '1'
   local already, ends_at = used(KEYS[1 + i], limit, life, paced)
   local wait = 0
-  if paced then
+  if not (limit > 0) then
+    wait = life
+  elseif paced then
     wait = (already + math.min(amount, limit) - limit) * life / limit
   elseif already + amount > limit then
     wait = ends_at == 0 and life or ends_at - now

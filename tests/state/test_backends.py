@@ -66,8 +66,8 @@ def counted(amount: float, limit: float = 100) -> Amount:
     return Amount(name="caller bob day", amount=amount, limit=limit, life_s=86_400)
 
 
-def paced(amount: float) -> Amount:
-    return Amount(name="caller bob rpm", amount=amount, limit=60, life_s=60, is_paced=True)
+def paced(amount: float, limit: float = 60) -> Amount:
+    return Amount(name="caller bob rpm", amount=amount, limit=limit, life_s=60, is_paced=True)
 
 
 def slot(holder: str, limit: int = 2) -> Admission:
@@ -284,6 +284,15 @@ def test_a_paced_limit_holds_over_all(place: Make) -> None:
 def test_a_paced_limit_passes_alone_what_is_larger(backend: Backend) -> None:
     assert isinstance(admit(backend, Admission(holder="a", amounts=(paced(500),)), LEASE_S), Granted)
     assert isinstance(admit(backend, Admission(holder="a", amounts=(paced(1),)), LEASE_S), Refusal)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_of_a_limit_of_nothing_nothing_passes(backend: Backend, limit: float) -> None:
+    for number, amount in enumerate((paced(1, limit), counted(1, limit))):
+        backend.add([amount], f"added {number}")
+        refused = admit(backend, Admission(holder="a", amounts=(amount,)), LEASE_S)
+        assert isinstance(refused, Refusal)
+        assert refused.wait_s == pytest.approx(amount.life_s)
 
 
 def test_all_is_taken_or_nothing(backend: Backend) -> None:

@@ -1,5 +1,7 @@
 """Slots, probes and amounts: judged and taken in one step, without an edge where twice the limit passes."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,14 @@ def test_what_asks_for_more_than_a_whole_paced_limit_passes_alone() -> None:
     rig = Rig()
     assert rig.ask(paced(500)) is None
     assert rig.ask(paced(1)) == Refusal("rpm", 441.0)
+
+
+@pytest.mark.parametrize("limit", [0, -1, math.nan])
+def test_of_a_limit_of_nothing_nothing_passes(limit: float) -> None:
+    for amount in (paced(1, limit), counted(1, limit), paced(0, limit)):
+        rig = Rig()
+        rig.ledger.add(amount)
+        assert rig.ask(amount) == Refusal(amount.name, amount.life_s)
 
 
 def test_a_counted_limit_is_never_passed_and_comes_back_as_a_whole() -> None:
