@@ -57,12 +57,13 @@ CATCH_ALL = {
     "asgi_ds2api/observe.py Observatory.publish Exception",
     "asgi_ds2api/observe.py Observatory.publish suppress(Exception)",
     "asgi_ds2api/serving/prober.py Prober._probe Exception",
+    "asgi_ds2api/state/asker.py Asker._ask Exception",
     "asgi_ds2api/upstream/tasks.py _spawn_trio.main Exception",
     "asgi_ds2api/upstream/httpx_client.py HttpxUpstream.open BaseException",
 }
 """Where a mistake may be caught that nobody foresaw: around code of the application's, at the last resort of a request,
-at one probe of many, and where an error is carried out of a task as it is or a resource is given back before it goes
-on. No other place."""
+at one probe of many and at one asking of many, and where an error is carried out of a task as it is or a resource is
+given back before it goes on. No other place."""
 BROAD = {"Exception", "BaseException", "ExceptionGroup", "BaseExceptionGroup"}
 
 

@@ -4,6 +4,7 @@ What becomes of a question is said in the event loop alone, so that nobody gives
 answer comes: an answer that nobody waits for any more is handed to ``give_back``.
 """
 
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ import anyio
 from .backend import Backend, BackendError, Granted
 from .contract import Admission, Refusal
 from .courier import Courier, Door
+
+_log = logging.getLogger("asgi_ds2api.state")
 
 MAX_BATCH = 256
 """Questions asked in one go: those of one go wait for each other."""
@@ -107,7 +110,11 @@ class Asker:
         try:
             answers = self._backend.admit([question.admission for question in batch], self._lease_s, once)
         except BackendError as error:
-            self._door.call(partial(self._fail, batch, once, error))
+            self._door.call(partial(self._undo, [question.admission for question in batch], once))
+            self._door.call(partial(self._fail, batch, error))
+        except Exception:  # a mistake of ours about one admission is not to end the asking for good
+            _log.exception("a mistake of the gateway: it could not ask for what is shared")
+            self._door.call(partial(self._fail, batch, BackendError("a mistake of the gateway")))
         else:
             self._door.call(partial(self._answer, batch, answers))
 
@@ -119,8 +126,7 @@ class Asker:
             elif isinstance(answer, Granted):
                 self._give_back(question.admission)
 
-    def _fail(self, batch: list[_Question], once: str, error: BackendError) -> None:
-        self._undo([question.admission for question in batch], once)
+    def _fail(self, batch: list[_Question], error: BackendError) -> None:
         for question in batch:
             question.error = error
             question.answered.set()

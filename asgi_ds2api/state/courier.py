@@ -62,9 +62,10 @@ class Courier:
         self._bell.set()
 
     def stop(self) -> None:
-        """Say that the next round is the last. Idempotent."""
-        self._is_stopping = True
-        self._bell.set()
+        """Say that the next round is the last. Idempotent; the thread of a process that forked this one is not here."""
+        if self._pid == os.getpid():
+            self._is_stopping = True
+            self._bell.set()
 
     def join(self) -> None:
         """Wait for the last round. Blocks."""

@@ -1,20 +1,34 @@
 """What this process has to tell others and has not told yet: filled in the event loop, emptied by a thread.
 
 Bounded whatever the backend does: of a scope and of an amount only the sum waits, of a fact only the last value, and of
-all facts together so many bytes, the oldest given up first.
+all facts together so many bytes, the oldest given up first. A fact that the place does not take keeps nothing else from
+it. What waits grows no younger by that: a fact ends when it would have ended anyway.
 """
 
+import math
 import secrets
 import threading
 from collections.abc import Sequence
 
 import msgspec
 
-from .backend import Backend, CooldownNews, FactNews
+from .backend import Backend, BackendError, CooldownNews, FactNews
 from .contract import Admission, Amount, Cooldown, Scope
 
 MAX_UNDONE = 64
 """Askings that failed and wait to be undone: one each time that a place is tried again, which takes up to 30 s."""
+
+
+class _Fact(msgspec.Struct, frozen=True):
+    """A fact that waits."""
+
+    news: FactNews
+    ends_at: float
+    """By the clock of who put it; of one that is forgotten: never."""
+
+    def at(self, now: float) -> FactNews:
+        """Return the fact as others are told it: with what is left of its life."""
+        return msgspec.structs.replace(self.news, ttl_s=min(self.news.ttl_s, self.ends_at - now))
 
 
 class _Load:
@@ -24,7 +38,7 @@ class _Load:
 
     def __init__(self) -> None:
         self.cooldowns: dict[Scope, Cooldown] = {}
-        self.facts: dict[tuple[str, str], FactNews] = {}
+        self.facts: dict[tuple[str, str], _Fact] = {}
         self.amounts: dict[str, Amount] = {}
         self.leaves: dict[str, tuple[str, ...]] = {}
         self.undone: dict[str, tuple[Admission, ...]] = {}
@@ -65,17 +79,15 @@ class Outbox:
             self._load.cooldowns[scope] = total
             self._load.number += 1
 
-    def put(self, fact: FactNews) -> None:
+    def put(self, fact: FactNews, now: float) -> None:
         """Collect a fact."""
         with self._lock:
             facts = self._load.facts
             before = facts.pop((fact.table, fact.key), None)
-            self._fact_bytes += len(fact.value) - (0 if before is None else len(before.value))
-            facts[fact.table, fact.key] = fact
+            self._fact_bytes += len(fact.value) - (0 if before is None else len(before.news.value))
+            facts[fact.table, fact.key] = _Fact(fact, now + fact.ttl_s if fact.ttl_s > 0 else math.inf)
             self._load.number += 1
-            while self._fact_bytes > self._max_fact_bytes:
-                self._fact_bytes -= len(facts.pop(next(iter(facts))).value)
-                self.dropped += 1
+            self._bound_facts()
 
     def add(self, amount: Amount) -> None:
         """Collect what was used."""
@@ -118,9 +130,7 @@ class Outbox:
                 backend.leave(load.leaves)
                 load.leaves.clear()
             self._add(backend, load)
-            if load.facts:
-                backend.write(writer, tuple(load.facts.values()))
-                load.facts.clear()
+            self._write_facts(backend, writer, load.facts, now)
         finally:
             self._put_back(load)
         self._written = load.number
@@ -135,6 +145,38 @@ class Outbox:
             once, amounts = self._adding
             backend.add(amounts, once)
             self._adding = None
+
+    def _write_facts(self, backend: Backend, writer: str, facts: dict[tuple[str, str], _Fact], now: float) -> None:
+        """Write facts, all in one step; each by itself where that fails, so that one of them fails for itself alone.
+
+        One that has ended is none any more: what it would have replaced has ended before it.
+        """
+        for key in [key for key, fact in facts.items() if fact.ends_at <= now]:
+            del facts[key]
+        if not facts:
+            return
+        try:
+            backend.write(writer, [fact.at(now) for fact in facts.values()])
+            facts.clear()
+        except BackendError:
+            for key, fact in tuple(facts.items()):
+                self._write_one(backend, writer, fact.at(now))
+                del facts[key]
+
+    def _write_one(self, backend: Backend, writer: str, fact: FactNews) -> None:
+        """Write a fact, or give it up if the place takes anything but that: what was known before it is forgotten.
+
+        Raises:
+            BackendError: Nothing can be written.
+        """
+        try:
+            backend.write(writer, (fact,))
+        except BackendError:
+            backend.write(writer, (FactNews(fact.table, fact.key, b"", 0),))
+            try:
+                backend.write(writer, (fact,))  # the place is there: it may have been away for a moment
+            except BackendError:
+                self.dropped += 1
 
     def _take(self) -> _Load:
         with self._lock:
@@ -156,12 +198,16 @@ class Outbox:
                 current.leaves[holder] = (*names, *current.leaves.get(holder, ()))
             current.undone = {**load.undone, **current.undone}
             _bound(current.undone)
-            facts = {**load.facts, **current.facts}
-            current.facts = facts
-            self._fact_bytes = sum(len(fact.value) for fact in facts.values())
-            while self._fact_bytes > self._max_fact_bytes:
-                self._fact_bytes -= len(facts.pop(next(iter(facts))).value)
-                self.dropped += 1
+            current.facts = {**load.facts, **current.facts}
+            self._fact_bytes = sum(len(fact.news.value) for fact in current.facts.values())
+            self._bound_facts()
+
+    def _bound_facts(self) -> None:
+        """Give up the oldest facts of too many."""
+        facts = self._load.facts
+        while self._fact_bytes > self._max_fact_bytes:
+            self._fact_bytes -= len(facts.pop(next(iter(facts))).news.value)
+            self.dropped += 1
 
 
 def _bound(undone: dict[str, tuple[Admission, ...]]) -> None:

@@ -7,7 +7,9 @@ be found by others. Where the place is out of reach this process goes on alone, 
 
 import logging
 import math
+import os
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -45,6 +47,19 @@ MAX_THREADS = 8
 """Facts that are looked up at once."""
 
 
+class _Session:
+    """From one opening to the next: what is carried for one process and one event loop."""
+
+    __slots__ = ("cursor", "door", "has_begun", "writer")
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self.writer = secrets.token_hex(8)
+        self.cursor = ""
+        self.has_begun = anyio.Event()
+        """Its first round was heard, or the backend is left alone."""
+
+
 class SharedStore:
     """A `StateStore` over a backend.
 
@@ -80,8 +95,10 @@ class SharedStore:
         """Holder -> names of what it holds at the backend."""
         self._used_by_all: LRUCache[str, float] = LRUCache(MAX_COUNTS)
         """Of each counted amount that is given out alone: what was used when that began."""
-        self._writer = secrets.token_hex(8)
-        self._cursor = ""
+        self._session: _Session | None = None
+        self._rounds = threading.Lock()
+        """Held for a round: the thread of an event loop that has ended may be in its last one."""
+        self._pid = os.getpid()
         self._renewed_at = -math.inf
         self._courier: Courier | None = None
         self._asker: Asker | None = None
@@ -108,19 +125,39 @@ class SharedStore:
     # --- opening ------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Read what is known, and begin to hear of others. Where that fails, begin alone."""
-        if self._courier is not None and self._courier.belongs_here():
+        """Read what is known, and begin to hear of others. Where that fails, begin alone.
+
+        All that works from then on is there before the first wait: who is cancelled in it leaves nothing half begun.
+        """
+        if self._courier is None or not self._courier.belongs_here():
+            self._begin()
+        session = self._session
+        if session is None or session.has_begun.is_set() or self.is_alone:
             return
-        self._limiter = anyio.CapacityLimiter(MAX_THREADS)
-        self._writer, self._cursor = secrets.token_hex(8), ""
-        door = Door()
-        self._courier = courier = Courier(door, partial(self._round, door), POLL_S, self._lose)
-        with anyio.move_on_after(FIND_S):
-            await anyio.to_thread.run_sync(self._round, door, abandon_on_cancel=True, limiter=self._limiter)
-        await anyio.lowlevel.checkpoint()  # what that round heard is taken in by the loop's next turn
-        self._asker = Asker(door, self._backend, LEASE_S, self._give_back, self._undo, self._lose)
-        self._asker.start()
-        courier.start()
+        async with self._patience(FIND_S):
+            await session.has_begun.wait()
+
+    def _begin(self) -> None:
+        """Start the threads of this process and this event loop."""
+        courier, self._courier = self._courier, None
+        asker, self._asker = self._asker, None
+        for thread in (courier, asker):
+            if thread is not None:
+                thread.stop()  # its loop has ended
+        if self._pid != os.getpid():
+            self._pid, self._rounds = os.getpid(), threading.Lock()  # a fork may find the other one held, for good
+        session = _Session(Door())
+        courier = Courier(session.door, partial(self._round, session), POLL_S, self._lose)
+        asker = Asker(session.door, self._backend, LEASE_S, self._give_back, self._undo, self._lose)
+        self._session, self._limiter, self._waiting = session, anyio.CapacityLimiter(MAX_THREADS), []
+        self._is_lost = False
+        asker.start()
+        try:
+            courier.start()
+        except RuntimeError:  # the machine is out of threads
+            asker.stop()
+            raise
+        self._courier, self._asker = courier, asker
 
     async def close(self) -> None:
         """Write what is not yet written, for a second at most, and stop."""
@@ -163,7 +200,7 @@ class SharedStore:
     def put(self, table: str, key: str, value: bytes, ttl_s: float) -> None:
         """Keep a fact here at once, and for others soon."""
         self._memory.put(table, key, value, ttl_s)
-        self._outbox.put(FactNews(table, key, value, ttl_s))
+        self._outbox.put(FactNews(table, key, value, ttl_s), self._now())
         self._wake()
 
     def add(self, amount: Amount) -> None:
@@ -298,23 +335,26 @@ class SharedStore:
 
     # --- rounds of the courier ----------------------------------------------------------------------------------------
 
-    def _round(self, door: Door) -> None:
+    def _round(self, session: _Session) -> None:
         """Write what waits, read what others wrote, keep what is held. In a thread."""
-        if self.is_alone:
-            return
+        with self._rounds:
+            if session is self._session and not self.is_alone:
+                self._exchange(session)
+
+    def _exchange(self, session: _Session) -> None:
         began = self._now()
         try:
             self._backend.open()
-            written = self._outbox.carry(self._backend, self._writer, self._now())
-            self._cursor, news = self._backend.read(self._writer, self._cursor)
+            written = self._outbox.carry(self._backend, session.writer, self._now())
+            session.cursor, news = self._backend.read(session.writer, session.cursor)
             if self._now() - self._renewed_at >= RENEW_S:
                 # Slots alone: a probe that finds nothing out in that time is lost, and the next one's turn has come.
                 self._backend.renew(dict(self._slots), LEASE_S)
                 self._renewed_at = self._now()
         except BackendError as error:
-            door.call(partial(self._step_aside, str(error), began))
+            session.door.call(partial(self._step_aside, str(error), began))
         else:
-            door.call(partial(self._hear, news, written, began))
+            session.door.call(partial(self._hear, news, written, began))
 
     def _hear(self, news: Sequence[News], written: int, began: float) -> None:
         """Take in what others wrote, and up to what number this process's own is written."""
@@ -348,6 +388,8 @@ class SharedStore:
         self._is_lost = True
 
     def _settle(self, written: float) -> None:
+        if self._session is not None:
+            self._session.has_begun.set()
         for number, event in self._waiting:
             if number <= written:
                 event.set()

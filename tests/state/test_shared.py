@@ -8,11 +8,12 @@ import anyio
 import pytest
 
 from asgi_ds2api.state.contract import Admission, Probe, Refusal, Scope, StateStore
+from asgi_ds2api.state.courier import Courier
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.state.shared import LEASE_S, RENEW_S, SharedStore
 from asgi_ds2api.state.sqlite import SQLiteBackend
 
-from .rig import ACCOUNT, OTHER, Clock, Moody, Place, cooling, money, probe, slot, spent, until
+from .rig import ACCOUNT, LATEST_S, OTHER, Clock, Moody, Place, cooling, money, probe, slot, spent, until
 
 pytestmark = pytest.mark.anyio
 
@@ -171,18 +172,108 @@ async def test_F110_a_task_that_its_host_cancels_as_the_answer_comes_holds_nothi
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.parametrize("word", ["read", "admit"])
-async def test_a_mistake_of_ours_in_a_thread_ends_the_sharing_and_no_request(place: Place, word: str) -> None:
+async def test_a_mistake_of_ours_in_the_thread_ends_the_sharing_and_no_request(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with place.stores(1) as ((store, moody),):
-        setattr(moody, word, lambda *_: 1 // 0)
+        monkeypatch.setattr(moody, "read", lambda *_: 1 // 0)
         store.merge(ACCOUNT, cooling(1_060))
-        assert await store.admit(slot("a", 1)) is None if word == "read" else True
-        if word == "admit":
-            assert await store.admit(slot("a", 1)) is None
         await until(lambda: store.is_alone)
         place.clock.now += 1e9
         assert store.is_alone
-        assert await store.admit(slot("b", 2)) is None
+        assert await store.admit(slot("a", 1)) is None
+        monkeypatch.undo()
+        await store.close()
+        await store.open()
+        assert not store.is_alone
+
+
+async def test_a_mistake_of_ours_about_one_asking_is_none_of_the_next(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with place.stores(2) as ((one, moody), (two, _)):
+        monkeypatch.setattr(moody, "admit", lambda *_: 1 // 0)
+        assert (await one.admit(slot("a", 1)), one.is_alone) == (None, True)
+        monkeypatch.undo()
+        place.clock.now += 0.5
+        await until(lambda: not one.is_away)
+        assert await two.admit(slot("b", 1)) is None
+        assert isinstance(await one.admit(slot("c", 1)), Refusal)
+
+
+async def test_who_is_cancelled_while_it_opens_leaves_a_store_that_shares(place: Place) -> None:
+    async with place.stores(1) as ((one, _),):
+        moody = Moody(SQLiteBackend(place.path, wall_now=place.clock))
+        two = SharedStore(moody, MemoryStore(place.clock), place.clock, patience_s=LATEST_S)
+        moody.silence.clear()
+        async with anyio.create_task_group() as group:
+            group.start_soon(two.open)
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+        moody.silence.set()
+        await two.open()
+        one.merge(ACCOUNT, cooling(1_060))
+        await until(lambda: two.cooldown(ACCOUNT) is not None)
+        assert await one.admit(slot("a", 1)) is None
+        assert isinstance(await two.admit(slot("b", 1)), Refusal)
+        await two.close()
+
+
+async def test_who_opens_while_another_does_waits_for_the_same_news(place: Place) -> None:
+    async with place.stores(1) as ((one, _),):
+        one.merge(ACCOUNT, cooling(1_060))
+        await one.settled()
+    moody = Moody(SQLiteBackend(place.path, wall_now=place.clock))
+    store = SharedStore(moody, MemoryStore(place.clock), place.clock)
+    known: list[bool] = []
+
+    async def open_and_look() -> None:
+        await store.open()
+        known.append(store.cooldown(ACCOUNT) is not None)
+
+    moody.silence.clear()
+    async with anyio.create_task_group() as group:
+        group.start_soon(open_and_look)
+        group.start_soon(open_and_look)
+        await anyio.wait_all_tasks_blocked()
+        moody.silence.set()
+    await store.close()
+    assert known == [True, True]
+
+
+def test_threads_of_an_event_loop_that_has_ended_end_when_the_next_one_begins(place: Place) -> None:
+    store = SharedStore(SQLiteBackend(place.path, wall_now=place.clock), MemoryStore(place.clock), place.clock)
+    asyncio.run(store.open())
+    courier, asker = store._courier, store._asker
+    assert courier is not None
+    assert asker is not None
+
+    async def go_on() -> None:
+        await store.open()
+        courier.join()
+        asker.join()
+        await store.close()
+
+    asyncio.run(go_on())
+
+
+async def test_a_thread_that_cannot_be_made_is_made_by_the_next_who_opens(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SharedStore(SQLiteBackend(place.path, wall_now=place.clock), MemoryStore(place.clock), place.clock)
+
+    def start(_: Courier) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as poor:
+        poor.setattr(Courier, "start", start)
+        with pytest.raises(RuntimeError):
+            await store.open()
+    await store.open()
+    store.merge(ACCOUNT, cooling(1_060))
+    await store.settled()
+    assert store._outbox.is_written(1)
+    await store.close()
 
 
 async def test_facts_that_cannot_be_written_are_bounded(place: Place) -> None:
