@@ -4,6 +4,7 @@ Asked once an attempt, and only where there is something to ask: an account with
 With state in one process alone there is no fleet.
 """
 
+import os
 import secrets
 
 import msgspec
@@ -76,7 +77,8 @@ class Fleet:
             self._store.add(msgspec.structs.replace(amount, amount=-amount.amount))
 
     def _holder(self, lease: Lease) -> str:
-        return f"{self._name} {lease.number}"
+        """Return a name that nobody else holds by. Processes that were forked off after this was made number alike."""
+        return f"{self._name} {os.getpid()} {lease.number}"
 
 
 def pass_over_s(refusal: Refusal) -> float:

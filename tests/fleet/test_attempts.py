@@ -1,5 +1,6 @@
 """What an attempt does with what the others say: passes over what they fill, holds nothing that it did not use."""
 
+import os
 from typing import Any
 
 import anyio
@@ -171,3 +172,24 @@ async def test_two_processes_hold_by_different_names() -> None:
     assert len({asked.holder for asked in store.asked}) == 2
     for lease in leases:
         pool.put_back(lease)
+
+
+async def test_processes_that_were_forked_off_one_gateway_hold_by_different_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As under ``gunicorn --preload``: each numbers its leases from 1, and all of them once were the same process."""
+    store = Shared()
+    app, _ = gateway(store, accounts=1, concurrency=2)
+    fleet, pool = app._engine.fleet, app._engine.pool
+    assert fleet is not None
+    lease = pool.acquire(pool.plan(app._engine.models.resolve("chat/m")))
+
+    async def is_let_in(worker: int) -> bool:
+        monkeypatch.setattr(os, "getpid", lambda: worker)
+        return await fleet.admit(lease, Demand()) is None
+
+    assert [await is_let_in(worker) for worker in (101, 102, 103)] == [True, True, False]
+    monkeypatch.setattr(os, "getpid", lambda: 101)
+    fleet.leave(lease, Demand(), None)
+    assert [await is_let_in(worker) for worker in (103, 104)] == [True, False]
+    pool.put_back(lease)
