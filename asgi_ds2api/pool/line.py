@@ -4,13 +4,20 @@ Those who want the same wait in one queue. Callers take turns: next is who was s
 all of them, and the requests of one caller are served in the order in which they came. So a caller with a hundred
 requests does not push back one who has a single one.
 
-A line that is full takes a newcomer only in place of the last request of the caller who has most of them.
+Who was served and could not use it (`Line.take_back`) was not served: its caller's turn is what it was. So is its own
+place, as requests stand by their arrival, whenever they join.
+
+A line that is full takes a newcomer only in place of the last request of the caller who has most of them, and who comes
+back also in place of a later request of its own caller.
 """
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heappush, heapreplace
+from itertools import takewhile
 from typing import TypeAlias
+
+import msgspec
 
 from ..errors import CapacityError, GatewayError, QueueFull
 from .model import Candidate, Lease, Plan, Tier
@@ -35,7 +42,7 @@ class Waiter:
     Attributes:
         plan: Where it may go.
         tried: Where it was.
-        number: In the order of arrival.
+        number: In the order of arrival, as its plan has it.
         latest: When it gives up, in seconds of the pool's clock.
         lease: What was handed to it, until it takes it.
         refusal: Why it need not wait any longer.
@@ -48,13 +55,12 @@ class Waiter:
         plan: Plan,
         tried: Collection[Candidate],
         latest: float,
-        number: int,
         wake: Callable[[], None],
     ) -> None:
         self.plan = plan
         self.tried = frozenset(tried)
         self.latest = latest
-        self.number = number
+        self.number = plan.arrival
         self.key: Key = (plan.tiers, plan.need, self.tried)
         self.lease: Lease | None = None
         self.refusal: GatewayError | None = None
@@ -76,6 +82,14 @@ class Waiter:
         return lease
 
 
+class Turn(msgspec.Struct, frozen=True):
+    """A service of a caller, and what was before it."""
+
+    caller: str
+    service: int
+    before: int
+
+
 class _Turns:
     """When callers were served last, counted in services; 0: not lately.
 
@@ -91,18 +105,25 @@ class _Turns:
     def of(self, caller: str) -> int:
         return self._served.get(caller, 0)
 
-    def serve(self, caller: str) -> None:
+    def serve(self, caller: str) -> Turn:
         self._services += 1
-        self._served[caller] = self._services
+        turn = Turn(caller, self._services, self.of(caller))
+        self._served[caller] = turn.service
         self._served.move_to_end(caller)
         if len(self._served) > self._size:
             self._served.popitem(last=False)
+        return turn
+
+    def take_back(self, turn: Turn) -> None:
+        if self.of(turn.caller) == turn.service:  # else it was served again since
+            self._served[turn.caller] = turn.before
 
 
 class _Queue:
     """Those who want the same. The caller is next who was served longest ago, with the first of its requests.
 
-    A turn that was used meanwhile, here or in another queue, is found when its caller comes to the front.
+    What has become later meanwhile, by a turn that was used here or in another queue, or a first request that left, is
+    found when its caller comes to the front; what has become earlier is said (`place`).
     """
 
     def __init__(self, turns: _Turns) -> None:
@@ -120,34 +141,43 @@ class _Queue:
 
     def add(self, waiter: Waiter) -> None:
         caller = waiter.plan.caller
-        if caller not in self._waiting:
-            self._waiting[caller] = OrderedDict()
-            heappush(self._order, (self._turns.of(caller), waiter.number, caller))
-        self._waiting[caller][waiter] = None
+        waiters = self._waiting.setdefault(caller, OrderedDict())
+        _insert(waiters, waiter)
+        if next(iter(waiters)) is waiter:
+            self.place(caller)
+
+    def place(self, caller: str) -> None:
+        """Put a caller where its turn and its first request belong, if it waits here."""
+        if caller in self._waiting:
+            heappush(self._order, self._rank(caller))
+            self._tidy()
 
     def remove(self, waiter: Waiter) -> None:
         caller = waiter.plan.caller
         del self._waiting[caller][waiter]
         if not self._waiting[caller]:
             del self._waiting[caller]
-        if len(self._order) > 2 * len(self._waiting) + _SPARE:
-            self._order = [
-                (self._turns.of(caller), next(iter(w)).number, caller) for caller, w in self._waiting.items()
-            ]
-            heapify(self._order)
+        self._tidy()
 
     def front(self) -> Waiter:
         """Return who is next; the queue is not empty."""
         while True:
-            turn, _, caller = self._order[0]
-            waiters = self._waiting.get(caller)
-            if waiters is None:
+            *_, caller = self._order[0]
+            if caller not in self._waiting:
                 heappop(self._order)
                 continue
-            first = next(iter(waiters))
-            if turn == self._turns.of(caller):
-                return first
-            heapreplace(self._order, (self._turns.of(caller), first.number, caller))
+            rank = self._rank(caller)
+            if self._order[0] == rank:
+                return next(iter(self._waiting[caller]))
+            heapreplace(self._order, rank)
+
+    def _rank(self, caller: str) -> tuple[int, int, str]:
+        return self._turns.of(caller), next(iter(self._waiting[caller])).number, caller
+
+    def _tidy(self) -> None:
+        if len(self._order) > 2 * len(self._waiting) + _SPARE:
+            self._order = [self._rank(caller) for caller in self._waiting]
+            heapify(self._order)
 
 
 class Line:
@@ -164,7 +194,6 @@ class Line:
         self._by_upstream: Counter[str] = Counter()
         self._turns = _Turns(max(_MIN_TURNS, 2 * max_waiting))
         self._count = 0
-        self._arrivals = 0
 
     def __len__(self) -> int:
         return self._count
@@ -195,18 +224,16 @@ class Line:
             QueueFull: There is no room for it.
         """
         if self._count >= self.max_waiting:
-            longest = self._longest()
-            if not self.has_room(plan.caller):
+            last = self._gives_way_to(plan)
+            if last is None:
                 raise _queue_full(full)
-            last = next(reversed(self._by_caller[longest]))
             self.leave(last)
             last.refuse(_queue_full(full))
-        self._arrivals += 1
-        waiter = Waiter(plan, tried, latest, self._arrivals, wake)
+        waiter = Waiter(plan, tried, latest, wake)
         if waiter.key not in self._queues:
             self._queues[waiter.key] = _Queue(self._turns)
         self._queues[waiter.key].add(waiter)
-        self._by_caller.setdefault(plan.caller, OrderedDict())[waiter] = None
+        _insert(self._by_caller.setdefault(plan.caller, OrderedDict()), waiter)
         self._by_upstream.update({tier.upstream for tier in plan.tiers})
         self._count += 1
         return waiter
@@ -241,11 +268,18 @@ class Line:
         fronts = [queue.front() for queue in self._queues.values()]
         return sorted(fronts, key=lambda waiter: (self._turns.of(waiter.plan.caller), waiter.number))
 
-    def serve(self, waiter: Waiter, lease: Lease) -> None:
+    def serve(self, waiter: Waiter, lease: Lease) -> Turn:
         """Hand a lease to somebody; its caller's next turn is when all others had theirs."""
-        self._turns.serve(waiter.plan.caller)
+        turn = self._turns.serve(waiter.plan.caller)
         self.leave(waiter)
         waiter.hand(lease)
+        return turn
+
+    def take_back(self, turn: Turn) -> None:
+        """Note that what was handed to somebody was of no use to it."""
+        self._turns.take_back(turn)
+        for queue in self._queues.values():
+            queue.place(turn.caller)
 
     def refuse(self, key: Key, refusal: GatewayError, opens_at: float) -> None:
         """Tell those of a queue that waiting is no use, who give up before anybody opens."""
@@ -254,8 +288,23 @@ class Line:
                 self.leave(waiter)
                 waiter.refuse(refusal)
 
+    def _gives_way_to(self, plan: Plan) -> Waiter | None:
+        """Return who loses its place in a full line to a request; None: nobody."""
+        has_room = self.has_room(plan.caller)
+        waiters = self._by_caller.get(self._longest() if has_room else plan.caller)
+        last = next(reversed(waiters)) if waiters else None
+        return last if last is not None and (has_room or last.number > plan.arrival) else None
+
     def _longest(self) -> str:
         return max(self._by_caller, key=lambda caller: len(self._by_caller[caller]), default="")
+
+
+def _insert(waiters: OrderedDict[Waiter, None], waiter: Waiter) -> None:
+    """Put a request among those of its caller, in the order of arrival; a newcomer is the last."""
+    later = list(takewhile(lambda other: other.number > waiter.number, reversed(waiters)))
+    waiters[waiter] = None
+    for other in reversed(later):
+        waiters.move_to_end(other)
 
 
 def _queue_full(full: CapacityError) -> QueueFull:

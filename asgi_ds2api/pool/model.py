@@ -126,6 +126,8 @@ class Plan(msgspec.Struct, frozen=True):
     otherwise: tuple[Tier, ...] = ()
     """Where it may go, at the risk of being refused, if those cannot answer in time to whom all of ``tiers`` are bound;
     empty: nowhere else."""
+    arrival: int = 0
+    """Rising in the order in which requests came: whoever has to wait again has its old place in line."""
 
     @property
     def need(self) -> int:

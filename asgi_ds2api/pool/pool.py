@@ -76,6 +76,7 @@ class Pool:
         self._accounts: dict[str, Account] = {account.id: account for account in accounts}
         self._leases: dict[Lease, Held] = {}
         self._numbers = count(1)
+        self._arrivals = count(1)
         self._stray_releases = 0
         limit = max_model_gates or max(MIN_MODEL_GATES, MODELS_PER_ACCOUNT * len(self._accounts))
         self._gates = Gates(store, now, limit, self._serve)
@@ -142,16 +143,17 @@ class Pool:
         Returns:
             A plan; without tiers if no allowed account serves any of the targets.
         """
+        arrival = next(self._arrivals)
         if allowed is None:
             free = [Tier(upstream=target.upstream, model=target.model) for target in targets]
-            return self._chooser.bound(Plan(tuple(free), demand, caller, session, is_sealed))
+            return self._chooser.bound(Plan(tuple(free), demand, caller, session, is_sealed, arrival=arrival))
         bound = [self._accounts[id_] for id_ in allowed if id_ in self._accounts]
         tiers = []
         for target in targets:
             only = tuple(a for a in bound if a.upstream == target.upstream and a.serves(target.model))
             if only:
                 tiers.append(Tier(upstream=target.upstream, model=target.model, only=only))
-        return Plan(tuple(tiers), demand, caller, session, is_sealed)
+        return Plan(tuple(tiers), demand, caller, session, is_sealed, arrival=arrival)
 
     def returned(self, plan: Plan, refused_by: Account) -> Plan | None:
         """Return where a conversation goes back to when somebody cannot go on from what was thought before.
@@ -213,7 +215,7 @@ class Pool:
         found = self._chooser.beside(server, plan, tried, now)
         if found is None or not server.may_retry(now, with_another_key=False):
             return None
-        return self._take(*found, plan, now, is_home=False)
+        return self._take(*found, plan, now, is_first=False, is_home=False)
 
     def _choose(self, plan: Plan, tried: Collection[Candidate]) -> Lease | None:
         now = self._now()
@@ -223,9 +225,11 @@ class Pool:
         slot, tier = found
         if not tried:
             slot.server.pay_in(now)
-        return self._take(slot, tier, plan, now)
+        return self._take(slot, tier, plan, now, is_first=not tried)
 
-    def _take(self, slot: Slot, tier: Tier, plan: Plan, now: float, *, is_home: bool = True) -> Lease:
+    def _take(
+        self, slot: Slot, tier: Tier, plan: Plan, now: float, *, is_first: bool, is_home: bool = True
+    ) -> Lease:  # fmt: skip
         number = next(self._numbers)
         slot.meter.take(tier.model, plan.demand, now)
         epochs, probes = self._reports.took(slot, tier.model, number, now)
@@ -237,7 +241,7 @@ class Pool:
             probes=probes,
         )
         pin_key = self._chooser.pin_key(plan, tier) if is_home else ""
-        held = Held(slot, plan.demand, pin_key, self._chooser.bond_key(plan, tier))
+        held = Held(slot, plan.demand, pin_key, self._chooser.bond_key(plan, tier), has_paid_in=is_first)
         slot.take(number, by_rank=tier.only is None)
         self._leases[lease] = held  # last, and right after it was counted: nothing can go wrong in between
         return lease
@@ -299,7 +303,7 @@ class Pool:
                     continue
                 lease = self._choose(waiter.plan, waiter.tried)
                 if lease is not None:
-                    line.serve(waiter, lease)
+                    self._leases[lease].turn = line.serve(waiter, lease)
                     served = True
                     break
                 hopeless.add(waiter.key)
@@ -372,11 +376,15 @@ class Pool:
             self._serve()
 
     def put_back(self, lease: Lease) -> None:
-        """Give a lease back that nobody used: it costs nothing. As for a second time, see `release`."""
+        """Give a lease back that nobody used: it costs nothing and was no turn. As for a second time, see `release`."""
         held = self._give_back(lease, None)
         if held is not None:
             now, slot = self._now(), held.slot
             slot.change(lambda meter: meter.put_back(lease.candidate.model, held.demand, now))
+            if held.has_paid_in:
+                slot.server.take_back(now)
+            if held.turn is not None:
+                self._line.take_back(held.turn)
             slot.abandoned += 1
             self._reports.dropped(slot, lease)
             self._serve()

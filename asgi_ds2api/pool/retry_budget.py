@@ -57,6 +57,16 @@ class RetryBudget(msgspec.Struct, frozen=True, gc=False):
             current.allowance, current.since, current.young + 1, current.old, current.borrowed, current.borrowed_at
         )
 
+    def take_back(self, now: float) -> "RetryBudget":
+        """Return the budget after a first attempt that was paid in and not made. What it has paid for is owed."""
+        current = self._at(now)
+        if current.young:
+            return msgspec.structs.replace(current, young=current.young - 1)
+        if current.old:
+            return msgspec.structs.replace(current, old=current.old - 1)
+        borrowed = current._borrowed(now) + 1.0 / self.allowance.firsts
+        return msgspec.structs.replace(current, borrowed=borrowed, borrowed_at=now)
+
     def withdraw(self, now: float) -> "RetryBudget | None":
         """Return the budget after one more attempt; None: there is none left."""
         current, firsts = self._at(now), self.allowance.firsts
@@ -64,10 +74,13 @@ class RetryBudget(msgspec.Struct, frozen=True, gc=False):
             from_old = min(current.old, firsts)
             young = current.young - (firsts - from_old)
             return msgspec.structs.replace(current, young=young, old=current.old - from_old)
-        borrowed = max(0.0, current.borrowed - (now - current.borrowed_at) * RESERVE_PER_S)
+        borrowed = current._borrowed(now)
         if borrowed + 1.0 <= self.allowance.reserve:
             return msgspec.structs.replace(current, borrowed=borrowed + 1.0, borrowed_at=now)
         return None
+
+    def _borrowed(self, now: float) -> float:
+        return max(0.0, self.borrowed - (now - self.borrowed_at) * RESERVE_PER_S)
 
     def _at(self, now: float) -> "RetryBudget":
         age = now - self.since

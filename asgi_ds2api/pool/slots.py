@@ -9,6 +9,7 @@ from .affinity import Tally, is_crowded
 from .gates import AccountGate, Gate, Peers
 from .health import Rng
 from .limits import Demand, need_of
+from .line import Turn
 from .meter import Meter
 from .model import Account, Origin
 from .retry_budget import CHANGES, RETRIES, RetryBudget
@@ -31,6 +32,11 @@ class Server:
         """Count the first attempt of a request."""
         self.retries = self.retries.deposit(now)
         self.changes = self.changes.deposit(now)
+
+    def take_back(self, now: float) -> None:
+        """Count one no more that was not made."""
+        self.retries = self.retries.take_back(now)
+        self.changes = self.changes.take_back(now)
 
     def may_retry(self, now: float, *, with_another_key: bool) -> bool:
         """Tell whether one more attempt may follow, and take it out of the budget for its purpose."""
@@ -173,15 +179,19 @@ class Slot:
 class Held:
     """What a lease holds, until it is given back."""
 
-    __slots__ = ("bond_key", "demand", "is_answered", "is_slow", "pin_key", "slot")
+    __slots__ = ("bond_key", "demand", "has_paid_in", "is_answered", "is_slow", "pin_key", "slot", "turn")
 
-    def __init__(self, slot: Slot, demand: Demand, pin_key: str, bond_key: str) -> None:
+    def __init__(self, slot: Slot, demand: Demand, pin_key: str, bond_key: str, *, has_paid_in: bool) -> None:
         self.slot = slot
         self.pin_key = pin_key
         """Of the conversation; empty: none."""
         self.bond_key = bond_key
         """Of the conversation, where its answer is sealed; empty: none."""
         self.demand = demand
+        self.has_paid_in = has_paid_in
+        """It is counted as the first attempt of a request."""
+        self.turn: Turn | None = None
+        """Of its caller, if it was handed to somebody in line."""
         self.is_answered = False
         self.is_slow = False
 

@@ -88,6 +88,26 @@ async def test_all_waits_for_the_others_together_are_no_longer_than_one_in_line(
 
 
 @run_virtual
+async def test_those_who_wait_for_what_others_fill_are_served_in_the_order_in_which_they_came() -> None:
+    store = Shared()
+    await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),)))
+    app, scripted = gateway(store, *[chat_answer()] * 6, concurrency=1, queue_s=30)
+
+    async def ask(number: int) -> None:
+        await anyio.sleep(number * 0.05)  # virtual
+        said = {**ASK, "messages": [{"role": "user", "content": str(number)}]}
+        assert (await call(app, "POST", PATH, json=said)).status == 200
+
+    async with anyio.create_task_group() as group:
+        for number in range(6):
+            group.start_soon(ask, number)
+        await anyio.sleep(1.3)  # virtual: until then nobody is granted anything
+        store.leave("other")
+    asked = [made.json()["messages"] for made in scripted.calls]
+    assert asked == [[{"role": "user", "content": str(number)}] for number in range(6)]
+
+
+@run_virtual
 async def test_who_would_wait_in_vain_for_the_others_minute_is_told_at_once_and_until_when() -> None:
     store = Shared()
     app, scripted = gateway(store, chat_answer(), rpm=1, queue_s=5)

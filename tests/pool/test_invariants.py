@@ -227,8 +227,7 @@ def test_I14_nobody_waits_for_more_than_twice_his_share(shares: list[int], slots
 
 def test_I14_a_line_without_turns_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line._Turns, "of", lambda _turns, _caller: 0)
-    with pytest.raises(ZeroDivisionError):  # how many turns the small caller had
-        fairness()
+    assert fairness() > 2
 
 
 def test_each_invariant_has_its_test() -> None:

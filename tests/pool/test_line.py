@@ -287,6 +287,23 @@ def test_F99_who_has_a_right_to_a_place_in_line_is_read() -> None:
         rig.pool.turn_away("flood")
 
 
+def test_a_full_line_takes_who_comes_back_in_place_of_a_later_request_of_its_caller() -> None:
+    rig, (lease,) = full(max_waiting=2)
+    crowd = Crowd(rig)
+    plan = crowd.plan()
+    first = crowd.come("first", plan)
+    crowd.come("second")
+    crowd.end(lease)
+    crowd.come("third")
+    taken = first.take()
+    assert taken is not None
+    rig.pool.refuse(taken, 1)
+    crowd.come("first again", plan)
+    assert crowd.woken == ["first", "third"]
+    with pytest.raises(QueueFull):
+        crowd.come("fourth")
+
+
 # --- turns ------------------------------------------------------------------------------------------------------------
 
 
@@ -384,3 +401,71 @@ def test_requests_of_one_size_share_a_queue_and_others_do_not_wait_behind_them()
     large = [crowd.come(f"large {n}", rig.asking(3_000 + n)) for n in range(2)]
     assert large[0].key == large[1].key
     assert rig.pool.acquire(rig.asking(200)).candidate.account.label == "0"
+
+
+# --- what those who share an account do not grant ---------------------------------------------------------------------
+
+
+def refused(rig: Rig, crowd: Crowd, waiters: dict[str, Waiter]) -> str:
+    """Let others refuse whoever was handed a slot, and let it come back; return who it was."""
+    (name,) = [name for name, waiter in waiters.items() if waiter.lease is not None]
+    lease = waiters[name].take()
+    assert lease is not None
+    rig.pool.refuse(lease, 1)
+    waiters[name] = crowd.come(name, waiters[name].plan)
+    return name
+
+
+def next_look(rig: Rig, waiters: dict[str, Waiter]) -> None:
+    """Let the account open that others filled, and somebody who waits look."""
+    rig.clock.now += 1
+    rig.pool.look(next(iter(waiters.values())))
+
+
+@pytest.mark.parametrize("callers", [("a", "a", "a"), ("a", "b", "c")], ids=["of one caller", "of three"])
+def test_who_was_handed_what_others_do_not_grant_is_next_again(callers: tuple[str, ...]) -> None:
+    rig, (lease,) = full()
+    crowd = Crowd(rig)
+    waiters = {f"{caller}{n}": crowd.come("", crowd.plan(caller)) for n, caller in enumerate(callers)}
+    crowd.end(lease)
+    first = next(iter(waiters))
+    for _ in range(3):
+        assert refused(rig, crowd, waiters) == first
+        next_look(rig, waiters)
+
+
+def test_who_came_first_and_was_never_in_line_stands_before_those_who_came_meanwhile() -> None:
+    rig = Rig(accounts(1, concurrency=1))
+    crowd = Crowd(rig)
+    plan = crowd.plan()
+    lease = rig.pool.acquire(plan)
+    waiters = {"later": crowd.come("", crowd.plan())}
+    rig.pool.refuse(lease, 1)
+    waiters["first"] = crowd.come("", plan)
+    next_look(rig, waiters)
+    assert (waiters["first"].lease is not None, waiters["later"].lease) == (True, None)
+
+
+def test_a_turn_that_was_taken_back_counts_in_every_queue() -> None:
+    rig, (lease,) = full()
+    crowd = Crowd(rig)
+    first = crowd.come("", crowd.plan("a", model="one"))
+    waiters = {
+        "a": crowd.come("", crowd.plan("a", model="two")),
+        "b": crowd.come("", crowd.plan("b", model="two")),
+    }
+    crowd.end(lease)
+    rig.pool.look(waiters["a"])  # so that its queue knows that the turn is used
+    taken = first.take()
+    assert taken is not None
+    rig.pool.refuse(taken, 1)  # who was refused leaves
+    next_look(rig, waiters)
+    assert (waiters["a"].lease is not None, waiters["b"].lease) == (True, None)
+
+
+def test_what_is_not_granted_pays_for_no_retry() -> None:
+    rig = Rig(1)
+    for _ in range(100):
+        rig.pool.refuse(rig.acquire(), 0)
+    lease = rig.acquire()
+    assert [rig.pool.may_retry(lease, ServerFault("500")) for _ in range(4)] == [True, True, True, False]
