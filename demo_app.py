@@ -22,6 +22,13 @@ from asgi_ds2api import DS2APIMiddleware, Gateway
 from asgi_ds2api.testing import FakeUpstream
 
 HOST, PORT = "127.0.0.1", int(os.environ.get("PORT", "8000"))
+PROTOCOLS = [
+    ("openai", "openai_chat", "/v1"),
+    ("responses", "openai_responses", "/v1"),
+    ("anthropic", "anthropic_messages", ""),
+    ("gemini", "gemini_generate", ""),
+    ("ollama", "ollama_chat", ""),
+]
 VENDORS = {"openai": ("OPENAI_API_KEY", "gpt-*"), "anthropic": ("ANTHROPIC_API_KEY", "claude-*")}
 
 
@@ -32,11 +39,13 @@ fake = FakeUpstream(keys=KEYS, words_per_s=20, rate_limited_every={KEYS[0]: 2}, 
 
 
 def config() -> dict[str, Any]:
-    """Return what would be in your ds2api.toml: the fake, twice, and the vendors whose keys are set."""
+    """Return what would be in your ds2api.toml: the fake, in each protocol, and the vendors whose keys are set."""
     # A key never stands in a configuration: "env:NAME" and "file:PATH" say where it is, or a function fetches it.
     accounts = [{"label": "one", "key": lambda: KEYS[0]}, {"label": "two", "key": lambda: KEYS[1]}]
-    openai = {"protocol": "openai_chat", "base_url": f"{fake.url}/v1", "accounts": accounts}
-    anthropic = {"protocol": "anthropic_messages", "base_url": fake.url, "accounts": accounts}
+    fakes = [
+        {"name": f"demo-{name}", "protocol": protocol, "base_url": fake.url + path, "accounts": accounts}
+        for name, protocol, path in PROTOCOLS
+    ]
     real = [
         {"name": name, "preset": name, "keys": [f"env:{variable}"], "models": [models]}
         for name, (variable, models) in VENDORS.items()
@@ -44,7 +53,7 @@ def config() -> dict[str, Any]:
     ]
     return {
         "auth": "none",  # anybody on this machine may ask; see docs/configuration.md for callers with keys of their own
-        "upstreams": [{"name": "demo-openai", **openai}, {"name": "demo-anthropic", **anthropic}, *real],
+        "upstreams": [*fakes, *real],
         "models": [{"name": "demo", "targets": ["demo-openai/demo", "demo-anthropic/demo"]}],
     }
 
@@ -64,7 +73,8 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 async def page(request: Request) -> HTMLResponse:
     """Show what runs here, and a place to try it."""
-    return HTMLResponse(PAGE)
+    models = ["demo", *(f"demo-{name}/demo" for name, _, _ in PROTOCOLS)]
+    return HTMLResponse(PAGE.replace("OPTIONS", "".join(f"<option>{model}</option>" for model in models)))
 
 
 async def time(request: Request) -> JSONResponse:
@@ -79,25 +89,31 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>asgi_ds2ap
 </style>
 <h1>An app with an AI gateway inside</h1>
 <p>This page and <a href="/api/time">/api/time</a> belong to the app. Everything under <code>/ai</code> is the gateway:
-it speaks OpenAI Chat and Anthropic Messages, in front of a fake vendor with two accounts.</p>
+any of these clients reaches any of these models. The vendor is a fake, with two accounts.</p>
 <form>
-  <p><label>Speak <select name="protocol">
-    <option value="chat">OpenAI Chat</option><option value="messages">Anthropic Messages</option></select></label>
-  <label>to <select name="model">
-    <option>demo</option><option>demo-openai/demo</option><option>demo-anthropic/demo</option></select></label></p>
+  <p><label>Speak <select name="protocol"></select></label> <label>to <select name="model">OPTIONS</select></label></p>
   <p><input name="text" aria-label="Message" value="Hello! Who are you?"> <button>Send</button></p>
 </form>
 <pre id="answer" aria-live="polite"></pre><pre id="headers"></pre>
 <script>
 const [form, answer, shown] = ['form', '#answer', '#headers'].map(name => document.querySelector(name))
-const words = event => event.choices?.[0]?.delta.content ?? event.delta?.text ?? event.error?.message ?? ''
+const said = text => [{role: 'user', content: text}]
+const faces = {
+  'OpenAI Chat': [() => '/v1/chat/completions', text => ({messages: said(text)}), e => e.choices?.[0]?.delta.content],
+  'OpenAI Responses': [() => '/v1/responses', input => ({input}), e => e.type.endsWith('text.delta') && e.delta],
+  'Anthropic Messages': [() => '/v1/messages', text => ({max_tokens: 500, messages: said(text)}), e => e.delta?.text],
+  'Gemini': [model => `/v1beta/models/${encodeURIComponent(model)}:streamGenerateContent?alt=sse`,
+    text => ({contents: [{role: 'user', parts: [{text}]}]}), e => e.candidates?.[0]?.content.parts?.[0]?.text],
+  'Ollama': [() => '/api/chat', text => ({messages: said(text)}), e => e.message?.content],
+}
+form.protocol.append(...Object.keys(faces).map(name => new Option(name)))
 form.onsubmit = async event => {
   event.preventDefault()
   const {protocol, model, text} = Object.fromEntries(new FormData(form))
-  const path = protocol === 'chat' ? '/ai/v1/chat/completions' : '/ai/v1/messages'
-  const body = {model, max_tokens: 500, stream: true, messages: [{role: 'user', content: text}]}
+  const [path, ask, words] = faces[protocol]
+  const body = protocol === 'Gemini' ? ask(text) : {model, stream: true, ...ask(text)}
   answer.textContent = shown.textContent = ''
-  const response = await fetch(path, {
+  const response = await fetch('/ai' + path(model), {
     method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify(body)})
   const seen = [...response.headers].filter(([name]) => name.startsWith('x-ds2api-'))
   shown.textContent = [`HTTP ${response.status}`, ...seen.map(([name, value]) => `${name}: ${value}`)].join('\\n')
@@ -107,7 +123,10 @@ form.onsubmit = async event => {
     const lines = (rest + part.value).split('\\n')
     rest = lines.pop()
     for (const line of lines)
-      if (line.startsWith('data: {')) answer.textContent += words(JSON.parse(line.slice(6)))
+      if (/^(data: )?{/.test(line)) {
+        const told = JSON.parse(line.replace('data: ', ''))
+        answer.textContent += told.error?.message ?? (words(told) || '')
+      }
   }
 }
 </script>"""
