@@ -86,7 +86,7 @@ def build_engine(
         files=_files(store, config, wall_now),
         reasoning=_reasoning(store, config),
         lessons=_lessons(store, config),
-        keyring=Keyring([secret.reveal().encode() for secret in config.secrets]),
+        keyring=_keyring(config),
         observatory=Observatory(hooks, now=now),
         inbound=inbound_of(config),
         uploads=uploads_of(config),
@@ -157,13 +157,17 @@ def _reasoning(store: StateStore, config: Config) -> FactTable | None:
     return FactTable(store=store, name="reasoning", ttl_s=ttl_s, max_value_bytes=limit) if ttl_s else None
 
 
+def _keyring(config: Config) -> Keyring:
+    return Keyring([secret.reveal().encode() for secret in config.secrets])
+
+
 def _files(store: StateStore, config: Config, wall_now: Callable[[], float]) -> OwnedFiles | None:
     """Return what knows whose files are where; None: nobody does."""
     if not config.timeouts.files_s:
         return None
     files = FactTable(store=store, name="files", ttl_s=config.timeouts.files_s, max_value_bytes=FILE_BYTES)
     uploads = FactTable(store=store, name="uploads", ttl_s=UPLOAD_S, max_value_bytes=UPLOAD_BYTES)
-    return OwnedFiles(files, uploads, wall_now)
+    return OwnedFiles(files, uploads, _keyring(config), wall_now)
 
 
 def _lessons(store: StateStore, config: Config) -> Lessons | None:

@@ -98,17 +98,18 @@ class Authenticator:
             raise Unauthenticated("This key has expired. Ask whoever runs this gateway for another one.")
         return caller
 
-    def again(self, label: str) -> Caller:
+    def again(self, then: Caller) -> Caller:
         """Return a caller who was let in before, for what it began then.
+
+        The host is not asked again, as what is gone on with bears no credential of its: what it said then holds.
 
         Raises:
             Unauthenticated: It is not configured any more, or its key has expired.
         """
         if self._mode == "none":
             return ANONYMOUS
-        if self._mode == "host":
-            return Caller(label=label)
-        caller = next((caller for caller in self._callers.values() if caller.label == label), None)
+        known = (then,) if self._mode == "host" else self._callers.values()
+        caller = next((caller for caller in known if caller.label == then.label), None)
         if caller is None or (caller.expires_at is not None and self._wall_now() >= caller.expires_at):
             raise Unauthenticated("Who began this may not go on with it any more.")
         return caller

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from asgi_ds2api.auth import ANONYMOUS, Authenticator, Authorize, Caller, Scope, check_model
@@ -104,6 +105,20 @@ async def test_B77_B86_other_names_are_no_credentials(name: str) -> None:
 async def test_none_means_everybody_and_reads_no_header() -> None:
     authenticator = Authenticator("none", {})
     assert await authenticator.authenticate({"type": "http"}, OPENAI) == ANONYMOUS
+
+
+def test_who_goes_on_with_what_it_began_is_who_it_is_by_now() -> None:
+    """With keys the configuration says so; the host has said it before, as nobody can ask it again."""
+    now = 100.0
+    then = Caller(label="web", limits=CallerLimits(rpm=1), expires_at=101.0)
+    assert Authenticator("none", {}).again(then) == ANONYMOUS
+    assert Authenticator("callers", KEYS).again(then) == WEB
+    assert Authenticator("host", KEYS, wall_now=lambda: now).again(then) == then
+    gone = msgspec.structs.replace(then, label="gone")
+    nobody = [(Authenticator("callers", KEYS), gone), (Authenticator("host", {}, wall_now=lambda: now + 1), then)]
+    for authenticator, caller in nobody:
+        with pytest.raises(Unauthenticated):
+            authenticator.again(caller)
 
 
 async def ask_host(authorize: Authorize | None) -> Caller:

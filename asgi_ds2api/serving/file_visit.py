@@ -54,7 +54,7 @@ async def caller_of_upload(engine: Engine, match: Match, call: HTTPCall) -> Call
     if engine.files is None or not name:
         return None
     upload = await engine.files.upload(name)
-    return None if upload is None else engine.authenticator.again(upload.owner)
+    return None if upload is None else engine.authenticator.again(upload.caller)
 
 
 class FileVisit:
@@ -117,7 +117,7 @@ class FileVisit:
             account = await _account_of(owned, face.FAMILY, id_, caller)
         elif name := files.upload_named(call):
             begun = await owned.upload(name)
-            if begun is None or begun.owner != caller.label:
+            if begun is None or begun.caller.label != caller.label:
                 raise UnknownItem("There is no such upload here. Begin it again.", param=files.UPLOAD_ID)
             account = begun.account
         elif files.step_of(call) == "upload":
@@ -199,7 +199,7 @@ class FileVisit:
     def _own_url(self, asked: Asked, url: str) -> bytes:
         """Return where the caller sends the rest of its upload: here, under a name that only it knows."""
         query = files.upload_at(url, asked.side.base_url)
-        name = self._owned.begin_upload(BegunUpload(asked.account, self._caller.label, query))
+        name = self._owned.begin_upload(BegunUpload(asked.account, self._caller, query))
         host = dict(self._scope["headers"]).get(b"host", b"").decode("latin-1")
         if not _HOST.fullmatch(host):
             host = ":".join(map(str, self._scope.get("server") or ("localhost",)))

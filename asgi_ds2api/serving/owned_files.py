@@ -4,7 +4,8 @@ A file is known to the caller who uploaded it, and to nobody else. Accounts of o
 files, so that what names one is bound to its account. A file of which nobody knows who uploaded it may still be known
 to be on an account, where a model has read it; it is nobody's then.
 
-Ids are the vendor's own: a table of facts (``state``) says the rest. It lives as long as that does.
+Ids are the vendor's own: a table of facts (``state``) says the rest. It lives as long as that does. The name of an
+upload is sealed, so that one that somebody made up asks nobody.
 """
 
 import secrets
@@ -13,11 +14,14 @@ from typing import Final
 
 import msgspec
 
+from ..auth import Caller
+from ..seal import Keyring, Sealed
 from ..state.facts import FactTable
 
 UPLOAD_S: Final = 86_400.0
 """How long an upload that has begun may be gone on with: a day, for large files on slow lines."""
-UPLOAD_BYTES: Final = 8 * 1024
+UPLOAD_BYTES: Final = 64 * 1024
+"""Room for a long list of models that its caller may use."""
 FILE_BYTES: Final = 1024
 AT_ONCE: Final = 500
 """Files that shared state is asked for in one question, which has little time."""
@@ -38,11 +42,15 @@ class BegunUpload(msgspec.Struct, frozen=True):
     """An upload that is done in several calls."""
 
     account: str
-    owner: str
+    caller: Caller
+    """Who began it, as it was let in then."""
     query: dict[str, str]
     """By which the vendor knows it."""
 
 
+_KIND: Final = "upload"
+_NOBODY: Final = ""
+"""For whom a name is sealed: whose it is, is told by what it names. No caller is called that."""
 _FILE: Final = msgspec.json.Decoder(OwnedFile)
 _UPLOAD: Final = msgspec.json.Decoder(BegunUpload)
 
@@ -53,12 +61,16 @@ class OwnedFiles:
     Args:
         files: Where they are noted.
         uploads: Where uploads are noted that have begun.
+        keyring: Seals their names.
         wall_now: Seconds since 1970.
     """
 
-    def __init__(self, files: FactTable, uploads: FactTable, wall_now: Callable[[], float]) -> None:
+    def __init__(
+        self, files: FactTable, uploads: FactTable, keyring: Keyring, wall_now: Callable[[], float]
+    ) -> None:  # fmt: skip
         self._files = files
         self._uploads = uploads
+        self._keyring = keyring
         self._wall_now = wall_now
 
     async def find(self, family: str, ids: Collection[str]) -> dict[str, OwnedFile]:
@@ -101,15 +113,18 @@ class OwnedFiles:
 
     def begin_upload(self, upload: BegunUpload) -> str:
         """Note an upload, and return a name by which only who is told it finds it again."""
-        name = secrets.token_urlsafe(32)
-        self._uploads.put(name, msgspec.json.encode(upload))
-        return name
+        key = secrets.token_urlsafe(32)
+        self._uploads.put(key, msgspec.json.encode(upload))
+        return self._keyring.seal(Sealed(kind=_KIND, origin="", data=key), _NOBODY)
 
     async def upload(self, name: str) -> BegunUpload | None:
-        """Return an upload; None: none of this name has begun, or it has been too long."""
-        value: Mapping[str, bytes] = await self._uploads.find(name)
+        """Return an upload; None: none of this name has begun here, or it has been too long."""
+        sealed = self._keyring.open(name, _NOBODY)
+        if sealed is None or sealed.kind != _KIND:
+            return None
+        value: Mapping[str, bytes] = await self._uploads.find(sealed.data)
         try:
-            return _UPLOAD.decode(value[name]) if name in value else None
+            return _UPLOAD.decode(value[sealed.data]) if sealed.data in value else None
         except msgspec.MsgspecError:  # another version of this program noted it
             return None
 

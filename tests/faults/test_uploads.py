@@ -2,22 +2,29 @@
 
 import asyncio
 import json
+import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import anyio
 import pytest
 
 from asgi_ds2api import Gateway
+from asgi_ds2api.auth import Caller, Scope
+from asgi_ds2api.budgets import CallerLimits
 from asgi_ds2api.errors import Unreachable, UpstreamError
+from asgi_ds2api.seal import Keyring, Sealed
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.serving.upload import READ_AHEAD_BYTES
+from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.testing import FakeUpstream
 from asgi_ds2api.upstream.contract import UpstreamRequest
 from tests.support.asgi_driver import Answer, Exchange, call
 from tests.support.canary import CANARY, watching
-from tests.support.gateways import Records, make_gateway, open_leases, upstream
+from tests.support.gateways import SECRET, Records, make_gateway, open_leases, upstream
 from tests.support.scripted_client import Answering, Delay, ScriptedResponse, ScriptedUpstream, answering
 from tests.support.virtual_time import run_virtual
 from tests.support.waiting import Gate
@@ -306,6 +313,66 @@ async def test_R46_name_of_an_upload_opens_that_upload_and_nothing_else(fake: Fa
     models = await call(gateway, "POST", "/v1beta/models/upload:generateContent", query=query, json={"contents": []})
     assert models.header("x-ds2api-error") == "missing_api_key"
     assert len(fake.requests) == count
+
+
+class Asked(MemoryStore):
+    """Counts what it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(time.monotonic)
+        self.tables: list[str] = []
+
+    async def find(self, table: str, keys: Collection[str]) -> Mapping[str, bytes]:
+        """Note the table."""
+        self.tables.append(table)
+        return await super().find(table, keys)
+
+
+async def test_R46_name_that_we_did_not_give_asks_nobody(fake: FakeUpstream) -> None:
+    """Shared state has little time for a question, and whoever guesses has no credential yet."""
+    store = Asked()
+    gateway = over(fake, "gemini", store=store)
+    name = parse_qs(str((await begun(gateway)).header("x-goog-upload-url")).partition("?")[2])["upload_id"][0]
+    store.tables.clear()
+    seal = Keyring([SECRET.reveal().encode()]).seal(Sealed(kind="signature", origin="", data=name), "")
+    for guess in ("guess", name[:-1], name + "A", name.swapcase(), seal, "%00", "x" * 4_000):
+        answer = await call(gateway, "POST", "/upload/v1beta/files", body=b"x", query=f"upload_id={guess}")
+        assert (answer.status, answer.header("x-ds2api-error")) == (403, "missing_api_key")
+    assert store.tables == []
+
+
+async def test_upload_is_gone_on_with_at_another_worker_and_by_nobody_without_the_secret(
+    fake: FakeUpstream, tmp_path: Path
+) -> None:
+    place = f"sqlite:{tmp_path / 'state'}"
+    first, second, other = (
+        over(fake, "gemini", state=place, secret=s) for s in (SECRET, SECRET, Secret("seal-of-another-9876543210"))
+    )
+    async with first.lifespan(), second.lifespan(), other.lifespan():
+        query = str((await begun(first)).header("x-goog-upload-url")).partition("?")[2]
+        last = {"x-goog-upload-command": "upload, finalize", "x-goog-upload-offset": "0"}
+        for gateway, status in ((other, 403), (second, 200)):
+            made = await call(gateway, "POST", "/upload/v1beta/files", body=b"data", headers=last, query=query)
+            assert made.status == status
+
+
+async def test_piece_of_an_upload_is_held_to_what_the_host_said_of_its_caller(fake: FakeUpstream) -> None:
+    callers = [Caller(label="anna", limits=CallerLimits(rpm=3), models=("gemini/*",))]
+
+    async def authorize(scope: Scope) -> Caller | None:
+        return callers.pop() if callers else None
+
+    accounts = [{"label": "a", "key": Secret(KEYS[0])}]
+    table = upstream("gemini", url=fake.url) | {"accounts": accounts}
+    gateway = make_gateway(table, auth="host", authorize=authorize)
+    query = str((await begun(gateway)).header("x-goog-upload-url")).partition("?")[2]
+    answers = []
+    for offset in range(3):
+        headers = {"x-goog-upload-command": "upload", "x-goog-upload-offset": str(offset)}
+        answers.append(await call(gateway, "POST", "/upload/v1beta/files", body=b"x", headers=headers, query=query))
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert answers[-1].header("x-ds2api-error") == "caller_rate_limited"
+    assert (await begun(gateway)).header("x-ds2api-error") == "invalid_api_key"
 
 
 async def test_R46_name_of_another_callers_file_is_not_to_be_had(fake: FakeUpstream) -> None:
