@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from ..secret import Secret
+from ..state.backend import BackendError
 from .keys import HOW, of_file, read_now, secret_of
 from .reading import Flaw, Reading, text_of
 
@@ -51,6 +52,15 @@ def _redis_url(url: Secret) -> Secret:
         raise Flaw("is no address of a Redis server", 'write it as in "redis://127.0.0.1:6379/0"')
     if find_spec("redis") is None:
         raise Flaw("needs a package that is not installed", 'install "asgi-ds2api[redis]"')
+    from ..state.redis import client_of
+
+    try:
+        client_of(url)
+    except BackendError as error:
+        raise Flaw(
+            f"is no address that can be used ({error})",
+            'write it as in "redis://127.0.0.1:6379/0", with no option but those of the Python client of Redis',
+        ) from None
     return url
 
 

@@ -8,6 +8,7 @@ everything is no harm: what is not known counts as healthy, and as unused. Scrip
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import redis
@@ -34,6 +35,19 @@ MAX_KEYS: Final = 500
 """Of one script, so that none of them holds the server for long."""
 RETENTION_S: Final = 86_400.0
 """How long an epoch is remembered after its cooldown: longer than any request lives."""
+OWN_OPTIONS: Final = frozenset(
+    {
+        "decode_responses",
+        "encoding",
+        "encoding_errors",
+        "retry",
+        "retry_on_error",
+        "retry_on_timeout",
+        "socket_timeout",
+        "socket_connect_timeout",
+    }
+)
+"""Of the client: settled here, as what is read and who waits depend on them. An address may not say otherwise."""
 
 Value: TypeAlias = str | bytes | int | float
 _Entry: TypeAlias = tuple[CooldownState, float, int, int, int, str, bool]
@@ -63,25 +77,19 @@ class RedisBackend:
         """Make the client; it connects when it is first asked."""
         if self._client is not None:
             return
-        with _failures():
-            client = redis.Redis.from_url(
-                self._url.reveal(),
-                socket_timeout=SOCKET_S,
-                socket_connect_timeout=SOCKET_S,
-                retry=Retry(NoBackoff(), 0),  # who asked has long gone on alone
-            )
-            texts = (
-                scripts.MERGE,
-                scripts.FACT,
-                scripts.READ,
-                scripts.SWEEP,
-                scripts.ADMIT,
-                scripts.UNDO,
-                scripts.RENEW,
-                scripts.ADD,
-            )
-            self._scripts = {text: client.register_script(text) for text in texts}
-            self._client = client
+        client = client_of(self._url)
+        texts = (
+            scripts.MERGE,
+            scripts.FACT,
+            scripts.READ,
+            scripts.SWEEP,
+            scripts.ADMIT,
+            scripts.UNDO,
+            scripts.RENEW,
+            scripts.ADD,
+        )
+        self._scripts = {text: client.register_script(text) for text in texts}
+        self._client = client
 
     def close(self) -> None:
         """Close the connections."""
@@ -238,6 +246,29 @@ class RedisBackend:
 
     def _amount(self, amount: Amount) -> str:
         return f"{self._prefix}amount:{amount.name}"
+
+
+def client_of(url: Secret) -> redis.Redis:
+    """Return a client of a server; it connects when it is first asked.
+
+    Raises:
+        BackendError: No client can be made of this address. All that can be known of that without the server is known
+            here: the vendor's own would say it at the first question, in errors of any kind.
+    """
+    try:
+        own = OWN_OPTIONS & parse_qs(urlsplit(url.reveal()).query, keep_blank_values=True).keys()
+        if own:
+            raise BackendError(f"redis: {min(own)} is not for the address to say")
+        client = redis.Redis.from_url(
+            url.reveal(),
+            socket_timeout=SOCKET_S,
+            socket_connect_timeout=SOCKET_S,
+            retry=Retry(NoBackoff(), 0),  # who asked has long gone on alone
+        )
+        client.connection_pool.make_connection()  # opens no socket
+    except (redis.RedisError, ValueError, TypeError) as error:
+        raise BackendError(f"redis: the address cannot be used: {type(error).__name__}") from None
+    return client
 
 
 @contextmanager

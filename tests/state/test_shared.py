@@ -7,9 +7,11 @@ from typing import Any
 import anyio
 import pytest
 
+from asgi_ds2api.secret import Secret
 from asgi_ds2api.state.contract import Admission, Probe, Refusal, Scope, StateStore
 from asgi_ds2api.state.courier import Courier
 from asgi_ds2api.state.memory import MemoryStore
+from asgi_ds2api.state.redis import RedisBackend
 from asgi_ds2api.state.shared import LEASE_S, RENEW_S, SharedStore
 from asgi_ds2api.state.sqlite import SQLiteBackend
 
@@ -111,6 +113,17 @@ async def test_F107_a_place_that_is_gone_at_the_start_is_no_reason_not_to_start(
     await until(lambda: store.is_alone)
     assert await store.admit(slot("a", 1)) is None
     assert isinstance(await store.admit(slot("b", 1)), Refusal)
+    await store.close()
+
+
+@pytest.mark.parametrize("options", ["nobody=knows", "decode_responses=True"])
+async def test_F107_an_address_that_no_client_can_use_is_no_reason_not_to_start(options: str) -> None:
+    clock = Clock()
+    store = SharedStore(RedisBackend(Secret(f"redis://127.0.0.1:6379/0?{options}")), MemoryStore(clock), clock)
+    await store.open()
+    assert (store.is_away, await store.admit(slot("a", 1))) == (True, None)
+    clock.now += 0.5
+    assert not store.is_alone
     await store.close()
 
 
