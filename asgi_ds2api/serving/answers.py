@@ -68,6 +68,11 @@ class Answers:
         """Forget an answer."""
         self._table.forget(self._key(id_))
 
+    @property
+    def kept_s(self) -> float:
+        """How long an answer is kept."""
+        return self._table.ttl_s
+
     async def settled(self) -> None:
         """Return when whoever the caller asks next can find what was kept so far."""
         await self._table.settled()
@@ -259,6 +264,7 @@ class KeptAnswer:
         self.id = keeping.id_in(call.path)
         self.kept = kept
         self.is_stream = keeping.is_stream(call)
+        self.kept_s = answers.kept_s
 
     @classmethod
     async def find(cls, answers: Answers, keeping: KeepingCodec, call: HTTPCall) -> "KeptAnswer":

@@ -380,7 +380,7 @@ class Exchange:
         self._late_usage = await found.hear(data)
         if owed is not None and self._late_usage is not None and self._caller is not None:
             engine = self._engine
-            await settle_owed(engine.store, engine.costs, self._caller, found.id, owed, self._late_usage)
+            await settle_owed(engine.store, engine.costs, self._caller, found.id, owed, self._late_usage, found.kept_s)
 
     def _tell_capabilities(self) -> bytes:
         query = self._call.query

@@ -28,7 +28,8 @@ TOLD_EVERY_S = 3_600.0
 MAX_TOLD = 1_000
 """Models whose price is unknown, told once in that time."""
 SETTLED_S = 3_600.0
-"""Longer than two look-ups of an answer that ended can be on their way."""
+"""Longer than two look-ups of an answer that ended can be on their way. That it was settled is known for so long at
+least, and for as long as somebody may hold the answer as it was before."""
 MAX_SPENDERS = 1_000
 """Callers with limits that an operator may look at, about 200 bytes each: an application may let in any number."""
 
@@ -223,7 +224,9 @@ def owed_of(spending: Spending | None, account: str, model: str, wall_now: float
     return Owed(upstream=upstream, model=model, tokens=reserved.tokens, usd=reserved.usd, since=wall_now)
 
 
-async def settle_owed(store: StateStore, costs: Costs, caller: Caller, id_: str, owed: Owed, usage: Usage) -> None:
+async def settle_owed(
+    store: StateStore, costs: Costs, caller: Caller, id_: str, owed: Owed, usage: Usage, kept_s: float
+) -> None:  # fmt: skip
     """Put right what was reserved for an answer in the background, now that it is known what it used.
 
     Once, whoever and however many look it up at the same moment: the first one takes what only one can have.
@@ -235,12 +238,13 @@ async def settle_owed(store: StateStore, costs: Costs, caller: Caller, id_: str,
         id_: The answer's.
         owed: What was reserved.
         usage: As the answer says.
+        kept_s: How long answers are kept.
     """
     used = Use(tokens=tokens_of(usage), usd=costs.at(owed.upstream, owed.model, usage))
     amounts = late_corrections(caller.label, caller.limits, Use(tokens=owed.tokens, usd=owed.usd), used, owed.since)
     if not amounts:
         return
-    once = Amount(name=f"settled {id_} of {caller.label}", amount=1, limit=1, life_s=SETTLED_S)
+    once = Amount(name=f"settled {id_} of {caller.label}", amount=1, limit=1, life_s=max(SETTLED_S, kept_s))
     if await store.admit(Admission(holder=id_, amounts=(once,))) is None:
         for amount in amounts:
             store.add(amount)

@@ -12,7 +12,8 @@ import msgspec
 from .contract import Admission, Amount, Cooldown, Refusal, Scope
 
 SMALL_FACT_BYTES = 512
-"""Facts up to this size are told to everybody (who is pinned to whom); larger ones are looked up by who misses them."""
+"""Facts up to this size are told to everybody (who is pinned to whom). Of larger ones is told that they have changed:
+who holds another one forgets it, and looks it up when it is missed."""
 
 ONCE_S = 120.0
 """How long is known what was done under a name: longer than a place that failed is left alone."""
@@ -64,7 +65,10 @@ class Backend(Protocol):
         ...
 
     def write(self, writer: str, news: Sequence[News]) -> None:
-        """Merge cooldowns (`contract.merged`), replace facts; both become news for all but the writer."""
+        """Merge cooldowns (`contract.merged`), replace facts; both become news for all but the writer.
+
+        A fact above `SMALL_FACT_BYTES` becomes the news that it was forgotten: of what others hold of it that is so.
+        """
         ...
 
     def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:

@@ -89,9 +89,9 @@ if life > 0 then
 else
   redis.call('DEL', KEYS[1])
 end
-if #ARGV[2] <= tonumber(ARGV[6]) then
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'w', ARGV[4], 'f', ARGV[1], 'v', ARGV[2], 'u', now + life)
-end
+local told = ARGV[2]
+if #told > tonumber(ARGV[6]) then told, life = '', 0 end -- too large: it is told that what was known is no more
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'w', ARGV[4], 'f', ARGV[1], 'v', told, 'u', now + life)
 """
 )
 

@@ -95,6 +95,8 @@ class SharedStore:
         """Holder -> names of what it holds at the backend."""
         self._used_by_all: LRUCache[str, float] = LRUCache(MAX_COUNTS)
         """Of each counted amount that is given out alone: what was used when that began."""
+        self._sought: dict[tuple[str, str], object] = {}
+        """Facts that are looked up -> who does so. One that changes meanwhile is taken out: what is found is older."""
         self._session: _Session | None = None
         self._rounds = threading.Lock()
         """Held for a round: the thread of an event loop that has ended may be in its last one."""
@@ -199,7 +201,7 @@ class SharedStore:
 
     def put(self, table: str, key: str, value: bytes, ttl_s: float) -> None:
         """Keep a fact here at once, and for others soon."""
-        self._memory.put(table, key, value, ttl_s)
+        self._copy(table, key, value, ttl_s)
         self._outbox.put(FactNews(table, key, value, ttl_s), self._now())
         self._wake()
 
@@ -222,14 +224,26 @@ class SharedStore:
         if not missing or self.is_alone or self._limiter is None:
             return known
         found: Mapping[str, tuple[bytes, float]] = {}
-        async with self._patience(FIND_S):
-            found = await anyio.to_thread.run_sync(
-                self._backend.find, table, missing, abandon_on_cancel=True, limiter=self._limiter
-            )
-        for key, (value, ttl_s) in found.items():
-            self._memory.put(table, key, value, ttl_s)
-            known[key] = value
-        return known
+        asker = object()
+        self._sought |= {(table, key): asker for key in missing}
+        try:
+            async with self._patience(FIND_S):
+                found = await anyio.to_thread.run_sync(
+                    self._backend.find, table, missing, abandon_on_cancel=True, limiter=self._limiter
+                )
+        finally:
+            same = [key for key in missing if self._sought.get((table, key)) is asker]
+            for key in same:
+                del self._sought[table, key]
+        for key in same:
+            if key in found:
+                self._copy(table, key, *found[key])
+        return known | {key: value for key, (value, _) in found.items()}
+
+    def _copy(self, table: str, key: str, value: bytes, ttl_s: float) -> None:
+        """Put the newest that is known of a fact into the copy: what is still on its way here is older."""
+        self._sought.pop((table, key), None)
+        self._memory.put(table, key, value, ttl_s)
 
     async def settled(self) -> None:
         """Return when others can find what was put so far, or after a second."""
@@ -367,7 +381,7 @@ class SharedStore:
                 case CooldownNews(scope=scope, entry=entry):
                     self._memory.merge(scope, msgspec.structs.replace(entry, until=now + entry.until))
                 case FactNews(table=table, key=key, value=value, ttl_s=ttl_s):
-                    self._memory.put(table, key, value, ttl_s)
+                    self._copy(table, key, value, ttl_s)
         self._settle(written)
 
     def _step_aside(self, why: str, asked_at: float) -> None:

@@ -47,9 +47,11 @@ CREATE INDEX IF NOT EXISTS done_by_end ON done (ends_at);
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
-_SMALL_FACTS = f"""
-SELECT name, value, ends_at FROM facts
-WHERE number > ? AND number <= ? AND writer <> ? AND length(value) <= {SMALL_FACT_BYTES}
+NEWS_S = 60.0
+"""How long is told that a fact has ended, or was forgotten: longer than a place that failed is left alone."""
+_FACTS = f"""
+SELECT name, CASE WHEN length(value) <= {SMALL_FACT_BYTES} THEN value END, ends_at FROM facts
+WHERE number > ? AND number <= ? AND writer <> ?
 """
 _COOLDOWN = msgspec.json.Decoder(Cooldown)
 _KEY = msgspec.json.Decoder(tuple[str, str])
@@ -212,8 +214,8 @@ class SQLiteBackend:
                 )
             ]
             if is_going_on:
-                rows = connection.execute(_SMALL_FACTS, bounds)
-                news += [FactNews(*_KEY.decode(name), value, ends_at - now) for name, value, ends_at in rows]
+                rows = connection.execute(_FACTS, bounds)
+                news += [_fact_news(name, value, ends_at - now) for name, value, ends_at in rows]
         return f"{self._files}:{number}", news
 
     def find(self, table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:
@@ -357,7 +359,7 @@ def _add(connection: sqlite3.Connection, amount: Amount, now: float) -> float:
 
 def _sweep(connection: sqlite3.Connection, now: float, max_fact_bytes: int) -> None:
     """Remove what has ended, and the oldest facts where all of them are too large."""
-    connection.execute("DELETE FROM facts WHERE ends_at <= ?", (now,))
+    connection.execute("DELETE FROM facts WHERE ends_at <= ?", (now - NEWS_S,))
     connection.execute("DELETE FROM counts WHERE ends_at <= ?", (now,))
     connection.execute("DELETE FROM slots WHERE ends_at <= ?", (now,))
     connection.execute("DELETE FROM done WHERE ends_at <= ?", (now,))
@@ -372,6 +374,11 @@ def _sweep(connection: sqlite3.Connection, now: float, max_fact_bytes: int) -> N
 def _cooldown(entry: bytes, until: float, now: float) -> Cooldown:
     """Return a row's cooldown, its end as a duration."""
     return msgspec.structs.replace(_COOLDOWN.decode(entry), until=until - now)
+
+
+def _fact_news(name: str, value: bytes | None, ttl_s: float) -> FactNews:
+    """Return what is told of a fact; None: it is too large to be told itself."""
+    return FactNews(*_KEY.decode(name), b"", 0) if value is None else FactNews(*_KEY.decode(name), value, ttl_s)
 
 
 def _scope(name: str) -> Scope:

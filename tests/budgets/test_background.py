@@ -6,7 +6,13 @@ from typing import Any
 import anyio
 import pytest
 
+from asgi_ds2api.auth import Caller
+from asgi_ds2api.budgets import CallerLimits, Use, admission
+from asgi_ds2api.canonical import Usage
+from asgi_ds2api.codec import Owed
+from asgi_ds2api.prices import PriceTable
 from asgi_ds2api.secret import Secret
+from asgi_ds2api.serving.spending import Costs, settle_owed
 from asgi_ds2api.state.contract import Amount
 from asgi_ds2api.state.memory import MemoryStore
 from tests.support.asgi_driver import Answer, call
@@ -78,6 +84,21 @@ async def test_R_45_it_is_put_right_once_however_many_look_it_up_at_the_same_mom
             group.start_soon(house.look)
     await house.look()
     assert (house.used("tokens"), len(house.upstream.calls)) == (3_500, 4)
+
+
+async def test_R_45_it_is_put_right_once_for_as_long_as_somebody_may_hold_the_answer_as_it_was() -> None:
+    """A worker that has looked an answer up before it ended holds it so for as long as answers are kept, at worst."""
+    now, kept_s = 1_000.0, 80_000.0
+    store = MemoryStore(lambda: now)
+    bob = Caller(label="bob", limits=CallerLimits(tokens_per_day=9_000))
+    owed = Owed(upstream="responses", model="gpt-4o", tokens=2_000, usd=None, since=now)
+    today = admission("a", "bob", bob.limits, Use(tokens=8_000), now)
+    await store.admit(today)
+    costs, usage = Costs(PriceTable(()), lambda: now), Usage(input_total=300, output_total=200)
+    await settle_owed(store, costs, bob, "resp_1", owed, usage, kept_s)
+    now += kept_s - 1
+    await settle_owed(store, costs, bob, "resp_1", owed, usage, kept_s)
+    assert store.used(today.amounts[0]) == 6_500
 
 
 async def test_R_45_an_answer_that_does_not_tell_keeps_what_was_reserved() -> None:

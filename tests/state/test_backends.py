@@ -146,14 +146,15 @@ def test_news_are_heard_once(place: Make) -> None:
     assert (list(nothing), len(heard), list(two.read(OTHER, cursor)[1])) == ([], 1, [])
 
 
-def test_small_facts_are_news_and_large_ones_are_looked_up(place: Make) -> None:
+def test_small_facts_are_news_and_of_large_ones_that_what_was_known_is_no_more(place: Make) -> None:
     one, two = place(), place()
     large = b"x" * (SMALL_FACT_BYTES + 1)
     cursor, _ = two.read(OTHER, "")
     one.write(ME, [FactNews("pins", "k", b"openai/a", 60), FactNews("answers", "k", large, 60)])
-    heard = [(news.table, news.value) for news in two.read(OTHER, cursor)[1] if isinstance(news, FactNews)]
+    facts = [news for news in two.read(OTHER, cursor)[1] if isinstance(news, FactNews)]
     found = find(two, "answers", "k")
-    assert heard == [("pins", b"openai/a")]
+    heard = {(news.table, news.value, news.ttl_s > 0) for news in facts}
+    assert heard == {("pins", b"openai/a", True), ("answers", b"", False)}
     assert found is not None
     assert found[0] == large
     assert found[1] == pytest.approx(60, abs=5)

@@ -1,6 +1,8 @@
 """A shared store: what one process knows all know soon, and what one takes no other has."""
 
 import asyncio
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,45 @@ async def test_an_answer_is_found_by_others_once_it_is_settled(place: Place) -> 
         await one.settled()
         assert await two.find("answers", ["k", "other"]) == {"k": b"x" * 10_000}
         assert two.get("answers", "k") == b"x" * 10_000
+
+
+async def test_an_answer_that_has_changed_is_found_as_it_is_by_who_held_it_as_it_was(place: Place) -> None:
+    async with place.stores(2) as ((one, _), (two, _)):
+        for value in (b"queued" * 1_000, b"completed" * 1_000):
+            one.put("answers", "k", value, 60)
+            await one.settled()
+            await until(lambda: two.get("answers", "k") is None)
+            assert await two.find("answers", ["k"]) == {"k": value}
+
+
+async def test_what_changes_while_it_is_looked_up_is_not_copied_as_it_was(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with place.stores(2) as ((one, _), (two, moody)):
+        find, has_found, may_tell = moody.find, threading.Event(), threading.Event()
+
+        def find_slowly(table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:
+            found = find(table, keys)
+            has_found.set()
+            assert may_tell.wait(LATEST_S)
+            return found
+
+        one.put("answers", "k", b"queued", 60)
+        two.put("answers", "mine", b"queued" * 1_000, 60)
+        await one.settled()
+        await two.settled()
+        await until(lambda: two.get("answers", "k") == b"queued")
+        two._memory.put("answers", "k", b"", 0)
+        two._memory.put("answers", "mine", b"", 0)
+        monkeypatch.setattr(moody, "find", find_slowly)
+        async with anyio.create_task_group() as group:
+            group.start_soon(two.find, "answers", ["k", "mine"])
+            await until(has_found.is_set)
+            one.put("answers", "k", b"completed", 60)
+            two.put("answers", "mine", b"completed", 60)
+            await until(lambda: two.get("answers", "k") == b"completed")
+            may_tell.set()
+        assert [two.get("answers", key) for key in ("k", "mine")] == [b"completed"] * 2
 
 
 async def test_a_limit_holds_over_all_and_what_is_left_comes_back(place: Place) -> None:

@@ -117,6 +117,21 @@ def test_what_has_ended_is_removed_also_where_nothing_but_limits_is_kept(tmp_pat
     assert {table for table, number in rows.items() if number > (longest_s[table] + SWEEP_S) / 10 + 1} == set()
 
 
+def test_that_a_fact_was_forgotten_is_told_also_after_a_sweep(tmp_path: Path) -> None:
+    now = 1_000.0
+    one, two = [SQLiteBackend(tmp_path / "state.sqlite", wall_now=lambda: now) for _ in range(2)]
+    one.write("one", [FactNews("pins", "k", b"v", 600)])
+    cursor, _ = two.read("two", "")
+    one.write("one", [FactNews("pins", "k", b"", 0)])
+    now += SWEEP_S
+    one.open()
+    (news,) = two.read("two", cursor)[1]
+    one.close()
+    two.close()
+    assert isinstance(news, FactNews)
+    assert (news.key, news.ttl_s <= 0) == ("k", True)
+
+
 @pytest.mark.parametrize("threads", [1, 2, MAX_IDLE])
 def test_connections_are_not_more_than_threads_however_often_these_meet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
