@@ -72,7 +72,7 @@ class Gateway:
         protocols: Mapping[str, Codec] = PROTOCOLS,
     ) -> None:
         self.config = _load(config, protocols, has_authorize=authorize is not None)
-        for warning in (*self.config.warnings(), *_alone_among_workers(self.config, store)):
+        for warning in _warnings(self.config, store):
             _log.warning(warning)
         self._clients = ClientSet(self.config, http_client)
         self._engine = build_engine(self.config, self._clients, authorize=authorize, hooks=hooks, store=store)
@@ -242,16 +242,12 @@ class ClientSet:
         )
 
 
-def _alone_among_workers(config: Config, store: StateStore | None) -> list[str]:
-    """Return what is to be said where several workers each keep their state to themselves."""
-    number = workers.told(sys.argv, os.environ)
-    if number == 1 or store is not None or config.state.kind != "memory":
-        return []
-    return [
-        f'{number} workers, and state = "memory": each has a pool of its own, so that cooldowns and limits hold in one '
-        'worker alone, and previous_response_id finds an answer in one of them only; set state = "sqlite:PATH" for the '
-        "workers of one machine, or the address of a Redis server for many"
-    ]
+def _warnings(config: Config, store: StateStore | None) -> Sequence[str]:
+    """Return what is to be said at start, also of what the server was told; of the application's own store, nothing."""
+    if store is not None:
+        return config.notes
+    number = max(config.workers, workers.told(sys.argv, os.environ))
+    return msgspec.structs.replace(config, workers=number).warnings()
 
 
 def _load(

@@ -20,6 +20,7 @@ from ..errors import ConfigError
 from ..prices import Price
 from ..protocols import PROTOCOLS
 from ..secret import Secret
+from ..workers import alone
 from . import environment, settling
 from .limits import Limits, Timeouts
 from .places import StatePlace
@@ -73,7 +74,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     timeouts: Timeouts
     notes: tuple[str, ...]
-    """What `warnings` returns."""
+    """What `warnings` returns, but for what the number of workers makes of it."""
     protocols: Mapping[str, Codec]
     """What upstreams may speak, by name."""
 
@@ -221,7 +222,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is allowed and may not be meant, one sentence each: to be logged once, at start."""
-        return self.notes
+        is_alone = self.workers > 1 and self.state.kind == "memory"
+        return (*self.notes, alone(self.workers)) if is_alone else self.notes
 
 
 def _table_in(path: Path, reading: Reading) -> ConfigTable | None:
