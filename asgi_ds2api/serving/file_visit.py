@@ -1,8 +1,8 @@
 """One call on a path of files: to the account that has the file, for the caller whose file it is.
 
 Uploads go to the first upstream in the configuration that keeps files of the face's vendor: to the account that has the
-caller's last one, if it can be, so that they can be read together; else to any. A list is put together from all of its
-accounts, and only what is the caller's own is told. A file of somebody else is no file.
+caller's last one, if it can be, so that they can be read together; else to any. A list is put together from those
+accounts that have files of the caller's, and only these are told. A file of somebody else is no file.
 """
 
 import re
@@ -257,8 +257,10 @@ class FileVisit:
     # --- all of them --------------------------------------------------------------------------------------------------
 
     async def _list(self, passage: Passage) -> None:
+        """Tell the caller's files. One account of theirs that does not answer ends it: a part would look like all."""
         wanted = self._words.wanted(self._call.query)
-        own = [item for account in self._side.accounts for item in await self._own_at(passage, account)]
+        places = await self._owned.places(self._face.FAMILY, self._caller.label, self._side.accounts)
+        own = [item for account in places for item in await self._own_at(passage, account)]
         part, has_more = files.part_of(own, wanted)
         await passage.tell(None, self._words.told(part, has_more=has_more))
 

@@ -9,7 +9,7 @@ upload is sealed, so that one that somebody made up asks nobody.
 """
 
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -48,6 +48,7 @@ class BegunUpload(msgspec.Struct, frozen=True):
     """By which the vendor knows it."""
 
 
+_HAS_FILES: Final = b"1"
 _KIND: Final = "upload"
 _NOBODY: Final = ""
 """For whom a name is sealed: whose it is, is told by what it names. No caller is called that."""
@@ -76,12 +77,8 @@ class OwnedFiles:
     async def find(self, family: str, ids: Collection[str]) -> dict[str, OwnedFile]:
         """Return what is known of files of a vendor's; one that is in use is remembered for longer."""
         keys = {_key(family, id_): id_ for id_ in ids}
-        names = list(keys)
-        values: dict[str, bytes] = {}
-        for start in range(0, len(names), AT_ONCE):
-            values |= await self._files.find(*names[start : start + AT_ONCE])
         known: dict[str, OwnedFile] = {}
-        for key, value in values.items():
+        for key, value in (await self._known(list(keys))).items():
             try:
                 known[keys[key]] = file = _FILE.decode(value)
             except msgspec.MsgspecError:  # another version of this program noted it
@@ -91,12 +88,20 @@ class OwnedFiles:
         return known
 
     def note(self, family: str, id_: str, *, account: str, owner: str) -> None:
-        """Note who has a file, and whose it is."""
+        """Note who has a file, and whose it is; and that its owner has files there, for as long as that is known."""
         self._files.put(_key(family, id_), msgspec.json.encode(OwnedFile(account, owner, self._wall_now())))
+        if owner:
+            self._files.put(_place_key(family, owner, account), _HAS_FILES)
 
     def forget(self, family: str, id_: str) -> None:
         """Forget a file that is no more."""
         self._files.forget(_key(family, id_))
+
+    async def places(self, family: str, owner: str, accounts: Collection[str]) -> list[str]:
+        """Return those of these accounts that have files of a caller's, or had some; in the same order."""
+        keys = {_place_key(family, owner, account): account for account in accounts}
+        known = await self._known(list(keys))
+        return [account for key, account in keys.items() if key in known]
 
     async def home(self, family: str, owner: str) -> str:
         """Return the id of the account that has a caller's last file; empty: nobody knows one."""
@@ -106,6 +111,12 @@ class OwnedFiles:
     def note_home(self, family: str, owner: str, account: str) -> None:
         """Note which account has a caller's last file."""
         self._files.put(_home_key(family, owner), account.encode("utf-8"))
+
+    async def _known(self, keys: Sequence[str]) -> dict[str, bytes]:
+        known: dict[str, bytes] = {}
+        for start in range(0, len(keys), AT_ONCE):
+            known |= await self._files.find(*keys[start : start + AT_ONCE])
+        return known
 
     async def settled(self) -> None:
         """Return when whoever the caller asks next can find what was noted so far."""
@@ -136,3 +147,8 @@ def _key(family: str, id_: str) -> str:
 def _home_key(family: str, owner: str) -> str:
     """Return what a caller's account is kept by: no id of a file is called that."""
     return f"{family}/ of {owner}"
+
+
+def _place_key(family: str, owner: str, account: str) -> str:
+    """Return what it is kept by that an account has files of a caller's: no id of a file is called that either."""
+    return f"{family}/ at {account} of {owner}"

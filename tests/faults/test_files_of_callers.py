@@ -112,6 +112,22 @@ async def test_file_of_a_gateway_without_callers_is_found_again_after_its_memory
     assert (await call(fresh(), "GET", "/v1/files/file-nobody")).status == 404
 
 
+async def test_list_needs_the_accounts_that_have_files_of_its_caller_and_no_other(fake: FakeUpstream) -> None:
+    """An account that is out is nothing to those who have no file there; to the others a part would look like all."""
+    gateway = over(fake)
+    id_ = await uploaded(gateway)
+    home = fake.requests[0].account
+    gateway.override(f"chat/a{1 - int(home or 0)}", "disable")
+    answer = await call(gateway, "GET", "/v1/files", headers=bearer())
+    assert [file["id"] for file in json.loads(answer.body)["data"]] == [id_]
+    gateway.override(f"chat/a{home}", "disable")
+    answer = await call(gateway, "GET", "/v1/files", headers=bearer())
+    assert (answer.status, answer.header("x-ds2api-error")) == (503, "no_capacity")
+    count = len(fake.requests)
+    answer = await call(gateway, "GET", "/v1/files", headers=bearer("app"))
+    assert (answer.status, answer.json()["data"], len(fake.requests)) == (200, [], count)
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 async def test_file_that_its_vendor_has_no_more_is_forgotten(fake: FakeUpstream, method: str) -> None:
     gateway = over(fake)

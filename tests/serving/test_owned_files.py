@@ -1,0 +1,45 @@
+"""What is remembered of files: as long as one is known, so is that its caller has files there."""
+
+import pytest
+
+from asgi_ds2api.seal import Keyring
+from asgi_ds2api.serving.owned_files import OwnedFiles
+from asgi_ds2api.state.facts import FactTable
+from asgi_ds2api.state.memory import MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+TTL_S = 100.0
+ACCOUNTS = ["chat/b", "chat/a", "chat/c"]
+
+
+class Rig:
+    """Files that are remembered for `TTL_S`, by a clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        store = MemoryStore(lambda: self.now)
+        table = FactTable(store=store, name="files", ttl_s=TTL_S, max_value_bytes=1_024)
+        self.files = OwnedFiles(table, table, Keyring([b"seal-of-the-tests-0123456789"]), lambda: self.now)
+
+    async def places(self, owner: str) -> list[str]:
+        return await self.files.places("openai", owner, ACCOUNTS)
+
+
+async def test_places_are_those_where_a_caller_has_files() -> None:
+    rig = Rig()
+    for account, owner in (("chat/a", "web"), ("chat/b", "web"), ("chat/c", "app"), ("chat/c", "")):
+        rig.files.note("openai", f"file-of-{owner}", account=account, owner=owner)
+    assert [await rig.places(owner) for owner in ("web", "app", "", "we")] == [["chat/b", "chat/a"], ["chat/c"], [], []]
+    assert await rig.files.places("anthropic", "web", ACCOUNTS) == []
+
+
+async def test_place_is_known_for_as_long_as_a_file_there() -> None:
+    rig = Rig()
+    rig.files.note("openai", "file-1", account="chat/a", owner="web")
+    for _ in range(3):
+        rig.now += TTL_S * 0.6
+        assert list(await rig.files.find("openai", ["file-1"])) == ["file-1"]
+        assert await rig.places("web") == ["chat/a"]
+    rig.now += TTL_S + 1
+    assert (await rig.files.find("openai", ["file-1"]), await rig.places("web")) == ({}, [])
