@@ -167,7 +167,7 @@ def _files(store: StateStore, config: Config, wall_now: Callable[[], float]) -> 
         return None
     files = FactTable(store=store, name="files", ttl_s=config.timeouts.files_s, max_value_bytes=FILE_BYTES)
     uploads = FactTable(store=store, name="uploads", ttl_s=UPLOAD_S, max_value_bytes=UPLOAD_BYTES)
-    return OwnedFiles(files, uploads, _keyring(config), wall_now)
+    return OwnedFiles(files, uploads, _keyring(config), wall_now, are_told_apart=config.auth != "none")
 
 
 def _lessons(store: StateStore, config: Config) -> Lessons | None:

@@ -220,6 +220,12 @@ class BudgetUnknown(CapacityError):
     code = "budget_unknown"
 
 
+class OwnerUnknown(CapacityError):
+    """Whose a file is, is kept where nobody can ask: what may be another's is shown to nobody."""
+
+    code = "owner_unknown"
+
+
 class NoCapacity(CapacityError):
     """Every candidate is disabled, or the machine is out of sockets or memory."""
 

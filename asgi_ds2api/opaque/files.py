@@ -65,6 +65,11 @@ class FileWords(Protocol):
         """The query of a list with as many files as it may have."""
         ...
 
+    @property
+    def are_names_chosen(self) -> bool:
+        """Whether a caller may say what its file is to be called."""
+        ...
+
     def call(self, asked: HTTPCall, step: Step, id_: str, profile: Profile) -> HTTPCall:
         """Return the call for an upstream, without its body."""
         ...
@@ -152,6 +157,7 @@ class OpenAIFiles:
     """OpenAI's. ``file-...``; lists go on behind an id."""
 
     most: Final = {"limit": "10000"}
+    are_names_chosen: Final = False
 
     def call(self, asked: HTTPCall, step: Step, id_: str, profile: Profile) -> HTTPCall:
         """See `FileWords`."""
@@ -189,6 +195,7 @@ class AnthropicFiles:
     """Anthropic's. ``file_...``; lists go on by ``page``, before 2026 behind an id: both are told and understood."""
 
     most: Final = {"limit": "1000"}
+    are_names_chosen: Final = False
     _BETA: Final = "files-api-2025-04-14"
     _VERSION: Final = "2023-06-01"
 
@@ -236,6 +243,7 @@ class GeminiFiles:
     """Google's. ``files/...``; an upload that is resumable is begun in one call and done in others."""
 
     most: Final = {"pageSize": "100"}
+    are_names_chosen: Final = True
     _UPLOAD: Final = "/upload/v1beta/files"
     _CARRIED: Final = (
         "x-goog-upload-command",

@@ -44,7 +44,7 @@ class Answers:
     async def find(self, id_: str) -> Kept | None:
         """Return an answer; None: it was never this caller's, or is not kept any more."""
         key = self._key(id_)
-        value = (await self._table.find(key)).get(key)
+        value = (await self._table.find(key)).facts.get(key)
         try:
             return None if value is None else _DECODER.decode(value)
         except msgspec.MsgspecError:  # another version of this program kept it
@@ -53,7 +53,7 @@ class Answers:
     async def find_items(self, ids: Sequence[str]) -> Mapping[str, Kept]:
         """Return the answer of each item that can be named; those that were never this caller's are not there."""
         places = {id_: self._key(f"{_ITEM}{id_}") for id_ in ids}
-        told = await self._table.find(*places.values()) if places else {}
+        told = (await self._table.find(*places.values())).facts if places else {}
         answers = {id_: told[key].decode() for id_, key in places.items() if key in told}
         kept = {answer: await self.find(answer) for answer in {*answers.values()}}
         return {id_: found for id_, answer in answers.items() if (found := kept[answer]) is not None}

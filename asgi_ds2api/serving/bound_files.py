@@ -2,7 +2,7 @@
 
 Before anything is asked: a file of somebody else's is none, files of two accounts cannot be read together, and no other
 account can read one. A file of which nothing is known goes on as it is; where several accounts might have it, who could
-read it is remembered.
+read it is remembered. One that cannot be looked up is not taken for one of which nothing is known.
 """
 
 from collections.abc import Sequence
@@ -47,6 +47,7 @@ class BoundFiles:
 
         Raises:
             UnknownItem: One is somebody else's.
+            OwnerUnknown: Whose one is cannot be looked up.
             MalformedRequest: There are more than anybody needs.
         """
         owned = engine.files
@@ -100,7 +101,7 @@ class BoundFiles:
         family = self._engine.upstreams[answered.account.partition("/")[0]].codec.FAMILY
         if family == self._family and self._engine.pool.has_choice(targets):
             for id_ in self._unknown:
-                self._owned.note(self._family, id_, account=answered.account, owner="")
+                self._owned.note_reader(self._family, id_, answered.account)
 
 
 def _refused(message: str) -> MalformedRequest:

@@ -207,13 +207,15 @@ class FileVisit:
         return f"{self._scope.get('scheme', 'http')}://{host}{quote(self._scope['path'])}?{asked_for}".encode("latin-1")
 
     async def _take_over(self, item: Item, asked: Asked) -> None:
-        """Note whose a new file is. Google's clients may choose its name, and that of another's is not to be had.
+        """Note whose a new file is. Where callers may choose its name, that of another's is not to be had.
 
         Raises:
             MalformedRequest: Somebody's file at another account is called so.
+            OwnerUnknown: Whether it is cannot be looked up.
         """
-        known = (await self._owned.find(self._face.FAMILY, (item.id,))).get(item.id)
-        if known is not None and known.owner not in ("", self._caller.label) and known.account != asked.account:
+        known = await self._owned.find(self._face.FAMILY, (item.id,)) if self._words.are_names_chosen else {}
+        file = known.get(item.id)
+        if file is not None and file.owner not in ("", self._caller.label) and file.account != asked.account:
             raise MalformedRequest("There is a file of this name already. Choose another name.", param="file.name")
         self._note(item, asked)
 
@@ -289,6 +291,7 @@ async def _account_of(owned: OwnedFiles, family: str, id_: str, caller: Caller) 
 
     Raises:
         UnknownItem: It is not this caller's.
+        OwnerUnknown: Whose it is cannot be looked up.
     """
     file = (await owned.find(family, (id_,))).get(id_)
     is_anybodys = caller is ANONYMOUS and (file is None or not file.owner)

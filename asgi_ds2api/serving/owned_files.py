@@ -2,19 +2,24 @@
 
 A file is known to the caller who uploaded it, and to nobody else. Accounts of one vendor know nothing of each other's
 files, so that what names one is bound to its account. A file of which nobody knows who uploaded it may still be known
-to be on an account, where a model has read it; it is nobody's then.
+to be on an account, where a model has read it; it is nobody's then. These are two facts, of which the second never
+takes the place of the first.
+
+Where callers are told apart, a file that cannot be looked up is not one that nobody knows: who asks for it is refused.
 
 Ids are the vendor's own: a table of facts (``state``) says the rest. It lives as long as that does. The name of an
 upload is sealed, so that one that somebody made up asks nobody.
 """
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from ..auth import Caller
+from ..errors import OwnerUnknown
 from ..seal import Keyring, Sealed
 from ..state.facts import FactTable
 
@@ -64,41 +69,58 @@ class OwnedFiles:
         uploads: Where uploads are noted that have begun.
         keyring: Seals their names.
         wall_now: Seconds since 1970.
+        are_told_apart: Callers are; else all of them are one.
     """
 
     def __init__(
-        self, files: FactTable, uploads: FactTable, keyring: Keyring, wall_now: Callable[[], float]
+        self, files: FactTable, uploads: FactTable, keyring: Keyring, wall_now: Callable[[], float], *,
+        are_told_apart: bool,
     ) -> None:  # fmt: skip
         self._files = files
         self._uploads = uploads
         self._keyring = keyring
         self._wall_now = wall_now
+        self._are_told_apart = are_told_apart
 
     async def find(self, family: str, ids: Collection[str]) -> dict[str, OwnedFile]:
-        """Return what is known of files of a vendor's; one that is in use is remembered for longer."""
-        keys = {_key(family, id_): id_ for id_ in ids}
-        known: dict[str, OwnedFile] = {}
-        for key, value in (await self._known(list(keys))).items():
-            try:
-                known[keys[key]] = file = _FILE.decode(value)
-            except msgspec.MsgspecError:  # another version of this program noted it
+        """Return what is known of files of a vendor's; one that is in use is remembered for longer.
+
+        Raises:
+            OwnerUnknown: One cannot be looked up.
+        """
+        known = {id_: file for id_ in ids if (file := _file_of(self._files.get, family, id_)) is not None}
+        missing = [id_ for id_ in ids if id_ not in known]
+        found = await self._known([key(family, id_) for id_ in missing for key in (_key, _reader_key)])
+        known |= {id_: file for id_ in missing if (file := _file_of(found.get, family, id_)) is not None}
+        for id_, file in known.items():
+            if self._wall_now() - file.noted_at <= self._files.ttl_s / 2:
                 continue
-            if self._wall_now() - file.noted_at > self._files.ttl_s / 2:
-                self.note(family, keys[key], account=file.account, owner=file.owner)
+            if file.owner:
+                self.note(family, id_, account=file.account, owner=file.owner)
+            else:
+                self.note_reader(family, id_, file.account)
         return known
 
     def note(self, family: str, id_: str, *, account: str, owner: str) -> None:
         """Note who has a file, and whose it is; and that its owner has files there, for as long as that is known."""
         self._files.put(_key(family, id_), msgspec.json.encode(OwnedFile(account, owner, self._wall_now())))
-        if owner:
-            self._files.put(_place_key(family, owner, account), _HAS_FILES)
+        self._files.put(_place_key(family, owner, account), _HAS_FILES)
+
+    def note_reader(self, family: str, id_: str, account: str) -> None:
+        """Note who could read a file of which nobody knows whose it is."""
+        self._files.put(_reader_key(family, id_), msgspec.json.encode(OwnedFile(account, "", self._wall_now())))
 
     def forget(self, family: str, id_: str) -> None:
         """Forget a file that is no more."""
         self._files.forget(_key(family, id_))
+        self._files.forget(_reader_key(family, id_))
 
     async def places(self, family: str, owner: str, accounts: Collection[str]) -> list[str]:
-        """Return those of these accounts that have files of a caller's, or had some; in the same order."""
+        """Return those of these accounts that have files of a caller's, or had some; in the same order.
+
+        Raises:
+            OwnerUnknown: That cannot be looked up.
+        """
         keys = {_place_key(family, owner, account): account for account in accounts}
         known = await self._known(list(keys))
         return [account for key, account in keys.items() if key in known]
@@ -106,7 +128,7 @@ class OwnedFiles:
     async def home(self, family: str, owner: str) -> str:
         """Return the id of the account that has a caller's last file; empty: nobody knows one."""
         key = _home_key(family, owner)
-        return (await self._files.find(key)).get(key, b"").decode("utf-8", "replace")
+        return (await self._files.find(key)).facts.get(key, b"").decode("utf-8", "replace")
 
     def note_home(self, family: str, owner: str, account: str) -> None:
         """Note which account has a caller's last file."""
@@ -115,7 +137,10 @@ class OwnedFiles:
     async def _known(self, keys: Sequence[str]) -> dict[str, bytes]:
         known: dict[str, bytes] = {}
         for start in range(0, len(keys), AT_ONCE):
-            known |= await self._files.find(*keys[start : start + AT_ONCE])
+            found = await self._files.find(*keys[start : start + AT_ONCE])
+            if self._are_told_apart and not found.is_whole:
+                raise OwnerUnknown("Whose files these are cannot be looked up at present. Try again.", retry_after_s=1)
+            known |= found.facts
         return known
 
     async def settled(self) -> None:
@@ -129,19 +154,41 @@ class OwnedFiles:
         return self._keyring.seal(Sealed(kind=_KIND, origin="", data=key), _NOBODY)
 
     async def upload(self, name: str) -> BegunUpload | None:
-        """Return an upload; None: none of this name has begun here, or it has been too long."""
+        """Return an upload; None: none of this name has begun here, or it has been too long.
+
+        Raises:
+            OwnerUnknown: It cannot be looked up.
+        """
         sealed = self._keyring.open(name, _NOBODY)
         if sealed is None or sealed.kind != _KIND:
             return None
-        value: Mapping[str, bytes] = await self._uploads.find(sealed.data)
+        found = await self._uploads.find(sealed.data)
+        if not found.is_whole:
+            raise OwnerUnknown("Who began this upload cannot be looked up at present. Try again.", retry_after_s=1)
+        value = found.facts.get(sealed.data)
         try:
-            return _UPLOAD.decode(value[sealed.data]) if sealed.data in value else None
+            return None if value is None else _UPLOAD.decode(value)
         except msgspec.MsgspecError:  # another version of this program noted it
             return None
 
 
+def _file_of(get: Callable[[str], bytes | None], family: str, id_: str) -> OwnedFile | None:
+    """Return what facts say of a file: whose it is, or at least who could read it."""
+    for key in (_key(family, id_), _reader_key(family, id_)):
+        value = get(key)
+        with suppress(msgspec.MsgspecError):  # another version of this program noted it
+            if value is not None:
+                return _FILE.decode(value)
+    return None
+
+
 def _key(family: str, id_: str) -> str:
     return f"{family}/{id_}"
+
+
+def _reader_key(family: str, id_: str) -> str:
+    """Return what it is kept by who could read a file: no id of one is called that."""
+    return f"{family}/ read {id_}"
 
 
 def _home_key(family: str, owner: str) -> str:

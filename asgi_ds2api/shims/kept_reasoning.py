@@ -78,7 +78,7 @@ class CallersReasoning(msgspec.Struct, frozen=True, kw_only=True):
             places: Of each turn the digest of what was said before it, and the name of one of its calls.
         """
         keys = [self._key(said, call) for said, call in places]
-        found = await self.table.find(*keys)
+        found = (await self.table.find(*keys)).facts
         return [_decoded(found.get(key)) for key in keys]
 
     def keep(self, said: str, call: str, turn: KeptTurn) -> None:

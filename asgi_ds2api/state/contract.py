@@ -144,6 +144,15 @@ class Refusal(msgspec.Struct, frozen=True):
     """When to ask again: exact for an amount, a guess for a slot."""
 
 
+class Found(msgspec.Struct, frozen=True):
+    """What a look-up found."""
+
+    facts: Mapping[str, bytes]
+    """Key -> value, of those that there are."""
+    is_whole: bool = True
+    """False: others could not be asked, who may know what is not there."""
+
+
 class StateStore(Protocol):
     """Where cooldowns, counts, and short-lived facts such as who answered what, are kept. Every part is bounded."""
 
@@ -189,7 +198,7 @@ class StateStore(Protocol):
         """Keep a fact for ``ttl_s`` seconds, in place of any before it; 0 or less: forget it."""
         ...
 
-    async def find(self, table: str, keys: Collection[str]) -> Mapping[str, bytes]:
+    async def find(self, table: str, keys: Collection[str]) -> Found:
         """Return the facts that there are, also those that others put; one that cannot be asked for is not there."""
         ...
 

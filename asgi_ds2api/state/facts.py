@@ -1,10 +1,8 @@
 """One table of a store's facts, for who shall know neither the store nor its clock."""
 
-from collections.abc import Mapping
-
 import msgspec
 
-from .contract import StateStore
+from .contract import Found, StateStore
 
 
 class FactTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +19,7 @@ class FactTable(msgspec.Struct, frozen=True, kw_only=True):
         """Return a fact; None: it is not known, or not any more."""
         return self.store.get(self.name, key)
 
-    async def find(self, *keys: str) -> Mapping[str, bytes]:
+    async def find(self, *keys: str) -> Found:
         """Return the facts that there are, also those that other processes put."""
         return await self.store.find(self.name, keys)
 

@@ -9,12 +9,12 @@ Deliberate, because of how ``cachetools.TLRUCache`` works:
 3. A look-up costs microseconds. It happens at start and at transitions, never per request.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 from cachetools import TLRUCache
 
-from .contract import Admission, Amount, Cooldown, Refusal, Scope, Watcher, merged
+from .contract import Admission, Amount, Cooldown, Found, Refusal, Scope, Watcher, merged
 from .ledger import Ledger
 
 RETENTION_S = 86_400.0
@@ -109,10 +109,10 @@ class MemoryStore:
         else:
             self._facts[table, key] = fact
 
-    async def find(self, table: str, keys: Collection[str]) -> Mapping[str, bytes]:
+    async def find(self, table: str, keys: Collection[str]) -> Found:
         """Return the facts that there are."""
         found = ((key, self.get(table, key)) for key in keys)
-        return {key: value for key, value in found if value is not None}
+        return Found({key: value for key, value in found if value is not None})
 
     async def settled(self) -> None:
         """Return at once: nobody else looks."""

@@ -22,7 +22,7 @@ from cachetools import LRUCache
 
 from .asker import Asker
 from .backend import Backend, BackendError, CooldownNews, FactNews, Granted, News
-from .contract import Admission, Amount, Cooldown, Refusal, Scope, Slot, Watcher
+from .contract import Admission, Amount, Cooldown, Found, Refusal, Scope, Slot, Watcher
 from .courier import Courier, Door
 from .ledger import probe_name
 from .memory import MemoryStore
@@ -217,13 +217,13 @@ class SharedStore:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    async def find(self, table: str, keys: Collection[str]) -> Mapping[str, bytes]:
+    async def find(self, table: str, keys: Collection[str]) -> Found:
         """Return the facts that there are, also those that others put; one that cannot be asked for is not there."""
-        known = dict(await self._memory.find(table, keys))
+        known = (await self._memory.find(table, keys)).facts
         missing = [key for key in keys if key not in known]
         if not missing or self.is_alone or self._limiter is None:
-            return known
-        found: Mapping[str, tuple[bytes, float]] = {}
+            return Found(known, is_whole=not missing)
+        found: Mapping[str, tuple[bytes, float]] | None = None
         asker = object()
         self._sought |= {(table, key): asker for key in missing}
         try:
@@ -235,10 +235,12 @@ class SharedStore:
             same = [key for key in missing if self._sought.get((table, key)) is asker]
             for key in same:
                 del self._sought[table, key]
+        if found is None:
+            return Found(known, is_whole=False)
         for key in same:
             if key in found:
                 self._copy(table, key, *found[key])
-        return known | {key: value for key, (value, _) in found.items()}
+        return Found({**known, **{key: value for key, (value, _) in found.items()}})
 
     def _copy(self, table: str, key: str, value: bytes, ttl_s: float) -> None:
         """Put the newest that is known of a fact into the copy: what is still on its way here is older."""

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,17 +19,18 @@ from asgi_ds2api.errors import Unreachable, UpstreamError
 from asgi_ds2api.seal import Keyring, Sealed
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.serving.upload import READ_AHEAD_BYTES
+from asgi_ds2api.state.contract import Found
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.testing import FakeUpstream
 from asgi_ds2api.upstream.contract import UpstreamRequest
-from tests.support.asgi_driver import Answer, Exchange, call
+from tests.support.asgi_driver import Exchange, call
 from tests.support.canary import CANARY, watching
 from tests.support.gateways import SECRET, Records, make_gateway, open_leases, upstream
 from tests.support.scripted_client import Answering, Delay, ScriptedResponse, ScriptedUpstream, answering
 from tests.support.virtual_time import run_virtual
 from tests.support.waiting import Gate
 
-from .uploading import CALLERS, FORM, KEYS, bearer, form, naming, over, told, uploaded
+from .uploading import CALLERS, FORM, KEYS, bearer, begun, form, naming, over, told, uploaded
 
 pytestmark = pytest.mark.anyio
 
@@ -268,16 +269,6 @@ async def test_R46_key_of_an_account_reaches_its_vendor_with_a_file_and_nobody_e
     assert {dict(made.request.headers)[b"authorization"] for made in vendor.calls} == {f"Bearer {CANARY}-0".encode()}
 
 
-async def begun(gateway: Gateway, **more: Any) -> Answer:
-    """Begin an upload as Google's clients do."""
-    headers = {
-        "x-goog-api-key": CALLERS["web"], "x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start",
-        "x-goog-upload-header-content-length": "4", "x-goog-upload-header-content-type": "text/plain",
-    } | more.pop("headers", {})  # fmt: skip
-    file = {"file": more.pop("file", {})}
-    return await call(gateway, "POST", "/upload/v1beta/files", json=file, headers=headers, **more)
-
-
 async def test_upload_of_googles_goes_on_here_under_a_name_of_ours(fake: FakeUpstream) -> None:
     gateway = over(fake, "gemini")
     answer = await begun(gateway, headers={"host": "gateway.example"}, root_path="")
@@ -322,7 +313,7 @@ class Asked(MemoryStore):
         super().__init__(time.monotonic)
         self.tables: list[str] = []
 
-    async def find(self, table: str, keys: Collection[str]) -> Mapping[str, bytes]:
+    async def find(self, table: str, keys: Collection[str]) -> Found:
         """Note the table."""
         self.tables.append(table)
         return await super().find(table, keys)

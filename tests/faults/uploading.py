@@ -6,7 +6,7 @@ from typing import Any
 from asgi_ds2api import Gateway
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.testing import FakeUpstream
-from tests.support.asgi_driver import call
+from tests.support.asgi_driver import Answer, call
 from tests.support.gateways import make_gateway, upstream
 
 FORM = {"content-type": "multipart/form-data; boundary=b"}
@@ -49,3 +49,13 @@ async def uploaded(gateway: Gateway, caller: str = "web") -> str:
     answer = await call(gateway, "POST", "/v1/files", body=form(), headers=FORM | bearer(caller))
     assert answer.status == 200, answer.text
     return str(answer.json()["id"])
+
+
+async def begun(gateway: Gateway, **more: Any) -> Answer:
+    """Begin an upload as Google's clients do."""
+    headers = {
+        "x-goog-api-key": CALLERS["web"], "x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start",
+        "x-goog-upload-header-content-length": "4", "x-goog-upload-header-content-type": "text/plain",
+    } | more.pop("headers", {})  # fmt: skip
+    file = {"file": more.pop("file", {})}
+    return await call(gateway, "POST", "/upload/v1beta/files", json=file, headers=headers, **more)

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asgi_ds2api.state.contract import Admission, Amount, Probe, Refusal
+from asgi_ds2api.state.contract import Admission, Amount, Found, Probe, Refusal
 
 from .rig import ACCOUNT, Place, cooling, money, slot, spent, until
 
@@ -167,3 +167,18 @@ async def test_F109_what_was_granted_too_late_is_given_back(place: Place) -> Non
         one.leave("a")
         await one.settled()
         assert await two.admit(slot("b", 1)) is None
+
+
+async def test_F108_a_look_up_that_did_not_reach_the_place_says_so(place: Place) -> None:
+    async with place.stores(2) as ((one, moody), (two, _)):
+        two.put("files", "hers", b"x" * 1_000, 60)
+        one.put("files", "mine", b"v", 60)
+        await two.settled()
+        moody.is_broken = True
+        first = await one.find("files", ["mine", "hers"])
+        assert (first, one.is_alone) == (Found({"mine": b"v"}, is_whole=False), True)
+        assert await one.find("files", ["mine", "hers"]) == Found({"mine": b"v"}, is_whole=False)
+        assert await one.find("files", ["mine"]) == Found({"mine": b"v"})
+        moody.is_broken = False
+        place.clock.now += 0.5
+        assert await one.find("files", ["hers", "nobody's"]) == Found({"hers": b"x" * 1_000})

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from asgi_ds2api.secret import Secret
-from asgi_ds2api.state.contract import Admission, Probe, Refusal, Scope, StateStore
+from asgi_ds2api.state.contract import Admission, Found, Probe, Refusal, Scope, StateStore
 from asgi_ds2api.state.courier import Courier
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.state.redis import RedisBackend
@@ -57,7 +57,7 @@ async def test_an_answer_is_found_by_others_once_it_is_settled(place: Place) -> 
     async with place.stores(2) as ((one, _), (two, _)):
         one.put("answers", "k", b"x" * 10_000, 60)
         await one.settled()
-        assert await two.find("answers", ["k", "other"]) == {"k": b"x" * 10_000}
+        assert await two.find("answers", ["k", "other"]) == Found({"k": b"x" * 10_000})
         assert two.get("answers", "k") == b"x" * 10_000
 
 
@@ -67,7 +67,7 @@ async def test_an_answer_that_has_changed_is_found_as_it_is_by_who_held_it_as_it
             one.put("answers", "k", value, 60)
             await one.settled()
             await until(lambda: two.get("answers", "k") is None)
-            assert await two.find("answers", ["k"]) == {"k": value}
+            assert await two.find("answers", ["k"]) == Found({"k": value})
 
 
 async def test_what_changes_while_it_is_looked_up_is_not_copied_as_it_was(
