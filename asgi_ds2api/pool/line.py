@@ -13,6 +13,7 @@ back also in place of a later request of its own caller.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from copy import copy
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import takewhile
 from typing import TypeAlias
@@ -282,11 +283,11 @@ class Line:
             queue.place(turn.caller)
 
     def refuse(self, key: Key, refusal: GatewayError, opens_at: float) -> None:
-        """Tell those of a queue that waiting is no use, who give up before anybody opens."""
+        """Tell those of a queue that waiting is no use, who give up before anybody opens; each has its own refusal."""
         for waiter in list(self._queues[key]):
             if waiter.latest < opens_at:
                 self.leave(waiter)
-                waiter.refuse(refusal)
+                waiter.refuse(copy(refusal))
 
     def _gives_way_to(self, plan: Plan) -> Waiter | None:
         """Return who loses its place in a full line to a request; None: nobody."""

@@ -38,6 +38,7 @@ from .attempts import Attempts
 from .bound_files import BoundFiles
 from .catalog import Catalog
 from .engine import Engine
+from .failover import spread_out
 from .fan_out import FanOut
 from .file_visit import FileVisit, caller_of_upload
 from .inbound import (
@@ -132,7 +133,7 @@ class Exchange:
         except ClientGone:
             self._is_gone = True
         except GatewayError as error:
-            self._failure = error
+            self._failure = spread_out(error, self._engine.rng)
         except Exception as exc:  # a mistake of ours, or of a codec: the host's server must not see it
             _log.error("request %s failed inside the gateway:\n%s", self._request_id, stack_of(exc))
             self._failure = InternalError("The gateway made a mistake. Its log has the request id.")

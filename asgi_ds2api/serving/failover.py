@@ -1,7 +1,7 @@
 """What the failure of one attempt means for the next one, and for the caller. Pure.
 
 Pauses are full jitter, as AWS describes it ("Exponential backoff and jitter", 2015): all who failed at the same moment
-come back at different ones.
+come back at different ones. So do those who are told when somebody will be free (`spread_out`).
 """
 
 from collections.abc import Callable
@@ -9,7 +9,20 @@ from typing import Final
 
 import msgspec
 
-from ..errors import CapacityError, GatewayError, Overloaded, RateLimited, Refused, ServerFault, Timeout, UpstreamError
+from ..errors import (
+    CapacityError,
+    GatewayError,
+    NoCapacity,
+    Overloaded,
+    PoolExhausted,
+    QueueFull,
+    QueueTimeout,
+    RateLimited,
+    Refused,
+    ServerFault,
+    Timeout,
+    UpstreamError,
+)
 from ..pool.model import Plan
 
 FIRST_PAUSE_S: Final = 0.2
@@ -17,6 +30,8 @@ FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 2.0
 OVERLOAD_PAUSE_S: Final = 1.0
 """Shortest pause before a provider is asked again that has said that it has too much to do (529)."""
+SPREAD: Final = 0.1
+"""By which part of the time that a caller is told to wait it is told more, at most."""
 MIN_LEFT_S: Final = 1.0
 """Less than that is too short for another attempt."""
 
@@ -67,3 +82,19 @@ def more_telling(last: UpstreamError, full: CapacityError) -> GatewayError:
         last.retry_after_s is None or full.retry_after_s < last.retry_after_s
     )
     return full if isinstance(last, RateLimited) and full.status == 429 and is_sooner else last
+
+
+def spread_out(error: GatewayError, rng: Callable[[], float]) -> GatewayError:
+    """Return what a caller is told for whom nobody is free: when to come back, by chance a little later than others.
+
+    Whoever waits here does so by the exact time. A caller's own limits are told exactly, and an upstream's words pass
+    as they came.
+
+    Args:
+        error: Its caller's alone.
+        rng: Returns floats in [0, 1).
+    """
+    is_told_to_many = isinstance(error, PoolExhausted | NoCapacity | QueueFull | QueueTimeout)
+    if is_told_to_many and error.retry_after_s is not None:
+        error.retry_after_s *= 1.0 + SPREAD * rng()
+    return error

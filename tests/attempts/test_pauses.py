@@ -4,7 +4,11 @@ import anyio
 import pytest
 
 from asgi_ds2api.errors import (
+    CallerLimited,
+    GatewayError,
+    NoCapacity,
     Overloaded,
+    PoolExhausted,
     QuotaExhausted,
     RateLimited,
     Refused,
@@ -14,7 +18,7 @@ from asgi_ds2api.errors import (
     Unreachable,
     UpstreamError,
 )
-from asgi_ds2api.serving.failover import pause_s
+from asgi_ds2api.serving.failover import pause_s, spread_out
 from tests.support.scripted_client import Script, streaming
 from tests.support.virtual_time import run_virtual
 
@@ -46,6 +50,23 @@ def test_pauses_are_full_jitter_and_only_for_what_waiting_helps(
     error: UpstreamError, failures: int, chance: float, expected: float
 ) -> None:
     assert pause_s(error, failures, lambda: chance) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("error", "chance", "expected"),
+    [
+        (PoolExhausted("no", retry_after_s=30), 0.0, 30.0),
+        (PoolExhausted("no", retry_after_s=30), 0.5, 31.5),
+        (NoCapacity("no"), 0.5, None),
+        (CallerLimited("no", retry_after_s=30), 0.5, 30.0),
+        (RateLimited("no", retry_after_s=30), 0.5, 30.0),
+    ],
+    ids=["not sooner", "a tenth later at most", "no time is told", "its own limit", "an upstream's own word"],
+)
+def test_who_is_told_when_to_come_back_is_told_a_little_later(
+    error: GatewayError, chance: float, expected: float | None
+) -> None:
+    assert spread_out(error, lambda: chance).retry_after_s == (expected and pytest.approx(expected))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from asgi_ds2api import Gateway
 from tests.support.asgi_driver import Answer, call
-from tests.support.dialects import ALL_DIALECTS, TEXT, Dialect
+from tests.support.dialects import ALL_DIALECTS, CHAT, TEXT, Dialect
 from tests.support.gateways import Records, make_gateway, open_leases, upstream
 from tests.support.scripted_client import (
     NEVER,
@@ -59,10 +59,22 @@ async def test_F98_far_opening_is_told_and_nobody_is_asked(way: Way, stream: boo
         assert answer.status == 429
         assert bench.seen(answer, stream=stream).error is not None
         assert (bench.record.code, bench.record.attempts) == ("pool_exhausted", ())
-        assert answer.header("retry-after") == "11"  # of the sooner one: 20 s and its jitter, 10 s ago
-        assert 10_000 < int(answer.header("retry-after-ms") or 0) <= 11_000
+        # Of the sooner one: 20 s and its jitter, 10 s ago; and what spreads the callers.
+        assert answer.header("retry-after") == "12"
+        assert 10_500 < int(answer.header("retry-after-ms") or 0) <= 11_550
         assert answer.header("x-should-retry") is None
         assert len(bench.scripted.calls) == 2
+
+
+@run_virtual
+async def test_F98_callers_who_are_told_at_once_are_told_different_moments_and_none_too_soon() -> None:
+    scripted = ScriptedUpstream(answering(CHAT.whole()))
+    gateway = make_gateway(upstream("chat", rpm=1), scripts={"chat": scripted})
+    gateway._engine.rng = iter([0.0, 0.5, 0.999]).__next__
+    asked = [await call(gateway, "POST", CHAT.path, json=CHAT.ask("chat/test", stream=False)) for _ in range(4)]
+    assert [answer.status for answer in asked] == [200, 429, 429, 429]
+    told = [(answer.header("retry-after"), answer.header("retry-after-ms")) for answer in asked[1:]]
+    assert told == [("60", "60000"), ("63", "63000"), ("66", "65994")]
 
 
 @every_face

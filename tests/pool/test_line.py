@@ -178,6 +178,20 @@ def test_F98_who_would_wait_in_vain_is_told_as_soon_as_that_is_known() -> None:
     assert (crowd.woken, waiter.refusal and waiter.refusal.retry_after_s) == (["waits"], 60.0)
 
 
+def test_each_who_is_told_has_a_refusal_of_its_own_as_what_is_told_may_differ() -> None:
+    rig = Rig(1)
+    rig.attempt(limited(7))
+    rig.clock.now += 7
+    probe = rig.acquire()
+    crowd = Crowd(rig, wait_s=10)
+    one, other = crowd.come("one"), crowd.come("other")
+    rig.pool.release(probe, limited(60))
+    assert isinstance(one.refusal, PoolExhausted)
+    assert isinstance(other.refusal, PoolExhausted)
+    assert one.refusal is not other.refusal
+    assert (str(one.refusal), one.refusal.retry_after_s) == (str(other.refusal), 60.0)
+
+
 def test_who_can_wait_long_enough_is_not_sent_away() -> None:
     rig = Rig(1)
     rig.attempt(limited(7))
