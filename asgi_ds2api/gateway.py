@@ -75,6 +75,8 @@ class Gateway:
         for warning in _warnings(self.config, store):
             _log.warning(warning)
         self._clients = ClientSet(self.config, http_client)
+        self._openings: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
+        """Event loop -> how many lifespans are open in it; one that is gone closes nothing any more."""
         self._engine = build_engine(self.config, self._clients, authorize=authorize, hooks=hooks, store=store)
         self._state_kind: StateKind = self.config.state.kind if store is None else "other"
         status = self.config.status
@@ -102,17 +104,30 @@ class Gateway:
         """Open and close with the host: pass as ``lifespan=`` or enter from the host's own.
 
         Without it the gateway starts on the first request, and its connections end with the process. A host that was
-        stopped may be started again.
+        stopped may be started again. Where several open it, as a host and an app that is mounted in it, the last one
+        closes it.
         """
+        loop = anyio.lowlevel.current_token().native_token
         self._engine.is_draining = False
         await self._engine.store.open()
         self._engine.prober.start()
+        self._openings[loop] = self._openings.get(loop, 0) + 1
         try:
             yield
         finally:
+            self._openings[loop] -= 1
+            if not self._openings[loop]:
+                await self._close()
+
+    async def _close(self) -> None:
+        """Drain, and let go of everything even if the server has no patience for that."""
+        try:
             await self.drain()
-            await self._engine.store.close()
-            await self._clients.close()
+        finally:
+            try:
+                await self._engine.store.close()
+            finally:
+                await self._clients.close()
 
     async def drain(self, timeout_s: float | None = None) -> None:
         """Stop admitting requests, let running ones end, and end those that take too long with an error of their own.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_ds2api import DS2APIMiddleware, Gateway
 from asgi_ds2api.errors import ConfigError
+from asgi_ds2api.state.memory import MemoryStore
 from tests.support.asgi_driver import Exchange, call
 from tests.support.dialects import CHAT
 from tests.support.gateways import make_gateway, upstream
@@ -238,6 +239,68 @@ async def test_F97_stop_ends_what_runs_and_refuses_what_comes() -> None:
     assert seen.error is not None
     assert not seen.is_ended
     assert upstreams.still_open == 0
+
+
+@run_virtual
+async def test_F97_gateway_that_several_open_is_closed_by_the_last() -> None:
+    gateway = make_gateway(scripts={"chat": served()})
+    for _ in range(2):
+        async with gateway.lifespan():
+            async with Lifespan(gateway):
+                assert await ask(gateway, "/v1/chat/completions") == 200
+            assert await ask(gateway, "/v1/chat/completions") == 200
+        assert await ask(gateway, "/v1/chat/completions") == 503
+
+
+def test_F97_loop_that_ended_without_a_stop_keeps_nothing_open_in_the_next() -> None:
+    gateway = make_gateway(scripts={"chat": served()})
+
+    async def lifespan_that_is_left_open() -> AbstractAsyncContextManager[None]:
+        lifespan = gateway.lifespan()
+        await lifespan.__aenter__()
+        return lifespan
+
+    async def serve() -> list[int]:
+        async with gateway.lifespan():
+            served = await ask(gateway, "/v1/chat/completions")
+        return [served, await ask(gateway, "/v1/chat/completions")]
+
+    loop = asyncio.new_event_loop()
+    left_open = loop.run_until_complete(lifespan_that_is_left_open())
+    loop.close()
+    assert asyncio.run(serve()) == [200, 503]
+    del left_open
+
+
+class Closable(MemoryStore):
+    """A store that tells that it was closed."""
+
+    is_closed = False
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+@run_virtual
+async def test_F97_stop_that_is_broken_off_while_it_drains_closes_the_store_all_the_same() -> None:
+    store = Closable(asyncio.get_running_loop().time)
+    gateway = make_gateway(scripts={"chat": ScriptedUpstream(NEVER)}, store=store)
+
+    async def host() -> None:
+        async with gateway.lifespan():
+            await asyncio.sleep(1_000)
+
+    running = asyncio.ensure_future(host())
+    async with Exchange(gateway, "POST", "/v1/chat/completions", json=CHAT.ask("chat/test", stream=False)) as exchange:
+        await asyncio.sleep(1)  # virtual
+        running.cancel()
+        await asyncio.sleep(1)  # virtual: it drains
+        assert not store.is_closed
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert store.is_closed
+        exchange.disconnect()
 
 
 async def test_F97_stop_closes_the_connections() -> None:

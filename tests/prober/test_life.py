@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 import trio
 
 from asgi_ds2api.pool.model import Target
+from asgi_ds2api.state.courier import Door
 from asgi_ds2api.upstream.contract import UpstreamRequest
-from asgi_ds2api.upstream.tasks import OwnedTask
+from asgi_ds2api.upstream.tasks import OwnedTask, running_loop
 from tests.pool.verdicts import unauthorized
 from tests.support.asgi_driver import call
 from tests.support.canary import CANARY
@@ -284,6 +286,27 @@ def test_task_is_owned_under_trio_as_well() -> None:
 
     trio.run(main)
     assert done == ["ended", "ValueError"]
+
+
+def test_what_a_thread_calls_in_the_loop_of_trio_may_begin_a_task() -> None:
+    """As news of another worker do, of an account that is to be probed."""
+    done: list[bool] = []
+
+    async def main() -> None:
+        ended = anyio.Event()
+
+        async def run() -> None:
+            ended.set()
+
+        def hear() -> None:
+            done.append(running_loop() is trio.lowlevel.current_trio_token())
+            OwnedTask(run, lambda error: done.append(False), "a test")
+
+        await anyio.to_thread.run_sync(Door().call, hear)
+        await ended.wait()
+
+    trio.run(main)
+    assert done == [True]
 
 
 @run_virtual
