@@ -7,7 +7,7 @@ import pytest
 
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.testing import FakeUpstream
-from tests.state.rig import Place, until
+from tests.state.rig import Place, until_back
 from tests.support.asgi_driver import call
 from tests.support.gateways import make_gateway, upstream
 
@@ -49,8 +49,7 @@ async def test_file_is_refused_to_all_as_long_as_nobody_can_say_whose_it_is_and_
             assert told == {(503, "owner_unknown", "1")}
         assert len(fake.requests) == count
         moody.is_broken = False
-        place.clock.now += 30
-        await until(lambda: not two.is_away)
+        await until_back(place, two)
         await two.settled()
         for each in (gateway, over(fake, store=three)):
             for caller, statuses in (("web", (200, 200)), ("app", (404, 404))):

@@ -135,6 +135,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await anyio.sleep(0.005)  # between two looks
 
 
+async def until_back(place: Place, store: SharedStore) -> None:
+    """Let time pass until a store that is alone has asked its place again: what is on its way may yet fail before."""
+    with anyio.fail_after(LATEST_S):
+        while store.is_away:
+            place.clock.now += 30
+            await anyio.sleep(0.2)  # for the thread that asks
+
+
 def cooling(until: float, epoch: int = 1) -> Cooldown:
     return Cooldown(state="cooling", until=until, epoch=epoch, reason="rate_limited")
 

@@ -7,7 +7,7 @@ import pytest
 
 from asgi_ds2api.state.contract import Admission, Amount, Found, Probe, Refusal
 
-from .rig import ACCOUNT, Place, cooling, money, slot, spent, until
+from .rig import ACCOUNT, Place, cooling, money, slot, spent, until, until_back
 
 pytestmark = pytest.mark.anyio
 
@@ -33,8 +33,7 @@ async def test_F108_a_place_that_fails_is_left_alone_and_come_back_to(place: Pla
         assert (one.is_alone, one.switches) == (True, 1)
         one.merge(ACCOUNT, cooling(1_060))
         moody.is_broken = False
-        place.clock.now += 30
-        await until(lambda: not one.is_away)
+        await until_back(place, one)
         await until(lambda: two.cooldown(ACCOUNT) is not None)
 
 
@@ -85,8 +84,7 @@ async def test_F108_alone_again_and_again_a_budget_is_divided_once(place: Place)
             place.clock.now += pause_s
             assert isinstance(await store.admit(money("b", 1)), Refusal)
         moody.is_broken = False
-        place.clock.now += 30
-        await until(lambda: not store.is_away)
+        await until_back(place, store)
         await store.settled()
         assert (await store.admit(money("c", 10)), spent(store)) == (None, 80.0)
         moody.is_broken = True
@@ -123,8 +121,7 @@ async def test_F108_what_was_used_alone_is_counted_when_the_place_is_back(place:
         moody.is_broken = True
         await one.admit(money("a", 40))
         moody.is_broken = False
-        place.clock.now += 30
-        await until(lambda: not one.is_away)
+        await until_back(place, one)
         await one.settled()
         assert isinstance(await two.admit(money("b", 61)), Refusal)
         assert await two.admit(money("b", 60)) is None
@@ -140,8 +137,7 @@ async def test_R_45_what_was_done_and_not_heard_of_is_done_once(place: Place) ->
         await until(lambda: moody.added > 0)
         one.add(Amount(name="bob", amount=-5, limit=100, life_s=86_400))
         moody.is_deaf = False
-        place.clock.now += 30
-        await until(lambda: not one.is_away)
+        await until_back(place, one)
         await one.settled()
         assert await two.admit(slot("b", 1)) is None
         assert (await two.admit(money("b", 0)), spent(two), moody.admitted) == (None, 55.0, 2)
@@ -162,8 +158,7 @@ async def test_F109_what_was_granted_too_late_is_given_back(place: Place) -> Non
         await one.admit(slot("a", 1))
         moody.silence.set()
         await until(lambda: moody.admitted == 1)
-        place.clock.now += 30
-        await until(lambda: not one.is_away)
+        await until_back(place, one)
         one.leave("a")
         await one.settled()
         assert await two.admit(slot("b", 1)) is None

@@ -17,7 +17,7 @@ from asgi_ds2api.state.redis import RedisBackend
 from asgi_ds2api.state.shared import LEASE_S, RENEW_S, SharedStore
 from asgi_ds2api.state.sqlite import SQLiteBackend
 
-from .rig import ACCOUNT, LATEST_S, OTHER, Clock, Moody, Place, cooling, money, probe, slot, spent, until
+from .rig import ACCOUNT, LATEST_S, OTHER, Clock, Moody, Place, cooling, money, probe, slot, spent, until, until_back
 
 pytestmark = pytest.mark.anyio
 
@@ -178,8 +178,8 @@ async def test_F111_a_file_that_is_taken_away_is_made_anew_and_all_meet_in_it(
         for path in place.files():
             path.unlink()
         await until(lambda: one.is_away and two.is_away)
-        place.clock.now += 0.5
-        await until(lambda: not (one.is_away or two.is_away))
+        await until_back(place, one)
+        await until_back(place, two)
         async with place.stores(1) as ((three, _),):
             answers = [await store.admit(slot(str(n), 1)) for n, store in enumerate((one, two, three))]
             assert [answer is None for answer in answers] == [True, False, False]
@@ -249,8 +249,7 @@ async def test_a_mistake_of_ours_about_one_asking_is_none_of_the_next(
         monkeypatch.setattr(moody, "admit", lambda *_: 1 // 0)
         assert (await one.admit(slot("a", 1)), one.is_alone) == (None, True)
         monkeypatch.undo()
-        place.clock.now += 0.5
-        await until(lambda: not one.is_away)
+        await until_back(place, one)
         assert await two.admit(slot("b", 1)) is None
         assert isinstance(await one.admit(slot("c", 1)), Refusal)
 
