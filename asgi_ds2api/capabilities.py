@@ -80,6 +80,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """As an upstream: names by which faces report parts of an answer, which are Chat's -> where they stood."""
 
 
+SEARCHED: Final = "the vendor's own search; what it cannot be told of domains, uses and places is lost"
+"""Of a search of the web that another vendor defines."""
 USUAL: Final[Takes] = {
     "system": LOSSLESS,
     "system.later": LOSSLESS,

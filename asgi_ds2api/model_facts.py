@@ -34,6 +34,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Gemini: earlier calls must carry the signature of their thoughts."""
     media_in_results: bool = True
     """Gemini: the result of a function may hold pictures and files."""
+    own_tools_beside_functions: bool = True
+    """Gemini: the vendor's own tools may stand beside functions."""
     web_search: bool = False
     """Chat: the model searches the web by itself (``web_search_options``)."""
     chat_tools: Literal["any", "without_effort", "without_reasoning"] = "any"
@@ -120,7 +122,7 @@ OPENAI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
 )
 
 _LEVELS = ModelFacts(thinking=("adaptive",), efforts=("minimal", "low", "medium", "high"), signs_calls=True)
-_BUDGETS = ModelFacts(thinking=("enabled", "disabled"), media_in_results=False)
+_BUDGETS = ModelFacts(thinking=("enabled", "disabled"), media_in_results=False, own_tools_beside_functions=False)
 
 GEMINI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
     ("*gemini-4-hydrogen*", msgspec.structs.replace(_LEVELS, efforts=("low", "medium", "high", "xhigh"))),
@@ -131,6 +133,6 @@ GEMINI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
     ("*gemini-3*", _LEVELS),
     ("*gemini-2.5-pro*", msgspec.structs.replace(_BUDGETS, thinking=("enabled",))),
     ("*gemini-2.5*", _BUDGETS),
-    ("*gemini-[12]*", ModelFacts(thinking=("enabled", "disabled"), media_in_results=False)),
+    ("*gemini-[12]*", _BUDGETS),
 )
 """Thinking by level from 3 on, by budget before; first match counts."""

@@ -163,6 +163,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         bool, Meta(description="A schema of the answer may leave open which fields an object has.")
     ] = True
     call_ids: Annotated[bool, Meta(description="Gemini: calls and their results carry ids.")] = True
+    tool_steps: Annotated[
+        bool,
+        Meta(
+            description="Gemini: where the vendor's own tools stand beside functions, their steps are to be asked for "
+            "(`includeServerSideToolInvocations`)."
+        ),
+    ] = False
     labels: Annotated[bool, Meta(description="Gemini: `labels` are accepted (Vertex), so metadata goes there.")] = False
     parameters_json_schema: Annotated[
         bool, Meta(description="Gemini: schemas may be JSON Schema; else they are lowered to the vendor's own dialect.")
@@ -268,6 +275,7 @@ PROFILES: dict[str, Profile] = {
         custom_tools=False,
         parallel_switch=False,
         tool_name_max=64,
+        tool_steps=True,
         models=GEMINI_MODELS,
     ),
     "vertex": Profile(

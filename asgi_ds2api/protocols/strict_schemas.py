@@ -175,6 +175,8 @@ def _close(source: Node, copy: Node) -> bool:
     is_closed = source.get("additionalProperties", False) is False
     if not (is_closed and isinstance(fields, dict) and isinstance(required, list)):
         return False
+    if not all(isinstance(name, str) for name in required):
+        return False
     absent = [name for name in fields if name not in required]
     if any(name not in fields for name in required) or not all(_may_be_null(fields[name]) for name in absent):
         return False

@@ -96,6 +96,11 @@ _REASONS: Final[Mapping[str, frozenset[Place]]] = {
     "web_search_options acts at models that search, and is an error at others": (
         _asked(_CHAT, "web_search.claude", "web_search.responses")
     ),
+    "a search of more of the web than was asked for is a loss": (
+        _asked(_CLAUDE, "web_search.chat", "web_search.responses")
+        | _asked(_RESPONSES, "web_search.claude")
+        | _asked(_GEMINI, "web_search.chat", "web_search.responses")
+    ),
     # --- refused or said instead --------------------------------------------------------------------------------------
     "fan_out is off unless it is configured, and several answers are not one": (
         _asked(_CLAUDE, "answers.many") | _asked(_RESPONSES, "answers.many") | _asked(_OLLAMA, "answers.many")

@@ -1,6 +1,7 @@
 """Other values, models and profiles, where it depends on them what becomes of a meaning."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from asgi_ds2api.meanings import Meaning
@@ -58,7 +59,14 @@ def _seen_in(detail: str) -> Sample:
 
 
 _RECURSIVE = {"$ref": "#/$defs/n", "$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}}}}
+_WIDER = {
+    "chat": _with("web_search_options", {"search_context_size": "low"}),
+    "responses": _with("tools", [{"type": "web_search", "external_web_access": False}]),
+    "claude": _with("tools", [{"type": "web_search_20250305", "name": "web_search", "max_uses": 1}]),
+}
+"""Searches of the web with a limit that not every other vendor's has."""
 _ANTHROPIC: Mapping[Meaning, Sequence[Sample]] = {
+    "web_search.chat": [_WIDER["chat"]],
     "system.later": [Sample({"messages": [_TALK[0], {"role": "system", "content": "S"}]}, model=ADAPTIVE)],
     "text.blank": [Sample({"messages": [{"role": "user", "content": " "}]})],
     "assistant.last": [
@@ -118,6 +126,7 @@ _OPEN_TOOL = Sample({"tools": [{"name": "f", "strict": True, "input_schema": OBJ
 _CHAT: Mapping[Meaning, Sequence[Sample]] = {
     "web_search.claude": [
         Sample({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, model=SEARCHING),
+        replace(_WIDER["claude"], model=SEARCHING),
     ],
     "top_k": [Sample({"top_k": 3}, profile="lenient")],
     "reasoning": [
@@ -150,6 +159,9 @@ _CHAT: Mapping[Meaning, Sequence[Sample]] = {
 FURTHER: Mapping[tuple[str, str], Mapping[Meaning, Sequence[Sample]]] = {
     ("chat", "claude"): _ANTHROPIC,
     ("claude", "chat"): _CHAT,
+    ("responses", "claude"): {"web_search.responses": [_WIDER["responses"]]},
+    ("responses", "gemini"): {"web_search.responses": [_WIDER["responses"]]},
+    ("claude", "gemini"): {"web_search.claude": [_WIDER["claude"]]},
     ("responses", "chat"): {
         "web_search.responses": [Sample({"tools": [{"type": "web_search"}]}, model=SEARCHING)],
         "tool.custom": [Sample({"tools": [{"type": "custom", "name": "c"}]}, profile="lenient")],
@@ -159,6 +171,7 @@ FURTHER: Mapping[tuple[str, str], Mapping[Meaning, Sequence[Sample]]] = {
         "tool.name": [Sample({"tools": [{"type": "function", "function": {"name": "f" * 200}}]})],
     },
     ("claude", "responses"): {
+        "web_search.claude": [_WIDER["claude"]],
         "cache.mark": [_MARKED],
         "format.schema": [Sample({"output_format": {"type": "json_schema", "schema": OBJECT}})],
         "tool.strict": [_OPEN_TOOL],
@@ -166,6 +179,7 @@ FURTHER: Mapping[tuple[str, str], Mapping[Meaning, Sequence[Sample]]] = {
     ("chat", "ollama"): {"parallel": [_with("parallel_tool_calls", False)]},
     ("ollama", "chat"): {"min_p": [Sample({"options": {"min_p": 0.1}}, profile="lenient")]},
     ("chat", "gemini"): {
+        "web_search.chat": [_WIDER["chat"]],
         "effort": [_with("reasoning_effort", "high", "gemini-3-pro")],
         "image.detail": [_seen_in("auto")],
         "result.image": [_RESULT_SEEN],

@@ -266,6 +266,52 @@ async def test_openai_web_search_becomes_googles() -> None:
     assert asked.sent["tools"] == [{"googleSearch": {}}]
 
 
+STEPS = {"includeServerSideToolInvocations": True}
+
+
+@pytest.mark.parametrize(
+    ("model", "profile", "tools", "config"),
+    [
+        (NEW, "gemini", ["functionDeclarations", "googleSearch"], STEPS),
+        (NEW, "vertex", ["functionDeclarations", "googleSearch"], None),
+        (NEW, None, ["functionDeclarations", "googleSearch"], STEPS),
+        (OLD, "gemini", ["functionDeclarations"], None),
+        (OLD, "vertex", ["functionDeclarations"], None),
+    ],
+)
+async def test_search_stands_beside_functions_where_the_model_takes_both(
+    model: str, profile: str | None, tools: list[str], config: Any
+) -> None:
+    """What Codex offers always. The vendor's own API wants a switch for it, which Vertex does not know."""
+    function = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    body = {"tools": [{"type": "web_search"}, function]}
+    answer = gemini_answer([{"text": "x"}])
+    asked = await ask("responses", "gemini", body, answer, model=model, profile=profile)
+    assert (asked.answer.status, len(asked.upstream.calls)) == (200, 1)
+    assert [name for tool in asked.sent["tools"] for name in tool] == tools
+    assert asked.sent.get("toolConfig") == config
+    assert asked.notices["tools[0]"] == ("changed" if "googleSearch" in tools else "lost")
+
+
+async def test_old_model_searches_where_there_are_no_functions() -> None:
+    asked = await sent(web_search_options={}, model=OLD)
+    assert asked.sent["tools"] == [{"googleSearch": {}}]
+    assert "toolConfig" not in asked.sent
+
+
+async def test_steps_of_the_vendors_own_search_are_told_as_a_loss_elsewhere() -> None:
+    step = {"id": "s", "toolType": "GOOGLE_SEARCH_WEB"}
+    steps: list[dict[str, Any]] = [
+        {"toolCall": {**step, "args": {}}, "thoughtSignature": "c2ln"},
+        {"toolResponse": {**step, "response": {}}, "thoughtSignature": "c2ln"},
+        {"text": "Found."},
+    ]
+    asked = await ask("chat", "gemini", {}, gemini_answer(steps), model=NEW)
+    assert asked.json["choices"][0]["message"]["content"] == "Found."
+    lost = {path for path, severity in asked.notices.items() if severity == "lost"}
+    assert lost == {f"candidates[0].content.parts[{number}]" for number in (0, 1)}
+
+
 async def test_what_was_written_for_google_alone_is_merged() -> None:
     extra = {"google": {"thinking_config": {"thinking_budget": 5}, "safety_settings": [{"category": "X"}], "odd": 1}}
     asked = await sent(extra_body=extra)

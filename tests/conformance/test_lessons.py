@@ -102,6 +102,18 @@ async def test_R22_refused_field_is_left_out_of_the_next_request_at_once(to: str
     assert any(path in ("temperature", "thinking") for path, _, _ in talk.told)
 
 
+async def test_R22_search_is_left_out_beside_functions_alone() -> None:
+    refused = refusal("Please enable tool_config.include_server_side_tool_invocations to use Built-in tools.")
+    talk = Talk("gemini", refused, whole("gemini"), whole("gemini"), whole("gemini"), profile="lenient", face="chat")
+    function = {"type": "function", "function": {"name": "f"}}
+    for _ in range(2):
+        assert (await talk.ask(web_search_options={}, tools=[function])).status == 200
+        assert talk.sent["tools"] == [{"functionDeclarations": [{"name": "f"}]}]
+    assert len(talk.upstream.calls) == 3
+    assert (await talk.ask(web_search_options={})).status == 200
+    assert talk.sent["tools"] == [{"googleSearch": {}}]
+
+
 async def test_R22_request_without_the_field_stays_as_it_is() -> None:
     talk = Talk("chat", REFUSALS["chat"][0], chat_answer(), chat_answer())
     await talk.ask(temperature=0.5)
@@ -210,6 +222,8 @@ def test_R22_what_may_be_a_callers_mistake_is_no_lesson(
         ("openai_responses", "Unsupported parameter: 'reasoning.effort' is not supported with this model."),
         ("anthropic_messages", 'thinking.type.disabled" is not supported for this model.'),
         ("gemini_generate", "Penalty is not enabled for models/gemini-x"),
+        ("gemini_generate", "Tool use with function calling is unsupported"),
+        ("gemini_generate", "Please enable tool_config.include_server_side_tool_invocations to use Built-in tools"),
         ("gemini_generate", "Developer instruction is not enabled for models/gemma-3"),
     ],
 )

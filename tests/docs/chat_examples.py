@@ -246,6 +246,7 @@ REQUEST: Examples = {
     ],
     "web_search_options": [
         Example({"web_search_options": {}}),
+        Example({"web_search_options": {"search_context_size": "low"}}),
         Example({"web_search_options": {}}, profile={"base": "anthropic", "vendor": "other", "exact": False}),
     ],
     "extra_body": [

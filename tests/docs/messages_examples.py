@@ -172,6 +172,7 @@ REQUEST: Examples = {
     "web_search_*": [
         *_vendors("web_search_20250305"),
         Example({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "gpt-5-search-api"),
+        Example({"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 1}]}, "gpt-5-search-api"),
     ],
     "tool_search_tool_*": _vendors("tool_search_tool_regex_20251119"),
     "web_fetch_*, code_execution_*, mcp_toolset, any other tool": _vendors(

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ...capabilities import USUAL, USUALLY_TOLD, Asks, Capabilities, Says, Takes, Tells, Verdict
+from ...capabilities import SEARCHED, USUAL, USUALLY_TOLD, Asks, Capabilities, Says, Takes, Tells, Verdict
 
 _ASKS: Final = (
     Asks("system", "system"),
@@ -142,8 +142,8 @@ _TAKES: Final[Takes] = {
     "tool.strict": Verdict("LEW", "its schema is closed; lost for models that nothing holds to one"),
     "tool.custom": Verdict("E", "a function with one string, `input`"),
     "tool.grammar": Verdict("EW", "a function with one string; its grammar is lost"),
-    "web_search.chat": Verdict("E", "the vendor's own search"),
-    "web_search.responses": Verdict("E", "the vendor's own search"),
+    "web_search.chat": Verdict("EW", SEARCHED),
+    "web_search.responses": Verdict("EW", SEARCHED),
     "choice.required": _FORCED,
     "choice.named": _FORCED,
     "choice.allowed": Verdict("E", "those tools alone are sent"),

@@ -34,6 +34,7 @@ from ...canonical import (
 from ...errors import Unsupported
 from ...model_facts import ModelFacts
 from ...profiles import Profile
+from ..foreign_searches import OPTIONS, Limit, Search, search_by_options, search_of
 from . import wire
 from .pairing import pair_results
 from .reasoning import fit_reasoning
@@ -119,7 +120,7 @@ def leave_out_foreign(request: Request, target: Target, notices: Notices) -> Req
     for name in request.extras:
         if name in request.required_extras:
             raise Unsupported("Anthropic has nothing that could stand in for this.", param=name)
-        if name != _WEB_SEARCH:
+        if name != OPTIONS:
             notices.extra(name, request.idle_extras, "Anthropic has no such field")
     return msgspec.structs.replace(
         request,
@@ -133,52 +134,28 @@ def search_web(request: Request, target: Target, notices: Notices) -> Request:
     """Turn OpenAI's web search into Anthropic's.
 
     Raises:
-        Unsupported: The upstream is not Anthropic's own, or the options cannot be read.
+        Unsupported: The upstream is not Anthropic's own, or what is asked of the search cannot be read.
     """
-    if target.profile.vendor == wire.VENDOR:
-        tools = tuple([_own_search(tool, notices) for tool in request.tools])
-        request = msgspec.structs.replace(request, tools=tools)
-    raw = request.extras.get(_WEB_SEARCH)
-    if raw is None:
-        return request
     if target.profile.vendor != wire.VENDOR:
-        raise Unsupported("The upstream does not search the web.", param=_WEB_SEARCH)
-    notices.changed(_WEB_SEARCH, "sent as Anthropic's own web search")
-    tool: dict[str, object] = {"type": _SEARCH_TOOL, "name": "web_search"}
-    try:
-        location = msgspec.json.decode(raw, type=_WebSearch).user_location
-    except msgspec.MsgspecError:
-        raise Unsupported("The options of the web search cannot be read.", param=_WEB_SEARCH) from None
-    if location is not None:
-        tool["user_location"] = {"type": "approximate", **location.approximate}
-    search = VendorTool(
-        protocol=wire.NAME,
-        type=_SEARCH_TOOL,
-        name="web_search",
-        raw=Raw(msgspec.json.encode(tool)),
-        runs_at="provider",
-        at=_WEB_SEARCH,
-    )
-    return msgspec.structs.replace(request, tools=(*request.tools, search))
+        if OPTIONS in request.extras:
+            raise Unsupported("The upstream does not search the web.", param=OPTIONS)
+        return request
+    tools = [tool if (asked := search_of(tool)) is None else _own_search(asked, notices) for tool in request.tools]
+    if (asked := search_by_options(request)) is not None:
+        tools.append(_own_search(asked, notices))
+    return msgspec.structs.replace(request, tools=tuple(tools))
 
 
-def _own_search(tool: Tool, notices: Notices) -> Tool:
-    """Return Anthropic's search of the web in place of that of the Responses protocol; any other tool as it is."""
-    if not (isinstance(tool, VendorTool) and tool.protocol == _RESPONSES and tool.type.startswith("web_search")):
-        return tool
-    notices.changed(tool.at, "sent as Anthropic's own web search")
-    try:
-        asked = msgspec.json.decode(tool.raw, type=_SearchTool)
-    except msgspec.MsgspecError:
-        raise Unsupported("The options of the web search cannot be read.", param=tool.at) from None
+def _own_search(asked: Search, notices: Notices) -> VendorTool:
+    asked.report(_CAN_BE_TOLD, notices, "Anthropic's")
     own: dict[str, object] = {"type": _SEARCH_TOOL, "name": "web_search"}
-    if asked.filters is not None and asked.filters.allowed_domains:
-        own["allowed_domains"] = asked.filters.allowed_domains
-    if asked.user_location:
-        own["user_location"] = {**asked.user_location, "type": "approximate"}
+    if asked.allowed_domains:
+        own["allowed_domains"] = asked.allowed_domains
+    if asked.place:
+        own["user_location"] = {"type": "approximate", **asked.place}
     return VendorTool(
         protocol=wire.NAME, type=_SEARCH_TOOL, name="web_search", raw=Raw(msgspec.json.encode(own)), runs_at="provider",
-        at=tool.at,
+        at=asked.at,
     )  # fmt: skip
 
 
@@ -328,28 +305,11 @@ STEPS: Final[Sequence[Step]] = (
     limit_cache_marks,
 )
 
-_WEB_SEARCH: Final = "web_search_options"
 _SEARCH_TOOL: Final = "web_search_20260318"
-_RESPONSES: Final = "openai_responses"
+_CAN_BE_TOLD: Final[frozenset[Limit]] = frozenset({"allowed_domains", "place"})
+"""What its search may be asked, of all that other vendors' are."""
 
 T = TypeVar("T")
-
-
-class _Place(msgspec.Struct):
-    approximate: dict[str, str] = {}
-
-
-class _Filters(msgspec.Struct):
-    allowed_domains: list[str] | None = None
-
-
-class _SearchTool(msgspec.Struct):
-    filters: _Filters | None = None
-    user_location: dict[str, str | None] | None = None
-
-
-class _WebSearch(msgspec.Struct):
-    user_location: _Place | None = None
 
 
 class _Marks:

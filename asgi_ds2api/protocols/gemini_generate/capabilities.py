@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ...capabilities import LOSSLESS, USUAL, USUALLY_TOLD, Asks, Capabilities, Says, Takes, Tells, Verdict
+from ...capabilities import LOSSLESS, SEARCHED, USUAL, USUALLY_TOLD, Asks, Capabilities, Says, Takes, Tells, Verdict
 
 _ASKS: Final = (
     Asks("systemInstruction", "system"),
@@ -128,9 +128,9 @@ _TAKES: Final[Takes] = {
     "tool.strict": Verdict("E", "said for all functions: `VALIDATED`"),
     "tool.custom": Verdict("E", "a function with one string, `input`"),
     "tool.grammar": Verdict("EW", "a function with one string; its grammar is lost"),
-    "web_search.chat": Verdict("E", "the vendor's own search"),
-    "web_search.responses": Verdict("E", "the vendor's own search"),
-    "web_search.claude": Verdict("E", "the vendor's own search"),
+    "web_search.chat": Verdict("EW", SEARCHED),
+    "web_search.responses": Verdict("EW", SEARCHED),
+    "web_search.claude": Verdict("EW", SEARCHED),
     "parallel": Verdict("EH", "further calls of an answer are left out"),
     "min_p": Verdict("W"),
     "stop.many": Verdict("E", "the gateway matches those beyond the fifth"),

@@ -9,14 +9,14 @@ A request that came in this protocol never passes through here: it is the caller
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from ...canonical import Block, Message, Notices, Request, Text, Tool, VendorTool
+from ...canonical import Block, FunctionTool, Message, Notices, Request, Text, Tool, VendorTool
 from ...errors import Unsupported
 from ...model_facts import ModelFacts
 from ...profiles import Profile
+from ..foreign_searches import OPTIONS, Search, search_by_options, search_of
 from . import wire
 from .pairing import pair_results
 from .signatures import keep_own_thoughts, place_signatures, sign_steps
@@ -25,10 +25,11 @@ START: Final = "(start)"
 """What a user says where another protocol lets the model begin."""
 SYSTEM: Final = ("system", "developer")
 
-_WEB_SEARCH: Final = "web_search_options"
 _SEARCH: Final = VendorTool(
     protocol=wire.NAME, type="googleSearch", name=None, raw=Raw(b'{"googleSearch":{}}'), runs_at="provider"
 )
+ALONE: Final = "the model does not search the web beside functions"
+"""Why a search is left out."""
 
 
 def report_unsayable(request: Request, profile: Profile, notices: Notices) -> None:
@@ -62,7 +63,7 @@ def _report_extras(request: Request, notices: Notices) -> None:
     for name in request.extras:
         if name in request.required_extras:
             raise Unsupported("Gemini has nothing that could stand in for this.", param=name)
-        if name != _WEB_SEARCH:
+        if name != OPTIONS:
             notices.extra(name, request.idle_extras, "Gemini has no such field")
 
 
@@ -96,8 +97,7 @@ def arrange(request: Request, profile: Profile, facts: ModelFacts, notices: Noti
         notices.changed(messages[-1].at, "the model may begin anew where it should go on")
     if facts.signs_calls:
         messages = sign_steps(messages)
-    tools = tuple(tool for tool in _offered(request, notices) if tool is not None)
-    return replace(request, messages=tuple(messages), tools=tools)
+    return replace(request, messages=tuple(messages), tools=tuple(_offered(request, facts, notices)))
 
 
 def _place_system(messages: Sequence[Message], notices: Notices) -> list[Message]:
@@ -137,20 +137,33 @@ def _begin_with_user(messages: Sequence[Message], notices: Notices) -> list[Mess
     return [*messages[:first], Message(role="user", content=(Text(text=START),)), *messages[first:]]
 
 
-def _offered(request: Request, notices: Notices) -> list[Tool | None]:
-    """Return the tools, other vendors' searches of the web as Gemini's own."""
-    tools: list[Tool | None] = []
+def _offered(request: Request, facts: ModelFacts, notices: Notices) -> list[Tool]:
+    """Return the tools, other vendors' searches of the web as Gemini's own.
+
+    Raises:
+        Unsupported: What is asked of such a search cannot be read.
+    """
+    tools: list[Tool] = []
+    searches: list[Search] = []
     for tool in request.tools:
-        if not isinstance(tool, VendorTool) or tool.protocol == wire.NAME:
-            tools.append(tool)
-        elif tool.type.startswith("web_search"):
-            notices.changed(tool.at or "tools", "sent as Google's own web search")
-            tools.append(msgspec.structs.replace(_SEARCH, at=tool.at))
-        elif tool.type.startswith("tool_search_tool"):
+        if (search := search_of(tool)) is not None:
+            searches.append(search)
+        elif isinstance(tool, VendorTool) and tool.type.startswith("tool_search_tool"):
             notices.changed(tool.at or "tools", "all tools are told at once", action="dropped")
         else:
             tools.append(tool)
-    if _WEB_SEARCH in request.extras:
-        notices.changed(_WEB_SEARCH, "sent as Google's own web search")
-        tools.append(msgspec.structs.replace(_SEARCH, at=_WEB_SEARCH))
+    if (search := search_by_options(request)) is not None:
+        searches.append(search)
+    is_alone = facts.own_tools_beside_functions or not has_functions(tools)
+    for search in searches:
+        if is_alone:
+            search.report((), notices, "Google's")
+            tools.append(replace(_SEARCH, at=search.at))
+        else:
+            notices.lost(search.at, ALONE)
     return tools
+
+
+def has_functions(tools: Sequence[Tool]) -> bool:
+    """Tell whether there are functions among tools."""
+    return any(isinstance(tool, FunctionTool) for tool in tools)

@@ -23,16 +23,21 @@ from ...canonical import (
     VendorTool,
 )
 from ...errors import Refused
+from ..foreign_searches import OPTIONS
 from . import wire
 from .parts import SENTINEL, SIGNED, is_mark
-from .preflight import SYSTEM
+from .preflight import ALONE, SYSTEM, has_functions
 from .schema import to_openapi
 from .tools import LOWERED
 from .usage import UNSIGNED
 
+_APART: Final = r"tool use with function calling is unsupported|server.?side.?tool.?invocations"
+"""How models before 3 refuse the vendor's own tools beside functions; and how upstreams do that want a switch for that,
+or do not know it."""
 _OF_THE_MODEL: Final = re.compile(
     r"penalty is not enabled for|(?:developer|system) instruction is not enabled for"
-    r"|unknown name .{0,3}parameters_?json_?schema",
+    r"|unknown name .{0,3}parameters_?json_?schema"
+    rf"|{_APART}",
     re.IGNORECASE,
 )
 Mend = Callable[[Request, Notices], Request | None]
@@ -143,16 +148,18 @@ def _asked(wanted: OutputFormat) -> str:
     return f"Where you answer in text, reply with JSON alone that is valid for this schema:\n{schema}"
 
 
-def _without_vendor_tools(request: Request, notices: Notices) -> Request | None:
-    tools = tuple(tool for tool in request.tools if not isinstance(tool, VendorTool))
-    if "web_search_options" in request.extras:
-        notices.lost("web_search_options", "the model does not search the web beside functions")
-        extras = {name: value for name, value in request.extras.items() if name != "web_search_options"}
-        return replace(request, tools=tools, extras=extras)
+def _functions_alone(request: Request, notices: Notices) -> Request | None:
+    """Leave out what the vendor would run beside the caller's functions; alone it may stand."""
+    if not has_functions(request.tools):
+        return None
     for tool in request.tools:
         if isinstance(tool, VendorTool):
             notices.lost(tool.at or "tools", "the model runs no tools of its own beside functions")
-    return replace(request, tools=tools)
+    if OPTIONS in request.extras:
+        notices.lost(OPTIONS, ALONE)
+    tools = tuple(tool for tool in request.tools if not isinstance(tool, VendorTool))
+    extras = {name: value for name, value in request.extras.items() if name != OPTIONS}
+    return replace(request, tools=tools, extras=extras)
 
 
 _MENDS: Final[Sequence[tuple[re.Pattern[str], Mend]]] = (
@@ -163,6 +170,6 @@ _MENDS: Final[Sequence[tuple[re.Pattern[str], Mend]]] = (
     (re.compile(r"penalty is not enabled", re.IGNORECASE), _without_penalties),
     (re.compile(r"(?:developer|system) instruction is not enabled", re.IGNORECASE), _fold_system),
     (re.compile(r"function calling with a response mime type", re.IGNORECASE), _form_in_words),
-    (re.compile(r"tool use with function calling is unsupported", re.IGNORECASE), _without_vendor_tools),
+    (re.compile(_APART, re.IGNORECASE), _functions_alone),
 )
 """Words of the vendor's -> what helps; the first that changes something."""

@@ -41,7 +41,7 @@ from .pairing import CallIds
 from .parts import PartWriter, decode_part
 from .paths import COUNT, GENERATE, STREAM, is_stream, model_in, path_of, query_of
 from .pieces import join_thoughts
-from .preflight import SYSTEM, arrange, report_unsayable
+from .preflight import SYSTEM, arrange, has_functions, report_unsayable
 from .settings import GENERATION, decode_format, decode_settings, encode_settings, places_of
 from .signatures import keep_own_thoughts, sign_steps
 from .thinking import SHAPE as THINKING
@@ -255,11 +255,14 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
     if choice is None and request.tool_choice is not None and not request.tools and not is_native:
         report = notices.lost if request.tool_choice.mode in ("required", "named") else notices.hint
         report(request.tool_choice.at or "tool_choice", "there are no tools to choose from")
+    tool_config: JsonObject = {} if choice is None else {"functionCallingConfig": choice}
+    if not is_native and profile.tool_steps and has_functions(request.tools) and len(tools) > 1:
+        tool_config["includeServerSideToolInvocations"] = True  # else the vendor refuses its own tools beside functions
     fields: JsonObject = {
         "contents": contents,
         "systemInstruction": system,
         "tools": tools or None,
-        "toolConfig": {"functionCallingConfig": choice} if choice is not None else None,
+        "toolConfig": tool_config or None,
         "generationConfig": config or None,
         "serviceTier": _encode_tier(request.service_tier, notices, is_native=is_native),
         "store": request.state.store if is_native else None,

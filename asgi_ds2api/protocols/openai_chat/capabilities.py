@@ -146,8 +146,10 @@ _TAKES: Final[Takes] = {
     "reasoning.encrypted": Verdict("H", "back to who issued it alone"),
     "tool.name": Verdict("E", "longer than 64 characters: mapped there and back"),
     "tool.custom": Verdict("LE", "a function with one string, where the profile takes no others"),
-    "web_search.responses": Verdict("WE", "`web_search_options`, for models that search"),
-    "web_search.claude": Verdict("XE", "`web_search_options`, for models that search"),
+    "web_search.responses": Verdict("WE", "`web_search_options`, for models that search; limits of domains are lost"),
+    "web_search.claude": Verdict(
+        "XEW", "`web_search_options`, for models that search; other limits than a place are lost"
+    ),
     "top_k": Verdict("WL", "where the profile takes it"),
     "min_p": Verdict("WL", "where the profile takes it"),
     "stop.many": Verdict("EH", "the gateway matches those beyond the fourth"),

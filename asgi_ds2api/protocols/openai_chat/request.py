@@ -45,6 +45,7 @@ from ...json_guard import decode_json, decode_object, encode_object, whole
 from ...model_facts import ModelFacts
 from ...profiles import Profile
 from ..calls_and_results import Scan
+from ..foreign_searches import OPTIONS, Limit, search_of
 from ..reserved import is_reserved, vendor_fields
 from ..strict_schemas import fit_schemas
 from . import wire
@@ -233,11 +234,8 @@ _INLINED: Final = "tool_search_tool"
 _RESPONSES: Final = "openai_responses"
 _SHARED: Final = frozenset({"moderation", "prompt_cache_options"})
 """Extras that mean the same in the vendor's other protocol."""
-_WEB_SEARCH: Final = "web_search"
-
-
-class _Location(msgspec.Struct):
-    user_location: dict[str, Raw] | None = None
+_CAN_BE_TOLD: Final[frozenset[Limit]] = frozenset({"place", "context_size"})
+"""What a search of the web may be asked."""
 
 
 def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall:
@@ -335,7 +333,7 @@ def _offered(request: Request, facts: ModelFacts, notices: Notices) -> tuple[lis
     """Return the tools that are sent as tools, and what is sent in place of others.
 
     Raises:
-        Unsupported: A search of the web that the model does not do.
+        Unsupported: What is asked of a search of the web cannot be read.
     """
     tools: list[Tool] = []
     search: JsonObject = {}
@@ -346,12 +344,10 @@ def _offered(request: Request, facts: ModelFacts, notices: Notices) -> tuple[lis
             notices.lost(tool.at or "tools", "the model does not search the web")  # Codex offers it always
         elif tool.type.startswith(_INLINED):
             notices.changed(tool.at or "tools", "all tools are told at once", action="dropped")
-        elif tool.type.startswith(_WEB_SEARCH) and facts.web_search:
-            notices.changed(tool.at or "tools", "sent as the vendor's own web search")
-            location = msgspec.json.decode(tool.raw, type=_Location).user_location or {}
-            approximate = {name: value for name, value in location.items() if name != "type"}
-            options = {"user_location": {"type": "approximate", "approximate": approximate}} if approximate else {}
-            search = {"web_search_options": options}
+        elif facts.web_search and (asked := search_of(tool)) is not None:
+            asked.report(_CAN_BE_TOLD, notices, "the vendor's")
+            place = {"user_location": {"type": "approximate", "approximate": asked.place}} if asked.place else {}
+            search = {OPTIONS: {**place, **_told({"search_context_size": asked.context_size})}}
         else:
             tools.append(tool)
     return tools, search

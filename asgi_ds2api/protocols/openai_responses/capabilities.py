@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ...capabilities import LOSSLESS, USUAL, USUALLY_TOLD, Asks, Capabilities, Says, Takes, Tells, Verdict
+from ...capabilities import LOSSLESS, SEARCHED, USUAL, USUALLY_TOLD, Asks, Capabilities, Says, Takes, Tells, Verdict
 
 _ASKS: Final = (
     Asks("instructions", "system"),
@@ -140,7 +140,7 @@ _TAKES: Final[Takes] = {
     "tool.name": Verdict("LE", "longer than what the vendor takes: mapped there and back"),
     "tool.custom": LOSSLESS,
     "web_search.chat": Verdict("E", "the vendor's own search"),
-    "web_search.claude": Verdict("E", "the vendor's own search"),
+    "web_search.claude": Verdict("EW", SEARCHED),
     "limit": Verdict("LE", "at least 16"),
     "top_k": Verdict("W"),
     "min_p": Verdict("W"),

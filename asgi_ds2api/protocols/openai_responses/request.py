@@ -44,6 +44,7 @@ from ...headers import CODEX, forwarded_headers
 from ...json_guard import decode_json, decode_object, encode_object, whole
 from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put_extras, set_fields
 from ...profiles import Profile
+from ..foreign_searches import OPTIONS
 from ..reserved import is_reserved, vendor_fields
 from ..strict_schemas import fit_schemas
 from . import wire
@@ -53,7 +54,7 @@ from .items import Input, check_outputs, encode_items, read_input
 from .pairing import pair_results
 from .reasoning import UNSAID, decode_control, encode_control
 from .tools import check_names, check_schema, decode_choice, encode_choice, encode_tools, read_tools, with_additional
-from .web_search import SEARCH_OPTIONS, offered
+from .web_search import offered
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -465,7 +466,7 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
                 body[name] = value
         elif name in request.required_extras:
             raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
-        elif name != SEARCH_OPTIONS:
+        elif name != OPTIONS:
             notices.extra(name, request.idle_extras, "the upstream has no such field")
     if options and request.stream:
         body["stream_options"] = options

@@ -18,6 +18,7 @@ from asgi_ds2api.canonical import (
     Text,
     ToolCall,
     ToolResult,
+    VendorTool,
 )
 from asgi_ds2api.errors import Refused
 from asgi_ds2api.profiles import PROFILES
@@ -119,14 +120,22 @@ def too_long() -> Refused:
 
 
 WORDS = "Tool use with function calling is unsupported"
+SWITCH = "Please enable tool_config.include_server_side_tool_invocations to use Built-in tools with Function calling."
+FUNCTION = FunctionTool(name="f", parameters=SCHEMA)
+SEARCH = VendorTool(
+    protocol="openai_responses", type="web_search", name=None, raw=Raw(b'{"type":"web_search"}'), runs_at="provider",
+    at="tools[1]",
+)  # fmt: skip
 
 
-def test_search_is_left_out_beside_functions_and_told_as_a_loss() -> None:
+@pytest.mark.parametrize("words", [WORDS, SWITCH, "Unknown name \"includeServerSideToolInvocations\" at 'tool_config'"])
+def test_search_is_left_out_beside_functions_and_told_as_a_loss(words: str) -> None:
     notices = Notices()
-    mended = codec.repair(asked(extras={"web_search_options": Raw(b"{}")}), Refused(WORDS), notices)
+    request = asked(extras={"web_search_options": Raw(b"{}")}, tools=(FUNCTION, SEARCH))
+    mended = codec.repair(request, Refused(words), notices)
     assert mended is not None
-    assert mended.extras == {}
-    assert [(notice.path, notice.severity) for notice in notices] == [("web_search_options", "lost")]
+    assert (mended.extras, mended.tools) == ({}, (FUNCTION,))
+    assert {notice.path: notice.severity for notice in notices} == {"web_search_options": "lost", "tools[1]": "lost"}
 
 
 @pytest.mark.parametrize(
@@ -136,9 +145,10 @@ def test_search_is_left_out_beside_functions_and_told_as_a_loss() -> None:
         (asked(), too_long()),
         (asked(), Refused("System instruction is not enabled")),
         (asked(), Refused(WORDS)),
+        (asked(tools=(SEARCH,), extras={"web_search_options": Raw(b"{}")}), Refused(WORDS)),
         (asked(source="gemini_generate", sampling=Sampling(presence_penalty=1.0)), Refused("Penalty is not enabled")),
     ],
-    ids=["unknown words", "another kind", "no system", "no tools", "its own client"],
+    ids=["unknown words", "another kind", "no system", "no tools", "a search alone", "its own client"],
 )
 def test_what_nothing_known_helps_is_not_asked_again(request_: Request, error: Refused) -> None:
     assert codec.repair(request_, error, Notices()) is None
