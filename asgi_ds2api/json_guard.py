@@ -16,7 +16,7 @@ two equal keys, written with escapes or not, the last counts.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import accumulate
 from typing import Final, Literal, TypeVar
 
@@ -24,6 +24,7 @@ import msgspec
 from msgspec import Raw
 
 from .errors import Malformed, MalformedRequest
+from .half_characters import without_halves
 
 MAX_DEPTH: Final = 128
 """No client nests deeper than its tools' schemas do, and a 256 KiB stack holds it many times."""
@@ -95,8 +96,20 @@ def decode_json(decoder: msgspec.json.Decoder[T], body: bytes | Raw, at: str = "
         raise MalformedRequest(problem.message, code=problem.code, param=problem.param) from None
 
 
-def decode_answer(decoder: msgspec.json.Decoder[T], body: bytes, max_depth: int = MAX_DEPTH) -> T:
+def decode_answer(
+    decoder: msgspec.json.Decoder[T],
+    body: bytes,
+    max_depth: int = MAX_DEPTH,
+    mend: Callable[[bytes], bytes] = without_halves,
+) -> T:
     """Judge and read what an upstream sent: a whole answer, or the payload of one event.
+
+    Args:
+        decoder: Of the expected shape.
+        body: The JSON text.
+        max_depth: Deepest nesting of arrays and objects.
+        mend: Takes halves of characters out of what could not be read; of a stream `HalfCharacters.join`, to which
+            the other half of one may be known.
 
     Raises:
         Malformed: Not JSON, too deep, or not of this shape; ``detail`` says which, and where.
@@ -106,6 +119,8 @@ def decode_answer(decoder: msgspec.json.Decoder[T], body: bytes, max_depth: int 
         try:
             return decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            if (mended := mend(body)) != body:
+                return decode_answer(decoder, mended, max_depth)
             problem = explain(exc, body)
     raise Malformed("The upstream sent an answer that cannot be read.", detail=problem.message)
 

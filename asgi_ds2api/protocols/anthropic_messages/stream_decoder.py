@@ -37,7 +37,8 @@ from ...canonical import (
     ToolCall,
 )
 from ...errors import Interrupted, Malformed, UpstreamError
-from ...framing import Frame, SSEDecoder
+from ...framing import SSEDecoder
+from ...half_characters import HalfCharacters
 from ...json_guard import decode_answer, is_too_deep
 from ...profiles import Profile
 from . import wire
@@ -88,6 +89,7 @@ class StreamDecoder:
         self.is_complete = False
         self.failure: UpstreamError | None = None
         self._frames = SSEDecoder(max_event_bytes)
+        self._halves = HalfCharacters()
         self._may_end_early = profile.done == "optional"
         self._has_started = False
         self._open: dict[int, _Open] = {}
@@ -103,7 +105,9 @@ class StreamDecoder:
             return []
         self._events = []
         try:
-            self._read_frames(self._frames.feed(data))
+            self._read_events([frame.data for frame in self._frames.feed(data)])
+            if self._frames.failure is not None and not self.is_complete:
+                raise self._frames.failure
         except UpstreamError as failure:
             self.failure = failure
         return self._events
@@ -121,9 +125,8 @@ class StreamDecoder:
             self.failure = Malformed("The upstream sent no answer.", code="empty_response")
         return self._events
 
-    def _read_frames(self, frames: Sequence[Frame]) -> None:
-        for frame in frames:
-            data = frame.data
+    def _read_events(self, payloads: Sequence[bytes]) -> None:
+        for data in payloads:
             if len(data) > _SHALLOW_BYTES and is_too_deep(data):
                 raise _unreadable("an event is nested too deep")
             try:
@@ -133,15 +136,16 @@ class StreamDecoder:
                     self._read_unknown(data)
                 continue
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                raise _unreadable("an event is no JSON") from None
+                if (mended := self._halves.join(data)) == data:
+                    raise _unreadable("an event is no JSON") from None
+                self._read_events([mended])
+                continue
             if isinstance(event, wire.BlockDelta):
                 self._delta(event.index, event.delta)
                 continue
             self._read_event(event, data)
             if self.is_complete:
                 return
-        if self._frames.failure is not None:
-            raise self._frames.failure
 
     def _read_event(self, event: wire.RareEvent, data: bytes) -> None:
         match event:

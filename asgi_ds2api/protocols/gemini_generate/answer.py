@@ -35,6 +35,7 @@ from ...canonical import (
 )
 from ...errors import Interrupted, Malformed, MalformedRequest
 from ...fold import BlockTracker
+from ...half_characters import HalfCharacters
 from ...json_guard import decode_answer, is_too_deep
 from ...profiles import Profile
 from . import wire
@@ -129,6 +130,7 @@ class AnswerReader:
     def __init__(self, profile: Profile) -> None:
         self._vendor = profile.vendor
         self._tracker = BlockTracker()
+        self._halves = HalfCharacters()
         self._has_started = False
         self._id = ""
         self._extras: Extras = {}
@@ -212,8 +214,9 @@ class AnswerReader:
         return True
 
     def _read(self, data: bytes) -> None:
-        decode_answer(_OBJECT, data)
-        compact = msgspec.json.format(data, indent=-1)  # what is carried as it came has to fit into a line
+        chunk = decode_answer(_OBJECT, data, mend=self._halves.join)
+        # What is carried as it came has to fit into a line.
+        compact = msgspec.json.format(msgspec.json.encode(chunk), indent=-1)
         known, others = _TOP.split(_OBJECT.decode(compact))
         if "error" in known:
             raise decode_in_band(data) or _unreadable("an error of an unknown form")

@@ -32,6 +32,7 @@ from ...canonical import (
 from ...errors import Interrupted, Malformed, UpstreamError
 from ...fold import BlockTracker
 from ...framing import NDJSONDecoder
+from ...half_characters import HalfCharacters
 from ...json_guard import decode_answer
 from ...profiles import Profile
 from . import wire
@@ -73,6 +74,7 @@ class StreamDecoder:
         self.is_complete = False
         self.failure: UpstreamError | None = None
         self._lines = NDJSONDecoder(max_event_bytes)
+        self._halves = HalfCharacters()
         self._has_begun = False
         self._salt = ""
         """When the answer began: tells its calls from another's."""
@@ -146,7 +148,8 @@ class StreamDecoder:
     # --- any line -----------------------------------------------------------------------------------------------------
 
     def _read(self, line: bytes) -> None:
-        fields = {name: value for name, value in decode_answer(_LINE, line).items() if bytes(value) != wire.NULL}
+        told = decode_answer(_LINE, line, mend=self._halves.join)
+        fields = {name: value for name, value in told.items() if bytes(value) != wire.NULL}
         if "error" in fields:
             raise decode_in_band(line) or Malformed("The upstream sent an error that cannot be read.")
         if not self._has_begun:

@@ -44,6 +44,7 @@ from ...canonical import (
 from ...errors import Interrupted, Malformed, UpstreamError
 from ...fold import BlockTracker
 from ...framing import SSEDecoder
+from ...half_characters import HalfCharacters
 from ...json_guard import decode_answer
 from ...profiles import Profile
 from . import wire
@@ -114,6 +115,7 @@ class StreamDecoder:
         self._profile = profile
         self._max_event_bytes = max_event_bytes
         self._frames = SSEDecoder(max_event_bytes)
+        self._halves = HalfCharacters()
         self._id: str | None = None
         """Of the answer; None until it has begun."""
         self._constants: tuple[str | None, str | None, str | None] = (None, None, None)
@@ -208,7 +210,8 @@ class StreamDecoder:
     # --- any chunk ----------------------------------------------------------------------------------------------------
 
     def _read(self, data: bytes) -> None:
-        fields = {name: value for name, value in decode_answer(_CHUNK, data).items() if bytes(value) != wire.NULL}
+        chunk = decode_answer(_CHUNK, data, mend=self._halves.join)
+        fields = {name: value for name, value in chunk.items() if bytes(value) != wire.NULL}
         if fields_of(fields.get("error")) or text_of(fields.get("error")):
             raise decode_in_band(data) or Malformed("The upstream sent an error that cannot be read.")
         if "choices" not in fields and (failure := decode_in_band(data)):

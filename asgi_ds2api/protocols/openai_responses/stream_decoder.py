@@ -31,6 +31,7 @@ from ...canonical import (
 )
 from ...errors import Interrupted, Malformed, UpstreamError
 from ...framing import SSEDecoder
+from ...half_characters import HalfCharacters
 from ...json_guard import decode_answer
 from ...json_pieces import NULL, fields_of, items_of, number_of, text_of
 from ...openai_errors import decode_in_band
@@ -83,6 +84,7 @@ class StreamDecoder:
         self.is_complete = False
         self.failure: UpstreamError | None = None
         self._frames = SSEDecoder(max_event_bytes)
+        self._halves = HalfCharacters()
         self._has_begun = False
         self._has_calls = False
         self._extras: Extras = {}
@@ -155,7 +157,8 @@ class StreamDecoder:
         return True
 
     def _read(self, data: bytes) -> None:
-        fields = {name: value for name, value in decode_answer(_EVENT, data).items() if bytes(value) != NULL}
+        event = decode_answer(_EVENT, data, mend=self._halves.join)
+        fields = {name: value for name, value in event.items() if bytes(value) != NULL}
         kind = text_of(fields.get("type")) or ""
         if kind == "error" or "error" in fields:
             raise self._error(fields, data)
