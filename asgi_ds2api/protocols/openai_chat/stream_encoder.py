@@ -3,8 +3,9 @@
 The SDK adds the pieces of a message up: strings are joined, so that nothing may be said twice.
 
 * The role comes once for each choice, in its first chunk, and choice 0 begins before the others.
-* Calls are numbered without gaps, as they begin. Id, type and name come with the first fragment of a call alone; a call
-  without arguments has the arguments ``{}``. Callers whose SDK takes no fragments get each call whole (`whole_calls`).
+* Calls are numbered without gaps, as they begin, and told one after the other (`calls_in_turn`). Id, type and name come
+  with the first fragment of a call alone; a call without arguments has the arguments ``{}``. Callers whose SDK takes no
+  fragments get each call whole (`whole_calls`).
 * Reasoning comes before the text that it led to, never in the same chunk.
 * Finishes come at the end, then the usage if it was asked for, in a chunk without choices; all others then say that
   they have none. Nothing follows an error.
@@ -49,6 +50,7 @@ from ...errors import GatewayError
 from ...fold import merge_usage
 from ...framing import comment_frame, data_frame
 from . import wire
+from .calls_in_turn import CallsInTurn
 from .content import AUDIO, BEHIND_A_CALL
 from .errors import encode_error_body
 from .reasoning import mark_of, with_mark
@@ -130,7 +132,7 @@ class StreamEncoder:
         self._choices: dict[int, _Choice] = {}
         self._blocks: dict[int, _Block] = {}
         self._usage: Usage | None = None
-        self._whole_calls = WholeCalls() if envelope.dialect == "mistral" else None
+        self._calls = WholeCalls() if envelope.dialect == "mistral" else CallsInTurn()
         self._characters = 0
         """Of thoughts and arguments."""
         self._top: JsonObject = {}
@@ -144,9 +146,7 @@ class StreamEncoder:
 
     def encode(self, events: Sequence[Event]) -> bytes:
         """Return the whole frames for these events, perhaps none."""
-        if self._whole_calls is not None:
-            events = self._whole_calls.gather(events)
-        for event in events:
+        for event in self._calls.gather(events):
             kind = type(event)
             if kind is TextDelta:
                 self._add_text(event)  # type: ignore[arg-type]  # of this very type

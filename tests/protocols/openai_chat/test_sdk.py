@@ -132,6 +132,17 @@ def test_the_sdk_sees_calls_with_their_arguments_openai_C05_openai_C06() -> None
     assert (calls, choice.finish_reason) == ([("t1", "f", '{"a":"\\u00e9"}'), ("t2", "g", "{}")], "tool_calls")
 
 
+def test_the_sdk_parses_strict_calls_that_interleave() -> None:
+    """It does so when the next call begins."""
+    strict: Any = [{"type": "function", "function": {"name": name, "strict": True, "parameters": {}}} for name in "fg"]
+    with (
+        client(encode([BEGUN, *ANSWERS["text-and-calls"]], WITH_USAGE), codec.STREAM_CONTENT_TYPE.decode()) as sdk,
+        sdk.chat.completions.stream(model="m", messages=[], tools=strict) as stream,
+    ):
+        calls = stream.get_final_completion().choices[0].message.tool_calls or ()
+    assert [call.function.parsed_arguments for call in calls] == [{"a": "é"}, {}]
+
+
 def test_the_sdk_sees_late_usage_openai_C03() -> None:
     usage = streamed(encode([BEGUN, *ANSWERS["text"]], WITH_USAGE)).usage
     assert usage is not None

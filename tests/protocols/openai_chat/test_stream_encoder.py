@@ -132,12 +132,12 @@ def test_calls_are_numbered_without_gaps_whatever_stands_between_openai_C06() ->
     assert [delta["tool_calls"][0]["index"] for delta in found if "tool_calls" in delta] == [0, 0, 1, 1]
 
 
-def test_calls_may_interleave() -> None:
+def test_calls_that_interleave_are_told_one_after_the_other() -> None:
     first, second = call(0, '{"a"', ":1}"), call(1, '{"b"', ":2}")
     mixed = [event for pair in zip(first, second, strict=True) for event in pair]
     pieces = [fragment for delta in deltas(*mixed) for fragment in delta["tool_calls"]]
     assert [(piece["index"], piece["function"]["arguments"]) for piece in pieces] == [
-        (0, ""), (1, ""), (0, '{"a"'), (1, '{"b"'), (0, ":1}"), (1, ":2}"),
+        (0, ""), (0, '{"a"'), (0, ":1}"), (1, ""), (1, '{"b"'), (1, ":2}"),
     ]  # fmt: skip
 
 
