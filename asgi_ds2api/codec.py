@@ -340,8 +340,13 @@ class Codec(Protocol):
         """
         ...
 
-    def decode_response(self, body: bytes, profile: Profile) -> Response:
+    def decode_response(self, body: bytes, profile: Profile, salt: str = "") -> Response:
         """Read an upstream's whole answer.
+
+        Args:
+            body: As it came.
+            profile: The upstream's.
+            salt: Tells this answer from any other, where it does not by itself: for ids of calls that have none.
 
         Raises:
             UpstreamError: Malformed, or an error inside a 200.
@@ -360,8 +365,8 @@ class Codec(Protocol):
         """
         ...
 
-    def StreamDecoder(self, profile: Profile, max_event_bytes: int) -> EventDecoder:
-        """Return a fresh decoder for one answer."""
+    def StreamDecoder(self, profile: Profile, max_event_bytes: int, salt: str = "") -> EventDecoder:
+        """Return a fresh decoder for one answer; its ``salt`` is that of `decode_response`."""
         ...
 
     def StreamEncoder(self, envelope: Envelope, notices: Notices) -> EventEncoder:

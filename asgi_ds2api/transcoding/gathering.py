@@ -9,8 +9,8 @@ from .side import Side
 class Gathering:
     """What was read of an upstream's stream so far."""
 
-    def __init__(self, side: Side) -> None:
-        self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes)
+    def __init__(self, side: Side, salt: str) -> None:
+        self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes, salt)
         self._join_opaque = side.codec.join_opaque
         self._events: list[Event] = []
 

@@ -92,7 +92,7 @@ class Relay:
         self._envelope = envelope
         self._side = side
         self._tap = codec.StreamTap(side.profile, side.max_event_bytes)
-        self._gathering = Gathering(side)
+        self._gathering = Gathering(side, envelope.request_id)
         self._facts: AnswerFacts | None = None
         self._mark = frame_mark(codec.STREAM_CONTENT_TYPE)
         self._events = 0
@@ -166,7 +166,7 @@ class Relay:
 
     def whole_as_stream(self, body: bytes) -> bytes:
         """See `Transcoder`."""
-        response = self._codec.decode_response(body, self._side.profile)
+        response = self._codec.decode_response(body, self._side.profile, self._envelope.request_id)
         self._facts = facts_of(response)
         encoder = self._codec.StreamEncoder(self._envelope, self.notices)
         return encoder.encode(unfold(response)) + encoder.close()
@@ -307,12 +307,14 @@ class Translate:
     def whole(self, body: bytes) -> bytes:
         """See `Transcoder`."""
         self._pauses.read(len(body))
-        return self._encode_whole(self._side.codec.decode_response(body, self._side.profile))
+        return self._encode_whole(self._side.codec.decode_response(body, self._side.profile, self._envelope.request_id))
 
     def whole_as_stream(self, body: bytes) -> bytes:
         """See `Transcoder`."""
         self._pauses.read(len(body))
-        return self._pass_on(unfold(self._side.codec.decode_response(body, self._side.profile)), is_end=True)
+        return self._pass_on(
+            unfold(self._side.codec.decode_response(body, self._side.profile, self._envelope.request_id)), is_end=True
+        )
 
     def gather(self, data: bytes) -> bool:
         """See `Transcoder`."""
@@ -335,9 +337,9 @@ class Translate:
 
     def _read_next(self) -> None:
         """Be ready for the answer to another call."""
-        side = self._side
-        self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes)
-        self._gathering = Gathering(side)
+        side, salt = self._side, self._envelope.request_id
+        self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes, salt)
+        self._gathering = Gathering(side, salt)
 
     def _encode(self) -> HTTPCall:
         places = self._request.places

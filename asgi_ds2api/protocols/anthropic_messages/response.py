@@ -46,7 +46,7 @@ KNOWN_FIELDS: Final = frozenset(
 """Of a message; all others are carried as they came."""
 
 
-def decode_response(body: bytes, profile: Profile) -> Response:
+def decode_response(body: bytes, profile: Profile, salt: str = "") -> Response:
     """Read an upstream's whole answer.
 
     Raises:

@@ -125,10 +125,12 @@ class AnswerReader:
 
     Args:
         profile: The upstream's.
+        salt: Tells the ids of this answer's calls from another's, where the answer has none.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, salt: str = "") -> None:
         self._vendor = profile.vendor
+        self._salt = salt.encode()
         self._tracker = BlockTracker()
         self._halves = HalfCharacters()
         self._has_started = False
@@ -332,7 +334,7 @@ class AnswerReader:
     def new_id(self, seed: bytes) -> str:
         """Return an id for a call that has none: the same answer always gets the same ids."""
         self._calls += 1
-        stem = self._id or hashlib.sha256(seed).hexdigest()[:12]
+        stem = self._id or hashlib.sha256(self._salt + seed).hexdigest()[:12]
         return f"call_{stem}_{self._calls - 1}"
 
     def _add_piece(self, candidate: _Candidate, call: Raw, at: str) -> None:
@@ -443,13 +445,13 @@ class _AnswerIds:
         return given or self._reader.new_id(self._seed)
 
 
-def read_all(chunks: Sequence[bytes], profile: Profile) -> list[Event]:
+def read_all(chunks: Sequence[bytes], profile: Profile, salt: str = "") -> list[Event]:
     """Return the events of a whole answer, which came in one chunk or in several.
 
     Raises:
         UpstreamError: It is an error, is not complete, or cannot be read.
     """
-    reader = AnswerReader(profile)
+    reader = AnswerReader(profile, salt)
     events = [event for chunk in chunks for event in reader.read(chunk)]
     return events + reader.end()
 

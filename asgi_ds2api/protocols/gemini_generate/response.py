@@ -53,13 +53,13 @@ BYTES_PER_TOKEN: Final = 4
 """For an answer whose usage nobody told."""
 
 
-def decode_response(body: bytes, profile: Profile) -> Response:
+def decode_response(body: bytes, profile: Profile, salt: str = "") -> Response:
     """Read an upstream's whole answer: one object, or the list of chunks of a stream.
 
     Raises:
         UpstreamError: Malformed, not complete, or an error inside a 200.
     """
-    return fold(read_all(_chunks(body), profile))
+    return fold(read_all(_chunks(body), profile, salt))
 
 
 def tap_response(body: bytes) -> AnswerFacts:

@@ -20,13 +20,14 @@ class StreamDecoder:
     Args:
         profile: The upstream's.
         max_event_bytes: Longest event that is accepted.
+        salt: As of an `AnswerReader`.
     """
 
-    def __init__(self, profile: Profile, max_event_bytes: int) -> None:
+    def __init__(self, profile: Profile, max_event_bytes: int, salt: str = "") -> None:
         self.is_complete = False
         self.failure: UpstreamError | None = None
         self._frames = SSEDecoder(max_event_bytes)
-        self._reader = AnswerReader(profile)
+        self._reader = AnswerReader(profile, salt)
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that these bytes complete, in order; an empty list means that more bytes are needed."""

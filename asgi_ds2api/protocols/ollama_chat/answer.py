@@ -4,7 +4,6 @@ Whole answers and lines of a stream hold the same pieces. Nothing here raises; J
 refused before.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -14,6 +13,7 @@ from msgspec import Raw
 from ...canonical import Extras, Logprobs, ToolCall
 from ...json_pieces import fields_of as fields_of
 from ...json_pieces import items_of as items_of
+from ..made_ids import call_id
 
 _ANY: Final = msgspec.json.Decoder()
 
@@ -98,11 +98,6 @@ def call_of(raw: Raw, salt: str, position: int) -> ToolCall | None:
         extras=extras,
         at=f"message.tool_calls[{position}]",
     )
-
-
-def call_id(salt: str, position: int) -> str:
-    """Return an id for a call that has none: the same for the same answer, another for another answer."""
-    return f"call_{hashlib.sha256(salt.encode()).hexdigest()[:16]}_{position}"
 
 
 def arguments_object(text: str) -> tuple[Raw, bool]:

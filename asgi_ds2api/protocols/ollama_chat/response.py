@@ -66,7 +66,7 @@ from .wire import JsonObject, put_extras
 _BODY: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
-def decode_response(body: bytes, profile: Profile) -> Response:
+def decode_response(body: bytes, profile: Profile, salt: str = "") -> Response:
     """Read an upstream's whole answer.
 
     Raises:
@@ -75,7 +75,7 @@ def decode_response(body: bytes, profile: Profile) -> Response:
     fields = _checked(_whole(body))
     message = message_of(fields)
     created = text_of(fields.get("created_at"))
-    blocks = _decode_blocks(message, created)
+    blocks = _decode_blocks(message, created + salt)
     has_calls = any(isinstance(block, ToolCall) for block in blocks)
     choice = Choice(
         blocks=tuple(blocks),

@@ -68,16 +68,16 @@ class StreamDecoder:
     Args:
         profile: The upstream's.
         max_event_bytes: Longest line that is accepted.
+        salt: Tells the ids of this answer's calls from another's, with the time at which the answer began.
     """
 
-    def __init__(self, profile: Profile, max_event_bytes: int) -> None:
+    def __init__(self, profile: Profile, max_event_bytes: int, salt: str = "") -> None:
         self.is_complete = False
         self.failure: UpstreamError | None = None
         self._lines = NDJSONDecoder(max_event_bytes)
         self._halves = HalfCharacters()
         self._has_begun = False
-        self._salt = ""
-        """When the answer began: tells its calls from another's."""
+        self._salt = salt
         self._text = self._thought = -1
         """Index of the open block of each kind; -1: none is open."""
         self._calls = 0
@@ -166,14 +166,15 @@ class StreamDecoder:
 
     def _begin(self, fields: Mapping[str, Raw]) -> None:
         self._has_begun = True
-        self._salt = text_of(fields.get("created_at"))
+        created = text_of(fields.get("created_at"))
+        self._salt = created + self._salt
         self._extras = rest_of(fields, TOP)
         self._events.append(
             Start(
                 source=wire.NAME,
                 id="",
                 model=text_of(fields.get("model")),
-                created=seconds_of(self._salt),
+                created=seconds_of(created),
                 extras=dict(self._extras),
             )
         )

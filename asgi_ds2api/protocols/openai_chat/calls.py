@@ -4,13 +4,13 @@ A caller answers a call by its id, so each has one, and no two the same: look-al
 give several calls the same one (Google's OpenAI face).
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Raw
 
 from ...canonical import Opaque, ToolCall
+from ..made_ids import call_id
 from . import wire
 from .answer import arguments_of, fields_of, items_of, rest_of, text_of
 
@@ -23,15 +23,8 @@ def id_of(fields: Mapping[str, Raw]) -> str:
     return "" if id_ == "null" else id_
 
 
-def call_id(answer_id: str, position: int) -> str:
-    """Return an id for a call that has none of its own: the same for a stream and a whole answer, another for another
-    answer.
-    """
-    return f"call_{hashlib.sha256(answer_id.encode()).hexdigest()[:16]}_{position}"
-
-
-def decode_calls(message: Mapping[str, Raw], at: str, answer_id: str) -> list[ToolCall | Opaque]:
-    """Return the calls of a message, those last that nobody could run."""
+def decode_calls(message: Mapping[str, Raw], at: str, salt: str) -> list[ToolCall | Opaque]:
+    """Return the calls of a message, those last that nobody could run; ``salt`` is that of `call_id`."""
     calls: list[ToolCall] = []
     unfit: list[Opaque] = []
     for position, item in enumerate(items_of(message.get("tool_calls"))):
@@ -46,7 +39,7 @@ def decode_calls(message: Mapping[str, Raw], at: str, answer_id: str) -> list[To
         arguments, id_ = custom.get("input") if is_custom else function.get("arguments"), id_of(fields)
         calls.append(
             ToolCall(
-                id=id_ if id_ and all(call.id != id_ for call in calls) else call_id(answer_id, len(calls)),
+                id=id_ if id_ and all(call.id != id_ for call in calls) else call_id(salt, len(calls)),
                 name=name,
                 arguments=arguments_of(arguments),
                 kind="custom" if is_custom else "function",
@@ -57,5 +50,5 @@ def decode_calls(message: Mapping[str, Raw], at: str, answer_id: str) -> list[To
     legacy = fields_of(message.get("function_call"))
     if not calls and (name := text_of(legacy.get("name"))):
         arguments_text = arguments_of(legacy.get("arguments"))
-        calls.append(ToolCall(id=call_id(answer_id, 0), name=name, arguments=arguments_text, at=f"{at}.function_call"))
+        calls.append(ToolCall(id=call_id(salt, 0), name=name, arguments=arguments_text, at=f"{at}.function_call"))
     return [*calls, *unfit]

@@ -84,7 +84,7 @@ EMPTY: Final = frozenset({b'""', b"[]", b"{}"})
 """Values that say nothing."""
 
 
-def decode_response(body: bytes, profile: Profile) -> Response:
+def decode_response(body: bytes, profile: Profile, salt: str = "") -> Response:
     """Read an upstream's whole answer.
 
     Raises:
@@ -99,7 +99,7 @@ def decode_response(body: bytes, profile: Profile) -> Response:
         source=wire.NAME,
         id=id_,
         model=text_of(fields.get("model")) or "",
-        choices=tuple(_decode_choice(choices[position], place, id_) for place, position in enumerate(order)),
+        choices=tuple(_decode_choice(choices[position], place, id_ + salt) for place, position in enumerate(order)),
         created=number_of(fields.get("created")),
         usage=usage_of(fields, profile),
         service_tier=text_of(fields.get("service_tier")),
@@ -156,10 +156,10 @@ def _checked(body: bytes) -> dict[str, Raw]:
     return fields
 
 
-def _decode_choice(fields: Mapping[str, Raw], position: int, answer_id: str) -> Choice:
+def _decode_choice(fields: Mapping[str, Raw], position: int, salt: str) -> Choice:
     message = fields_of(fields.get("message"))
     at = f"choices[{position}].message"
-    blocks = _decode_blocks(message, at, answer_id)
+    blocks = _decode_blocks(message, at, salt)
     word = text_of(fields.get("finish_reason"))
     if failure := finish_failure(word):
         raise failure
@@ -182,7 +182,7 @@ def choice_extras(fields: Mapping[str, Raw]) -> Extras:
     return extras
 
 
-def _decode_blocks(message: Mapping[str, Raw], at: str, answer_id: str) -> list[Block]:
+def _decode_blocks(message: Mapping[str, Raw], at: str, salt: str) -> list[Block]:
     blocks: list[Block] = [*decode_thought(message, at)]
     texts: list[Text] = []
     others: list[Opaque] = []
@@ -205,7 +205,7 @@ def _decode_blocks(message: Mapping[str, Raw], at: str, answer_id: str) -> list[
     if audio := fields_of(message.get("audio")):
         blocks.append(opaque_audio(audio, f"{at}.audio"))
     blocks += images_of(message.get("images"), f"{at}.images")
-    return [*blocks, *decode_calls(message, at, answer_id)]
+    return [*blocks, *decode_calls(message, at, salt)]
 
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------

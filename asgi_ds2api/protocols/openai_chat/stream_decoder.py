@@ -47,6 +47,7 @@ from ...framing import SSEDecoder
 from ...half_characters import HalfCharacters
 from ...json_guard import decode_answer
 from ...profiles import Profile
+from ..made_ids import call_id
 from . import wire
 from .answer import (
     arguments_of,
@@ -63,7 +64,7 @@ from .answer import (
     text_of,
 )
 from .audio import opaque_audio
-from .calls import CALL, call_id, id_of
+from .calls import CALL, id_of
 from .errors import decode_in_band
 from .reasoning import decode_detail
 from .response import EMPTY, MESSAGE, choice_extras, top_extras, usage_of
@@ -107,12 +108,14 @@ class StreamDecoder:
     Args:
         profile: The upstream's.
         max_event_bytes: Longest event that is accepted.
+        salt: Tells the ids of this answer's calls from another's, with the id of the answer.
     """
 
-    def __init__(self, profile: Profile, max_event_bytes: int) -> None:
+    def __init__(self, profile: Profile, max_event_bytes: int, salt: str = "") -> None:
         self.is_complete = False
         self.failure: UpstreamError | None = None
         self._profile = profile
+        self._salt = salt
         self._max_event_bytes = max_event_bytes
         self._frames = SSEDecoder(max_event_bytes)
         self._halves = HalfCharacters()
@@ -391,7 +394,7 @@ class StreamDecoder:
         id_, name = id_of(fields), text_of(body.get("name")) or ""
         call = choice.calls.find(number_of(fields.get("index")), id_, name)
         if id_ and not call.id:
-            call.id = id_ if choice.calls.is_free(id_) else call_id(self._id or "", choice.begun)
+            call.id = id_ if choice.calls.is_free(id_) else self._call_id(choice.begun)
         call.is_custom = call.is_custom or is_custom
         call.extras |= rest_of(fields, CALL)
         piece = arguments_of(body.get("input") if is_custom else body.get("arguments"))
@@ -403,9 +406,12 @@ class StreamDecoder:
             call.is_held = False
             self._events.append(ArgumentsDelta(index=call.block, arguments=piece))
 
+    def _call_id(self, position: int) -> str:
+        return call_id((self._id or "") + self._salt, position)
+
     def _read_function_call(self, fields: Mapping[str, Raw], choice: _Choice) -> None:
         """Read a call of the kind that has no id."""
-        id_ = Raw(msgspec.json.encode(call_id(self._id or "", 0)))
+        id_ = Raw(msgspec.json.encode(self._call_id(0)))
         self._read_fragment({"id": id_, "index": Raw(b"0"), "function": Raw(msgspec.json.encode(fields))}, choice)
 
     def _begin_call(self, call: StreamedCall, choice: _Choice) -> None:
@@ -448,7 +454,7 @@ class StreamDecoder:
         named = [call for call in choice.calls if call.name]
         for position, call in enumerate(named):
             if call.block < 0:
-                call.id = call_id(self._id or "", position)
+                call.id = self._call_id(position)
                 self._begin_call(call, choice)
             if call.is_held:
                 self._events.append(ArgumentsDelta(index=call.block, arguments=PLACEHOLDER))

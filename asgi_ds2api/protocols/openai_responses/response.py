@@ -69,7 +69,7 @@ _REASONING: Final = ("type", "summary", "content", "encrypted_content", "status"
 CALLS: Final = ("function_call", "custom_tool_call")
 
 
-def decode_response(body: bytes, profile: Profile) -> Response:
+def decode_response(body: bytes, profile: Profile, salt: str = "") -> Response:
     """Read an upstream's whole answer.
 
     Raises:

@@ -78,9 +78,10 @@ class StreamDecoder:
     Args:
         profile: The upstream's.
         max_event_bytes: Longest event that is accepted.
+        salt: For others; here every call has an id.
     """
 
-    def __init__(self, profile: Profile, max_event_bytes: int) -> None:
+    def __init__(self, profile: Profile, max_event_bytes: int, salt: str = "") -> None:
         self.is_complete = False
         self.failure: UpstreamError | None = None
         self._frames = SSEDecoder(max_event_bytes)

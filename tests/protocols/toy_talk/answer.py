@@ -16,7 +16,7 @@ _BODY: Final = msgspec.json.Decoder(dict[str, Raw])
 _RESPONSE: Final = msgspec.json.Decoder(Response)
 
 
-def decode_response(body: bytes, profile: Profile) -> Response:
+def decode_response(body: bytes, profile: Profile, salt: str = "") -> Response:
     """Read an upstream's whole answer.
 
     Raises:

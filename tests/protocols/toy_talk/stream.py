@@ -41,7 +41,7 @@ def read_line(line: bytes) -> Event | None:
 class StreamDecoder:
     """See `codec.EventDecoder`."""
 
-    def __init__(self, profile: Profile, max_event_bytes: int) -> None:
+    def __init__(self, profile: Profile, max_event_bytes: int, salt: str = "") -> None:
         self.is_complete = False
         self.failure: UpstreamError | None = None
         self._frames = NDJSONDecoder(max_event_bytes)
