@@ -69,7 +69,7 @@ from .errors import decode_in_band
 from .reasoning import decode_detail
 from .response import EMPTY, MESSAGE, choice_extras, top_extras, usage_of
 from .stream_calls import PLACEHOLDER, StreamedCall, StreamedCalls
-from .usage import decode_finish, finish_failure
+from .usage import decode_finish, finish_failure, latest
 from .usual_chunk import USUAL, UsualDelta, UsualFragment
 
 DONE: Final = b"[DONE]"
@@ -223,7 +223,7 @@ class StreamDecoder:
         self._read_top(fields, has_choices=bool(choices))
         for position, raw in enumerate(choices):
             self._read_choice(choice_of(raw), position)
-        self._usage = usage_of(fields, self._profile) or self._usage
+        self._usage = latest(self._usage, usage_of(fields, self._profile))
 
     def _read_top(self, fields: Mapping[str, Raw], *, has_choices: bool) -> None:
         """Read what all chunks repeat. Azure's first one names nothing and only brings fields."""

@@ -19,7 +19,7 @@ from .answer import fields_of, items_of, text_of
 from .errors import decode_in_band
 from .response import EMPTY, usage_of
 from .stream_decoder import DONE
-from .usage import decode_finish, finish_failure
+from .usage import decode_finish, finish_failure, latest
 
 _CHUNK: Final = msgspec.json.Decoder(dict[str, Raw])
 _MARKS: Final = (b'"error"', DONE)
@@ -84,7 +84,7 @@ class StreamTap(FrameTap):
             raise failure
         self._has_begun = True
         self._model = self._model or text_of(fields.get("model"))
-        self._usage = usage_of(fields, self._profile) or self._usage
+        self._usage = latest(self._usage, usage_of(fields, self._profile))
         for raw in items_of(fields.get("choices")):
             choice = fields_of(raw)
             delta = fields_of(choice.get("delta"))

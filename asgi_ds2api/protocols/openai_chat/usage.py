@@ -79,6 +79,12 @@ def decode_usage(raw: Raw | None, *, reasoning_in_output: bool = True) -> Usage 
     return usage
 
 
+def latest(known: Usage | None, told: Usage | None) -> Usage | None:
+    """Return the figures that count: those told last, as they are cumulative, unless they say that nothing was used."""
+    says_something = told is not None and bool(told.input_total or told.output_total)
+    return told if says_something or known is None else known
+
+
 def decode_finish(word: str | None, *, has_calls: bool, stop_reason: Raw | None = None, choice: int = 0) -> Finish:
     """Return why a choice ended.
 

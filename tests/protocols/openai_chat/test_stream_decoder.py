@@ -90,6 +90,22 @@ def test_events_of_a_text_in_their_order() -> None:
     ]
 
 
+NOTHING = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+USED = {"prompt_tokens": 7, "completion_tokens": 3}
+
+
+@pytest.mark.parametrize(
+    ("told", "counts"), [([USED, NOTHING], (7, 3)), ([NOTHING, USED], (7, 3)), ([NOTHING], (0, 0))]
+)  # fmt: skip
+def test_figures_of_nothing_do_not_count_behind_others(told: list[Any], counts: tuple[int, int]) -> None:
+    (usage,) = [
+        event
+        for event in events(HI, END, *[chunk(choices=[], usage=figures) for figures in told])
+        if isinstance(event, Usage)
+    ]
+    assert (usage.input_total, usage.output_total) == counts
+
+
 def test_events_of_thinking_and_calls_in_their_order() -> None:
     read = events(
         chunk({"role": "assistant", "reasoning_content": "t"}),

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from asgi_ds2api import errors
+from asgi_ds2api.canonical import Usage
 from asgi_ds2api.errors import Interrupted, Malformed, UpstreamError
 from asgi_ds2api.protocols import openai_chat as codec
 from tests.support.cases import row_params
@@ -60,6 +61,13 @@ def test_a_read_that_ends_with_a_frame_is_passed_on_as_the_same_object() -> None
     watched.feed(sse_event(HI))
     read = sse_event(HI)
     assert watched.feed(read) is read
+
+
+def test_figures_of_nothing_do_not_count_behind_others() -> None:
+    watched = tap()
+    used, nothing = {"prompt_tokens": 7, "completion_tokens": 3}, {"prompt_tokens": 0, "completion_tokens": 0}
+    watched.feed(sse_body([HI, chunk({}, "stop", usage=used), chunk(choices=[], usage=nothing), DONE]))
+    assert watched.facts.usage == Usage(input_total=7, output_total=3)
 
 
 def test_facts_are_read() -> None:
