@@ -124,7 +124,6 @@ def read(body: object, asked: Request) -> Prompt:
         output_schema=_output_schema(request.text.format if request.text is not None else None),
         reasons=reasoning.effort not in (None, "none"),
         shows_reasoning=reasoning.summary is not None,
-        carries_reasoning="reasoning.encrypted_content" in (request.include or ()),
         max_tokens=request.max_output_tokens,
         stream=bool(request.stream),
     )
@@ -275,7 +274,7 @@ def _items(prompt: Prompt, turn: Turn, serial: int) -> Iterator[dict[str, Any]]:
     if turn.reasoning:
         summary = [{"type": "summary_text", "text": turn.reasoning}] if prompt.shows_reasoning else []
         item: dict[str, Any] = {"id": f"rs_fake{serial:08d}", "type": "reasoning", "summary": summary}
-        yield {**item, "encrypted_content": seal(turn.reasoning)} if prompt.carries_reasoning else item
+        yield {**item, "encrypted_content": seal(turn.reasoning)}
     if turn.text or not turn.calls:
         part = {"type": "output_text", "text": turn.text, "annotations": [], "logprobs": []}
         status = "incomplete" if turn.ending == "length" else "completed"

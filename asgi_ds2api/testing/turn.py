@@ -90,8 +90,6 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     is_plain: bool = False
     """A text is wanted, not a message (Ollama's ``/api/generate``)."""
     include_usage: bool = False
-    carries_reasoning: bool = False
-    """The caller sends reasoning back, and wants what vouches for it (Responses' ``include``)."""
     copies: int = 1
     """How many answers are wanted (Chat's ``n``)."""
 

@@ -88,7 +88,8 @@ def test_verbatim_events_are_in_the_form_of_the_protocol() -> None:
 
 
 def test_sealed_reasoning_of_responses_is_taken_back_and_of_others_refused() -> None:
-    asked = {"model": "m", "input": "?", "include": ["reasoning.encrypted_content"], "reasoning": {"effort": "low"}}
+    """Each comes sealed, whether its caller asks for that (``include``) or not."""
+    asked = {"model": "m", "input": "?", "reasoning": {"effort": "low"}}
     with FakeUpstream() as fake:
         (reasoning, message) = post(fake, "/v1/responses", asked).json()["output"]
         question = {"role": "user", "content": "And?"}
