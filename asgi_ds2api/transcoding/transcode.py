@@ -213,6 +213,8 @@ class Translate:
         self._read_next()
         self._encoder = self._face.StreamEncoder(self._envelope, self.notices)
         self._finish: Finish | None = None
+        self._spoiled: UpstreamError | None = None
+        """The end of what was said, in place of the call that it was to end with."""
         self._usage: Usage | None = None
         self._model: str | None = None
         self._has_begun = False
@@ -221,7 +223,7 @@ class Translate:
     @property
     def failure(self) -> UpstreamError | None:
         """See `Transcoder`."""
-        return None if self.is_complete else self._decoder.failure
+        return None if self.is_complete else self._decoder.failure or self._spoiled
 
     @property
     def facts(self) -> AnswerFacts:
@@ -388,6 +390,9 @@ class Translate:
             return b""
         events = self._undo(self._pauses.pass_on(events))
         self._watch(events)
+        if self._decoder.is_complete and self._characters and _is_spoiled(events):  # no header can say so any more
+            self._spoiled = Refused("The model wrote a call that cannot be read. Try again.", status=502)
+            return self._encoder.encode([event for event in events if not isinstance(event, Finish)])
         if not self._has_begun and self._model is not None:
             self._has_begun = True
             events = tell_input(events, self._estimate())
@@ -433,6 +438,12 @@ class Translate:
             output_total=max(1, self._characters // BYTES_PER_TOKEN),
             is_estimated=True,
         )
+
+
+def _is_spoiled(events: Sequence[Event]) -> bool:
+    """Tell whether every choice ends with a call that cannot be read."""
+    ends = [event.is_spoiled for event in events if isinstance(event, Finish)]
+    return bool(ends) and all(ends)
 
 
 def facts_so_far(told: AnswerFacts, transcoder: Transcoder, input_bytes: int, output_tokens: int) -> AnswerFacts:

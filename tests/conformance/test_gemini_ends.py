@@ -101,6 +101,28 @@ async def test_gemini_C20_signature_that_is_missed_inside_a_success_is_made_up_f
     assert (failed.answer.status, len(failed.upstream.calls)) == (502, 2)
 
 
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("parts", [[{"text": "I call"}], [{"text": "hm", "thought": True}, {"text": "I call"}]])
+async def test_gemini_C27_malformed_call_behind_text_that_was_streamed_is_an_error(
+    face: str, parts: list[dict[str, Any]]
+) -> None:
+    """Nothing else can tell the caller: its headers are sent, and an agent would stop at a success without a call."""
+    asked = await ask(face, "gemini", {"stream": True}, ended(SPOILED[0], *parts, stream=True), accounts=2)
+    assert (asked.answer.status, len(asked.upstream.calls)) == (200, 1)
+    assert "I call" in asked.answer.text
+    assert "The model wrote a call that cannot be read." in asked.answer.text
+    assert not any(end in asked.answer.text for end in ("[DONE]", "message_stop", "response.completed", '"done":true'))
+    assert asked.records[-1].result != "ok"
+
+
+async def test_gemini_C27_one_of_several_answers_that_is_spoiled_ends_alone() -> None:
+    spoiled = {"index": 1, "finishReason": SPOILED[0]}
+    both = gemini_chunk([{"text": "x"}], "STOP", usage=ONE)
+    both["candidates"].append(spoiled)
+    asked = await ask("chat", "gemini", {"stream": True, "n": 2}, gemini_stream(both))
+    assert asked.events[-1] == "[DONE]"
+
+
 async def test_gemini_C27_malformed_call_behind_text_ends_the_answer() -> None:
     asked = await ask("chat", "gemini", {}, gemini_answer([{"text": "x"}], "MALFORMED_FUNCTION_CALL"))
     assert asked.json["choices"][0]["finish_reason"] == "stop"
