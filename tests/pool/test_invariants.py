@@ -30,9 +30,8 @@ from asgi_ds2api.pool.strategies import STRATEGIES, StrategyName
 from asgi_ds2api.state import memory
 from tests.benchmarks.pool import fairness
 
-from . import test_machine
 from .rig import Rig, accounts
-from .test_machine import ERRORS, PoolMachine
+from .test_machine import ERRORS, TARGETS, PoolMachine
 from .test_room_machine import RoomMachine
 
 Patch = pytest.MonkeyPatch
@@ -82,7 +81,6 @@ def buckets_lose_nothing(patch: Patch) -> None:
 
 def retries_cost_nothing(patch: Patch) -> None:
     patch.setattr(RetryBudget, "withdraw", lambda budget, _now: budget)
-    patch.setattr(test_machine, "MAX_ATTEMPTS", 20)
 
 
 def who_was_tried_is_asked_again(patch: Patch) -> None:
@@ -131,10 +129,8 @@ def probes_open_nothing(patch: Patch) -> None:
 BROKEN: dict[str, tuple[Callable[[Patch], None], type[RuleBasedStateMachine]]] = {
     "I1": (slots_are_not_given_back, PoolMachine),
     "I2": (closed_accounts_are_asked, PoolMachine),
-    "I3": (a_later_pause_counts_though_it_is_shorter, PoolMachine),
     "I4": (every_attempt_is_a_probe, PoolMachine),
     "I5": (buckets_lose_nothing, RoomMachine),
-    "I6": (retries_cost_nothing, PoolMachine),
     "I7": (who_was_tried_is_asked_again, PoolMachine),
     "I8": (who_leaves_is_not_counted, PoolMachine),
     "I9": (probes_of_who_leaves_are_lost, PoolMachine),
@@ -156,6 +152,49 @@ def test_a_pool_with_one_rule_less_is_found_out(name: str, monkeypatch: pytest.M
     with pytest.raises(AssertionError) as found:
         run_state_machine_as_test(machine, settings=FIND)
     assert re.split(r"\W", str(found.value), maxsplit=1)[0] == name
+
+
+# --- what chance seldom comes upon: walks of the machine that lead there ----------------------------------------------
+
+
+def two_pauses_of_one_account(machine: PoolMachine) -> None:
+    for _ in range(2):
+        machine.bound_request(allowed={"a/0"})
+    for error in ("429, 90 s", "429, 7 s"):
+        machine.attempt_fails(data=None, error=error)
+        machine.a_closed_scope_does_not_open_sooner_than_was_said()
+
+
+def requests_that_are_all_retried(machine: PoolMachine) -> None:
+    for _ in range(10):
+        machine.request(goals=TARGETS[:1])
+        machine.attempt_fails(data=None, error="502")
+        if machine.open:
+            machine.attempt_succeeds(data=None)
+        machine.retries_stay_within_the_budget()
+
+
+WALKS: dict[str, tuple[Callable[[Patch], None], Callable[[PoolMachine], None]]] = {
+    "I3": (a_later_pause_counts_though_it_is_shorter, two_pauses_of_one_account),
+    "I6": (retries_cost_nothing, requests_that_are_all_retried),
+}
+
+
+@pytest.mark.parametrize("name", WALKS, ids=[f"{name}-{rule.__name__}" for name, (rule, _) in WALKS.items()])
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "one rule less"])
+def test_a_pool_with_one_rule_less_is_found_out_on_a_walk(
+    name: str, is_whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_out, walk = WALKS[name]
+    monkeypatch.setattr(PoolMachine, "one_open", lambda machine, _data: min(machine.open))
+    machine = PoolMachine()
+    machine.begin(seed=0)
+    if is_whole:
+        walk(machine)
+        return
+    take_out(monkeypatch)
+    with pytest.raises(AssertionError, match=name):
+        walk(machine)
 
 
 # --- what no single step can break ------------------------------------------------------------------------------------
@@ -231,7 +270,7 @@ def test_I14_a_line_without_turns_is_found_out(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_each_invariant_has_its_test() -> None:
-    assert {f"I{number}" for number in range(1, 15)} == {*BROKEN, "I12", "I14"}
+    assert {f"I{number}" for number in range(1, 15)} == {*BROKEN, *WALKS, "I12", "I14"}
 
 
 def test_machines_are_made_as_the_pool_is() -> None:
