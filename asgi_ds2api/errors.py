@@ -226,6 +226,12 @@ class OwnerUnknown(CapacityError):
     code = "owner_unknown"
 
 
+class AnswerUnknown(CapacityError):
+    """What a request goes on from, or looks up, is kept where nobody can ask: nobody knows that it is not there."""
+
+    code = "answer_unknown"
+
+
 class NoCapacity(CapacityError):
     """Every candidate is disabled, or the machine is out of sockets or memory."""
 

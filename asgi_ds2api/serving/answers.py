@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from ..canonical import Usage
 from ..codec import HTTPCall, KeepingCodec, Kept, Owed
-from ..errors import MalformedRequest, Refused, UnknownItem, Unsupported
+from ..errors import AnswerUnknown, MalformedRequest, Refused, UnknownItem, Unsupported
 from ..routing import Match, Target
 from ..state.facts import FactTable
 
@@ -42,21 +42,35 @@ class Answers:
         self.is_anybodys = is_anybodys
 
     async def find(self, id_: str) -> Kept | None:
-        """Return an answer; None: it was never this caller's, or is not kept any more."""
+        """Return an answer; None: it was never this caller's, or is not kept any more.
+
+        Raises:
+            AnswerUnknown: Others who may keep it cannot be asked.
+        """
         key = self._key(id_)
-        value = (await self._table.find(key)).facts.get(key)
+        value = (await self._facts(key)).get(key)
         try:
             return None if value is None else _DECODER.decode(value)
         except msgspec.MsgspecError:  # another version of this program kept it
             return None
 
     async def find_items(self, ids: Sequence[str]) -> Mapping[str, Kept]:
-        """Return the answer of each item that can be named; those that were never this caller's are not there."""
+        """Return the answer of each item that can be named; those that were never this caller's are not there.
+
+        Raises:
+            AnswerUnknown: Others who may keep one cannot be asked.
+        """
         places = {id_: self._key(f"{_ITEM}{id_}") for id_ in ids}
-        told = (await self._table.find(*places.values())).facts if places else {}
+        told = await self._facts(*places.values()) if places else {}
         answers = {id_: told[key].decode() for id_, key in places.items() if key in told}
         kept = {answer: await self.find(answer) for answer in {*answers.values()}}
         return {id_: found for id_, answer in answers.items() if (found := kept[answer]) is not None}
+
+    async def _facts(self, *keys: str) -> Mapping[str, bytes]:
+        found = await self._table.find(*keys)
+        if not found.is_whole and not found.facts.keys() >= {*keys}:
+            raise AnswerUnknown("The answers kept here cannot be looked up at present. Try again.", retry_after_s=1)
+        return found.facts
 
     def keep(self, id_: str, kept: Kept, item_ids: Sequence[str] = ()) -> None:
         """Keep an answer, if it is not too large, and where its items are."""
@@ -127,6 +141,7 @@ class Talk:
         Raises:
             MalformedRequest: It goes on from an answer that is not kept.
             UnknownItem: It names an item of none that is kept.
+            AnswerUnknown: That cannot be looked up.
         """
         id_, conversation = keeping.previous_id(call), keeping.conversation_id(call)
         before = None if id_ is None else await _found(answers, id_)
@@ -212,6 +227,7 @@ async def begin_talk(answers: Answers | None, match: Match, call: HTTPCall, *, s
 
     Raises:
         MalformedRequest: It goes on from an answer that is not kept.
+        AnswerUnknown: That cannot be looked up.
         Unsupported: It wants an answer kept where none is.
     """
     keeping = match.codec.KEEPING
@@ -272,6 +288,7 @@ class KeptAnswer:
 
         Raises:
             UnknownItem: It is not kept.
+            AnswerUnknown: That cannot be looked up.
         """
         id_ = keeping.id_in(call.path)
         kept = await answers.find(id_)
