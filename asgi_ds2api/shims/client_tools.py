@@ -24,6 +24,7 @@ from ..canonical import (
     ToolCall,
     VendorTool,
 )
+from ..json_pieces import text_of
 
 SEPARATOR = "__"
 _TOOLSET_FIELD = "toolset_name"
@@ -236,7 +237,9 @@ def _function(name: str, signature: Signature, tool: VendorTool) -> FunctionTool
 def _as_function_call(block: Block) -> Block:
     if not isinstance(block, ToolCall) or _TOOLSET_FIELD not in block.extras:
         return block
-    toolset = msgspec.json.decode(block.extras[_TOOLSET_FIELD], type=str)
+    toolset = text_of(block.extras[_TOOLSET_FIELD])
+    if toolset is None:
+        return block  # it names none, and is reported as any field is that nobody knows
     extras = {name: value for name, value in block.extras.items() if name != _TOOLSET_FIELD}
     return msgspec.structs.replace(block, name=f"{toolset}{SEPARATOR}{block.name}", extras=extras)
 

@@ -78,6 +78,13 @@ def test_members_call_in_the_history_is_renamed_like_the_function() -> None:
     assert sent.messages[1].content == (ToolCall(id="c", name="browser_toolset__wait", arguments="{}"),)
 
 
+@pytest.mark.parametrize("named", [b"5", b"[]", b"1e999"])
+def test_call_of_a_toolset_that_is_no_name_stays_as_it_is(named: bytes) -> None:
+    call = ToolCall(id="c", name="wait", arguments="{}", extras={"toolset_name": Raw(named)})
+    sent = ClientTools().request(asking(vendor_tool("browser_toolset_20260801"), call=call), Notices())
+    assert sent.messages[1].content == (call,)
+
+
 @pytest.mark.parametrize(
     ("tool", "protocol", "needed"),
     [

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from ...canonical import Notices
-from ...errors import MalformedRequest
+from ...errors import MalformedRequest, Unsupported
 from . import wire
 
 Node: TypeAlias = dict[str, object]
@@ -123,8 +123,12 @@ def _allow_null(read: Node) -> None:
 
 
 def to_openapi(raw: Raw, at: str, notices: Notices) -> Raw:
-    """Return JSON Schema as a ``Schema``; what it cannot say is reported under its path."""
-    node = msgspec.json.decode(raw)
+    """Return JSON Schema as a ``Schema``; what it cannot say is reported under its path.
+
+    Raises:
+        Unsupported: It holds a number that cannot be read.
+    """
+    node = _decoded(raw, at)
     lowering = _Lowering(node if isinstance(node, dict) else {}, at, notices)
     return wire.raw_of(lowering.node(node, 0, at))
 
@@ -279,11 +283,22 @@ class _Lowering:
 # --- JSON Schema -> the vendor's JSON Schema --------------------------------------------------------------------------
 
 
-def fit_schema(raw: Raw) -> Raw:
-    """Return a schema with ``const`` as an enumeration of one; the same bytes if it has none."""
+def fit_schema(raw: Raw, at: str) -> Raw:
+    """Return a schema with ``const`` as an enumeration of one; the same bytes if it has none.
+
+    Raises:
+        Unsupported: As `to_openapi`.
+    """
     if b'"const"' not in bytes(raw):
         return raw
-    return wire.raw_of(_without_const(msgspec.json.decode(raw)))
+    return wire.raw_of(_without_const(_decoded(raw, at)))
+
+
+def _decoded(raw: Raw, at: str) -> object:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.MsgspecError:
+        raise Unsupported("The schema holds a number that cannot be read.", param=at) from None
 
 
 def _without_const(node: object) -> object:

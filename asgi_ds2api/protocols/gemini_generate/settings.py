@@ -176,6 +176,6 @@ def _encode_format(wanted: OutputFormat | None, profile: Profile, writer: PartWr
     if wanted.kind == "json_object" or wanted.schema is None:
         return {"responseMimeType": _JSON}
     if profile.parameters_json_schema:
-        schema = wanted.schema if writer.is_native else fit_schema(wanted.schema)
+        schema = wanted.schema if writer.is_native else fit_schema(wanted.schema, f"{wanted.at}.schema")
         return {"responseMimeType": _JSON, "responseJsonSchema": schema}
     return {"responseMimeType": _JSON, "responseSchema": to_openapi(wanted.schema, f"{wanted.at}.schema", notices)}

@@ -186,7 +186,9 @@ def _encode_function(tool: FunctionTool, writer: PartWriter, notices: Notices, *
             notices.hint(f"{tool.at}.parameters.{name}", "no arguments are told of by saying nothing")
     elif tool.parameters is not None:
         if in_json_schema:
-            written["parametersJsonSchema"] = tool.parameters if writer.is_native else fit_schema(tool.parameters)
+            written["parametersJsonSchema"] = (
+                tool.parameters if writer.is_native else fit_schema(tool.parameters, f"{tool.at}.parameters")
+            )
         else:
             written["parameters"] = to_openapi(tool.parameters, f"{tool.at}.parameters", notices)
     if lowered is not None:

@@ -38,7 +38,7 @@ _HUMP: Final = re.compile(r"(?<!^)(?=[A-Z])")
 _OBJECT: Final[msgspec.json.Decoder[dict[str, Raw]]] = msgspec.json.Decoder(dict[str, Raw])
 _LIST: Final[msgspec.json.Decoder[list[Raw]]] = msgspec.json.Decoder(list[Raw])
 _TEXT: Final = msgspec.json.Decoder(str)
-_NUMBER: Final[msgspec.json.Decoder[float]] = msgspec.json.Decoder(int | float)
+_NUMBER: Final = msgspec.json.Decoder(float)
 _BOOLEAN: Final = msgspec.json.Decoder(bool)
 _ANY: Final = msgspec.json.Decoder()
 

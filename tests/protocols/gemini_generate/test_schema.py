@@ -1,13 +1,14 @@
 """Schemas between the vendor's two dialects."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from msgspec import Raw
 
 from asgi_ds2api.canonical import Notices
-from asgi_ds2api.errors import MalformedRequest
+from asgi_ds2api.errors import MalformedRequest, Unsupported
 from asgi_ds2api.protocols.gemini_generate.schema import MAX_REPORTS, fit_schema, from_openapi, to_openapi
 from tests.support.talk import told
 
@@ -87,4 +88,11 @@ def test_schema_that_is_no_object_is_refused_by_its_path() -> None:
 
 def test_schema_without_const_stays_byte_for_byte() -> None:
     given = Raw(b'{ "type" : "object" }')
-    assert fit_schema(given) is given
+    assert fit_schema(given, "s") is given
+
+
+@pytest.mark.parametrize("read", [fit_schema, lambda schema, at: to_openapi(schema, at, Notices())])
+def test_schema_with_a_number_that_cannot_be_read_is_refused_by_its_path(read: Callable[[Raw, str], Raw]) -> None:
+    with pytest.raises(Unsupported) as caught:
+        read(Raw(b'{"const":1e999}'), "tools[0].parameters")
+    assert caught.value.param == "tools[0].parameters"
