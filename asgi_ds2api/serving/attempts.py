@@ -11,11 +11,12 @@ import msgspec
 
 from ..canonical import Notice
 from ..codec import AnswerFacts, Envelope, Face
-from ..errors import CapacityError, GatewayError, PoolExhausted, Refused, RequestError, Timeout, UpstreamError
+from ..errors import CapacityError, GatewayError, PoolExhausted, Refused, RequestError, UpstreamError
 from ..observe import Attempt
 from ..pool.model import Candidate, Lease, Plan
 from ..transcoding.side import Side
 from ..transcoding.transcoder import Transcoder
+from .course import Course
 from .delivery import Delivery, Source
 from .failover import (
     MIN_LEFT_S,
@@ -25,7 +26,6 @@ from .failover import (
     pause_s,
     without_retry,
 )
-from .inbound import ClientGone
 from .means import Means, UpstreamSide
 from .one_attempt import OneAttempt
 from .patience import Kind
@@ -75,13 +75,17 @@ class Attempts:
         self._request_bytes = request_bytes
         self._reply = reply
         self._may_hedge = may_hedge and envelope.heard is None
-        self._scope = anyio.CancelScope()
-        self._cut_reason: GatewayError | None = None
-        self._is_caller_gone = False
+        self._course = Course()
         self.log: list[Attempt] = []
         """What is told of the attempts that are over."""
         self._delivery = Delivery(
-            means, face=face, envelope=envelope, reply=reply, base_headers=base_headers, scope=self._scope, log=self.log
+            means,
+            face=face,
+            envelope=envelope,
+            reply=reply,
+            base_headers=base_headers,
+            scope=self._course.scope,
+            log=self.log,
         )
         self._objection: Refused | None = None
         """What nobody could go on from, so that it is left out."""
@@ -154,25 +158,13 @@ class Attempts:
         """
         patience_s = self._envelope.patience_s
         deadline_s = self._timing.deadline_s if patience_s is None else min(patience_s, self._timing.deadline_s)
-        self._scope.deadline = anyio.current_time() + deadline_s
-        try:
-            with self._scope:
-                await self._until_one_answers()
-        except GatewayError as error:
-            self.failure = error
-        if self._scope.cancelled_caught:
-            if self._is_caller_gone:
-                raise ClientGone
-            self.failure = self._cut_reason or Timeout(
-                "The answer took longer than this gateway waits.", code="deadline_exceeded"
-            )
+        self.failure = await self._course.run(self._until_one_answers, deadline_s)
         if self.failure is not None and self._reply.is_started and not self._reply.is_ended:
             await self._delivery.break_off(self.failure)
 
     def cut(self, reason: GatewayError) -> None:
         """End the request now, from outside: the caller is told ``reason``."""
-        self._cut_reason = reason
-        self._scope.cancel()
+        self._course.cut(reason)
 
     async def pulse(self) -> None:
         """Keep a silent stream alive, and let go of a caller that does not read. Runs beside `run` until cancelled."""
@@ -185,7 +177,7 @@ class Attempts:
             heartbeat_s=timing.heartbeat_s,
             send_s=timing.send_s,
             cut=self.cut,
-            leave=self._leave,
+            leave=self._course.leave,
         ).run()
 
     async def break_off(self, error: GatewayError) -> None:
@@ -195,10 +187,6 @@ class Attempts:
     def stream_headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers of a stream whose upstream nobody knows yet."""
         return self._delivery.stream_headers()
-
-    def _leave(self) -> None:
-        self._is_caller_gone = True
-        self._scope.cancel()
 
     async def _until_one_answers(self) -> None:
         fleet, tried = self._means.fleet, set[Candidate]()
@@ -239,7 +227,7 @@ class Attempts:
         began = anyio.current_time()
         latest = began + self._timing.queue_s if latest is None else latest
         try:
-            return await lease_for(self._pool, self._plan, min(latest, self._scope.deadline) - began, tried)
+            return await lease_for(self._pool, self._plan, min(latest, self._course.deadline) - began, tried)
         finally:
             self.queued_s += anyio.current_time() - began
 
@@ -293,7 +281,7 @@ class Attempts:
             UpstreamError: ``error``: there is no time left for another attempt.
         """
         pause = pause_s(error, failures, self._means.rng)
-        if pause > 0 and anyio.current_time() + pause > self._scope.deadline - MIN_LEFT_S:
+        if pause > 0 and anyio.current_time() + pause > self._course.deadline - MIN_LEFT_S:
             raise without_retry(error)
         await anyio.sleep(pause)
 

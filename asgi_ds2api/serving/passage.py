@@ -13,7 +13,7 @@ import msgspec
 
 from ..canonical import Notice
 from ..codec import AnswerFacts, HTTPCall
-from ..errors import CapacityError, GatewayError, Malformed, Refused, Timeout, UpstreamError
+from ..errors import CapacityError, GatewayError, Malformed, Refused, UpstreamError
 from ..headers import relayed_headers
 from ..observe import Attempt
 from ..pool.model import Candidate, Lease, Plan, Spent
@@ -22,9 +22,9 @@ from ..upstream.contract import UpstreamResponse
 from ..upstream.outbound import Cargo, build
 from . import answer_headers
 from .attempt_log import attempt_of
+from .course import Course
 from .delivery import OURS
 from .failover import more_telling, without_retry
-from .inbound import ClientGone
 from .means import Means, UpstreamSide
 from .pulse import Pulse
 from .reply import Headers, Reply
@@ -91,9 +91,7 @@ class Passage:
         self._base_headers = tuple(base_headers)
         self._upload = upload
         self._work = work
-        self._scope = anyio.CancelScope()
-        self._cut_reason: GatewayError | None = None
-        self._is_caller_gone = False
+        self._course = Course()
         self.log: list[Attempt] = []
         self.queued_s = 0.0
         self.committed_at: float | None = None
@@ -113,25 +111,13 @@ class Passage:
     async def run(self) -> None:
         """Answer the request, or leave in ``failure`` why not. Raises as `Attempts.run`."""
         limit_s = self._timing.deadline_s if self._upload is None else self._timing.stream_s
-        self._scope.deadline = anyio.current_time() + limit_s
-        try:
-            with self._scope:
-                await self._work(self)
-        except GatewayError as error:
-            self.failure = error
-        if self._scope.cancelled_caught:
-            if self._is_caller_gone:
-                raise ClientGone
-            self.failure = self._cut_reason or Timeout(
-                "The answer took longer than this gateway waits.", code="deadline_exceeded"
-            )
+        self.failure = await self._course.run(lambda: self._work(self), limit_s)
         if self.failure is not None and self._reply.is_started and not self._reply.is_ended:
             await self.break_off(self.failure)
 
     def cut(self, reason: GatewayError) -> None:
         """End the request now: the caller is told ``reason``."""
-        self._cut_reason = reason
-        self._scope.cancel()
+        self._course.cut(reason)
 
     async def pulse(self) -> None:
         """Let go of a caller that does not read. Runs beside `run` until cancelled."""
@@ -143,16 +129,12 @@ class Passage:
             heartbeat_s=self._timing.heartbeat_s,
             send_s=self._timing.send_s,
             cut=self.cut,
-            leave=self._leave,
+            leave=self._course.leave,
         ).run()
 
     async def break_off(self, error: GatewayError) -> None:
         """Cut the connection of a caller who was promised more: there are no words of ours in what is passed on."""
         self._reply.abandon()
-
-    def _leave(self) -> None:
-        self._is_caller_gone = True
-        self._scope.cancel()
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -182,7 +164,7 @@ class Passage:
         began = anyio.current_time()
         latest = began + self._timing.queue_s if latest is None else latest
         try:
-            return await lease_for(self._pool, plan, min(latest, self._scope.deadline) - began, tried)
+            return await lease_for(self._pool, plan, min(latest, self._course.deadline) - began, tried)
         finally:
             self.queued_s += anyio.current_time() - began
 
@@ -285,7 +267,7 @@ class Passage:
 
     def _commit(self) -> None:
         self.committed_at = anyio.current_time()
-        self._scope.deadline = self.committed_at + self._timing.stream_s
+        self._course.scope.deadline = self.committed_at + self._timing.stream_s
 
     def _headers(self, asked: Asked | None) -> list[tuple[bytes, bytes]]:
         headers = list(self._base_headers)

@@ -353,7 +353,7 @@ async def test_F104_caller_who_leaves_ends_both() -> None:
     async def leave() -> None:
         await rig.sleep(5)  # virtual
         assert [account.in_flight for account in rig.accounts] == [1, 1]
-        rig.attempts._leave()
+        rig.attempts._course.leave()
 
     with pytest.raises(ClientGone):
         await rig.alongside(leave)
