@@ -17,7 +17,7 @@ from .item_tools import ItemTools
 from .json_mode import JsonMode
 from .kept_reasoning import CallersReasoning, KeptReasoning
 from .one_call import OneCall
-from .reasoning_seal import ReasoningSeal
+from .reasoning_seal import Emptied, ReasoningSeal
 from .stop_matcher import StopMatcher
 from .think_tags import ThinkTags
 from .tool_names import ToolNames
@@ -55,7 +55,10 @@ def choose(
         shims += (*keeping, Compaction(keyring, caller))
         keeping = []
         request = plain(request)
-    shims += (ReasoningSeal(request.source, profile, protocol, keyring, caller), *keeping)
+    seal = ReasoningSeal(request.source, profile, protocol, keyring, caller)
+    shims += (seal, *keeping)
+    if Emptied.is_needed(request):  # behind what knows messages by their places
+        shims.append(Emptied(seal))
     return [*shims, *_for_the_protocol(request, protocol, profile), *_for_the_dialect(request, protocol, profile)]
 
 

@@ -4,6 +4,8 @@ A signature is worth something to who issued it alone. Between a client and an u
 is. On its way out through a client of another protocol it is sealed (``seal``) together with the issuer's name; on its
 way back it is opened, and left out, with a Notice, unless it goes to that issuer. Thinking without a signature is
 sealed too, as a client of Anthropic's protocol sends back no thinking block that has none.
+
+A message that held nothing else is left out with it (`Emptied`): vendors refuse an assistant who says nothing.
 """
 
 from collections.abc import Sequence
@@ -35,6 +37,8 @@ class ReasoningSeal:
         self._keyring = keyring
         self._caller = caller
         self._unsigned: dict[int, bool] = {}
+        self.emptied: frozenset[int] = frozenset()
+        """Places of the messages that held nothing but what was left out."""
 
     def request(self, request: Request, notices: Notices) -> Request:
         """Open what was sealed, and leave out what this upstream did not issue."""
@@ -44,6 +48,8 @@ class ReasoningSeal:
         for message in request.messages:
             blocks = tuple(kept for block in message.content if (kept := self._opened(block, notices)) is not None)
             messages.append(msgspec.structs.replace(message, content=blocks))
+        told = zip(request.messages, messages, strict=True)
+        self.emptied = frozenset(place for place, (was, now) in enumerate(told) if was.content and not now.content)
         return msgspec.structs.replace(request, messages=tuple(messages))
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:
@@ -78,7 +84,7 @@ class ReasoningSeal:
     def _opened(self, block: Block, notices: Notices) -> Block | None:
         if not isinstance(block, Reasoning):
             return block
-        carried = block.redacted if block.redacted is not None else block.signature
+        carried = _carried(block)
         if carried is None or not carried.startswith(PREFIX):
             return block
         sealed = self._keyring.open(carried, self._caller)
@@ -92,3 +98,48 @@ class ReasoningSeal:
             return msgspec.structs.replace(block, redacted=sealed.data, signature=None, origin=sealed.origin)
         signature = sealed.data if sealed.kind == "signature" else None
         return msgspec.structs.replace(block, signature=signature, origin=sealed.origin)
+
+
+class Emptied:
+    """Leaves out messages of which nothing is left. What goes by the places of messages comes before it.
+
+    Args:
+        seal: Knows which messages it left without anything.
+    """
+
+    is_over = False
+
+    def __init__(self, seal: ReasoningSeal) -> None:
+        self._seal = seal
+
+    @staticmethod
+    def is_needed(request: Request) -> bool:
+        """Tell whether a message holds nothing but reasoning, some of it sealed."""
+        return any(
+            all(isinstance(block, Reasoning) for block in message.content) and any(map(_is_sealed, message.content))
+            for message in request.messages
+        )
+
+    def request(self, request: Request, notices: Notices) -> Request:
+        """Return the request without these messages; what they held was told when it was left out."""
+        emptied = self._seal.emptied
+        if not emptied:
+            return request
+        kept = [message for place, message in enumerate(request.messages) if place not in emptied or message.content]
+        return msgspec.structs.replace(request, messages=tuple(kept))
+
+    def events(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Return the events."""
+        return events
+
+
+def _is_sealed(block: Block) -> bool:
+    carried = _carried(block)
+    return carried is not None and carried.startswith(PREFIX)
+
+
+def _carried(block: Block) -> str | None:
+    """Return what reasoning carries of its issuer's, perhaps under a seal."""
+    if not isinstance(block, Reasoning):
+        return None
+    return block.signature if block.redacted is None else block.redacted
