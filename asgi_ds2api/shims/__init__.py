@@ -19,6 +19,7 @@ from .kept_reasoning import CallersReasoning, KeptReasoning
 from .one_call import OneCall
 from .reasoning_seal import Emptied, ReasoningSeal
 from .stop_matcher import StopMatcher
+from .streamed_turns import StreamedTurns
 from .think_tags import ThinkTags
 from .tool_names import ToolNames
 from .turns import Turns
@@ -66,6 +67,8 @@ def _for_the_protocol(request: Request, protocol: str, profile: Profile) -> Iter
     """Yield what the caller's protocol can say and the upstream's cannot."""
     if Turns.is_needed(request, protocol):
         yield Turns()
+    if StreamedTurns.is_needed(request, protocol):
+        yield StreamedTurns()
     if ValidatedCalls.is_needed(request, protocol):
         yield ValidatedCalls(protocol, profile)
     if ClientTools.is_needed(request, protocol):
