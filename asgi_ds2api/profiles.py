@@ -116,7 +116,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Chat: what says that a last assistant message is to be continued, if anything has to."),
     ] = None
     text_parts: Annotated[
-        bool, Meta(description="Chat: tool messages may hold several text parts; else they are joined.")
+        bool,
+        Meta(description="Chat: tool messages, and translated ones of users, may hold several text parts; else one."),
+    ] = True
+    text_lists: Annotated[
+        bool,
+        Meta(description="Chat: a content may be a list of texts; else it is sent as one string, whoever wrote it."),
+    ] = True
+    silent_assistant: Annotated[
+        bool, Meta(description="Chat: an assistant's message may say nothing; else it is left out, unless it is last.")
     ] = True
     top_k: Annotated[bool, Meta(description="Chat: `top_k` and `min_p` are accepted.")] = False
     stream_usage: Annotated[
@@ -304,6 +312,7 @@ PROFILES: dict[str, Profile] = {
         reasoning_in="thinking",
         effort_map={"minimal": "low", "medium": "high", "xhigh": "max"},
         reasoning_replay="tool_turns",
+        text_lists=False,
         top_k=False,
         choices=False,
         images=False,
@@ -324,6 +333,7 @@ PROFILES: dict[str, Profile] = {
         required_choice="any",
         after_tool="assistant",
         merge_same_role=True,
+        silent_assistant=False,
         last_must_be_user=True,
         prefix_field="prefix",
         stream_usage="always",

@@ -26,6 +26,7 @@ from ..canonical import (
 )
 from ..errors import MalformedRequest, UnknownItem
 from ..json_pieces import fields_of, text_of
+from ..protocols.one_turn import said_in_one
 
 SOURCE = "openai_responses"
 _NAMESPACE = "namespace"
@@ -68,7 +69,8 @@ class Turns:
                 for part in (earlier, message):
                     for name in part.extras:
                         notices.unknown(part.at, name, "items of one turn are one message")
-                messages[-1] = msgspec.structs.replace(earlier, content=(*earlier.content, *content), extras={})
+                said = said_in_one(earlier.content, content)
+                messages[-1] = msgspec.structs.replace(earlier, content=said, extras={})
             else:
                 messages.append(msgspec.structs.replace(message, content=content))
         extras = {name: raw for name, raw in request.extras.items() if not _is_idle(name, raw, notices)}

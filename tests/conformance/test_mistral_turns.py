@@ -60,6 +60,23 @@ TALKS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]], dict[str, st
         {"messages[0]": "changed"},
     ),
     "system-first": ([say("system", "s"), say("user", "a")], [("system", "s"), ("user", "a")], {}),
+    "silent-assistants": (
+        [
+            say("user", "a"),
+            say("assistant", ""),
+            say("user", "b"),
+            say("assistant", "c"),
+            say("assistant", ""),
+            say("user", "d"),
+        ],
+        [("user", "a\n\nb"), ("assistant", "c"), ("user", "d")],
+        {"messages[1]": "hint", "messages[2]": "changed", "messages[4]": "hint"},
+    ),
+    "silent-assistant-last": (
+        [say("user", "a"), say("assistant", "")],
+        [("user", "a"), ("assistant", "")],
+        {},
+    ),
     "in-turns": (
         [say("user", "a"), say("assistant", "b"), say("user", "c")],
         [("user", "a"), ("assistant", "b"), ("user", "c")],

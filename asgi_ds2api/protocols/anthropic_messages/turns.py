@@ -35,7 +35,7 @@ SYSTEM: Final = ("system", "developer")
 
 
 def fit_blocks(messages: Sequence[Message], profile: Profile, notices: Notices) -> list[Message]:
-    """Leave out blank text, and put every block into a form that Anthropic has.
+    """Add blank text to the text beside it, and put every block into a form that Anthropic has.
 
     Raises:
         Unsupported: A block has none, or a message of the user's says nothing.
@@ -183,7 +183,8 @@ def _fit_message(message: Message, profile: Profile, notices: Notices) -> Messag
         notices.lost(f"{message.at}.name", "messages have no names here")
     for name in message.extras:
         notices.unknown(message.at, name, "Anthropic has no such field")
-    content = tuple(fitted for block in message.content if (fitted := _fit_block(block, message, profile, notices)))
+    blocks = _without_blanks(message.content, message.at, notices)
+    content = tuple(fitted for block in blocks if (fitted := _fit_block(block, message, profile, notices)))
     if not content:
         is_blank = all(isinstance(block, Text) for block in message.content)
         if message.role == "user" and is_blank:
@@ -194,11 +195,39 @@ def _fit_message(message: Message, profile: Profile, notices: Notices) -> Messag
     return Message(role=message.role, content=content, at=message.at)
 
 
+def _without_blanks(blocks: Sequence[Block], at: str, notices: Notices) -> list[Block]:
+    """Return blocks with every blank text at the text beside it, the one before first.
+
+    No text of white space alone is taken; but it may be all that keeps the texts around it apart.
+    """
+    kept: list[Block] = []
+    for block in blocks:
+        last = kept[-1] if kept else None
+        if isinstance(last, Text) and isinstance(block, Text) and (_is_blank(last) or _is_blank(block)):
+            kept[-1] = _joined(last, block, at, notices)
+        else:
+            kept.append(block)
+    return kept
+
+
+def _joined(first: Text, second: Text, at: str, notices: Notices) -> Text:
+    """Return two texts, one of them blank, as one; of their cache marks the later one counts."""
+    said, blank = (second, first) if _is_blank(first) else (first, second)
+    if blank.text:
+        notices.hint(blank.at or at, "blank text is no block of its own", action="merged")
+    cache = adopt_mark(second).cache or adopt_mark(first).cache
+    return msgspec.structs.replace(said, text=first.text + second.text, cache=cache)
+
+
+def _is_blank(block: Text) -> bool:
+    return not block.text or block.text.isspace()
+
+
 def _is_plain(content: Sequence[Block]) -> bool:
     """Tell whether there is nothing to do about a content, as nearly always."""
     for block in content:
         if type(block) is Text:
-            if block.extras or not block.text or block.text.isspace():
+            if block.extras or _is_blank(block):
                 return False
         elif type(block) is ToolCall:
             if block.extras or block.kind != "function":
@@ -212,7 +241,7 @@ def _fit_block(block: Block, message: Message, profile: Profile, notices: Notice
     """Return a block as Anthropic takes it; None: it was left out, and reported."""
     match block:
         case Text():
-            if block.text and not block.text.isspace():
+            if not _is_blank(block):
                 return adopt_mark(block)
             if block.text:
                 notices.hint(block.at or message.at, "blank text is not taken")
@@ -227,7 +256,8 @@ def _fit_block(block: Block, message: Message, profile: Profile, notices: Notice
         case Opaque():
             return _fit_opaque(block, notices)
         case ToolResult():
-            inner = (_fit_block(part, message, profile, notices) for part in block.blocks)
+            parts = _without_blanks(block.blocks, block.at, notices)
+            inner = (_fit_block(part, message, profile, notices) for part in parts)
             fitted = msgspec.structs.replace(block, blocks=tuple(part for part in inner if part is not None))
             return _hoist_marks(adopt_mark(fitted), notices)
         case ToolCall():

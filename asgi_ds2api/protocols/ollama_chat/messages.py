@@ -32,7 +32,7 @@ from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from ...seal import PREFIX
-from ..calls_and_results import report_error
+from ..calls_and_results import made_up_result, report_error
 from . import wire
 from .answer import arguments_object
 from .media import decode_image, encode_image, is_as_said
@@ -175,7 +175,6 @@ _ROLES: Final[Mapping[Role, str]] = {
     "tool": "tool",
 }
 _BETWEEN_BLOCKS: Final = "\n\n"
-NO_RESULT: Final = "No result: the tool was not run."
 
 
 class MessageWriter:
@@ -209,7 +208,8 @@ class MessageWriter:
             calls = [block for block in message.content if type(block) is ToolCall]
             self._names.update({call.id: call.name for call in calls})
             if not self.is_own:
-                written += [self._result(_taken(results.get(call.id)) or self._missing(call)) for call in calls]
+                answers = [_taken(results.get(call.id)) or made_up_result(call, self.notices) for call in calls]
+                written += [self._result(answer) for answer in answers]
         if not written:
             raise Unsupported("Nothing of the conversation is left for this upstream.", param="messages")
         return written
@@ -230,10 +230,6 @@ class MessageWriter:
     def _is_stray(self, result: ToolResult) -> bool:
         """Tell whether a result answers no call that was told before."""
         return result.call_id not in self._names
-
-    def _missing(self, call: ToolCall) -> ToolResult:
-        self.notices.lost(call.at, "the call has no result: one was made up that says so", action="inserted")
-        return ToolResult(call_id=call.id, blocks=(Text(text=NO_RESULT),), is_error=True)
 
     def _message(self, message: Message, blocks: Sequence[Block]) -> list[JsonObject]:
         if message.content and not blocks:
@@ -268,7 +264,7 @@ class MessageWriter:
             case Text():
                 for citation in block.citations:
                     self.notices.lost(citation.at or f"{block.at}.citations", "text that is sent back cites nothing")
-                draft.texts.append(block.text)
+                draft.say(block.text, goes_on=role == "assistant")
             case Refusal():
                 draft.texts.append(block.text)
                 if not self.is_own:
@@ -287,6 +283,7 @@ class MessageWriter:
                     self._add(inner, draft, role)
             case Opaque():
                 self._add_opaque(block, draft)
+        draft.follows_text = isinstance(block, Text) or (draft.follows_text and isinstance(block, Reasoning))
         if isinstance(block, Text | Media):
             self.report_mark(block.cache, block.at)
             self.own({} if self.is_own else block.extras, block.at)
@@ -349,10 +346,12 @@ class MessageWriter:
 class _Draft:
     """A message that is being put together."""
 
-    __slots__ = ("calls", "images", "texts", "thoughts")
+    __slots__ = ("calls", "follows_text", "images", "texts", "thoughts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.follows_text = False
+        """What is added next stands right behind a text; thoughts between the two do not count."""
         self.thoughts: list[str] = []
         self.images: list[str] = []
         self.calls: list[JsonObject] = []
@@ -361,6 +360,13 @@ class _Draft:
     def is_empty(self) -> bool:
         """It says nothing."""
         return not (any(self.texts) or self.images or self.calls or any(self.thoughts))
+
+    def say(self, text: str, *, goes_on: bool) -> None:
+        """Add a text, to the one right before it if it goes on from there."""
+        if goes_on and self.follows_text:
+            self.texts[-1] += text
+        else:
+            self.texts.append(text)
 
     def written(self, role: str, *, is_own: bool) -> JsonObject:
         """Return it as JSON."""

@@ -29,6 +29,7 @@ from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from ...profiles import Profile
+from ..one_turn import is_plain
 from . import wire
 from .media import MediaPart, decode_media, encode_media
 from .wire import JsonObject, Shape, put_extras
@@ -137,6 +138,7 @@ _TTLS: Final[Mapping[str | None, str | None]] = {"1h": "30m", "30m": "30m", "12h
 """Lifetimes of cache marks -> those that the vendor has; others are left to its default."""
 
 
+_BETWEEN_BLOCKS: Final = "\n\n"
 Content: TypeAlias = str | list[JsonObject | Raw]
 
 
@@ -167,26 +169,42 @@ class PartWriter:
             written += self._part(block)
         return written
 
-    def content(self, blocks: Sequence[Block], joined_by: str | None = None) -> Content:
+    def content(self, blocks: Sequence[Block], *, keeps_parts: bool) -> Content:
         """Return blocks as a content: plain text as a string, anything else as parts; empty if they say nothing.
 
         Args:
             blocks: Of a message, or of a tool's result.
-            joined_by: Makes one string of several texts.
+            keeps_parts: Several texts are several parts, if the upstream takes lists of them; else one string.
 
         Raises:
             Unsupported: As `parts`.
         """
         only = blocks[0] if len(blocks) == 1 else None
-        if type(only) is Text and not (only.cache or only.extras or only.citations):
+        if only is not None and is_plain(only):
             return only.text
         parts = self.parts(blocks)
-        if not parts or (len(parts) > 1 and joined_by is None):
+        if not parts or (len(parts) > 1 and keeps_parts and self.profile.text_lists):
             return parts or ""
         texts = _plain_texts(parts)
-        if texts is None:
-            return parts
-        return texts[0] if len(texts) == 1 else (joined_by or "").join(texts)
+        return parts if texts is None else _BETWEEN_BLOCKS.join(texts)
+
+    def speech(self, runs: Sequence[Sequence[Block]]) -> Content:
+        """Return what an assistant says as a content: its texts are one, as they were told.
+
+        Args:
+            runs: Blocks that follow each other; between two runs something else stood, which has no place here.
+
+        Raises:
+            Unsupported: As `parts`.
+        """
+        if self.is_own and self.profile.text_lists:
+            return self.content([block for run in runs for block in run], keeps_parts=True)
+        written = [self.parts(run) for run in runs]
+        texts = [_plain_texts(parts) for parts in written]
+        if None in texts:
+            return [part for parts in written for part in parts]
+        said = ["".join(run) for run in texts if run]
+        return _BETWEEN_BLOCKS.join(run for run in said if run)
 
     def own(self, extras: Extras, at: str) -> Extras:
         """Return the extras if they are this protocol's own; else report each and return none."""

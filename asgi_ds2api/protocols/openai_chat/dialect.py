@@ -5,15 +5,15 @@ Pure functions over messages, canonical or written; the profile says which of th
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final, TypeGuard
+from typing import Final
 
 from msgspec.structs import replace
 
-from ...canonical import Block, Message, Notices, Text, ToolCall, ToolResult
+from ...canonical import Block, Message, Notices, Reasoning, Text, ToolCall, ToolResult
 from ...profiles import Profile
+from ..one_turn import BETWEEN_MESSAGES, is_plain, said_in_one
 from .wire import JsonObject
 
-_BETWEEN_MESSAGES: Final = "\n\n"
 FILLER: Final = "OK."
 """What an assistant says behind a tool's result, where nobody else may speak."""
 
@@ -31,7 +31,7 @@ def fit_speakers(messages: Sequence[Message], profile: Profile, notices: Notices
         profile: The upstream's.
         notices: Where changes are reported.
     """
-    fitted = list(messages)
+    fitted = list(messages) if profile.silent_assistant else _speaking(messages, notices)
     if profile.last_must_be_user and fitted and fitted[-1].role in ("system", "developer"):
         notices.changed(fitted[-1].at or "messages", "the user speaks last: sent as a tagged text", action="moved")
         fitted[-1] = _tagged(fitted[-1])
@@ -101,9 +101,27 @@ def short_id(id_: str, taken: Sequence[str] = ()) -> str:
     return made
 
 
+def _speaking(messages: Sequence[Message], notices: Notices) -> list[Message]:
+    """Return the messages without those in which an assistant says nothing; what comes last is to be answered."""
+    speaking: list[Message] = []
+    for place, message in enumerate(messages, 1):
+        if message.role == "assistant" and place < len(messages) and all(map(_is_silent, message.content)):
+            notices.hint(message.at or "messages", "the message is empty")
+        else:
+            speaking.append(message)
+    return speaking
+
+
+def _is_silent(block: Block) -> bool:
+    if isinstance(block, Reasoning):
+        return not (block.text or block.signature or block.redacted)
+    return isinstance(block, Text) and not block.text
+
+
 def _tagged(message: Message) -> Message:
     """Return a system message as a user's that says what it is."""
-    content = _joined(_joined((Text(text="<system>"),), message.content, "\n"), (Text(text="</system>"),), "\n")
+    opened = _joined((Text(text="<system>"),), message.content, "\n")
+    content = _joined(opened, (Text(text="</system>"),), "\n")
     return replace(message, role="user", content=content)
 
 
@@ -116,7 +134,8 @@ def _merged(messages: Sequence[Message], notices: Notices) -> list[Message]:
             merged.append(message)
             continue
         notices.changed(message.at or "messages", "one speaks once before another does", action="merged")
-        content = _joined(last.content, message.content, _BETWEEN_MESSAGES)
+        join = said_in_one if message.role == "assistant" else _joined
+        content = join(last.content, message.content)
         merged[-1] = replace(last, content=content, extras={**last.extras, **message.extras})
     return merged
 
@@ -125,15 +144,13 @@ def _speaker(message: Message) -> tuple[str, str | None]:
     return message.role, message.name
 
 
-def _joined(before: Sequence[Block], behind: Sequence[Block], between: str) -> tuple[Block, ...]:
+def _joined(
+    before: Sequence[Block], behind: Sequence[Block], between: str = BETWEEN_MESSAGES
+) -> tuple[Block, ...]:  # fmt: skip
     """Return blocks in a row; of two texts that meet, if they are nothing but text, one is made."""
-    if before and behind and _is_plain(last := before[-1]) and _is_plain(first := behind[0]):
+    if before and behind and is_plain(last := before[-1]) and is_plain(first := behind[0]):
         return (*before[:-1], replace(last, text=f"{last.text}{between}{first.text}"), *behind[1:])
     return (*before, *behind)
-
-
-def _is_plain(block: Block) -> TypeGuard[Text]:
-    return isinstance(block, Text) and not (block.cache or block.extras or block.citations)
 
 
 def _digest(text: str) -> str:

@@ -186,8 +186,6 @@ def _decode_call(call: wire.ToolCall, extras: dict[str, Raw], at: str) -> ToolCa
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
-_BETWEEN_BLOCKS: Final = "\n\n"
-
 
 def encode_messages(messages: Sequence[Message], writer: PartWriter) -> tuple[list[JsonObject], list[str]]:
     """Return messages as JSON; those of another protocol have passed `pairing.pair_results`.
@@ -216,7 +214,7 @@ def encode_messages(messages: Sequence[Message], writer: PartWriter) -> tuple[li
 
 def _encode_system(message: Message, writer: PartWriter) -> list[JsonObject]:
     wanted = writer.profile.system_role
-    content = writer.content(message.content, None if writer.is_own else _BETWEEN_BLOCKS)
+    content = writer.content(message.content, keeps_parts=writer.is_own)
     if not content and not writer.is_own:
         return []
     role = message.role if wanted == "keep" else wanted
@@ -229,7 +227,7 @@ def _encode_user(message: Message, writer: PartWriter) -> list[JsonObject]:
     if any(type(block) is ToolResult for block in blocks):
         written = [_encode_result(block, writer) for block in blocks if type(block) is ToolResult]
         blocks = tuple(block for block in blocks if type(block) is not ToolResult)
-    content = writer.content(blocks)
+    content = writer.content(blocks, keeps_parts=writer.is_own or writer.profile.text_parts)
     if content or (writer.is_own and not written):
         written.append(_finished({"role": "user", "content": content}, message, writer))
     elif not written:
@@ -238,7 +236,7 @@ def _encode_user(message: Message, writer: PartWriter) -> list[JsonObject]:
 
 
 def _encode_result(result: ToolResult, writer: PartWriter) -> JsonObject:
-    content = writer.content(result.blocks, None if writer.profile.text_parts else _BETWEEN_BLOCKS)
+    content = writer.content(result.blocks, keeps_parts=writer.profile.text_parts)
     if result.cache is not None:
         content = _marked(content, result, writer)
     if result.is_error:
@@ -262,23 +260,24 @@ def _marked(content: Content, result: ToolResult, writer: PartWriter) -> Content
 
 
 def _encode_assistant(message: Message, writer: PartWriter) -> list[JsonObject]:
-    said: list[Block] = []
+    said: list[list[Block]] = [[]]
     thought: list[Reasoning] = []
     calls: list[JsonObject] = []
     written: JsonObject = {"role": "assistant", "content": None}
     for block in message.content:
         if type(block) is Text:
-            said.append(block)
+            said[-1].append(block)
             if calls and block.text:
                 writer.notices.changed(block.at or "content", BEHIND_A_CALL, action="moved")
         elif type(block) is ToolCall:
             calls.append(_encode_call(block, writer))
+            said.append([])
         elif type(block) is Reasoning:
             thought.append(block)
         else:
-            said += _placed(block, written, writer)
-    content = writer.content(said) if said else ""
-    if content or (said and writer.is_own):
+            said += (_placed(block, written, writer), [])
+    content = writer.speech(said)
+    if content or (any(said) and writer.is_own):
         written["content"] = content
     if thought:
         _think(thought, written, writer, has_calls=bool(calls))

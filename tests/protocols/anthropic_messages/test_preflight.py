@@ -7,6 +7,7 @@ import pytest
 from msgspec import Raw
 
 from asgi_ds2api.canonical import (
+    CacheMark,
     Citation,
     Opaque,
     Reasoning,
@@ -94,11 +95,31 @@ class TestTurns:
             {"role": "user", "content": "e"},
         ]
 
-    def test_blank_text_is_left_out_C08(self) -> None:
+    def test_blank_text_is_no_block_of_its_own_C08(self) -> None:
         request = chat(say("user", " \n", "hi", ""), say("assistant", ""), say("user", "go"))
         assert messages(request) == [
-            {"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "text", "text": "go"}]}
+            {"role": "user", "content": [{"type": "text", "text": " \nhi"}, {"type": "text", "text": "go"}]}
         ]
+
+    def test_blank_text_stays_between_the_texts_that_it_keeps_apart(self) -> None:
+        blanks = [Text(text=" ", at="a"), Text(text="\n", at="b")]
+        said = say("assistant", "The sky is", blanks[0], "blue", blanks[1], "(source).")
+        written, notices = encode(chat(say("user", "hi"), said, say("user", "go")))
+        assert [b["text"] for b in written["messages"][1]["content"]] == ["The sky is ", "blue\n", "(source)."]
+        assert [(n.path, n.severity, n.action) for n in notices] == [("a", "hint", "merged"), ("b", "hint", "merged")]
+
+    def test_blank_text_without_a_text_beside_it_is_left_out(self) -> None:
+        said = say("assistant", Text(text="\n", at="a"), tool_call("c"))
+        written, notices = encode(chat(say("user", "hi"), said, say("tool", result("c")), tools=(F,)))
+        assert [b["type"] for b in written["messages"][1]["content"]] == ["tool_use"]
+        assert told(notices, "hint") == ["a"]
+
+    @pytest.mark.parametrize("marked", [0, 1], ids=["text", "blank"])
+    def test_cache_mark_stays_with_a_text_that_blank_text_is_added_to(self, marked: int) -> None:
+        texts = [Text(text="a"), Text(text="\n")]
+        texts[marked] = msgspec.structs.replace(texts[marked], cache=CacheMark())
+        written = messages(chat(say("user", *texts, "b")))[0]["content"]
+        assert [(b["text"], "cache_control" in b) for b in written] == [("a\n", True), ("b", False)]
 
     @pytest.mark.parametrize("content", [(), ("",), (" \n\t",)], ids=["none", "empty", "blank"])
     def test_a_user_who_says_nothing_is_refused_C08(self, content: tuple[str, ...]) -> None:

@@ -6,6 +6,7 @@ import pytest
 from msgspec import Raw
 
 from asgi_ds2api.canonical import (
+    Block,
     FileSource,
     FunctionTool,
     Media,
@@ -14,7 +15,9 @@ from asgi_ds2api.canonical import (
     OutputFormat,
     Reasoning,
     ReasoningControl,
+    Refusal,
     Request,
+    Role,
     Text,
     TextSource,
     ToolCall,
@@ -25,6 +28,7 @@ from asgi_ds2api.canonical import (
 from asgi_ds2api.codec import RequestLimits
 from asgi_ds2api.errors import MalformedRequest, Unsupported
 from asgi_ds2api.protocols import ollama_chat as codec
+from asgi_ds2api.protocols.calls_and_results import MISSING
 from tests.support.cases import row_params
 
 from .calls import HELLO, OLLAMA, call, decoded, sent
@@ -239,8 +243,23 @@ def test_call_without_a_result_has_one_made_up() -> None:
     called = Message(role="assistant", content=(ToolCall(id="c", name="f", arguments="", at="x"),))
     body = sent(foreign(called, Message(role="user", content=(Text(text="go"),))), notices)
     assert [message["role"] for message in body["messages"]] == ["assistant", "tool", "user"]
-    assert body["messages"][1]["content"].startswith("Error:")
+    assert body["messages"][1]["content"] == f"Error: {MISSING}"
     assert [(notice.path, notice.severity) for notice in notices if notice.severity == "lost"] == [("x", "lost")]
+
+
+@pytest.mark.parametrize(
+    ("role", "blocks", "said"),
+    [
+        ("assistant", (Text(text="It "), Text(text="rains"), Text(text=".")), "It rains."),
+        ("assistant", (Text(text="if x:"), Text(text="\n    "), Reasoning(text="hm"), Text(text="y")), "if x:\n    y"),
+        ("assistant", (Text(text="a"), Refusal(text="no"), Text(text="b")), "a\n\nno\n\nb"),
+        ("user", (Text(text="a"), Text(text="b")), "a\n\nb"),
+    ],
+    ids=["pieces", "blanks", "something-between", "user"],
+)
+def test_texts_of_an_assistant_are_one_as_they_were_told(role: Role, blocks: tuple[Block, ...], said: str) -> None:
+    (message,) = sent(foreign(Message(role=role, content=blocks)))["messages"]
+    assert message["content"] == said
 
 
 def test_result_without_a_call_is_text() -> None:

@@ -137,5 +137,5 @@ def test_text_behind_a_call_in_the_history_is_told_to_stand_before_it() -> None:
     notices = Notices()
     asked = Request(source="anthropic_messages", model="m", messages=talk)
     written = json.loads(openai_chat.encode_request(asked, PROFILES["openai"], notices).body)["messages"][0]
-    assert [part["text"] for part in written["content"]] == ["one", "two"]
+    assert written["content"] == "one\n\ntwo"
     assert moved(notices) == [("second", "moved", "changed")]
