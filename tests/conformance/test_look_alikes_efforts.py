@@ -145,11 +145,13 @@ async def test_7_3_malformed_call_that_comes_again_is_the_end(streamed: bool) ->
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_7_3_malformed_call_behind_text_ends_the_answer(streamed: bool) -> None:
+    """With an error where the text was streamed already: see `test_gemini_ends`."""
     word = "malformed_function_call"
     script = chat_stream(chunk({"content": "x"}), chunk({}, word)) if streamed else chat_answer({"content": "x"}, word)
     asked = await ask("chat", "chat", {"stream": streamed}, script, profile="lenient")
     assert (asked.answer.status, len(asked.upstream.calls)) == (200, 1)
-    assert '"finish_reason":"stop"' in asked.answer.text
+    assert ("cannot be read" in asked.answer.text) == streamed
+    assert ('"finish_reason":"stop"' in asked.answer.text) == (not streamed)
 
 
 @pytest.mark.parametrize("code", ["malformed_tool_call", "tool_use_failed"])
