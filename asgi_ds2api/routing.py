@@ -7,6 +7,7 @@ match. A model name is data: it is compared, never parsed as a pattern, a path o
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -178,6 +179,7 @@ def _begins_alike(path: str, codec: Codec) -> bool:
     return any("{" not in own and path.startswith(own) for own in generate)
 
 
+@cache
 def _compile(template: str) -> re.Pattern[str]:
     """Return the pattern of a path: ``{model}`` takes as much as it can, slashes included, others one segment."""
     pieces = _PARAMETER.split(template)

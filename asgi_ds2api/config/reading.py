@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
@@ -23,6 +24,8 @@ from ..scrub import scrub
 
 T = TypeVar("T")
 
+_kind_of: Final[Callable[[type], inspect.Type]] = cache(inspect.type_info)
+"""Slow, and the same for every gateway of a process."""
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FOUND: Final[Mapping[type | tuple[type, ...], str]] = {
     bool: "true or false",
@@ -148,7 +151,7 @@ Read = Callable[[object, Reading, str], object]
 
 def read_table(shape: type[T], raw: Mapping[str, object], reading: Reading) -> T:
     """Return the mapping as a Struct. Where `Reading.is_sound` says no, what stands there has no meaning."""
-    return cast("T", _read(inspect.type_info(shape), raw, "", reading))
+    return cast("T", _read(_kind_of(shape), raw, "", reading))
 
 
 def read_fields(
@@ -163,7 +166,7 @@ def read_fields(
         at: Its place.
         besides: Keys of the mapping that the caller reads itself.
     """
-    kind = inspect.type_info(shape)
+    kind = _kind_of(shape)
     assert isinstance(kind, inspect.StructType)
     if not isinstance(raw, Mapping):
         _wrong_kind(kind, raw, at, reading)
