@@ -67,8 +67,12 @@ class CallsInTurn:
 
     def gather(self, events: Sequence[Event]) -> Sequence[Event]:
         """Return the events that can be told by now, in order."""
-        if not self._calls and not any(type(event) is BlockStart for event in events):
-            return events
+        if not self._calls:  # as is usual
+            for event in events:
+                if type(event) is BlockStart and type(event.block) is ToolCall:
+                    break
+            else:
+                return events
         return [told for event in events for told in self._told(event)]
 
     def _told(self, event: Event) -> Iterator[Event]:

@@ -199,7 +199,10 @@ class PartWriter:
         """
         if self.is_own and self.profile.text_lists:
             return self.content([block for run in runs for block in run], keeps_parts=True)
-        written = [self.parts(run) for run in runs]
+        told = [run for run in runs if run]
+        if len(told) == 1 and len(told[0]) == 1 and is_plain(only := told[0][0]):
+            return only.text
+        written = [self.parts(run) for run in told]
         texts = [_plain_texts(parts) for parts in written]
         if None in texts:
             return [part for parts in written for part in parts]
