@@ -1,9 +1,9 @@
-"""What is made of a function of another protocol beyond its name and its schema; no vendor decides that."""
+"""What is made of tools of another protocol beyond their names and schemas; no vendor decides that."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from ..canonical import CustomTool, FunctionTool, Notices
+from ..canonical import CustomTool, FunctionTool, Notices, ToolChoice
 
 _EXAMPLES: Final = "input_examples"
 _SENT_ANYWAY: Final[Mapping[str, str]] = {
@@ -33,3 +33,9 @@ def described(
         else:
             notices.unknown(tool.at, name, reason)
     return description
+
+
+def report_idle_choice(choice: ToolChoice, notices: Notices) -> None:
+    """Report a choice among tools where there are none."""
+    report = notices.lost if choice.mode in ("required", "named") else notices.hint
+    report(choice.at or "tool_choice", "there are no tools to choose from")

@@ -288,7 +288,7 @@ async def test_F97_stop_that_is_broken_off_while_it_drains_closes_the_store_all_
 
     async def host() -> None:
         async with gateway.lifespan():
-            await asyncio.sleep(1_000)
+            await asyncio.sleep(1_000)  # virtual: it serves until it is stopped
 
     running = asyncio.ensure_future(host())
     async with Exchange(gateway, "POST", "/v1/chat/completions", json=CHAT.ask("chat/test", stream=False)) as exchange:

@@ -35,6 +35,7 @@ from ...errors import MalformedRequest, Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_object
 from ...profiles import Profile
+from ..foreign_tools import report_idle_choice
 from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .pairing import CallIds
@@ -253,8 +254,7 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
     tools = encode_tools(request.tools, writer, notices, in_json_schema=profile.parameters_json_schema)
     choice = encode_choice(request, writer, notices) if request.tools or is_native else None
     if choice is None and request.tool_choice is not None and not request.tools and not is_native:
-        report = notices.lost if request.tool_choice.mode in ("required", "named") else notices.hint
-        report(request.tool_choice.at or "tool_choice", "there are no tools to choose from")
+        report_idle_choice(request.tool_choice, notices)
     tool_config: JsonObject = {} if choice is None else {"functionCallingConfig": choice}
     if not is_native and profile.tool_steps and has_functions(request.tools) and len(tools) > 1:
         tool_config["includeServerSideToolInvocations"] = True  # else the vendor refuses its own tools beside functions

@@ -46,6 +46,7 @@ from ...model_facts import ModelFacts
 from ...profiles import Profile
 from ..calls_and_results import Scan
 from ..foreign_searches import OPTIONS, Limit, search_of
+from ..foreign_tools import report_idle_choice
 from ..reserved import is_reserved, vendor_fields
 from ..strict_schemas import fit_schemas
 from . import wire
@@ -301,8 +302,7 @@ def _tool_fields(request: Request, tools: list[Tool], writer: PartWriter) -> Jso
         if fields["tool_choice"] == "required":
             fields["tool_choice"] = writer.profile.required_choice
     elif choice is not None:
-        report = writer.notices.lost if choice.mode in ("required", "named") else writer.notices.hint
-        report(choice.at or "tool_choice", "there are no tools to choose from")
+        report_idle_choice(choice, writer.notices)
     return fields
 
 

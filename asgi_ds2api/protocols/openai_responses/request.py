@@ -45,6 +45,7 @@ from ...json_guard import decode_json, decode_object, encode_object, whole
 from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put_extras, set_fields
 from ...profiles import Profile
 from ..foreign_searches import OPTIONS
+from ..foreign_tools import report_idle_choice
 from ..reserved import is_reserved, vendor_fields
 from ..strict_schemas import fit_schemas
 from . import wire
@@ -319,8 +320,7 @@ def _tool_fields(request: Request, tools: Sequence[Tool], writer: PartWriter) ->
     if choice is not None and (tools or (writer.is_own and choice.mode == "none")):
         fields["tool_choice"] = encode_choice(choice, tools, writer)
     elif choice is not None:
-        report = writer.notices.lost if choice.mode in ("required", "named") else writer.notices.hint
-        report(choice.at or "tool_choice", "there are no tools to choose from")
+        report_idle_choice(choice, writer.notices)
     return fields
 
 
