@@ -23,6 +23,8 @@ VERSION = 2
 """Of the tables. A file of another version is left alone, and this process decides by itself."""
 BUSY_S = 1.0
 """Longest wait for another's transaction: they take microseconds, but a disk may stall."""
+_AGAIN_S = 0.005
+"""Between two tries to make a new file ready while others do so."""
 RETENTION_S = 86_400.0
 """How long an epoch is remembered after its cooldown: longer than any request lives."""
 MAX_IDLE = 10
@@ -161,13 +163,7 @@ class SQLiteBackend:
         connection = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         with ExitStack() as unless_ready:
             unless_ready.callback(connection.close)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may lose the last moments
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version not in (0, VERSION):
-                raise BackendError(f"the file of state is of version {version}; this program knows {VERSION}")
-            if version == 0:
-                connection.executescript(_TABLES)
+            _prepare(connection)
             unless_ready.pop_all()
         with self._lock:
             self._file = self._file or _identity(self._path)
@@ -283,6 +279,30 @@ class SQLiteBackend:
             _note_done(connection, once, now)
             for amount in amounts:
                 _add(connection, amount, now)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Bring the file into WAL mode with its tables, whoever comes first; wait for the others who do so.
+
+    SQLite does not wait where two change the mode of a new file at once, as all workers of a machine do that start
+    together: one of them is told at once that the file is locked, however long its timeout is. So it is asked again.
+    """
+    ends_at = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may lose the last moments
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise BackendError(f"the file of state is of version {version}; this program knows {VERSION}")
+            if version == 0:
+                connection.executescript(_TABLES)
+            return
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() >= ends_at:
+                raise
+        time.sleep(_AGAIN_S)
 
 
 def _merge(connection: sqlite3.Connection, news: CooldownNews, now: float, number: int, writer: str) -> None:

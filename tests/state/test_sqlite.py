@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from asgi_ds2api.state import sqlite
 from asgi_ds2api.state.backend import ONCE_S, BackendError, CooldownNews, FactNews
 from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Scope, Slot
 from asgi_ds2api.state.sqlite import MAX_IDLE, SWEEP_S, SQLiteBackend
@@ -158,3 +160,34 @@ def test_connections_that_were_made_for_many_threads_are_closed_when_there_are_f
     assert connections.made - connections.closed == MAX_IDLE
     backend.close()
     assert connections.made == connections.closed
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Yield somebody who is about to make the file: SQLite tells the next one at once that it is locked."""
+    connection = sqlite3.connect(tmp_path / "state.sqlite", isolation_level=None, check_same_thread=False)
+    connection.execute("BEGIN IMMEDIATE")
+    yield connection
+    connection.close()
+
+
+def test_who_opens_a_file_that_another_is_making_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, maker: sqlite3.Connection
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: maker.in_transaction and maker.execute("COMMIT"))
+    backend = SQLiteBackend(tmp_path / "state.sqlite")
+    backend.open()
+    assert not maker.in_transaction
+    backend.close()
+
+
+def test_who_opens_a_file_that_another_never_lets_go_of_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, maker: sqlite3.Connection
+) -> None:
+    connections = Connections(monkeypatch)
+    monkeypatch.setattr(sqlite, "BUSY_S", 0.05)
+    backend = SQLiteBackend(tmp_path / "state.sqlite")
+    with pytest.raises(BackendError, match="locked"):
+        backend.open()
+    assert maker.in_transaction
+    assert (connections.made, connections.closed) == (1, 1)
