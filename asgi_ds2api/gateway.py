@@ -12,7 +12,7 @@ import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import anyio.lowlevel
@@ -20,7 +20,7 @@ import httpx
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from . import workers
+from . import arguments, workers
 from .assembly import build_engine
 from .auth import Authorize
 from .codec import Codec
@@ -51,14 +51,16 @@ class Gateway:
         config: A path of a TOML file, a mapping of the same shape, a `Config`, or None to look for one:
             ``DS2API_CONFIG``, ``./ds2api.toml``, else the well-known ``*_API_KEY`` variables.
         http_client: The application's own client, used for every upstream in place of ours; never closed here.
-        authorize: With ``auth = "host"``: says who a request comes from; None is a no.
+        authorize: With ``auth = "host"``: an async function that says who a request comes from; None is a no.
         hooks: Observers, called with the `Record` of every finished request.
-        store: Where cooldowns are kept; by default in this process.
+        store: Where short-lived state is kept (cooldowns, limits and budgets that are used up, answers, whose files are
+            where), in place of what ``state`` of the configuration says.
         protocols: What callers and upstreams may speak, by name: `protocols.PROTOCOLS`, and perhaps rows of the
             application's own. A `Config` has its own ones.
 
     Raises:
         ConfigError: Lists every problem of the configuration.
+        TypeError: An argument is not what it must be; the message says what to give in its place.
     """
 
     def __init__(
@@ -71,6 +73,11 @@ class Gateway:
         store: StateStore | None = None,
         protocols: Mapping[str, Codec] = PROTOCOLS,
     ) -> None:
+        arguments.check_http_client(http_client)
+        arguments.check_authorize(authorize)
+        arguments.check_store(store)
+        arguments.check_protocols(protocols)
+        hooks = arguments.check_hooks(hooks)
         self.config = _load(config, protocols, has_authorize=authorize is not None)
         for warning in _warnings(self.config, store):
             _log.warning(warning)
@@ -161,7 +168,10 @@ class Gateway:
 
         Raises:
             UnknownItem: There is no such account.
+            ValueError: There is no such word.
         """
+        if word not in get_args(Override):
+            raise ValueError(f"the word is one of {', '.join(get_args(Override))}")
         self._engine.pool.override(account, word)
 
     def snapshot(self) -> Snapshot:
@@ -279,5 +289,7 @@ def _load(
             return config
         case Mapping():
             return Config.from_dict(config, has_authorize=has_authorize, protocols=protocols)
-        case _:
+        case str() | PathLike():
             return Config.load(config, has_authorize=has_authorize, protocols=protocols)
+        case _:
+            raise TypeError("config is a path, a mapping, a Config, or None, which looks for one")

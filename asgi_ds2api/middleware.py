@@ -28,7 +28,7 @@ class DS2APIMiddleware:
 
     Raises:
         ConfigError: The configuration cannot be used.
-        TypeError: Both or neither of ``gateway`` and ``config`` were given.
+        TypeError: Both or neither of ``gateway`` and ``config`` were given, or what is none.
         ValueError: ``prefix`` or ``on_unsupported`` is none.
     """
 
@@ -43,8 +43,12 @@ class DS2APIMiddleware:
     ) -> None:
         if (gateway is None) == (config is None):
             raise TypeError("give DS2APIMiddleware either gateway= or config=")
+        if gateway is not None and not isinstance(gateway, Gateway):
+            raise TypeError(f"gateway= takes a Gateway, not {type(gateway).__name__}: give a configuration as config=")
         if on_unsupported not in (None, *get_args(OnUnsupported)):
             raise ValueError(f"on_unsupported is one of {', '.join(get_args(OnUnsupported))}")
+        if prefix is not None and not isinstance(prefix, Sequence):
+            raise TypeError(f"prefix= takes '/ai', or a list of several, not {type(prefix).__name__}")
         self.app = app
         self.gateway = gateway if gateway is not None else Gateway(config)
         given = self.gateway.config.prefix if prefix is None else prefix
