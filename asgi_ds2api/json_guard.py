@@ -18,7 +18,7 @@ two equal keys, written with escapes or not, the last counts.
 import re
 from collections.abc import Callable, Mapping
 from itertools import accumulate
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar, overload
 
 import msgspec
 from msgspec import Raw
@@ -137,6 +137,14 @@ def decode_object(body: bytes) -> dict[str, Raw]:
 def encode_object(fields: Mapping[str, Raw]) -> bytes:
     """Write an object from its parts. What is forwarded is what was judged: no key is there twice."""
     return msgspec.json.encode(fields)
+
+
+@overload
+def whole(value: float, param: str) -> int: ...
+
+
+@overload
+def whole(value: float | None, param: str) -> int | None: ...
 
 
 def whole(value: float | None, param: str) -> int | None:

@@ -102,6 +102,11 @@ def put_extras(out: JsonObject, extras: Extras) -> JsonObject:
     return out
 
 
+def without_none(fields: Mapping[str, object]) -> JsonObject:
+    """Return what is written of fields: those that hold something."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _inner(out: JsonObject, step: str) -> object:
     """Return what stands at a name, or at an index of a list of that name; None: nothing."""
     name, bracket, index = step.partition("[")
@@ -152,7 +157,12 @@ def fields_of(raw: Raw | bytes | None) -> dict[str, Raw]:
     """Return the fields of an object that are not null; of anything else, none."""
     if raw is None or not bytes(raw).startswith(b"{"):
         return {}
-    return {name: value for name, value in _FIELDS.decode(raw).items() if bytes(value) != NULL}
+    return without_null(_FIELDS.decode(raw))
+
+
+def without_null(fields: Extras) -> Extras:
+    """Return the fields that hold something; `without_none` is its twin for what is written."""
+    return {name: value for name, value in fields.items() if bytes(value) != NULL}
 
 
 def items_of(raw: Raw | None) -> list[Raw]:

@@ -37,6 +37,7 @@ from ...canonical import (
 from ...codec import DEFAULT_LIMITS, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json, encode_object, explain, is_too_deep
+from ...json_pieces import NULL, JsonField, set_fields, without_null
 from ...seal import PREFIX
 from . import wire
 from .plain_text import plain_text
@@ -133,14 +134,14 @@ def read_block(raw: Raw, at: str, limits: RequestLimits = DEFAULT_LIMITS) -> Blo
     parts: dict[str, object] = {}
     if (mark := read_mark(fields.pop("cache_control", None), f"{at}.cache_control")) is not None:
         parts["cache"] = mark
-    if kind == "tool_result" and (content := wire.carried(fields).get("content")) is not None:
+    if kind == "tool_result" and (content := without_null(fields).get("content")) is not None:
         parts["blocks"] = read_content(content, f"{at}.content", limits)
         del fields["content"]
     names = (*struct.__struct_fields__, "type")
     known = {name: value for name, value in fields.items() if name in names}
     unknown = {name: value for name, value in fields.items() if name not in names}
     try:
-        block = _from_wire(_BLOCK.decode(encode_object(known)), at, wire.carried(unknown), limits)
+        block = _from_wire(_BLOCK.decode(encode_object(known)), at, without_null(unknown), limits)
     except msgspec.ValidationError as exc:
         if str(exc).startswith(_UNKNOWN_SHAPE):
             return _opaque(kind, raw, fields, at)
@@ -155,13 +156,13 @@ def read_mark(raw: Raw | None, at: str) -> CacheMark | None:
     Raises:
         MalformedRequest: No object.
     """
-    if raw is None or bytes(raw) == wire.NULL:
+    if raw is None or bytes(raw) == NULL:
         return None
     fields = decode_json(_OBJECT, raw, at)
-    ttl = decode_json(_TTL, fields.pop("ttl", wire.NULL), f"{at}.ttl")
+    ttl = decode_json(_TTL, fields.pop("ttl", NULL), f"{at}.ttl")
     if bytes(fields.get("type", b"")) == b'"ephemeral"':
         del fields["type"]
-    return CacheMark(ttl=ttl, extras=wire.carried(fields))
+    return CacheMark(ttl=ttl, extras=without_null(fields))
 
 
 def decode_mark(control: wire.CacheControl | None) -> CacheMark | None:
@@ -209,7 +210,7 @@ def _from_wire(block: wire.KnownBlock, at: str, extras: Extras, limits: RequestL
         return Text(text=block.text, citations=tuple(citations), cache=cache, extras=extras, at=at)
     if isinstance(block, wire.ToolUseBlock):
         if block.caller is not UNSET or block.toolset_name is not UNSET:
-            extras = {**wire.set_fields(block, "caller", "toolset_name"), **extras}
+            extras = {**set_fields(block, "caller", "toolset_name"), **extras}
         arguments = _arguments(block.input, at)
         if block.cache_control is None:
             return ToolCall(id=block.id, name=block.name, arguments=arguments, extras=extras, at=at)
@@ -217,7 +218,7 @@ def _from_wire(block: wire.KnownBlock, at: str, extras: Extras, limits: RequestL
         return ToolCall(id=block.id, name=block.name, arguments=arguments, cache=cache, extras=extras, at=at)
     if isinstance(block, wire.ToolResultBlock):
         if block.toolset_name is not UNSET:
-            extras = {**wire.set_fields(block, "toolset_name"), **extras}
+            extras = {**set_fields(block, "toolset_name"), **extras}
         inner = () if block.content is None else decode_content(block.content, f"{at}.content", limits)
         cache = decode_mark(block.cache_control)
         return ToolResult(
@@ -288,13 +289,13 @@ def _source(
             assert_never(source)
 
 
-def _arguments(value: wire.JsonField, at: str) -> str:
+def _arguments(value: JsonField, at: str) -> str:
     """Return a call's input as the text that came; a call without one is a call without arguments."""
     if value is UNSET:
         return ""
     text = bytes(value)
     if not text.startswith(b"{"):
-        if text == wire.NULL:
+        if text == NULL:
             return ""
         raise MalformedRequest(
             f"Invalid type for '{at}.input': expected an object.", code="invalid_type", param=f"{at}.input"

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from ...canonical import Effort, Notices, ReasoningControl
 from ...json_guard import decode_json, encode_object, whole
+from ...json_pieces import without_null
 from ...model_facts import ModelFacts
 from . import wire
 from .blocks import BlockWriter, JsonObject
@@ -84,7 +85,7 @@ def read_reasoning(raw: Raw, output_config: dict[str, Raw] | None) -> ReasoningC
     thinking = decode_json(_THINKING, encode_object(known), "thinking")
     control = decode_reasoning(thinking, output_config)
     assert control is not None
-    return msgspec.structs.replace(control, extras=wire.carried(unknown))
+    return msgspec.structs.replace(control, extras=without_null(unknown))
 
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------

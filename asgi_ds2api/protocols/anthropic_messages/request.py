@@ -40,6 +40,7 @@ from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_json, decode_object, encode_object, whole
+from ...json_pieces import NULL, missing, set_fields, without_null
 from ...profiles import Profile
 from ..reserved import is_reserved, vendor_fields
 from . import wire
@@ -107,7 +108,7 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS, *, en
     else:
         request = _request(head, _decode_parts(head, limits), call, limits)
     if request.max_output_tokens is None and not call.path.endswith("/count_tokens"):
-        raise _missing("max_tokens")
+        raise missing("max_tokens")
     if enforces_version and version == wire.STRICT_VERSION:
         enforce_strict_version(request)
     return request
@@ -130,14 +131,14 @@ _PARTS: Final = ("messages", "system", "tools", "tool_choice", "thinking", "cach
 
 def _read(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -> Request:
     """Return the request of a body of any shape."""
-    fields = wire.carried(fields)
+    fields = without_null(fields)
     apart = {name: fields[name] for name in _PARTS if name in fields}
     names = wire.Request.__struct_fields__
     flat = {name: value for name, value in fields.items() if name in names and name not in apart}
     unknown: Extras = {name: value for name, value in fields.items() if name not in names}
     head = decode_json(_REQUEST, encode_object({**flat, "messages": Raw(b"[]")}))
     if "messages" not in apart:
-        raise _missing("messages")
+        raise missing("messages")
     reasoning = decode_reasoning(None, head.output_config)
     if "thinking" in apart:
         read = read_reasoning(apart["thinking"], head.output_config)
@@ -158,7 +159,7 @@ def _read(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -> Requ
 
 def _request(head: wire.Request, parts: _Parts, call: HTTPCall, limits: RequestLimits) -> Request:
     """Return the canonical request of the flat fields and the parts."""
-    extras = {**wire.set_fields(head, *wire.EXTRAS), **parts.extras}
+    extras = {**set_fields(head, *wire.EXTRAS), **parts.extras}
     messages = parts.messages
     if parts.system:
         system = tuple([_without_billing(block) for block in parts.system])
@@ -168,7 +169,7 @@ def _request(head: wire.Request, parts: _Parts, call: HTTPCall, limits: RequestL
     choice, is_parallel = parts.choice or (None, None)
     tier = _decode_tier(head, extras)
     output_format = _decode_format(head, extras, limits)
-    is_twice = wire.set_fields(head, "output_format") and output_format is not None and output_format.at != _FORMER
+    is_twice = set_fields(head, "output_format") and output_format is not None and output_format.at != _FORMER
     return Request(
         source=wire.NAME,
         model=head.model,
@@ -227,9 +228,9 @@ def _read_message(raw: Raw, at: str, limits: RequestLimits) -> Message:
     known = {name: value for name, value in fields.items() if name in names}
     unknown = {name: value for name, value in fields.items() if name not in names}
     empty = decode_json(_MESSAGE, encode_object({**known, "content": Raw(b"[]")}), at)
-    message = _message(empty, at, wire.carried(unknown), limits)
+    message = _message(empty, at, without_null(unknown), limits)
     if content is None:
-        raise _missing(f"{at}.content")
+        raise missing(f"{at}.content")
     return msgspec.structs.replace(message, content=read_content(content, f"{at}.content", limits))
 
 
@@ -237,7 +238,7 @@ def _message(message: wire.Message, at: str, unknown: Extras, limits: RequestLim
     content = decode_content(message.content, at + ".content", limits)
     if message.output_config is UNSET and message.clear_at is UNSET and not unknown:
         return Message(role=message.role, content=content, at=at)
-    extras = {**wire.set_fields(message, "output_config", "clear_at"), **unknown}
+    extras = {**set_fields(message, "output_config", "clear_at"), **unknown}
     return Message(role=message.role, content=content, extras=extras, at=at)
 
 
@@ -255,13 +256,13 @@ def _decode_format(head: wire.Request, extras: Extras, limits: RequestLimits) ->
     config = dict(head.output_config or {})
     config.pop("effort", None)
     raw, at = config.pop("format", None), "output_config.format"
-    extras.update({f"output_config.{name}": value for name, value in wire.carried(config).items()})
-    if (raw is None or bytes(raw) == wire.NULL) and head.output_format is not UNSET:
+    extras.update({f"output_config.{name}": value for name, value in without_null(config).items()})
+    if (raw is None or bytes(raw) == NULL) and head.output_format is not UNSET:
         raw, at = head.output_format, _FORMER
-    if raw is None or bytes(raw) == wire.NULL:
+    if raw is None or bytes(raw) == NULL:
         return None
     fields = decode_json(_OBJECT, raw, at)
-    if decode_json(_TEXT, fields.get("type", Raw(wire.NULL)), f"{at}.type") != "json_schema":
+    if decode_json(_TEXT, fields.get("type", Raw(NULL)), f"{at}.type") != "json_schema":
         extras[at] = raw
         return None
     names = wire.Format.__struct_fields__
@@ -269,7 +270,7 @@ def _decode_format(head: wire.Request, extras: Extras, limits: RequestLimits) ->
     unknown = {name: value for name, value in fields.items() if name not in names}
     schema = decode_json(_FORMAT, encode_object(known), at).schema
     check_schema(schema, f"{at}.schema", limits)
-    return OutputFormat(kind="json_schema", schema=schema, extras=wire.carried(unknown), at=at)
+    return OutputFormat(kind="json_schema", schema=schema, extras=without_null(unknown), at=at)
 
 
 def _decode_metadata(metadata: dict[str, Raw] | None, extras: Extras) -> str | None:
@@ -277,7 +278,7 @@ def _decode_metadata(metadata: dict[str, Raw] | None, extras: Extras) -> str | N
     if not metadata:
         return None
     user = metadata.pop("user_id", None)
-    extras.update({f"metadata.{name}": value for name, value in wire.carried(metadata).items()})
+    extras.update({f"metadata.{name}": value for name, value in without_null(metadata).items()})
     return None if user is None else decode_json(_IDENTIFIER, user, "metadata.user_id")
 
 
@@ -288,10 +289,6 @@ def _decode_tier(head: wire.Request, extras: Extras) -> str | None:
     if head.speed is not None:
         extras["speed"] = Raw(msgspec.json.encode(head.speed))
     return "default" if head.service_tier == "standard_only" else head.service_tier
-
-
-def _missing(param: str) -> MalformedRequest:
-    return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
 
 
 _PLACES: Final = {

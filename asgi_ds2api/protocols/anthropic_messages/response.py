@@ -29,6 +29,7 @@ from ...canonical import (
 from ...codec import AnswerFacts, Envelope
 from ...errors import Malformed, MalformedRequest
 from ...json_guard import decode_answer
+from ...json_pieces import without_null
 from ...profiles import Profile
 from . import wire
 from .blocks import BlockWriter, JsonObject, read_block
@@ -105,7 +106,7 @@ def read_answer_block(raw: Raw, position: int) -> Block:
 
 def message_extras(fields: Mapping[str, Raw]) -> Extras:
     """Return the fields of a message that have no canonical form."""
-    return wire.carried({name: value for name, value in fields.items() if name not in KNOWN_FIELDS})
+    return without_null({name: value for name, value in fields.items() if name not in KNOWN_FIELDS})
 
 
 def usage_fields(raw: Raw | None) -> dict[str, Raw] | None:

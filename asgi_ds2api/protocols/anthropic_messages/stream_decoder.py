@@ -40,6 +40,7 @@ from ...errors import Interrupted, Malformed, UpstreamError
 from ...framing import SSEDecoder
 from ...half_characters import HalfCharacters
 from ...json_guard import decode_answer, is_too_deep
+from ...json_pieces import without_null
 from ...profiles import Profile
 from . import wire
 from .blocks import decode_citation
@@ -285,7 +286,7 @@ class StreamDecoder:
         for name in sorted(told.keys() & _MISPLACED):
             self._ignore(f"{name} of a message in its message_delta")
             del told[name]
-        if extras := wire.carried(told):
+        if extras := without_null(told):
             self._events.append(ExtrasDelta(level="response", fields=extras))
         self._add_usage(event.usage or {})
         if self._finish is None or decode_text(self._finish.get("stop_reason")) is None:
@@ -293,7 +294,7 @@ class StreamDecoder:
 
     def _add_usage(self, fields: dict[str, Raw]) -> None:
         """Merge what is told of the usage: figures are cumulative, those that are null were told before."""
-        if fields := wire.carried(fields):
+        if fields := without_null(fields):
             self._usage.update(fields)
             self._events.append(decode_usage(self._usage))
 

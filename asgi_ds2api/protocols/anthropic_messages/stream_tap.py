@@ -15,6 +15,7 @@ from ...errors import Malformed, UpstreamError
 from ...frame_tap import FrameTap
 from ...framing import parse_frame
 from ...json_guard import is_too_deep
+from ...json_pieces import without_null
 from ...profiles import Profile
 from . import wire
 from .errors import decode_in_band, read_in_band
@@ -92,7 +93,7 @@ class StreamTap(FrameTap):
                 pass
 
     def _add_usage(self, holder: dict[str, Raw]) -> None:
-        self._usage.update(wire.carried(usage_fields(holder.get("usage")) or {}))
+        self._usage.update(without_null(usage_fields(holder.get("usage")) or {}))
 
 
 def _says_something(frame: bytes) -> bool:

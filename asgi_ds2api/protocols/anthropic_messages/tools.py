@@ -15,6 +15,7 @@ from ...canonical import CacheMark, CustomTool, Extras, FunctionTool, Tool, Tool
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json, encode_object
+from ...json_pieces import set_fields, without_null
 from . import wire
 from .blocks import BlockWriter, JsonObject, decode_mark, encode_mark, read_mark
 
@@ -82,7 +83,7 @@ def read_choice(raw: Raw) -> tuple[ToolChoice, bool | None]:
     names = wire.ToolChoice.__struct_fields__
     known = {name: value for name, value in fields.items() if name in names}
     unknown = {name: value for name, value in fields.items() if name not in names}
-    return decode_choice(decode_json(_CHOICE, encode_object(known), "tool_choice"), wire.carried(unknown))
+    return decode_choice(decode_json(_CHOICE, encode_object(known), "tool_choice"), without_null(unknown))
 
 
 def _read_tool(raw: Raw, at: str, limits: RequestLimits) -> Tool:
@@ -98,13 +99,13 @@ def _read_tool(raw: Raw, at: str, limits: RequestLimits) -> Tool:
     names = wire.Tool.__struct_fields__
     known = {name: value for name, value in fields.items() if name in names}
     unknown = {name: value for name, value in fields.items() if name not in names}
-    tool = _function(decode_json(_TOOL, encode_object(known), at), at, wire.carried(unknown), limits)
+    tool = _function(decode_json(_TOOL, encode_object(known), at), at, without_null(unknown), limits)
     return tool if mark is None else msgspec.structs.replace(tool, cache=mark)
 
 
 def _function(tool: wire.Tool, at: str, unknown: Extras, limits: RequestLimits) -> FunctionTool:
     check_schema(tool.input_schema, f"{at}.input_schema", limits)
-    own = wire.set_fields(tool, "allowed_callers", "defer_loading", "eager_input_streaming", "input_examples")
+    own = set_fields(tool, "allowed_callers", "defer_loading", "eager_input_streaming", "input_examples")
     return FunctionTool(
         name=tool.name,
         description=tool.description,

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from ...canonical import Extras, Finish, FinishReason, Notices, Usage
-from . import wire
+from ...json_pieces import NULL
 
 MAX_COUNT: Final = 2**53
 
@@ -126,7 +126,7 @@ def decode_finish(fields: Mapping[str, Raw], *, has_calls: bool) -> Finish:
     """
     word = decode_text(fields.get("stop_reason"))
     details = fields.get("stop_details")
-    if details is not None and bytes(details) == wire.NULL:
+    if details is not None and bytes(details) == NULL:
         details = None
     reason: FinishReason = "tool_calls" if has_calls else "stop"
     if word is not None:
@@ -179,7 +179,7 @@ def _other_counters(fields: Mapping[str, Raw]) -> Extras:
     """Return what has no canonical form; of an object with a part that has none, the whole."""
     others: Extras = {}
     for name, value in fields.items():
-        if name in _COUNTERS or bytes(value) == wire.NULL:
+        if name in _COUNTERS or bytes(value) == NULL:
             continue
         if name not in _NESTED or _object(value).keys() - _NESTED[name]:
             others[name] = value

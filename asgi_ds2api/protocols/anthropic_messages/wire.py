@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from ...canonical import Extras, ProtocolName
+from ...canonical import ProtocolName
 
 NAME: Final[ProtocolName] = "anthropic_messages"
 VENDOR: Final = "anthropic"
@@ -346,20 +346,3 @@ class StreamError(msgspec.Struct, tag_field="type", tag="error", gc=False):
 
 RareEvent: TypeAlias = MessageStart | BlockStart | BlockStop | MessageDelta | MessageStop | Ping | StreamError
 StreamEvent: TypeAlias = BlockDelta | RareEvent
-
-NULL: Final = b"null"
-
-
-def carried(fields: Extras) -> Extras:
-    """Return the fields that hold something: null says no more than absence."""
-    return {name: value for name, value in fields.items() if bytes(value) != NULL}
-
-
-def set_fields(block: Strict, *names: str) -> Extras:
-    """Return those of a Struct's carried fields that the sender set to something."""
-    found: Extras = {}
-    for name in names:
-        value = getattr(block, name)
-        if value is not UNSET and bytes(value) != NULL:
-            found[name] = value
-    return found

@@ -37,6 +37,7 @@ from ...errors import Interrupted, Malformed, MalformedRequest
 from ...fold import BlockTracker
 from ...half_characters import HalfCharacters
 from ...json_guard import decode_answer, is_too_deep
+from ...json_pieces import fields_of, items_of, text_of
 from ...profiles import Profile
 from . import wire
 from .errors import decode_in_band
@@ -229,18 +230,18 @@ class AnswerReader:
         if "promptFeedback" in known:
             others["promptFeedback"] = known["promptFeedback"]
             self._block = decode_block(_FEEDBACK.look(known["promptFeedback"])) or self._block
-        self._id = wire.text_of(known.get("responseId")) or self._id
+        self._id = text_of(known.get("responseId")) or self._id
         self._start(known, others)
         if "usageMetadata" in known:
             self._add_usage(known["usageMetadata"])
-        for position, item in enumerate(wire.items_of(known.get("candidates"))):
+        for position, item in enumerate(items_of(known.get("candidates"))):
             self._read_candidate(item, position)
 
     def _start(self, known: Mapping[str, Raw], others: Extras) -> None:
         if not self._has_started:
             self._has_started = True
             self._extras = others
-            model = wire.text_of(known.get("modelVersion")) or ""
+            model = text_of(known.get("modelVersion")) or ""
             self._events.append(Start(source=wire.NAME, id=self._id, model=model, extras=others))
             return
         new = {name: value for name, value in others.items() if self._extras.get(name) != value}
@@ -270,18 +271,18 @@ class AnswerReader:
 
     def _read_candidate(self, raw: Raw, position: int) -> None:
         at = f"candidates[{position}]"
-        fields, others = _CANDIDATE.split(wire.fields_of(raw))
+        fields, others = _CANDIDATE.split(fields_of(raw))
         number = wire.count_of(fields.get("index"))
         candidate = self._candidate(position if number is None else number)
-        content, unknown = _CONTENT.split(wire.fields_of(fields.get("content")))
+        content, unknown = _CONTENT.split(fields_of(fields.get("content")))
         if unknown:
             self._events.append(ExtrasDelta(level="message", fields=unknown, choice=candidate.number))
-        for place, part in enumerate(wire.items_of(content.get("parts"))):
+        for place, part in enumerate(items_of(content.get("parts"))):
             self._add_raw_part(candidate, part, f"{at}.content.parts[{place}]")
         word = wire.word_of(fields.get("finishReason"), WORDS)
         if word and word != _UNSAID:
             candidate.word = word
-        if (message := wire.text_of(fields.get("finishMessage"))) is not None:
+        if (message := text_of(fields.get("finishMessage"))) is not None:
             candidate.message = message
             others["finishMessage"] = fields["finishMessage"]
         if GROUNDING in others:

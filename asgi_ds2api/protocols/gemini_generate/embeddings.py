@@ -24,14 +24,14 @@ from ...codec import DEFAULT_LIMITS, AnswerFacts, Envelope, HTTPCall, RequestLim
 from ...errors import Malformed, MalformedRequest, Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_answer, decode_object, encode_object
-from ...json_pieces import bound
+from ...json_pieces import JsonObject, bound, fields_of, items_of, missing, put_extras
 from ...profiles import Profile
 from ..reserved import is_reserved
 from . import wire
 from .errors import decode_in_band
 from .paths import BATCH_EMBED, EMBED, is_single, model_in, name_in, path_of
 from .usage import decode_usage
-from .wire import JsonObject, Shape, put_extras, within
+from .wire import Shape, put_within, within
 
 # --- wire -> ours: a request ------------------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class _Item:
             known = {**settings, **known}
             extras |= within(_CONFIG, unknown)
         if "content" not in known:
-            raise wire.missing(f"{inside}content")
+            raise missing(f"{inside}content")
         self.extras = extras
         self.input = EmbeddingInput(
             text=_text_of(known["content"], f"{inside}content", limits),
@@ -129,7 +129,7 @@ def check_model(raw: Raw | None, model: str, at: str) -> None:
 def _dimensions(raw: Raw | None, at: str) -> int | None:
     if raw is None:
         return None
-    count = wire.whole(raw, at)
+    count = wire.integer(raw, at)
     if not 1 <= count <= _MAX_DIMENSIONS:
         raise MalformedRequest(f"Invalid value for '{at}': at least 1.", code="invalid_value", param=at)
     return count
@@ -208,7 +208,7 @@ def encode_embeddings_request(request: EmbeddingsRequest, profile: Profile, noti
         extras = {}
     items = [_encode_item(item, position, wanted, notices, is_own) for position, item in enumerate(request.inputs)]
     if len(items) == 1:
-        verb, body = EMBED, put_extras(items[0], extras)
+        verb, body = EMBED, put_within(items[0], extras)
     else:
         named: JsonObject = {} if profile.labels else {"model": f"models/{request.model}"}  # Vertex has it in the path
         verb, body = BATCH_EMBED, put_extras({"requests": [{**named, **item} for item in items]}, extras)
@@ -233,7 +233,7 @@ def _encode_item(
     if item.title is not None:
         written["title"] = item.title
     if is_own:
-        return put_extras({**written, **wanted}, item.extras)
+        return put_within({**written, **wanted}, item.extras)
     for name in item.extras:
         notices.lost(f"{at}.{name}", "the upstream has no such field")
     return {**written, **wanted}
@@ -284,10 +284,10 @@ def tap_embeddings(body: bytes) -> AnswerFacts:
 def _checked(body: bytes) -> dict[str, Raw]:
     """Return the fields of an answer that has vectors; one alone is a list of one."""
     decode_answer(_BODY, body)
-    fields = wire.fields_of(body)
-    if wire.fields_of(fields.get("embedding")):
+    fields = fields_of(body)
+    if fields_of(fields.get("embedding")):
         fields["embeddings"] = Raw(b"[%b]" % bytes(fields["embedding"]))
-    if not wire.items_of(fields.get("embeddings")):
+    if not items_of(fields.get("embeddings")):
         raise decode_in_band(body) or Malformed("The upstream sent an answer without vectors.", code="empty_response")
     return fields
 
@@ -298,7 +298,7 @@ def _decode_vectors(raw: Raw) -> tuple[tuple[Vector, ...], tuple[Extras, ...]]:
         return tuple([item.values for item in _USUAL.decode(raw)]), ()
     except msgspec.ValidationError:
         pass
-    found = [wire.fields_of(item) for item in wire.items_of(raw)]
+    found = [fields_of(item) for item in items_of(raw)]
     vectors = tuple([decode_answer(_NUMBERS, bytes(fields.pop("values", b""))) for fields in found])
     return vectors, tuple(found)
 

@@ -14,7 +14,7 @@ from ...codec import RESERVED_FIELDS, Envelope, HTTPCall, Operation, Route
 from ...errors import MalformedRequest
 from ...headers import forwarded_headers
 from ...json_guard import decode_object, encode_object
-from ...json_pieces import number_of
+from ...json_pieces import fields_of, number_of, text_of
 from ...profiles import Profile
 from . import wire
 from .absent import absent_routes
@@ -78,7 +78,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         return Envelope(operation=operation, model=model_in(call.path), is_single=is_single(call.path))
     config, _ = _CONFIG.read(fields.get("generationConfig", Raw(b"{}")), "generationConfig")
     at = "generationConfig"
-    count = wire.whole(config["candidateCount"], f"{at}.candidateCount") if "candidateCount" in config else 1
+    count = wire.integer(config["candidateCount"], f"{at}.candidateCount") if "candidateCount" in config else 1
     thinking, _ = _THINKING.read(config.get("thinkingConfig", Raw(b"{}")), f"{at}.thinkingConfig")
     is_streamed = is_stream(call.path) and operation == "generate"
     is_array = is_streamed and call.query.get("alt", "json").lower() != "sse"
@@ -87,7 +87,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         operation=operation,
         model=model_in(call.path),
         stream=is_streamed,
-        session=header or wire.text_of(fields.get("cachedContent")),
+        session=header or text_of(fields.get("cachedContent")),
         max_output_tokens=number_of(config.get("maxOutputTokens")),
         choices=count,
         include_thoughts=bytes(thinking.get("includeThoughts", b"false")) == b"true",
@@ -109,7 +109,7 @@ def retarget(call: HTTPCall, model: str, profile: Profile, operation: Operation)
     if verb == BATCH_EMBED:
         retarget_batch(fields, model_in(call.path), model)
     for name in ("generateContentRequest", "generate_content_request"):
-        if verb == COUNT and (inner := wire.fields_of(fields.get(name))):
+        if verb == COUNT and (inner := fields_of(fields.get(name))):
             inner["model"] = Raw(msgspec.json.encode(f"models/{model}"))
             fields[name] = Raw(encode_object(inner))
     return HTTPCall(

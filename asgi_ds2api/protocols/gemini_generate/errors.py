@@ -39,9 +39,9 @@ from ...errors import (
 )
 from ...headers import retry_headers, round_up
 from ...json_guard import is_too_deep
+from ...json_pieces import JsonObject, fields_of, items_of, text_of
 from ...scrub import safe_body, safe_message
-from . import wire
-from .wire import JsonObject, Shape
+from .wire import Shape
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -157,8 +157,8 @@ def _details(body: bytes) -> _Details:
     try:
         raw = Raw(body.strip())
         if bytes(raw).startswith(b"["):
-            raw = wire.items_of(raw)[0]
-        items = wire.items_of(_ERROR.look(wire.fields_of(raw).get("error")).get("details"))
+            raw = items_of(raw)[0]
+        items = items_of(_ERROR.look(fields_of(raw).get("error")).get("details"))
         return _of_items([_DETAIL.look(item) for item in items])
     except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
         return _Details()
@@ -167,13 +167,13 @@ def _details(body: bytes) -> _Details:
 def _of_items(items: list[dict[str, Raw]]) -> _Details:
     reason, retry_s, is_daily, field = "", None, False, None
     for item in items:
-        reason = wire.text_of(item.get("reason")) or reason
-        if match := _DELAY.fullmatch(wire.text_of(item.get("retryDelay")) or ""):
+        reason = text_of(item.get("reason")) or reason
+        if match := _DELAY.fullmatch(text_of(item.get("retryDelay")) or ""):
             retry_s = float(match["s"])
-        for violation in (_VIOLATION.look(raw) for raw in wire.items_of(item.get("violations"))):
-            is_daily = is_daily or bool(_PER_DAY.search(wire.text_of(violation.get("quotaId")) or ""))
-        for violation in (_VIOLATION.look(raw) for raw in wire.items_of(item.get("fieldViolations"))):
-            field = field or wire.text_of(violation.get("field"))
+        for violation in (_VIOLATION.look(raw) for raw in items_of(item.get("violations"))):
+            is_daily = is_daily or bool(_PER_DAY.search(text_of(violation.get("quotaId")) or ""))
+        for violation in (_VIOLATION.look(raw) for raw in items_of(item.get("fieldViolations"))):
+            field = field or text_of(violation.get("field"))
     return _Details(reason=reason, retry_s=retry_s, is_daily=is_daily, field=field)
 
 
@@ -258,7 +258,7 @@ def _relayed(error: GatewayError) -> bytes | None:
     if not isinstance(error, UpstreamError) or error.body is None:
         return None
     try:
-        told = _ERROR.look(wire.fields_of(Raw(error.body.strip())).get("error"))
+        told = _ERROR.look(fields_of(Raw(error.body.strip())).get("error"))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return error.body if {"code", "status"} <= told.keys() else None

@@ -10,8 +10,9 @@ from typing import Final
 from msgspec import Raw
 
 from ...canonical import Citation
+from ...json_pieces import JsonObject, items_of, text_of
 from . import wire
-from .wire import JsonObject, Shape
+from .wire import Shape
 
 FIELD: Final = "groundingMetadata"
 
@@ -31,15 +32,15 @@ def decode_citations(raw: Raw, text: str, at: str) -> list[Citation]:
         at: Its path.
     """
     fields = _METADATA.look(raw)
-    sources = [_source(item) for item in wire.items_of(fields.get("groundingChunks"))]
+    sources = [_source(item) for item in items_of(fields.get("groundingChunks"))]
     data = text.encode()
     found: list[Citation] = []
-    for position, item in enumerate(wire.items_of(fields.get("groundingSupports"))):
+    for position, item in enumerate(items_of(fields.get("groundingSupports"))):
         support = _SUPPORT.look(item)
         segment = _SEGMENT.look(support.get("segment"))
-        quoted = wire.text_of(segment.get("text"))
+        quoted = text_of(segment.get("text"))
         start, end = _span(data, text, segment, quoted)
-        for number in wire.items_of(support.get("groundingChunkIndices")):
+        for number in items_of(support.get("groundingChunkIndices")):
             index = wire.count_of(number)
             if index is None or index >= len(sources):
                 continue
@@ -61,7 +62,7 @@ def decode_citations(raw: Raw, text: str, at: str) -> list[Citation]:
 
 def _source(raw: Raw) -> tuple[str | None, str | None]:
     page = _PAGE.look(next(iter(_SOURCE.look(raw).values()), None))
-    return wire.text_of(page.get("uri")), wire.text_of(page.get("title"))
+    return text_of(page.get("uri")), text_of(page.get("title"))
 
 
 def _span(data: bytes, text: str, segment: dict[str, Raw], quoted: str | None) -> tuple[int | None, int | None]:

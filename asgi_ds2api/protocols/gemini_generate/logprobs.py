@@ -13,8 +13,9 @@ import msgspec
 from msgspec import Raw
 
 from ...canonical import Extras, Logprobs
+from ...json_pieces import JsonObject, fields_of, items_of, text_of
 from . import wire
-from .wire import JsonObject, Shape
+from .wire import Shape
 
 FIELD: Final = "logprobsResult"
 
@@ -41,17 +42,17 @@ _THEIRS: Final = msgspec.json.Decoder(_Theirs)
 def decode_logprobs(raw: Raw, choice: int) -> Logprobs | None:
     """Return what a chunk tells of its tokens; None: nothing that others have a form for."""
     fields = _RESULT.look(raw)
-    rivals = wire.items_of(fields.get(_TOP))
+    rivals = items_of(fields.get(_TOP))
     content: list[Raw] = []
-    for position, item in enumerate(wire.items_of(fields.get(_CHOSEN))):
-        told = wire.items_of(_RIVALS.look(rivals[position]).get("candidates")) if position < len(rivals) else []
+    for position, item in enumerate(items_of(fields.get(_CHOSEN))):
+        told = items_of(_RIVALS.look(rivals[position]).get("candidates")) if position < len(rivals) else []
         content.append(wire.raw_of({**_token(item), "top_logprobs": [_token(rival) for rival in told]}))
     return Logprobs(content=tuple(content), choice=choice) if content else None
 
 
 def _token(raw: Raw) -> JsonObject:
     fields = _TOKEN.look(raw)
-    token = wire.text_of(fields.get("token")) or ""
+    token = text_of(fields.get("token")) or ""
     return {"token": token, "logprob": _number(fields.get("logProbability")), "bytes": list(token.encode())}
 
 
@@ -71,13 +72,13 @@ def joined(pieces: Sequence[Raw]) -> Raw:
     sums: dict[str, float] = {}
     others: Extras = {}
     for piece in pieces:
-        known, unknown = _RESULT.split(wire.fields_of(piece))
+        known, unknown = _RESULT.split(fields_of(piece))
         others |= unknown
         for name, value in known.items():
             if name == _SUM:
                 sums[name] = sums.get(name, 0.0) + _number(value)
             else:
-                lists.setdefault(name, []).extend(wire.items_of(value))
+                lists.setdefault(name, []).extend(items_of(value))
     return wire.raw_of({**lists, **sums, **others})
 
 

@@ -15,8 +15,9 @@ from msgspec import Raw
 
 from ...canonical import Base64Source, Extras, FileSource, Media, UrlSource
 from ...errors import Unsupported
+from ...json_pieces import JsonObject, missing
 from . import wire
-from .wire import JsonObject, Shape, within
+from .wire import Shape, within
 
 Kind: TypeAlias = Literal["image", "audio", "video", "document", "file"]
 
@@ -63,7 +64,7 @@ def decode_inline(raw: Raw, extras: Extras, at: str) -> Media:
     """
     fields, unknown = _INLINE.read(raw, at)
     if "data" not in fields:
-        raise wire.missing(f"{at}.data")
+        raise missing(f"{at}.data")
     media_type = wire.text(fields["mimeType"], f"{at}.mimeType") if "mimeType" in fields else ""
     kind = kind_of(media_type)
     return Media(
@@ -83,7 +84,7 @@ def decode_file(raw: Raw, extras: Extras, at: str) -> Media:
     """
     fields, unknown = _FILE.read(raw, at)
     if "fileUri" not in fields:
-        raise wire.missing(f"{at}.fileUri")
+        raise missing(f"{at}.fileUri")
     uri = wire.text(fields["fileUri"], f"{at}.fileUri")
     media_type = wire.text(fields["mimeType"], f"{at}.mimeType") if "mimeType" in fields else None
     kind: Kind = "video" if media_type is None and _FILM.match(uri) else kind_of(media_type or "")

@@ -34,10 +34,11 @@ from ...canonical import (
 )
 from ...errors import Unsupported
 from ...json_guard import is_too_deep
+from ...json_pieces import JsonObject, missing, put_extras, text_of
 from ...seal import PREFIX, PREFIX_IN_BASE64
 from . import wire
 from .media import check_url, decode_file, decode_inline, encode_media, standard_base64
-from .wire import JsonObject, Shape, put_extras, within
+from .wire import Shape, within
 
 SENTINEL: Final = "skip_thought_signature_validator"
 """The vendor takes it in place of a signature, for calls that another model made."""
@@ -168,7 +169,7 @@ def _decode_call(raw: Raw, extras: Extras, at: str, ids: Ids) -> ToolCall:
     place = f"{at}.functionCall"
     fields, unknown = _CALL.read(raw, place)
     if "name" not in fields:
-        raise wire.missing(f"{place}.name")
+        raise missing(f"{place}.name")
     name = wire.text(fields["name"], f"{place}.name")
     arguments = ""
     if "args" in fields:
@@ -188,7 +189,7 @@ def _decode_result(raw: Raw, extras: Extras, at: str, ids: Ids) -> ToolResult:
     place = f"{at}.functionResponse"
     fields, unknown = _RESULT.read(raw, place)
     if "name" not in fields:
-        raise wire.missing(f"{place}.name")
+        raise missing(f"{place}.name")
     name = wire.text(fields["name"], f"{place}.name")
     given = wire.text(fields["id"], f"{place}.id") if "id" in fields else None
     text, is_error = _said(fields.get("response", Raw(b"{}")), f"{place}.response")
@@ -217,7 +218,7 @@ def _said(raw: Raw, at: str) -> tuple[str, bool]:
     fields, others = Shape("output", "error").read(raw, at)
     if len(fields) == 1 and not others:
         name, value = next(iter(fields.items()))
-        text = wire.text_of(value)
+        text = text_of(value)
         if text is not None and (name == "error" or not is_object(text)):
             return text, name == "error"
     return bytes(raw).decode(), False
@@ -239,12 +240,12 @@ def _decode_opaque(kind: str | None, raw: Raw, fields: Mapping[str, Raw], extras
     fallback = None
     if kind == "executableCode":
         code = _CODE.look(fields[kind])
-        fallback = _fenced(wire.text_of(code.get("code")) or "", (wire.text_of(code.get("language")) or "").lower())
+        fallback = _fenced(text_of(code.get("code")) or "", (text_of(code.get("language")) or "").lower())
     elif kind == "codeExecutionResult":
         result = _CODE.look(fields[kind])
-        outcome = wire.text_of(result.get("outcome")) or "OUTCOME_OK"
+        outcome = text_of(result.get("outcome")) or "OUTCOME_OK"
         failed = "" if outcome == "OUTCOME_OK" else f"{outcome}\n"
-        fallback = _fenced(failed + (wire.text_of(result.get("output")) or ""), "")
+        fallback = _fenced(failed + (text_of(result.get("output")) or ""), "")
     return Opaque(protocol=wire.NAME, type=spelled, raw=raw, fallback=fallback, at=at)
 
 

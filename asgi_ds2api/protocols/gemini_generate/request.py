@@ -34,6 +34,7 @@ from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_object
+from ...json_pieces import JsonObject, fields_of, put_extras
 from ...profiles import Profile
 from ..foreign_tools import report_idle_choice
 from ..reserved import is_reserved, vendor_fields
@@ -47,7 +48,7 @@ from .settings import GENERATION, decode_format, decode_settings, encode_setting
 from .signatures import keep_own_thoughts, sign_steps
 from .thinking import SHAPE as THINKING
 from .tools import decode_choice, decode_tools, encode_choice, encode_tools
-from .wire import JsonObject, Shape, put_extras, within
+from .wire import Shape, put_within, within
 
 _TOP: Final = Shape(
     "contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "labels", "serviceTier", "store",
@@ -327,7 +328,7 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
         if is_reserved(path, notices):
             continue
         if dot and parent in ("generationConfig", "toolConfig"):
-            put_extras(body, {path: value})
+            put_within(body, {path: value})
         else:
             body[path] = value
 
@@ -339,7 +340,7 @@ def _add_vendor_fields(body: JsonObject, request: Request, profile: Profile, not
     settings, unknown = GENERATION.split(rest)
     body.update(top)
     if "thinkingConfig" in settings:
-        known, others = THINKING.split(wire.fields_of(settings["thinkingConfig"]))
+        known, others = THINKING.split(fields_of(settings["thinkingConfig"]))
         settings["thinkingConfig"] = wire.raw_of({**known, **others})
     if settings:
         config = body.setdefault("generationConfig", {})

@@ -34,6 +34,7 @@ from ...codec import AnswerFacts, Envelope
 from ...errors import Unsupported
 from ...fold import fold
 from ...json_guard import decode_answer
+from ...json_pieces import JsonObject, put_extras
 from ...profiles import Profile
 from . import wire
 from .answer import read_all
@@ -43,7 +44,6 @@ from .logprobs import encode_logprobs
 from .media import encode_media
 from .parts import is_mark, is_object, spelled
 from .usage import encode_finish, encode_usage
-from .wire import JsonObject, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 

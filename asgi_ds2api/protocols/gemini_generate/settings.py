@@ -9,13 +9,14 @@ from msgspec import Raw
 from ...canonical import Extras, Notices, OutputFormat, ReasoningControl, Request, Sampling, Tool, VendorTool
 from ...codec import RequestLimits
 from ...errors import MalformedRequest
+from ...json_pieces import JsonObject
 from ...model_facts import ModelFacts
 from ...profiles import Profile
 from . import wire
 from .parts import PartWriter
 from .schema import check_size, fit_schema, from_openapi, to_openapi
 from .thinking import decode_thinking, encode_thinking
-from .wire import JsonObject, Shape, within
+from .wire import Shape, within
 
 _NUMBERS: Final = {
     "temperature": "temperature",
@@ -106,7 +107,7 @@ def decode_settings(config: dict[str, Raw], limits: RequestLimits) -> Settings:
             sampling[field] = wire.number(config.pop(name), f"{place}.{name}")
     for name, field in _COUNTS.items():
         if name in config:
-            sampling[field] = wire.whole(config.pop(name), f"{place}.{name}")
+            sampling[field] = wire.integer(config.pop(name), f"{place}.{name}")
     if "responseLogprobs" in config:
         sampling["logprobs"] = wire.boolean(config.pop("responseLogprobs"), f"{place}.responseLogprobs")
     stop = wire.texts(config.pop("stopSequences"), f"{place}.stopSequences") if "stopSequences" in config else ()
@@ -115,7 +116,7 @@ def decode_settings(config: dict[str, Raw], limits: RequestLimits) -> Settings:
             f"At most {limits.max_stop} stop sequences are read here.", param=f"{place}.stopSequences"
         )
     counts = {
-        name: wire.whole(config.pop(name), f"{place}.{name}")
+        name: wire.integer(config.pop(name), f"{place}.{name}")
         for name in ("maxOutputTokens", "candidateCount")
         if name in config
     }

@@ -12,6 +12,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from ...canonical import Block, Message, Notices, Reasoning, ToolCall
+from ...json_pieces import fields_of, text_of
 from ...profiles import Profile
 from ...seal import PREFIX
 from . import wire
@@ -102,8 +103,8 @@ def signature_of(call: ToolCall) -> str | None:
     """Return the signature in ``extra_content.google.thought_signature`` of a call; None: there is none."""
     raw: Raw | None = call.extras.get(SIGNED)
     for name in _HOLDERS:
-        raw = wire.fields_of(raw).get(name)
-    signature = wire.text_of(raw)
+        raw = fields_of(raw).get(name)
+    signature = text_of(raw)
     return signature if signature and not signature.startswith(PREFIX) else None
 
 

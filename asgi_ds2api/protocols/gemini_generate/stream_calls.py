@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from ...canonical import ToolCall
 from ...errors import Malformed
-from . import wire
+from ...json_pieces import items_of, text_of
 from .wire import Shape
 
 MAX_INDEX: Final = 10_000
@@ -38,11 +38,11 @@ class PartialCall:
 
     def __init__(self, raw: Raw) -> None:
         fields = _CALL.look(raw)
-        name = wire.text_of(fields.get("name"))
+        name = text_of(fields.get("name"))
         if not name:
             raise Malformed("The upstream sent a piece of a call without its beginning.", code="bad_event")
         self.name = name
-        self.id = wire.text_of(fields.get("id"))
+        self.id = text_of(fields.get("id"))
         self.is_complete = False
         self._arguments: object = {}
         self._open: str | None = None
@@ -61,12 +61,12 @@ class PartialCall:
     def _read(self, fields: dict[str, Raw]) -> None:
         if "args" in fields:
             self._arguments = msgspec.json.decode(fields["args"])
-        for item in wire.items_of(fields.get("partialArgs")):
+        for item in items_of(fields.get("partialArgs")):
             self._add_piece(_PIECE.look(item))
         self.is_complete = bytes(fields.get("willContinue", b"false")) != b"true"
 
     def _add_piece(self, piece: dict[str, Raw]) -> None:
-        path = wire.text_of(piece.get("jsonPath")) or self._open or "$"
+        path = text_of(piece.get("jsonPath")) or self._open or "$"
         value: object = None
         for name in ("stringValue", "numberValue", "boolValue"):
             if name in piece:

@@ -45,12 +45,12 @@ from ...canonical import (
 from ...codec import Envelope
 from ...errors import GatewayError
 from ...fold import merge_usage
+from ...json_pieces import JsonObject
 from . import wire
 from .errors import encode_error_body
 from .parts import spelled
 from .response import BYTES_PER_TOKEN, AnswerWriter, answer_id, report_top
 from .usage import encode_finish, encode_usage
-from .wire import JsonObject
 
 HEARTBEAT: Final = b"\n"
 _TEXT: Final = b'"text":'

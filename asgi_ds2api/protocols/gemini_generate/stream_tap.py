@@ -16,6 +16,7 @@ from ...errors import Malformed
 from ...frame_tap import FrameTap
 from ...framing import parse_frame
 from ...json_guard import is_too_deep
+from ...json_pieces import fields_of, items_of, text_of
 from ...profiles import Profile
 from . import wire
 from .errors import decode_in_band
@@ -82,14 +83,14 @@ class StreamTap(FrameTap):
             failure = decode_in_band(parsed.data) if parsed is not None else None
             raise failure or Malformed("The upstream sent an error that cannot be read.", code="bad_event")
         self._has_begun = True
-        self._model = wire.text_of(fields.get("modelVersion")) or self._model
+        self._model = text_of(fields.get("modelVersion")) or self._model
         self._block = decode_block(_FEEDBACK.look(fields.get("promptFeedback"))) or self._block
-        for position, item in enumerate(wire.items_of(fields.get("candidates"))):
+        for position, item in enumerate(items_of(fields.get("candidates"))):
             candidate = _CANDIDATE.look(item)
             number = wire.count_of(candidate.get("index"))
             number = position if number is None else number
             self._finishes.setdefault(number, None)
-            parts = wire.items_of(wire.fields_of(candidate.get("content")).get("parts"))
+            parts = items_of(fields_of(candidate.get("content")).get("parts"))
             self.is_meaningful = self.is_meaningful or any(map(_says_something, parts))
             word = wire.word_of(candidate.get("finishReason"), WORDS)
             if word and word != WORDS[0]:
@@ -111,5 +112,5 @@ class StreamTap(FrameTap):
 
 
 def _says_something(part: Raw) -> bool:
-    known, others = _PART.split(wire.fields_of(part))
-    return bool(others) or bool(wire.text_of(known.get("text")))
+    known, others = _PART.split(fields_of(part))
+    return bool(others) or bool(text_of(known.get("text")))

@@ -11,10 +11,11 @@ from msgspec import Raw
 
 from ...canonical import Notices, ReasoningControl
 from ...errors import MalformedRequest
+from ...json_pieces import JsonObject, put_extras
 from ...model_facts import ModelFacts
 from . import wire
 from .parts import PartWriter
-from .wire import JsonObject, Shape, put_extras
+from .wire import Shape
 
 SHAPE: Final = Shape("includeThoughts", "thinkingBudget", "thinkingLevel")
 AT: Final = "generationConfig.thinkingConfig"
@@ -62,7 +63,7 @@ def decode_thinking(raw: Raw) -> ReasoningControl | None:
     if effort == "thinking_level_unspecified":
         effort = None
     if "thinkingBudget" in fields:
-        budget = wire.whole(fields["thinkingBudget"], f"{AT}.thinkingBudget")
+        budget = wire.integer(fields["thinkingBudget"], f"{AT}.thinkingBudget")
         if budget == 0:
             return ReasoningControl(mode="disabled", display=display, extras=extras, at=AT)
         if budget == DYNAMIC:

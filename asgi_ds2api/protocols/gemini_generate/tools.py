@@ -22,11 +22,12 @@ from ...canonical import (
 )
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
+from ...json_pieces import JsonObject, fields_of, missing, put_extras, text_of
 from ..foreign_tools import described
 from . import wire
 from .parts import PartWriter
 from .schema import check_size, fit_schema, from_openapi, to_openapi
-from .wire import JsonObject, Shape, put_extras
+from .wire import Shape
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -77,7 +78,7 @@ def decode_tools(raw: Raw, limits: RequestLimits) -> tuple[Tool, ...]:
 def _function(raw: Raw, at: str, limits: RequestLimits) -> FunctionTool:
     fields, extras = _FUNCTION.read(raw, at)
     if "name" not in fields:
-        raise wire.missing(f"{at}.name")
+        raise missing(f"{at}.name")
     parameters = fields.get("parametersJsonSchema")
     if parameters is not None:
         place = f"{at}.parametersJsonSchema"
@@ -182,7 +183,7 @@ def _encode_function(tool: FunctionTool, writer: PartWriter, notices: Notices, *
     if tool.cache is not None:
         notices.hint(tool.cache.at or f"{tool.at}.cache_control", "Gemini caches prompts by itself")
     if tool.parameters is not None and not writer.is_native and _is_empty(tool.parameters):
-        for name in _IDLE & wire.fields_of(tool.parameters).keys():
+        for name in _IDLE & fields_of(tool.parameters).keys():
             notices.hint(f"{tool.at}.parameters.{name}", "no arguments are told of by saying nothing")
     elif tool.parameters is not None:
         if in_json_schema:
@@ -198,11 +199,11 @@ def _encode_function(tool: FunctionTool, writer: PartWriter, notices: Notices, *
 
 def _is_empty(schema: Raw) -> bool:
     """Tell whether a function takes no arguments, which the vendor wants to be told by saying nothing."""
-    fields = wire.fields_of(schema)
-    if wire.text_of(fields.get("type")) not in (None, "object"):
+    fields = fields_of(schema)
+    if text_of(fields.get("type")) not in (None, "object"):
         return False
     return not (fields.keys() - {"type", "properties", "required"} - _IDLE) and (
-        not wire.fields_of(fields.get("properties"))
+        not fields_of(fields.get("properties"))
     )
 
 

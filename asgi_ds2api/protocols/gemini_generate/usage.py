@@ -13,8 +13,9 @@ from msgspec import Raw
 
 from ...canonical import Extras, Finish, FinishReason, Notices, Usage
 from ...errors import Refused, ServerFault, UpstreamError
+from ...json_pieces import JsonObject, fields_of, items_of, text_of
 from . import wire
-from .wire import JsonObject, Shape
+from .wire import Shape
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
 
@@ -35,7 +36,7 @@ _TRAFFIC: Final = ("TRAFFIC_TYPE_UNSPECIFIED", "ON_DEMAND", "PROVISIONED_THROUGH
 
 def decode_usage(raw: Raw | None) -> Usage | None:
     """Return what ``usageMetadata`` tells; None: no figure."""
-    fields = {name: _in_words(name, value) for name, value in wire.fields_of(raw).items()}
+    fields = {name: _in_words(name, value) for name, value in fields_of(raw).items()}
     prompt, said = wire.count_of(fields.get(_PROMPT)), wire.count_of(fields.get(_SAID))
     thought, fed = wire.count_of(fields.get(_THOUGHT)), wire.count_of(fields.get(_TOOLS))
     extras: Extras = {name: value for name, value in fields.items() if name not in _COUNTERS}
@@ -95,7 +96,7 @@ def _in_words(name: str, raw: Raw) -> Raw:
         return wire.raw_of(_TRAFFIC[number]) if number < len(_TRAFFIC) else raw
     if not name.endswith("TokensDetails"):
         return raw
-    details = [_DETAIL.look(item) for item in wire.items_of(raw)]
+    details = [_DETAIL.look(item) for item in items_of(raw)]
     if not any(wire.count_of(detail.get("modality")) is not None for detail in details):
         return raw
     told = [{**detail, "modality": wire.word_of(detail.get("modality"), _MODALITIES)} for detail in details]
@@ -104,9 +105,9 @@ def _in_words(name: str, raw: Raw) -> Raw:
 
 def _audio(raw: Raw | None) -> int | None:
     """Return how many tokens of a side were audio; None: nobody told."""
-    for item in wire.items_of(raw):
+    for item in items_of(raw):
         detail = _DETAIL.look(item)
-        if wire.text_of(detail.get("modality")) == _AUDIO:
+        if text_of(detail.get("modality")) == _AUDIO:
             return wire.count_of(detail.get("tokenCount"))
     return None
 
@@ -192,7 +193,7 @@ def decode_block(feedback: Mapping[str, Raw]) -> Finish | None:
     word = wire.word_of(feedback.get("blockReason"))
     if word is None:
         return None
-    message = wire.text_of(feedback.get("blockReasonMessage"))
+    message = text_of(feedback.get("blockReasonMessage"))
     explanation = message or f"The prompt was blocked: {word}."
     return Finish(reason="content_filter", raw=word, explanation=explanation)
 

@@ -9,30 +9,21 @@ null is absence, everywhere. Of a field that is there in both casings the last o
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeAlias, TypeVar
+from typing import Final
 
 import msgspec
 from msgspec import Raw
 
 from ...canonical import Extras, ProtocolName
 from ...errors import MalformedRequest
-from ...json_guard import decode_json
-from ...json_pieces import fields_of as fields_of
-from ...json_pieces import items_of as items_of
-from ...json_pieces import missing as missing
+from ...json_guard import decode_json, whole
+from ...json_pieces import MAX_COUNT, NULL, JsonObject, fields_of, put_extras, text_of
 
 NAME: Final[ProtocolName] = "gemini_generate"
 VENDOR: Final = "google"
 """Issuer of signatures that a caller of this protocol sends as they are."""
 VERSION: Final = "v1beta"
 """Of the vendor's paths: the one that knows every model."""
-
-JsonObject: TypeAlias = dict[str, object]
-T = TypeVar("T")
-
-NULL: Final = b"null"
-MAX_COUNT: Final = 2**53
-"""Of tokens; what is more is no count."""
 
 _HUMP: Final = re.compile(r"(?<!^)(?=[A-Z])")
 _OBJECT: Final[msgspec.json.Decoder[dict[str, Raw]]] = msgspec.json.Decoder(dict[str, Raw])
@@ -101,18 +92,16 @@ def number(raw: Raw, at: str) -> float:
     return decode_json(_NUMBER, raw, at)
 
 
-def whole(raw: Raw, at: str) -> int:
+def integer(raw: Raw, at: str) -> int:
     """Return a number that has to be whole; ``1.0`` is.
 
     Raises:
         MalformedRequest: It is none, or beyond what anybody counts.
     """
     value = number(raw, at)
-    if value != value // 1:
-        raise MalformedRequest(f"Invalid type for '{at}': expected an integer.", code="invalid_type", param=at)
     if abs(value) > MAX_COUNT:
         raise MalformedRequest(f"Invalid value for '{at}'.", code="invalid_value", param=at)
-    return int(value)
+    return whole(value, at)
 
 
 def object_of(raw: Raw, at: str) -> dict[str, Raw]:
@@ -143,11 +132,6 @@ def word(raw: Raw, at: str) -> str:
 # --- tolerant: of an upstream -----------------------------------------------------------------------------------------
 
 
-def text_of(raw: Raw | None) -> str | None:
-    """Return a string; None: it is something else."""
-    return _TEXT.decode(raw) if raw is not None and bytes(raw).startswith(b'"') else None
-
-
 def word_of(raw: Raw | None, words: Iterable[str] = ()) -> str | None:
     """Return an enum's word; a number is its place among ``words``, as some clients of the vendor ask for."""
     if raw is None:
@@ -175,18 +159,15 @@ def raw_of(value: object) -> Raw:
     return Raw(msgspec.json.encode(value))
 
 
-def put_extras(written: JsonObject, extras: Extras) -> JsonObject:
-    """Put extras back into their places: a dot in a name leads into an object of ours."""
-    for path, value in extras.items():
-        parent, dot, name = path.partition(".")
-        place = written.setdefault(parent, {}) if dot else written
-        if isinstance(place, dict):
-            place[name if dot else path] = value
-        else:
-            written[path] = value
-    return written
-
-
 def within(parent: str, extras: Extras) -> Extras:
     """Return extras of an object inside another, by their path in the outer one."""
     return {f"{parent}.{name}": value for name, value in extras.items()}
+
+
+def put_within(written: JsonObject, extras: Extras) -> JsonObject:
+    """Write such extras back; the outer object may hold nothing else, and is made then."""
+    for path in extras:
+        parent, dot, _ = path.partition(".")
+        if dot:
+            written.setdefault(parent, {})
+    return put_extras(written, extras)

@@ -4,21 +4,18 @@ Whole answers and lines of a stream hold the same pieces. Nothing here raises; J
 refused before.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
-from ...canonical import Extras, Logprobs, ToolCall
-from ...json_pieces import fields_of as fields_of
-from ...json_pieces import items_of as items_of
+from ...canonical import Logprobs, ToolCall
+from ...json_pieces import fields_of, items_of, rest_of, text_of
 from ..made_ids import call_id
 
 _ANY: Final = msgspec.json.Decoder()
 
-MAX_COUNT: Final = 2**63 - 1
-"""Of tokens and of nanoseconds; what is more is neither."""
 TOP: Final = frozenset(
     {
         "model", "created_at", "message", "response", "thinking", "done", "done_reason", "error", "logprobs",
@@ -31,32 +28,9 @@ _CALL: Final = frozenset({"id", "type", "function"})
 _FUNCTION: Final = frozenset({"index", "name", "arguments"})
 
 
-def text_of(raw: Raw | None) -> str:
-    """Return a string; of anything else, an empty one."""
-    if raw is None or not bytes(raw).startswith(b'"'):
-        return ""
-    text: str = _ANY.decode(raw)
-    return text
-
-
-def number_of(raw: Raw | None) -> int | None:
-    """Return a count, from 0 to `MAX_COUNT`; None: it is something else."""
-    if raw is None or bytes(raw)[:1] not in b"-0123456789":
-        return None
-    try:
-        return int(min(max(_ANY.decode(raw), 0), MAX_COUNT))
-    except msgspec.MsgspecError:  # beyond a float
-        return None
-
-
 def is_true(raw: Raw | None) -> bool:
     """Tell whether a field says yes."""
     return raw is not None and bytes(raw) == b"true"
-
-
-def rest_of(fields: Mapping[str, Raw], known: Iterable[str]) -> Extras:
-    """Return the fields that are not known."""
-    return {name: value for name, value in fields.items() if name not in known}
 
 
 def message_of(fields: Mapping[str, Raw]) -> dict[str, Raw]:

@@ -17,10 +17,10 @@ from ...codec import DEFAULT_LIMITS, AnswerFacts, Envelope, HTTPCall, RequestLim
 from ...errors import Malformed, MalformedRequest, Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_answer, decode_json, decode_object
+from ...json_pieces import JsonObject, bound, fields_of, items_of, missing, present, rest_of, text_of
 from ...profiles import Profile
 from ..reserved import is_reserved
 from . import wire
-from .answer import fields_of, items_of, rest_of, text_of
 from .errors import decode_in_band
 from .usage import DURATIONS, decode_usage
 
@@ -55,8 +55,8 @@ def decode_embeddings_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LI
     name = "prompt" if is_single(call) else "input"
     return EmbeddingsRequest(
         source=wire.NAME,
-        model=text_of(fields.get("model")),
-        inputs=_decode_inputs(wire.present(head.prompt if name == "prompt" else head.input), name, limits),
+        model=text_of(fields.get("model")) or "",
+        inputs=_decode_inputs(present(head.prompt if name == "prompt" else head.input), name, limits),
         dimensions=head.dimensions,
         truncate=head.truncate,
         vendor_headers=forwarded_headers(call.headers),
@@ -66,13 +66,13 @@ def decode_embeddings_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LI
 
 def _decode_inputs(raw: Raw | None, name: str, limits: RequestLimits) -> tuple[EmbeddingInput, ...]:
     if raw is None:
-        raise wire.missing(name)
+        raise missing(name)
     batch = decode_json(_INPUT, raw, name)
     if isinstance(batch, str):
         return (EmbeddingInput(text=batch, at=name),)
     if not batch or name == "prompt":
         raise MalformedRequest(f"Invalid '{name}': send at least one text.", code="empty_array", param=name)
-    wire.bound(len(batch), limits.max_inputs, name)
+    bound(len(batch), limits.max_inputs, name)
     return tuple(EmbeddingInput(text=text, at=f"{name}[{position}]") for position, text in enumerate(batch))
 
 
@@ -86,7 +86,7 @@ def encode_embeddings_request(request: EmbeddingsRequest, profile: Profile, noti
         Unsupported: Tokens: the vendor takes text.
     """
     is_own = request.source == wire.NAME
-    body: wire.JsonObject = {"model": request.model, "input": _encode_inputs(request, notices)}
+    body: JsonObject = {"model": request.model, "input": _encode_inputs(request, notices)}
     if request.truncate is not None or not is_own:
         body["truncate"] = request.truncate or False
     if request.dimensions is not None:
@@ -139,7 +139,7 @@ def decode_embeddings(body: bytes, profile: Profile) -> Embeddings:
     vectors = decode_answer(_VECTORS, bytes(fields["embeddings"]))
     return Embeddings(
         source=wire.NAME,
-        model=text_of(fields.get("model")),
+        model=text_of(fields.get("model")) or "",
         vectors=tuple(vectors),
         usage=decode_usage(fields),
         extras=rest_of(fields, _ANSWER),
@@ -179,7 +179,7 @@ def encode_embeddings(embeddings: Embeddings, envelope: Envelope, notices: Notic
     if envelope.is_single:
         return msgspec.json.encode({"embedding": embeddings.vectors[0], **extras})
     usage = embeddings.usage or Usage()
-    body: wire.JsonObject = {
+    body: JsonObject = {
         "model": envelope.model,
         "embeddings": embeddings.vectors,
         "prompt_eval_count": usage.input_total or 0,

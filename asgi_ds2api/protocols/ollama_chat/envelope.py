@@ -11,7 +11,7 @@ from ...canonical import Finish
 from ...codec import Envelope, HTTPCall, Operation, Route
 from ...headers import forwarded_headers
 from ...json_guard import decode_json
-from ...json_pieces import fields_of, number_of
+from ...json_pieces import JsonField, fields_of, missing, number_of, present
 from ...profiles import Profile
 from ..reserved import for_another_model
 from . import wire
@@ -44,13 +44,13 @@ class _Peek(msgspec.Struct):
     model: str | None = None
     name: str | None = None
     """What ``/api/show`` called the model once."""
-    images: wire.JsonField = UNSET
-    keep_alive: wire.JsonField = UNSET
-    messages: wire.JsonField = UNSET
-    options: wire.JsonField = UNSET
-    prompt: wire.JsonField = UNSET
+    images: JsonField = UNSET
+    keep_alive: JsonField = UNSET
+    messages: JsonField = UNSET
+    options: JsonField = UNSET
+    prompt: JsonField = UNSET
     stream: bool | None = None
-    suffix: wire.JsonField = UNSET
+    suffix: JsonField = UNSET
 
 
 _PEEK: Final = msgspec.json.Decoder(_Peek)
@@ -73,7 +73,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
     head = decode_json(_PEEK, call.body)
     model = head.model or head.name
     if not model:
-        raise wire.missing("model")
+        raise missing("model")
     is_prompt = is_generate(call)
     return Envelope(
         operation=operation,
@@ -81,7 +81,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         other_names=(model.removesuffix(LATEST),) if model.endswith(LATEST) else (f"{model}{LATEST}",),
         stream=head.stream is not False and operation == "generate",
         session=next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None),
-        max_output_tokens=number_of(fields_of(wire.present(head.options)).get("num_predict")),
+        max_output_tokens=number_of(fields_of(present(head.options)).get("num_predict")),
         plain_prompt=is_prompt,
         is_single=operation == "embed" and is_single(call),
         finish=_nothing_asked(head, is_prompt=is_prompt) if operation == "generate" else None,
@@ -117,8 +117,8 @@ def _path(call: HTTPCall, profile: Profile, operation: Operation) -> str:
 def _nothing_asked(head: _Peek, *, is_prompt: bool) -> Finish | None:
     """Return how the empty answer ends where a model shall be loaded, or let go; None: something is asked."""
     asked = (head.prompt, head.images, head.suffix) if is_prompt else (head.messages,)
-    if any((value := wire.present(field)) is not None and bytes(value) not in _EMPTY for field in asked):
+    if any((value := present(field)) is not None and bytes(value) not in _EMPTY for field in asked):
         return None
-    keep_alive = wire.present(head.keep_alive)
+    keep_alive = present(head.keep_alive)
     is_going = keep_alive is not None and _NEVER.fullmatch(keep_alive) is not None
     return Finish(reason="other", raw="unload" if is_going else "load")

@@ -31,12 +31,12 @@ from ...canonical import (
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
+from ...json_pieces import NULL, JsonObject, Shape, bound, put_extras
 from ...seal import PREFIX
 from ..calls_and_results import made_up_result, report_error
 from . import wire
 from .answer import arguments_object
 from .media import decode_image, encode_image, is_as_said
-from .wire import JsonObject, Shape, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ def read_messages(raw: Raw, limits: RequestLimits) -> tuple[Message, ...]:
 def _check_count(count: int, limits: RequestLimits) -> None:
     if not count:
         raise MalformedRequest("Invalid 'messages': send at least one.", code="empty_array", param="messages")
-    wire.bound(count, limits.max_messages, "messages")
+    bound(count, limits.max_messages, "messages")
 
 
 def _read_message(raw: Raw, turn: int, calls: _Calls, limits: RequestLimits) -> Message:
@@ -116,7 +116,7 @@ def _read_message(raw: Raw, turn: int, calls: _Calls, limits: RequestLimits) -> 
     given = fields.pop("tool_calls", None)
     message = _MESSAGE.decode(fields, at)
     told: list[tuple[wire.ToolCall, Extras]] = []
-    if given is not None and bytes(given) != wire.NULL:
+    if given is not None and bytes(given) != NULL:
         pieces = decode_json(_LIST, given, f"{at}.tool_calls")
         told = [_CALL.read(piece, f"{at}.tool_calls[{i}]") for i, piece in enumerate(pieces)]
     return _decode_message(message, told, extras, at, turn, calls, limits)
@@ -127,7 +127,7 @@ def _decode_message(
     calls: _Calls, limits: RequestLimits,
 ) -> Message:  # fmt: skip
     images = message.images or ()
-    wire.bound(len(images) + len(told), limits.max_parts, at)
+    bound(len(images) + len(told), limits.max_parts, at)
     blocks: list[Block] = []
     if message.thinking:
         blocks.append(Reasoning(text=message.thinking, at=f"{at}.thinking"))
@@ -158,7 +158,7 @@ def _with_index(extras: Extras, call: wire.ToolCall, position: int) -> Extras:
 
 def _decode_call(call: wire.ToolCall, extras: Extras, at: str, id_: str) -> ToolCall:
     arguments = call.function.arguments
-    text = "" if arguments is UNSET or bytes(arguments) == wire.NULL else bytes(arguments).decode()
+    text = "" if arguments is UNSET or bytes(arguments) == NULL else bytes(arguments).decode()
     if text and not text.startswith("{"):
         param = f"{at}.function.arguments"
         raise MalformedRequest(f"Invalid type for '{param}': expected an object.", code="invalid_type", param=param)

@@ -14,8 +14,8 @@ import msgspec
 from ...canonical import Model, TokenCount
 from ...envelope import HTTPCall
 from ...errors import Malformed
+from ...json_pieces import JsonObject
 from ...profiles import Profile
-from .wire import JsonObject
 
 LATEST: Final = ":latest"
 """The tag that a name without one has."""

@@ -34,13 +34,13 @@ from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_json, encode_object, whole
+from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, without_none, without_null
 from ...profiles import Profile
 from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .media import decode_image
 from .messages import MessageWriter, decode_messages, read_messages
 from .tools import check_schema, decode_tools, encode_tool, offered, read_tools
-from .wire import JsonObject, Shape
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -78,20 +78,20 @@ def _read(call: HTTPCall, limits: RequestLimits) -> Request:
     fields, unknown = _CHAT.part(call.body, "")
     messages, tools = fields.pop("messages", None), fields.pop("tools", None)
     head = _CHAT.decode(fields, "")
-    if messages is None or bytes(messages) == wire.NULL:
-        raise wire.missing("messages")
+    if messages is None or bytes(messages) == NULL:
+        raise missing("messages")
     return _request(head, read_messages(messages, limits), _tools(tools, limits), unknown, call, limits)
 
 
 def _tools(raw: Raw | None, limits: RequestLimits) -> tuple[Tool, ...]:
-    return () if raw is None or bytes(raw) == wire.NULL else read_tools(raw, limits)
+    return () if raw is None or bytes(raw) == NULL else read_tools(raw, limits)
 
 
 def _decode_prompt(call: HTTPCall, limits: RequestLimits) -> Request:
     """Return the request of a prompt: a talk of one question, with what says who answers before it."""
     head, unknown = _GENERATE.read(call.body, "")
     images = head.images or []
-    wire.bound(len(images), limits.max_parts, "images")
+    bound(len(images), limits.max_parts, "images")
     blocks: list[Block] = []
     if head.prompt or not images:
         blocks.append(Text(text=head.prompt or "", at="prompt"))
@@ -102,7 +102,7 @@ def _decode_prompt(call: HTTPCall, limits: RequestLimits) -> Request:
         messages.insert(0, Message(role="system", content=(system,), at="system"))
     told = {"suffix": head.suffix, "template": head.template, "raw": head.raw}
     extras = {name: Raw(msgspec.json.encode(value)) for name, value in told.items() if value}
-    if (context := wire.present(head.context)) is not None and bytes(context) not in _EMPTY:
+    if (context := present(head.context)) is not None and bytes(context) not in _EMPTY:
         extras["context"] = context
     return _request(head, tuple(messages), (), {**extras, **unknown}, call, limits)
 
@@ -113,10 +113,10 @@ def _request(
 ) -> Request:  # fmt: skip
     """Return the canonical request of the flat fields and the parts."""
     options, more = _read_options(head.options or {})
-    extras = {name: value for name in wire.EXTRAS if (value := wire.present(getattr(head, name))) is not None}
+    extras = {name: value for name in wire.EXTRAS if (value := present(getattr(head, name))) is not None}
     extras |= {**more, **unknown}
     stop = (options.stop,) if isinstance(options.stop, str) else tuple(options.stop or ())
-    wire.bound(len(stop), limits.max_stop, "options.stop")
+    bound(len(stop), limits.max_stop, "options.stop")
     limit = whole(options.num_predict, "options.num_predict")
     if limit is not None and limit < 0:
         extras["options.num_predict"] = Raw(b"%d" % limit)
@@ -129,7 +129,7 @@ def _request(
         max_output_tokens=limit,
         sampling=_sampling(head, options),
         stop=stop,
-        output_format=_decode_format(wire.present(head.format), limits),
+        output_format=_decode_format(present(head.format), limits),
         reasoning=_decode_think(head.think),
         stream=head.stream is not False,
         vendor_headers=forwarded_headers(call.headers),
@@ -160,7 +160,7 @@ def _read_options(options: Mapping[str, Raw]) -> tuple[wire.Options, Extras]:
     """Return the options that have a canonical form, and all others by their path."""
     known = {name: value for name, value in options.items() if name in wire.Options.__struct_fields__}
     rest = {f"options.{name}": value for name, value in options.items() if name not in known}
-    told = {name: value for name, value in rest.items() if bytes(value) != wire.NULL}
+    told = without_null(rest)
     return decode_json(_OPTIONS, encode_object(known), "options"), told
 
 
@@ -249,7 +249,7 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     body["stream"] = request.stream
     body |= _format_fields(request.output_format, writer)
     body |= _think_fields(request.reasoning, writer)
-    body |= _told({"logprobs": request.sampling.logprobs, "top_logprobs": request.sampling.top_logprobs})
+    body |= without_none({"logprobs": request.sampling.logprobs, "top_logprobs": request.sampling.top_logprobs})
     options = _options(request, profile)
     _report_unsayable(request, notices)
     _add_extras(body, options, request, notices)
@@ -291,7 +291,7 @@ def _options(request: Request, profile: Profile) -> JsonObject:
     if (request.choices or 1) > 1 and not profile.choices:
         raise Unsupported("The upstream gives one answer at a time.", param="n")
     sampling = request.sampling
-    return _told(
+    return without_none(
         {
             "num_predict": request.max_output_tokens,
             "temperature": sampling.temperature,
@@ -417,7 +417,3 @@ def _add_vendor_fields(body: JsonObject, request: Request, profile: Profile, not
 
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
-
-
-def _told(fields: Mapping[str, object]) -> JsonObject:
-    return {name: value for name, value in fields.items() if value is not None}

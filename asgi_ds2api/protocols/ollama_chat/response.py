@@ -41,25 +41,13 @@ from ...codec import AnswerFacts, Envelope
 from ...errors import Malformed
 from ...framing import escape_line_ends
 from ...json_guard import decode_answer
+from ...json_pieces import JsonObject, fields_of, items_of, put_extras, rest_of, text_of, without_null
 from ...profiles import Profile
 from . import wire
-from .answer import (
-    MESSAGE,
-    TOP,
-    arguments_object,
-    call_of,
-    fields_of,
-    is_true,
-    items_of,
-    logprobs_of,
-    message_of,
-    rest_of,
-    text_of,
-)
+from .answer import MESSAGE, TOP, arguments_object, call_of, is_true, logprobs_of, message_of
 from .errors import decode_in_band
 from .operations import rfc3339, seconds_of
 from .usage import UNTOLD, decode_finish, decode_usage, encode_finish, encode_usage, estimated
-from .wire import JsonObject, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -74,7 +62,7 @@ def decode_response(body: bytes, profile: Profile, salt: str = "") -> Response:
     """
     fields = _checked(_whole(body))
     message = message_of(fields)
-    created = text_of(fields.get("created_at"))
+    created = text_of(fields.get("created_at")) or ""
     blocks = _decode_blocks(message, created + salt)
     has_calls = any(isinstance(block, ToolCall) for block in blocks)
     choice = Choice(
@@ -86,7 +74,7 @@ def decode_response(body: bytes, profile: Profile, salt: str = "") -> Response:
     return Response(
         source=wire.NAME,
         id="",
-        model=text_of(fields.get("model")),
+        model=text_of(fields.get("model")) or "",
         choices=(choice,),
         created=seconds_of(created),
         usage=decode_usage(fields),
@@ -131,7 +119,7 @@ def _joined(pieces: Sequence[dict[str, Raw]]) -> JsonObject:
     rest: Extras = {}
     for piece in pieces:
         message = message_of(piece)
-        said = {name: text + text_of(message.get(name)) for name, text in said.items()}
+        said = {name: text + (text_of(message.get(name)) or "") for name, text in said.items()}
         calls += items_of(message.get("tool_calls"))
         logprobs += items_of(piece.get("logprobs"))
         rest |= rest_of(message, MESSAGE)
@@ -149,7 +137,7 @@ def _checked(body: bytes) -> dict[str, Raw]:
     Raises:
         UpstreamError: It is none.
     """
-    fields = {name: value for name, value in decode_answer(_BODY, body).items() if bytes(value) != wire.NULL}
+    fields = without_null(decode_answer(_BODY, body))
     if "error" in fields or not ("message" in fields or "response" in fields):
         failure = decode_in_band(body)
         raise failure or Malformed("The upstream sent an answer without a message.", code="empty_response")

@@ -34,9 +34,10 @@ from ...fold import BlockTracker
 from ...framing import NDJSONDecoder
 from ...half_characters import HalfCharacters
 from ...json_guard import decode_answer
+from ...json_pieces import items_of, rest_of, text_of, without_null
 from ...profiles import Profile
 from . import wire
-from .answer import MESSAGE, TOP, call_of, is_true, items_of, logprobs_of, message_of, rest_of, text_of
+from .answer import MESSAGE, TOP, call_of, is_true, logprobs_of, message_of
 from .errors import decode_in_band
 from .operations import seconds_of
 from .usage import decode_finish, decode_usage
@@ -149,7 +150,7 @@ class StreamDecoder:
 
     def _read(self, line: bytes) -> None:
         told = decode_answer(_LINE, line, mend=self._halves.join)
-        fields = {name: value for name, value in told.items() if bytes(value) != wire.NULL}
+        fields = without_null(told)
         if "error" in fields:
             raise decode_in_band(line) or Malformed("The upstream sent an error that cannot be read.")
         if not self._has_begun:
@@ -166,14 +167,14 @@ class StreamDecoder:
 
     def _begin(self, fields: Mapping[str, Raw]) -> None:
         self._has_begun = True
-        created = text_of(fields.get("created_at"))
+        created = text_of(fields.get("created_at")) or ""
         self._salt = created + self._salt
         self._extras = rest_of(fields, TOP)
         self._events.append(
             Start(
                 source=wire.NAME,
                 id="",
-                model=text_of(fields.get("model")),
+                model=text_of(fields.get("model")) or "",
                 created=seconds_of(created),
                 extras=dict(self._extras),
             )

@@ -46,11 +46,11 @@ from ...codec import Envelope
 from ...errors import GatewayError
 from ...fold import merge_usage
 from ...framing import escape_line_ends, json_line
+from ...json_pieces import JsonObject, put_extras
 from . import wire
 from .errors import encode_error_body
 from .response import MESSAGE_AT, AnswerWriter, tokens_of
 from .usage import estimated
-from .wire import JsonObject, put_extras
 
 HEARTBEAT: Final = b" "
 

@@ -10,10 +10,10 @@ from ...canonical import CustomTool, Extras, FunctionTool, Tool, ToolChoice, Ven
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
+from ...json_pieces import JsonObject, Shape, bound, present, put_extras
 from ..foreign_tools import described
 from . import wire
 from .messages import MessageWriter
-from .wire import JsonObject, Shape, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -36,14 +36,14 @@ def decode_tools(tools: Sequence[wire.Tool], limits: RequestLimits) -> tuple[Too
     Raises:
         MalformedRequest: With ``param``: a name that is there twice, or too much of it.
     """
-    wire.bound(len(tools), limits.max_tools, "tools")
+    bound(len(tools), limits.max_tools, "tools")
     return _checked([_function(tool.function, {}, f"tools[{i}]", limits) for i, tool in enumerate(tools)])
 
 
 def read_tools(raw: Raw, limits: RequestLimits) -> tuple[Tool, ...]:
     """Return the tools of a body of any shape; raises as `decode_tools`."""
     pieces = decode_json(_LIST, raw, "tools")
-    wire.bound(len(pieces), limits.max_tools, "tools")
+    bound(len(pieces), limits.max_tools, "tools")
     return _checked([_read_tool(piece, f"tools[{i}]", limits) for i, piece in enumerate(pieces)])
 
 
@@ -58,7 +58,7 @@ def _read_tool(raw: Raw, at: str, limits: RequestLimits) -> Tool:
 
 
 def _function(function: wire.Function, extras: Extras, at: str, limits: RequestLimits) -> FunctionTool:
-    parameters = wire.present(function.parameters)
+    parameters = present(function.parameters)
     check_schema(parameters, f"{at}.function.parameters", limits)
     return FunctionTool(
         name=function.name, description=function.description, parameters=parameters, extras=extras, at=at

@@ -10,9 +10,8 @@ from typing import Final
 from msgspec import Raw
 
 from ...canonical import Finish, FinishReason, Usage
+from ...json_pieces import JsonObject, text_of
 from ...json_pieces import number_of as tokens_of
-from .answer import text_of
-from .wire import JsonObject
 
 DURATIONS: Final = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 _NS: Final = 1_000_000_000

@@ -17,14 +17,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw
 
 from ...canonical import ProtocolName
-from ...json_pieces import NULL as NULL
-from ...json_pieces import JsonField as JsonField
-from ...json_pieces import JsonObject as JsonObject
-from ...json_pieces import Shape as Shape
-from ...json_pieces import bound as bound
-from ...json_pieces import missing as missing
-from ...json_pieces import present as present
-from ...json_pieces import put_extras as put_extras
+from ...json_pieces import JsonField
 
 NAME: Final[ProtocolName] = "ollama_chat"
 CHAT_PATH: Final = "/api/chat"

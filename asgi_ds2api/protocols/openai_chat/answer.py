@@ -20,11 +20,7 @@ from ...canonical import (
     UrlSource,
 )
 from ...json_guard import encode_object
-from ...json_pieces import fields_of as fields_of
-from ...json_pieces import items_of as items_of
-from ...json_pieces import number_of as number_of
-from ...json_pieces import rest_of as rest_of
-from ...json_pieces import text_of as text_of
+from ...json_pieces import NULL, fields_of, items_of, number_of, rest_of, text_of
 from . import wire
 from .media import DATA_URL
 
@@ -43,7 +39,7 @@ def choice_of(raw: Raw) -> dict[str, Raw]:
 
 def arguments_of(raw: Raw | None) -> str:
     """Return tool arguments as text; an object is written out, null is nothing."""
-    if raw is None or bytes(raw) == wire.NULL:
+    if raw is None or bytes(raw) == NULL:
         return ""
     text = text_of(raw)
     return bytes(raw).decode() if text is None else text

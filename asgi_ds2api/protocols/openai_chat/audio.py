@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Raw
 
 from ...canonical import Opaque
+from ...json_pieces import fields_of, text_of
 from . import wire
-from .answer import fields_of, text_of
 from .content import AUDIO
 
 

@@ -10,9 +10,10 @@ from typing import Final
 from msgspec import Raw
 
 from ...canonical import Opaque, ToolCall
+from ...json_pieces import fields_of, items_of, rest_of, text_of
 from ..made_ids import call_id
 from . import wire
-from .answer import arguments_of, fields_of, items_of, rest_of, text_of
+from .answer import arguments_of
 
 CALL: Final = ("id", "type", "index", "function", "custom")
 

@@ -36,13 +36,23 @@ from ...canonical import (
 from ...codec import DEFAULT_LIMITS, CompletionForm, Envelope, HTTPCall, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json, decode_object, whole
-from ...json_pieces import number_of
+from ...json_pieces import (
+    JsonField,
+    JsonObject,
+    bound,
+    fields_of,
+    items_of,
+    missing,
+    number_of,
+    present,
+    put_extras,
+    text_of,
+    without_null,
+)
 from . import wire
-from .answer import fields_of, items_of, text_of
 from .request import read_fields
 from .response import AnswerWriter, characters_of
 from .usage import encode_usage, estimated
-from .wire import JsonObject, put_extras
 
 OBJECT: Final = "text_completion"
 NO_FIELD: Final = "a completion is text"
@@ -59,7 +69,7 @@ class _Options(msgspec.Struct):
 class _Peek(msgspec.Struct):
     model: str | UnsetType = UNSET
     echo: bool | None = None
-    max_tokens: wire.JsonField = UNSET
+    max_tokens: JsonField = UNSET
     n: wire.Whole | None = None
     prompt: _Prompt = None
     prompt_cache_key: str | None = None
@@ -96,14 +106,14 @@ def peek_completion(call: HTTPCall) -> Envelope:
     head = decode_json(_PEEK, call.body)
     model = call.model or head.model
     if model is UNSET:
-        raise wire.missing("model")
+        raise missing("model")
     prompts = _texts_of(head.prompt)
     return Envelope(
         operation="complete",
         model=model,
         stream=bool(head.stream),
         session=head.prompt_cache_key,
-        max_output_tokens=number_of(wire.present(head.max_tokens)),
+        max_output_tokens=number_of(present(head.max_tokens)),
         choices=whole(head.n, "n") or 1,
         include_usage=head.stream_options is not None and bool(head.stream_options.include_usage),
         completion=CompletionForm(prompts=max(1, len(prompts)), prefixes=prompts if head.echo else ()),
@@ -126,7 +136,7 @@ def decode_completion(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) ->
         MalformedRequest: With ``param``, the path of what is wrong.
         Unsupported: With ``param``, the path of what no conversation can say.
     """
-    fields = {name: value for name, value in decode_object(call.body).items() if bytes(value) != wire.NULL}
+    fields = without_null(decode_object(call.body))
     own = decode_json(_OWN, call.body)
     first, *others = _conversations(own.prompt, limits)
     for name in _NOT_HERE:
@@ -143,14 +153,14 @@ def decode_completion(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) ->
 
 def _conversations(prompt: _Prompt, limits: RequestLimits) -> list[tuple[Message, ...]]:
     if prompt is None:
-        raise wire.missing("prompt")
+        raise missing("prompt")
     if isinstance(prompt, str):
         return [_conversation(prompt, "prompt")]
     if not prompt:
         raise MalformedRequest("Invalid 'prompt': send at least one.", code="empty_array", param="prompt")
     if all(isinstance(item, int) for item in prompt):
         raise _tokens("prompt")
-    wire.bound(len(prompt), limits.max_prompts, "prompt")
+    bound(len(prompt), limits.max_prompts, "prompt")
     return [_conversation(item, f"prompt[{position}]") for position, item in enumerate(prompt)]
 
 

@@ -28,11 +28,11 @@ from ...canonical import (
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
+from ...json_pieces import JsonObject, Shape, bound, present, put_extras, set_fields
 from ...profiles import Profile
 from ..one_turn import is_plain
 from . import wire
 from .media import MediaPart, decode_media, encode_media
-from .wire import JsonObject, Shape, put_extras
 
 AUDIO: Final = "message.audio"
 """Type of the `Opaque` that stands for a spoken answer, which stands beside the content of its message."""
@@ -82,7 +82,7 @@ def decode_content(content: str | Sequence[wire.KnownPart], at: str, limits: Req
     """
     if isinstance(content, str):
         return (Text(text=content, at=at),)
-    wire.bound(len(content), limits.max_parts, at)
+    bound(len(content), limits.max_parts, at)
     return tuple([_decode_part(part, {}, f"{at}[{position}]") for position, part in enumerate(content)])
 
 
@@ -96,7 +96,7 @@ def read_content(raw: Raw, at: str, limits: RequestLimits) -> tuple[Block, ...]:
             f"Invalid type for '{at}': expected a string or an array.", code="invalid_type", param=at
         )
     parts = decode_json(_LIST, raw, at)
-    wire.bound(len(parts), limits.max_parts, at)
+    bound(len(parts), limits.max_parts, at)
     return tuple([_read_part(part, f"{at}[{position}]") for position, part in enumerate(parts)])
 
 
@@ -112,8 +112,8 @@ def _read_part(raw: Raw, at: str) -> Block:
 def _decode_part(part: wire.Part, extras: Extras, at: str) -> Block:
     mark: CacheMark | None = None
     if part.cache_control is not UNSET:
-        extras = {**wire.set_fields(part, "cache_control"), **extras}
-    if (breakpoint_ := wire.present(part.prompt_cache_breakpoint)) is not None:
+        extras = {**set_fields(part, "cache_control"), **extras}
+    if (breakpoint_ := present(part.prompt_cache_breakpoint)) is not None:
         place = f"{at}.prompt_cache_breakpoint"
         found, more = _BREAKPOINT.read(breakpoint_, place)
         if found.mode not in (None, EXPLICIT):
@@ -122,7 +122,7 @@ def _decode_part(part: wire.Part, extras: Extras, at: str) -> Block:
     match part:
         case wire.TextPart():
             if isinstance(part, wire.OutputTextPart):
-                extras = {**wire.set_fields(part, "annotations"), **extras}
+                extras = {**set_fields(part, "annotations"), **extras}
             return Text(text=part.text, cache=mark, extras=extras, at=at)
         case wire.RefusalPart():
             return Refusal(text=part.refusal, extras=extras, at=at)

@@ -10,9 +10,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from ...canonical import Block, Message, Notices, Reasoning, Text, ToolCall, ToolResult
+from ...json_pieces import JsonObject
 from ...profiles import Profile
 from ..one_turn import BETWEEN_MESSAGES, is_plain, said_in_one
-from .wire import JsonObject
 
 FILLER: Final = "OK."
 """What an assistant says behind a tool's result, where nobody else may speak."""

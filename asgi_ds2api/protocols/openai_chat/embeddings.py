@@ -26,10 +26,20 @@ from ...codec import DEFAULT_LIMITS, AnswerFacts, Envelope, HTTPCall, RequestLim
 from ...errors import Malformed, MalformedRequest, Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_answer, decode_json, decode_object, whole
+from ...json_pieces import (
+    JsonObject,
+    bound,
+    fields_of,
+    items_of,
+    missing,
+    present,
+    rest_of,
+    text_of,
+    without_null,
+)
 from ...profiles import Profile
 from ..reserved import is_reserved
 from . import wire
-from .answer import fields_of, items_of, rest_of, text_of
 from .errors import decode_in_band
 from .request import path_of
 from .usage import decode_usage
@@ -69,7 +79,7 @@ def peek_embeddings(call: HTTPCall) -> Envelope:
     head = decode_json(_PEEK, call.body)
     model = call.model or head.model
     if model is UNSET:
-        raise wire.missing("model")
+        raise missing("model")
     is_packed = head.encoding_format == "base64"
     return Envelope(operation="embed", model=model, session=head.user, vectors="base64" if is_packed else "float")
 
@@ -85,7 +95,7 @@ def decode_embeddings_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LI
     return EmbeddingsRequest(
         source=wire.NAME,
         model=text_of(fields.get("model")) or "",
-        inputs=_decode_inputs(wire.present(head.input), limits),
+        inputs=_decode_inputs(present(head.input), limits),
         dimensions=whole(head.dimensions, "dimensions"),
         user=head.user,
         vendor_headers=forwarded_headers(call.headers),
@@ -95,7 +105,7 @@ def decode_embeddings_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LI
 
 def _decode_inputs(raw: Raw | None, limits: RequestLimits) -> tuple[EmbeddingInput, ...]:
     if raw is None:
-        raise wire.missing("input")
+        raise missing("input")
     batch = decode_json(_INPUT, raw, "input")
     if isinstance(batch, str):
         return (EmbeddingInput(text=batch, at="input"),)
@@ -103,7 +113,7 @@ def _decode_inputs(raw: Raw | None, limits: RequestLimits) -> tuple[EmbeddingInp
         raise MalformedRequest("Invalid 'input': send at least one text.", code="empty_array", param="input")
     if all(isinstance(item, int) for item in batch):
         return (EmbeddingInput(tokens=tuple(item for item in batch if isinstance(item, int)), at="input"),)
-    wire.bound(len(batch), limits.max_inputs, "input")
+    bound(len(batch), limits.max_inputs, "input")
     return tuple(_decode_input(item, f"input[{position}]") for position, item in enumerate(batch))
 
 
@@ -124,7 +134,7 @@ def encode_embeddings_request(request: EmbeddingsRequest, profile: Profile, noti
         Unsupported: Tokens of another vendor's vocabulary.
     """
     is_own = request.source == wire.NAME
-    body: wire.JsonObject = {"input": _encode_inputs(request, notices), "model": request.model}
+    body: JsonObject = {"input": _encode_inputs(request, notices), "model": request.model}
     if request.dimensions is not None:
         body["dimensions"] = request.dimensions
     if profile.exact:
@@ -225,7 +235,7 @@ def tap_embeddings(body: bytes) -> AnswerFacts:
 
 
 def _checked(body: bytes) -> dict[str, Raw]:
-    fields = {name: value for name, value in decode_answer(_BODY, body).items() if bytes(value) != wire.NULL}
+    fields = without_null(decode_answer(_BODY, body))
     is_error = fields_of(fields.get("error")) or text_of(fields.get("error"))
     if is_error or bytes(fields.get("data", b"")).strip(b"[] \t\r\n") == b"":
         failure = decode_in_band(body)
@@ -273,7 +283,7 @@ def encode_embeddings(embeddings: Embeddings, envelope: Envelope, notices: Notic
         {"object": "embedding", "index": index, "embedding": write(vector), **more}
         for index, (vector, more) in enumerate(zip(embeddings.vectors, beside, strict=True))
     ]
-    body: wire.JsonObject = {
+    body: JsonObject = {
         "object": "list",
         "data": data,
         "model": envelope.model,
@@ -297,6 +307,6 @@ def _pack(vector: Vector) -> str:
         raise Malformed("The upstream sent a vector with a number that 32 bits do not hold.") from None
 
 
-def _encode_usage(usage: Usage) -> wire.JsonObject:
+def _encode_usage(usage: Usage) -> JsonObject:
     tokens = usage.input_total or 0
     return {"prompt_tokens": tokens, "total_tokens": tokens}

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from ...codec import Envelope, HTTPCall, Operation, Route
 from ...headers import forwarded_headers
 from ...json_guard import decode_json, whole
-from ...json_pieces import number_of
+from ...json_pieces import JsonField, missing, number_of, present
 from ...profiles import Profile
 from ..reserved import for_another_model
 from . import wire
@@ -60,16 +60,16 @@ class _Peek(msgspec.Struct):
     """What routing, and the form of the answer, need of a request."""
 
     model: str | UnsetType = UNSET
-    functions: wire.JsonField = UNSET
+    functions: JsonField = UNSET
     include_reasoning: bool | None = None
-    max_completion_tokens: wire.JsonField = UNSET
-    max_tokens: wire.JsonField = UNSET
+    max_completion_tokens: JsonField = UNSET
+    max_tokens: JsonField = UNSET
     n: wire.Whole | None = None
     prompt_cache_key: str | None = None
-    reasoning: wire.JsonField = UNSET
+    reasoning: JsonField = UNSET
     stream: bool | None = None
     stream_options: _Options | None = None
-    tools: wire.JsonField = UNSET
+    tools: JsonField = UNSET
 
 
 _PEEK: Final = msgspec.json.Decoder(_Peek)
@@ -93,7 +93,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
     head = decode_json(_PEEK, call.body)
     model = call.model or head.model
     if model is UNSET:
-        raise wire.missing("model")
+        raise missing("model")
     header = next((value for name in SESSION_HEADERS if (value := call.headers.get(name))), None)
     is_mistral = call.headers.get("user-agent", "").startswith(_MISTRAL)
     return Envelope(
@@ -101,11 +101,11 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         model=model,
         stream=bool(head.stream) and operation == "generate",
         session=head.prompt_cache_key or header,
-        max_output_tokens=number_of(wire.present(head.max_completion_tokens) or wire.present(head.max_tokens)),
+        max_output_tokens=number_of(present(head.max_completion_tokens) or present(head.max_tokens)),
         choices=whole(head.n, "n") or 1,
         include_usage=is_mistral or (head.stream_options is not None and bool(head.stream_options.include_usage)),
         include_reasoning_details=_wants_details(head, call.body),
-        legacy_functions=wire.present(head.functions) is not None and wire.present(head.tools) is None,
+        legacy_functions=present(head.functions) is not None and present(head.tools) is None,
         dialect="mistral" if is_mistral else "",
     )
 
@@ -137,4 +137,4 @@ def _wants_details(head: _Peek, body: bytes) -> bool:
     """
     if head.include_reasoning is not None:
         return head.include_reasoning
-    return wire.present(head.reasoning) is not None or any(name in body for name in _DETAILS)
+    return present(head.reasoning) is not None or any(name in body for name in _DETAILS)

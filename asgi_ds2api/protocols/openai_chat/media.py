@@ -10,9 +10,9 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from ...canonical import Base64Source, BlocksSource, FileSource, Media, MediaSource, TextSource, UrlSource
 from ...errors import MalformedRequest, Unsupported
+from ...json_pieces import JsonObject, missing
 from ...profiles import Profile
 from . import wire
-from .wire import JsonObject
 
 DATA_URL: Final = re.compile(
     r"data:(?P<type>[\w.+-]+/[\w.+-]+)(?:;[\w-]+=[\w.+-]+)*;base64,(?P<data>[A-Za-z0-9+/]*={0,2})"
@@ -86,7 +86,7 @@ def _decode_file(file: wire.File, at: str) -> Media:
         source: MediaSource = FileSource(file_id=file.file_id, protocol=wire.NAME)
         return Media(kind="file", source=source, source_at=_FILE, name=file.filename, at=at)
     if file.file_data is None:
-        raise wire.missing(f"{at}.file.file_data")
+        raise missing(f"{at}.file.file_data")
     if file.file_data.startswith("data:") or _WEB_URL.match(file.file_data):
         source = _linked(file.file_data, f"{at}.file.file_data")
     elif _BASE64.fullmatch(file.file_data):

@@ -26,11 +26,11 @@ from ...canonical import (
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
+from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put_extras, set_fields
 from ..calls_and_results import report_error
 from . import wire
 from .content import AUDIO, BEHIND_A_CALL, Content, PartWriter, decode_content, read_content
 from .reasoning import THOUGHT, encode_replay, richest, split_mark
-from .wire import JsonObject, Shape, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -92,17 +92,17 @@ def read_messages(raw: Raw, limits: RequestLimits) -> tuple[Message, ...]:
 def _check_count(count: int, limits: RequestLimits) -> None:
     if not count:
         raise MalformedRequest("Invalid 'messages': send at least one.", code="empty_array", param="messages")
-    wire.bound(count, limits.max_messages, "messages")
+    bound(count, limits.max_messages, "messages")
 
 
 def _read_message(raw: Raw, at: str, ids: _LegacyIds, limits: RequestLimits) -> Message:
     fields, extras = _MESSAGE.part(raw, at)
     content, calls = fields.pop("content", None), fields.pop("tool_calls", None)
     message = _MESSAGE.decode(fields, at)
-    is_silent = content is None or bytes(content) == wire.NULL
+    is_silent = content is None or bytes(content) == NULL
     blocks = None if content is None or is_silent else read_content(content, f"{at}.content", limits)
     decoded: list[ToolCall] = []
-    if calls is not None and bytes(calls) != wire.NULL:
+    if calls is not None and bytes(calls) != NULL:
         raws = decode_json(_LIST, calls, f"{at}.tool_calls")
         for position, call in enumerate(raws):
             place = f"{at}.tool_calls[{position}]"
@@ -122,7 +122,7 @@ def _decode_message(
             return _decode_result(message, content or (), extras, at, ids)
         case _:
             if content is None:
-                raise wire.missing(f"{at}.content")
+                raise missing(f"{at}.content")
             if message.name is None and not extras:
                 return Message(role=role, content=content, at=at)
             return Message(role=role, content=content, name=message.name, extras=extras, at=at)
@@ -133,7 +133,7 @@ def _decode_result(
 ) -> Message:  # fmt: skip
     call_id = ids.of_result(message.name) if message.role == "function" else message.tool_call_id
     if call_id is None:
-        raise wire.missing(f"{at}.tool_call_id")
+        raise missing(f"{at}.tool_call_id")
     result = ToolResult(call_id=call_id, blocks=content, name=message.name, extras=extras, at=at)
     return Message(role="tool", content=(result,), at=at)
 
@@ -152,7 +152,7 @@ def _decode_assistant(
     blocks += content
     if message.refusal is not None:
         blocks.append(Refusal(text=message.refusal, at=f"{at}.refusal"))
-    if (audio := wire.present(message.audio)) is not None:
+    if (audio := present(message.audio)) is not None:
         blocks.append(Opaque(protocol=wire.NAME, type=AUDIO, raw=audio, is_required=True, at=f"{at}.audio"))
     for made in calls:
         mark, rest = split_mark(made.extras, made.at) if made.extras else ([], made.extras)
@@ -172,14 +172,14 @@ def _decode_assistant(
 
 def _decode_call(call: wire.ToolCall, extras: dict[str, Raw], at: str) -> ToolCall:
     if call.cache_control is not UNSET:
-        extras = {**wire.set_fields(call, "cache_control"), **extras}
+        extras = {**set_fields(call, "cache_control"), **extras}
     if call.type == "custom":
         if call.custom is None:
-            raise wire.missing(f"{at}.custom")
+            raise missing(f"{at}.custom")
         text = call.custom.input or ""
         return ToolCall(id=call.id, name=call.custom.name, arguments=text, kind="custom", extras=extras, at=at)
     if call.function is None:
-        raise wire.missing(f"{at}.function")
+        raise missing(f"{at}.function")
     arguments = call.function.arguments or ""
     return ToolCall(id=call.id, name=call.function.name, arguments=arguments, extras=extras, at=at)
 

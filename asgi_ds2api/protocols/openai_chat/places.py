@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...canonical import CustomTool, Extras, ReasoningControl, Tool
-from ...json_pieces import fields_of
+from ...json_pieces import fields_of, present
 from . import wire
 from .reasoning import HIDDEN
 
@@ -54,11 +54,11 @@ def places_of(
 
 def overruled(head: wire.Request, reasoning: ReasoningControl | None) -> tuple[str, ...]:
     """Return the fields that another one stands before."""
-    asked = fields_of(wire.present(head.reasoning))
+    asked = fields_of(present(head.reasoning))
     effort = None if reasoning is None else reasoning.effort
     twice = {
         "max_tokens": head.max_tokens is not None and head.max_completion_tokens is not None,
-        "function_call": None not in map(wire.present, (head.function_call, head.tool_choice)),
+        "function_call": None not in map(present, (head.function_call, head.tool_choice)),
         "reasoning.enabled": effort is not None and bytes(asked.get("enabled", b"")) == b"true",
         "reasoning.summary": "summary" in asked and reasoning is not None and reasoning.display == HIDDEN,
     }

@@ -18,12 +18,23 @@ from msgspec.structs import replace
 
 from ...canonical import Block, Extras, Notices, Reasoning, ReasoningControl
 from ...json_guard import whole
+from ...json_pieces import (
+    JsonObject,
+    Shape,
+    fields_of,
+    items_of,
+    present,
+    put_extras,
+    rest_of,
+    set_fields,
+    text_of,
+    without_none,
+)
 from ...model_facts import ModelFacts
 from ...profiles import Profile
 from ...seal import PREFIX
 from . import wire
-from .answer import fields_of, items_of, plain_reasoning, rest_of, text_of
-from .wire import JsonObject, Shape, put_extras
+from .answer import plain_reasoning
 
 # --- what the model thought: wire -> ours -----------------------------------------------------------------------------
 
@@ -236,10 +247,10 @@ def decode_control(body: wire.Request, extras: Extras) -> ReasoningControl | Non
         MalformedRequest: With ``param``: a field of the wrong type.
     """
     effort = body.reasoning_effort
-    is_wanted = wire.present(body.include_reasoning) == Raw(b"true")
+    is_wanted = present(body.include_reasoning) == Raw(b"true")
     display = "summarized" if is_wanted else None  # some vendors show what the model thought to who asks alone
-    if (raw := wire.present(body.reasoning)) is not None:
-        extras |= wire.set_fields(body, "thinking")
+    if (raw := present(body.reasoning)) is not None:
+        extras |= set_fields(body, "thinking")
         _keep(extras, {_ENABLE: body.enable_thinking, _BUDGET: body.thinking_budget})
         asked, unknown = _OBJECT.read(raw, "reasoning")
         if asked.effort is not None:
@@ -252,7 +263,7 @@ def decode_control(body: wire.Request, extras: Extras) -> ReasoningControl | Non
             extras=unknown,
             at="reasoning",
         )
-    if (raw := wire.present(body.thinking)) is not None:
+    if (raw := present(body.thinking)) is not None:
         _keep(extras, {_ENABLE: body.enable_thinking, _BUDGET: body.thinking_budget})
         thinking, unknown = _THINKING.read(raw, "thinking")
         budget = whole(thinking.budget_tokens, "thinking.budget_tokens")
@@ -309,13 +320,16 @@ def encode_own_control(control: ReasoningControl) -> JsonObject:
                 "exclude": True if control.display == "omitted" else None,
                 "summary": None if control.display == "omitted" else control.display,
             }
-            return {"reasoning": put_extras(_told(asked), control.extras)}
+            return {"reasoning": put_extras(without_none(asked), control.extras)}
         case "thinking":
             asked = {"type": control.mode, "budget_tokens": control.budget_tokens}
-            return {"thinking": put_extras(_told(asked), control.extras), **_told({_EFFORT: control.effort})}
+            return {
+                "thinking": put_extras(without_none(asked), control.extras),
+                **without_none({_EFFORT: control.effort}),
+            }
         case "enable_thinking":
             is_on = control.mode != "disabled"
-            return _told({_ENABLE: is_on, _BUDGET: control.budget_tokens, _EFFORT: control.effort})
+            return without_none({_ENABLE: is_on, _BUDGET: control.budget_tokens, _EFFORT: control.effort})
         case _:
             return {}
 
@@ -337,11 +351,11 @@ def encode_control(
         return {}  # it thinks as much as it likes, which is what it does anyway
     match profile.reasoning_in:
         case "effort":
-            return _told({_EFFORT: _effort(effort, budget, at, profile, facts, notices)})
+            return without_none({_EFFORT: _effort(effort, budget, at, profile, facts, notices)})
         case "thinking":
             is_on = effort != "none"
             word = _effort(effort, budget, at, profile, facts, notices) if is_on and (effort or budget) else None
-            return {"thinking": {"type": "enabled" if is_on else "disabled"}, **_told({_EFFORT: word})}
+            return {"thinking": {"type": "enabled" if is_on else "disabled"}, **without_none({_EFFORT: word})}
         case "enable_thinking" | "chat_template":
             if effort not in (None, "none"):
                 notices.changed(at, "thinking is on or off here", action="coerced")
@@ -360,7 +374,7 @@ def encode_control(
 def _switch(spelling: str, *, is_on: bool, budget: int | None) -> JsonObject:
     if spelling == "chat_template":
         return {"chat_template_kwargs": {_ENABLE: is_on}}
-    return _told({_ENABLE: is_on, _BUDGET: budget})
+    return without_none({_ENABLE: is_on, _BUDGET: budget})
 
 
 def _asked_effort(control: ReasoningControl, at: str, notices: Notices) -> str | None:
@@ -413,7 +427,3 @@ def effort_of(effort: str | None, budget: int | None) -> str | None:
 def nearest_effort(effort: str, known: Collection[str]) -> str | None:
     """Return which of the efforts that a model knows is nearest to one; None: none is near."""
     return next((word for word in _NEAREST.get(effort, (effort,)) if word in known), None)
-
-
-def _told(fields: Mapping[str, object]) -> JsonObject:
-    return {name: value for name, value in fields.items() if value is not None}

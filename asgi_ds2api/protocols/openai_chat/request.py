@@ -19,7 +19,6 @@ Encoded again for this protocol, a request is JSON-equal to what came, but for t
 """
 
 import hashlib
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -42,6 +41,17 @@ from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_json, decode_object, encode_object, whole
+from ...json_pieces import (
+    JsonObject,
+    Shape,
+    bound,
+    missing,
+    present,
+    put_extras,
+    set_fields,
+    without_none,
+    without_null,
+)
 from ...model_facts import ModelFacts
 from ...profiles import Profile
 from ..calls_and_results import Scan
@@ -57,7 +67,6 @@ from .pairing import MAX_ID, pair_results
 from .places import overruled, places_of
 from .reasoning import decode_control, encode_control, encode_own_control
 from .tools import check_schema, decode_choice, decode_tools, encode_choice, encode_tool, fit_choice, read_tools
-from .wire import JsonObject, Shape, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -100,14 +109,14 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
 def read_fields(fields: dict[str, Raw], call: HTTPCall, limits: RequestLimits) -> Request:
     """Return the request of a body of any shape; raises as `decode_request`."""
     names = wire.Request.__struct_fields__
-    fields = {name: value for name, value in fields.items() if bytes(value) != wire.NULL}
+    fields = without_null(fields)
     if call.model:  # a deployment's path names it, and the body need not
         fields["model"] = Raw(msgspec.json.encode(call.model))
     unknown = {name: value for name, value in fields.items() if name not in names}
     flat = {name: value for name, value in fields.items() if name in names and name not in _APART}
     head = decode_json(_REQUEST, encode_object({**flat, "messages": Raw(b"[]")}))
     if "messages" not in fields:
-        raise wire.missing("messages")
+        raise missing("messages")
     messages = read_messages(fields["messages"], limits)
     tools = read_tools(fields.get("tools"), fields.get("functions"), limits)
     return _request(head, messages, tools, unknown, call, limits)
@@ -118,16 +127,16 @@ def _request(
     limits: RequestLimits,
 ) -> Request:  # fmt: skip
     """Return the canonical request of the flat fields and the parts."""
-    extras = {**wire.set_fields(head, *wire.EXTRAS), **unknown}
+    extras = {**set_fields(head, *wire.EXTRAS), **unknown}
     if head.safety_identifier is not None and head.user is not None:
         extras["user"] = Raw(msgspec.json.encode(head.user))
-    if (options := wire.present(head.stream_options)) is not None:
+    if (options := present(head.stream_options)) is not None:
         given, more = _OPTIONS.read(options, "stream_options")
         if given.include_obfuscation is not None:
             extras[_PADDING] = Raw(msgspec.json.encode(given.include_obfuscation))
         extras |= {f"stream_options.{name}": value for name, value in more.items()}
     stop = (head.stop,) if isinstance(head.stop, str) else tuple(head.stop or ())
-    wire.bound(len(stop), limits.max_stop, "stop")
+    bound(len(stop), limits.max_stop, "stop")
     max_tokens = whole(head.max_tokens, "max_tokens")
     limit = whole(head.max_completion_tokens, "max_completion_tokens")
     reasoning = decode_control(head, extras)
@@ -136,13 +145,13 @@ def _request(
         model=head.model,
         messages=messages,
         tools=tools,
-        tool_choice=decode_choice(wire.present(head.tool_choice), wire.present(head.function_call), tools),
+        tool_choice=decode_choice(present(head.tool_choice), present(head.function_call), tools),
         parallel_tool_calls=head.parallel_tool_calls,
         max_output_tokens=max_tokens if limit is None else limit,
         sampling=_sampling(head),
         stop=stop,
         choices=whole(head.n, "n"),
-        output_format=_decode_format(wire.present(head.response_format), extras, limits),
+        output_format=_decode_format(present(head.response_format), extras, limits),
         verbosity=head.verbosity,
         reasoning=reasoning,
         cache=CacheControl(key=head.prompt_cache_key, retention=head.prompt_cache_retention),
@@ -189,13 +198,13 @@ def _decode_format(raw: Raw | None, extras: Extras, limits: RequestLimits) -> Ou
     if given.type != "json_schema":
         return OutputFormat(kind=given.type, extras=unknown, at=at)
     if schema is None:
-        raise wire.missing(f"{at}.json_schema")
+        raise missing(f"{at}.json_schema")
     check_schema(schema.schema, f"{at}.json_schema.schema", limits)
     return OutputFormat(
         kind="json_schema",
         name=schema.name,
         description=schema.description,
-        schema=wire.present(schema.schema),
+        schema=present(schema.schema),
         strict=schema.strict,
         extras=unknown,
         at=at,
@@ -347,7 +356,7 @@ def _offered(request: Request, facts: ModelFacts, notices: Notices) -> tuple[lis
         elif facts.web_search and (asked := search_of(tool)) is not None:
             asked.report(_CAN_BE_TOLD, notices, "the vendor's")
             place = {"user_location": {"type": "approximate", "approximate": asked.place}} if asked.place else {}
-            search = {OPTIONS: {**place, **_told({"search_context_size": asked.context_size})}}
+            search = {OPTIONS: {**place, **without_none({"search_context_size": asked.context_size})}}
         else:
             tools.append(tool)
     return tools, search
@@ -372,7 +381,7 @@ def _sampling_fields(request: Request, profile: Profile, notices: Notices) -> Js
             fields[name] = value
         elif value is not None:
             notices.lost(name, "the upstream has no such field")
-    return _told(fields)
+    return without_none(fields)
 
 
 def _limit_fields(request: Request, profile: Profile) -> JsonObject:
@@ -386,7 +395,7 @@ def _limit_fields(request: Request, profile: Profile) -> JsonObject:
         raise Unsupported("The upstream warms no caches: ask for at least one token.", param="max_completion_tokens")
     if (request.choices or 1) > 1 and not profile.choices:
         raise Unsupported("The upstream gives one answer at a time.", param="n")
-    return _told({profile.max_tokens_field: request.max_output_tokens, "n": request.choices})
+    return without_none({profile.max_tokens_field: request.max_output_tokens, "n": request.choices})
 
 
 def _identity_fields(request: Request, profile: Profile, notices: Notices) -> JsonObject:
@@ -406,7 +415,7 @@ def _identity_fields(request: Request, profile: Profile, notices: Notices) -> Js
     if user is not None and not is_own and (len(user) > MAX_USER_CHARS or "@" in user):
         notices.hint("user", "personal or long: sent as a digest", action="hashed")
         user = hashlib.sha256(user.encode()).hexdigest()
-    return _told(
+    return without_none(
         {
             "metadata": request.metadata or None,
             "prompt_cache_key": request.cache.key,
@@ -442,7 +451,7 @@ def _encode_format(wanted: OutputFormat, writer: PartWriter) -> JsonObject:
         raise Unsupported("The upstream has no switch for a schema.", param=wanted.at or None)
     strict = True if wanted.strict is None and not writer.is_own else wanted.strict
     named: JsonObject = {"name": wanted.name or "output", "description": wanted.description, "schema": wanted.schema}
-    schema = _told({**named, "strict": strict})
+    schema = without_none({**named, "strict": strict})
     return put_extras({"type": "json_schema", "json_schema": schema}, extras)
 
 
@@ -477,7 +486,3 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices, *, is_stre
             raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
         else:
             notices.extra(name, request.idle_extras, "the upstream has no such field")
-
-
-def _told(fields: Mapping[str, object]) -> JsonObject:
-    return {name: value for name, value in fields.items() if value is not None}

@@ -42,21 +42,10 @@ from ...canonical import (
 from ...codec import AnswerFacts, Envelope
 from ...errors import Malformed
 from ...json_guard import decode_answer
+from ...json_pieces import NULL, JsonObject, fields_of, items_of, number_of, put_extras, rest_of, text_of, without_null
 from ...profiles import Profile
 from . import wire
-from .answer import (
-    REASONING_FIELDS,
-    choice_of,
-    citations_of,
-    content_pieces,
-    fields_of,
-    images_of,
-    items_of,
-    logprobs_of,
-    number_of,
-    rest_of,
-    text_of,
-)
+from .answer import REASONING_FIELDS, choice_of, citations_of, content_pieces, images_of, logprobs_of
 from .audio import opaque_audio
 from .calls import decode_calls
 from .content import AUDIO, BEHIND_A_CALL
@@ -64,7 +53,6 @@ from .errors import decode_in_band
 from .media import url_of
 from .reasoning import decode_thought, encode_detail, mark_of, with_mark
 from .usage import decode_finish, decode_usage, encode_finish, encode_usage, estimated, finish_failure
-from .wire import JsonObject, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -149,7 +137,7 @@ def _checked(body: bytes) -> dict[str, Raw]:
     """
     if body.lstrip()[:1] == b"[" and (failure := decode_in_band(body)):  # Google's errors come in a list
         raise failure
-    fields = {name: value for name, value in decode_answer(_BODY, body).items() if bytes(value) != wire.NULL}
+    fields = without_null(decode_answer(_BODY, body))
     if not items_of(fields.get("choices")) or fields_of(fields.get("error")) or text_of(fields.get("error")):
         failure = decode_in_band(body)
         raise failure or Malformed("The upstream sent an answer without choices.", code="empty_response")
@@ -177,7 +165,7 @@ def _decode_choice(fields: Mapping[str, Raw], position: int, salt: str) -> Choic
 def choice_extras(fields: Mapping[str, Raw]) -> Extras:
     """Return the fields of a choice that have no canonical form."""
     extras = rest_of(fields, CHOICE)
-    if "stop_reason" in fields and text_of(fields["stop_reason"]) is None and bytes(fields["stop_reason"]) != wire.NULL:
+    if "stop_reason" in fields and text_of(fields["stop_reason"]) is None and bytes(fields["stop_reason"]) != NULL:
         extras["stop_reason"] = fields["stop_reason"]  # vLLM's id of a token
     return extras
 

@@ -46,23 +46,11 @@ from ...fold import BlockTracker
 from ...framing import SSEDecoder
 from ...half_characters import HalfCharacters
 from ...json_guard import decode_answer
+from ...json_pieces import fields_of, items_of, number_of, rest_of, text_of, without_null
 from ...profiles import Profile
 from ..made_ids import call_id
 from . import wire
-from .answer import (
-    arguments_of,
-    choice_of,
-    citations_of,
-    content_pieces,
-    fields_of,
-    images_of,
-    items_of,
-    logprobs_of,
-    number_of,
-    plain_reasoning,
-    rest_of,
-    text_of,
-)
+from .answer import arguments_of, choice_of, citations_of, content_pieces, images_of, logprobs_of, plain_reasoning
 from .audio import opaque_audio
 from .calls import CALL, id_of
 from .errors import decode_in_band
@@ -214,7 +202,7 @@ class StreamDecoder:
 
     def _read(self, data: bytes) -> None:
         chunk = decode_answer(_CHUNK, data, mend=self._halves.join)
-        fields = {name: value for name, value in chunk.items() if bytes(value) != wire.NULL}
+        fields = without_null(chunk)
         if fields_of(fields.get("error")) or text_of(fields.get("error")):
             raise decode_in_band(data) or Malformed("The upstream sent an error that cannot be read.")
         if "choices" not in fields and (failure := decode_in_band(data)):

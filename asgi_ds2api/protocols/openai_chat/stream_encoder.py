@@ -49,6 +49,7 @@ from ...codec import Envelope
 from ...errors import GatewayError
 from ...fold import merge_usage
 from ...framing import comment_frame, data_frame
+from ...json_pieces import JsonObject, put_extras
 from . import wire
 from .calls_in_turn import CallsInTurn
 from .content import AUDIO, BEHIND_A_CALL
@@ -57,7 +58,6 @@ from .reasoning import mark_of, with_mark
 from .response import AnswerWriter, answer_id, encode_logprobs
 from .usage import encode_usage, estimated
 from .whole_calls import WholeCalls
-from .wire import JsonObject, put_extras
 
 HEARTBEAT: Final = comment_frame(b"keepalive")
 DONE: Final = data_frame(b"[DONE]")

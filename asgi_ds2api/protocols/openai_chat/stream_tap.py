@@ -14,8 +14,8 @@ from ...errors import Interrupted, Malformed
 from ...frame_tap import FrameTap
 from ...framing import data_frame, parse_frame
 from ...json_guard import is_too_deep
+from ...json_pieces import fields_of, items_of, text_of
 from ...profiles import Profile
-from .answer import fields_of, items_of, text_of
 from .errors import decode_in_band
 from .response import EMPTY, usage_of
 from .stream_decoder import DONE

@@ -25,13 +25,13 @@ from ...canonical import (
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
+from ...json_pieces import JsonField, JsonObject, Shape, bound, missing, present, put_extras, set_fields
 from ...model_facts import ModelFacts
 from ...profiles import Profile
 from ..foreign_tools import described
 from . import wire
 from .content import PartWriter
 from .reasoning import is_thinking_asked, without_thinking
-from .wire import JsonObject, Shape, put_extras
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ def decode_tools(
     Raises:
         MalformedRequest: With ``param``: a tool without its definition, a name that is there twice, too much of it.
     """
-    wire.bound(len(tools) + len(functions), limits.max_tools, "tools")
+    bound(len(tools) + len(functions), limits.max_tools, "tools")
     decoded = [_decode_tool(tool, {}, f"tools[{position}]", limits) for position, tool in enumerate(tools)]
     for position, function in enumerate(functions):
         at = f"{_FUNCTIONS}[{position}]"
@@ -75,7 +75,7 @@ def read_tools(tools: Raw | None, functions: Raw | None, limits: RequestLimits) 
     """Return the tools of a body of any shape; raises as `decode_tools`."""
     read = [] if tools is None else decode_json(_LIST, tools, "tools")
     legacy = [] if functions is None else decode_json(_LIST, functions, "functions")
-    wire.bound(len(read) + len(legacy), limits.max_tools, "tools")
+    bound(len(read) + len(legacy), limits.max_tools, "tools")
     decoded = [_read_tool(raw, f"tools[{position}]", limits) for position, raw in enumerate(read)]
     for position, raw in enumerate(legacy):
         at = f"{_FUNCTIONS}[{position}]"
@@ -125,16 +125,16 @@ def _read_tool(raw: Raw, at: str, limits: RequestLimits) -> Tool:
 
 def _decode_tool(tool: wire.Tool, extras: Extras, at: str, limits: RequestLimits) -> Tool:
     if tool.cache_control is not UNSET:
-        extras = {**wire.set_fields(tool, "cache_control"), **extras}
+        extras = {**set_fields(tool, "cache_control"), **extras}
     if tool.type == "custom":
         custom = tool.custom
         if custom is None:
-            raise wire.missing(f"{at}.custom")
+            raise missing(f"{at}.custom")
         return CustomTool(
-            name=custom.name, description=custom.description, format=wire.present(custom.format), extras=extras, at=at
+            name=custom.name, description=custom.description, format=present(custom.format), extras=extras, at=at
         )
     if tool.function is None:
-        raise wire.missing(f"{at}.function")
+        raise missing(f"{at}.function")
     check_schema(tool.function.parameters, f"{at}.function.parameters", limits)
     return _function(tool.function, extras, at)
 
@@ -143,20 +143,20 @@ def _function(function: wire.Function, extras: Extras, at: str) -> FunctionTool:
     return FunctionTool(
         name=function.name,
         description=function.description,
-        parameters=wire.present(function.parameters),
+        parameters=present(function.parameters),
         strict=function.strict,
         extras=extras,
         at=at,
     )
 
 
-def check_schema(field: wire.JsonField, param: str, limits: RequestLimits) -> None:
+def check_schema(field: JsonField, param: str, limits: RequestLimits) -> None:
     """Refuse a JSON Schema that is no object, or too large.
 
     Raises:
         MalformedRequest: It is.
     """
-    schema = wire.present(field)
+    schema = present(field)
     if schema is None:
         return
     if not bytes(schema).startswith(b"{"):
@@ -228,7 +228,7 @@ def _name_of(tool: wire.NamedTool, at: str) -> str:
     named = tool.function or tool.custom
     name = tool.name if named is None else named.name
     if name is None:
-        raise wire.missing(f"{at}.{tool.type}.name")
+        raise missing(f"{at}.{tool.type}.name")
     return name
 
 

@@ -11,8 +11,7 @@ from msgspec import Raw
 
 from ...canonical import Extras, Finish, FinishReason, Usage
 from ...errors import Interrupted, Overloaded, UpstreamError
-from .answer import fields_of, number_of, rest_of, text_of
-from .wire import JsonObject, put_extras
+from ...json_pieces import JsonObject, fields_of, number_of, put_extras, rest_of, text_of
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET
 
-from . import wire
+from ...json_pieces import JsonField
 
 
 class _Shape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -49,7 +49,7 @@ class _UsualChoice(_Shape):
     logprobs: None = None
     stop_reason: None = None
     token_ids: None = None
-    content_filter_results: wire.JsonField = UNSET
+    content_filter_results: JsonField = UNSET
 
 
 class _UsualChunk(_Shape):

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from ...canonical import Block, Extras, Message, Notices, Reasoning, ReasoningControl, Request, ToolCall
-from ...json_pieces import JsonObject, Shape, fields_of, put_extras, set_fields, text_of
+from ...json_pieces import JsonObject, Shape, fields_of, put_extras, set_fields, text_of, without_none
 from ...model_facts import ModelFacts
 from ...seal import PREFIX
 from . import wire
@@ -199,7 +199,7 @@ def encode_control(control: ReasoningControl, facts: ModelFacts, notices: Notice
     """Return ``reasoning``; empty: there is nothing to ask for. What it cannot say is reported."""
     if is_own:
         summary = None if control.display == UNSAID else control.display
-        return put_extras(_told({"effort": control.effort, "summary": summary}), control.extras)
+        return put_extras(without_none({"effort": control.effort, "summary": summary}), control.extras)
     at = control.at or "reasoning"
     for name in control.extras:
         notices.unknown(at, name, "the upstream has no such field")
@@ -209,7 +209,7 @@ def encode_control(control: ReasoningControl, facts: ModelFacts, notices: Notice
     is_thinking = control.mode in ("enabled", "adaptive") and effort != "none"
     display = control.display or ("summarized" if is_thinking else "omitted")
     summary = None if display == "omitted" else _SUMMARIES.get(display, display)
-    return _told({"effort": effort, "summary": summary})
+    return without_none({"effort": effort, "summary": summary})
 
 
 def _effort(control: ReasoningControl, at: str, facts: ModelFacts, notices: Notices) -> str | None:
@@ -230,7 +230,3 @@ def _effort(control: ReasoningControl, at: str, facts: ModelFacts, notices: Noti
     elif fitted != effort:
         notices.changed(at, "the nearest effort that the model knows", action="coerced")
     return fitted
-
-
-def _told(fields: Mapping[str, object]) -> JsonObject:
-    return {name: value for name, value in fields.items() if value is not None}

@@ -18,7 +18,7 @@ Encoded again for this protocol, a request is JSON-equal to what came, but for t
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -42,7 +42,17 @@ from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import Unsupported
 from ...headers import CODEX, forwarded_headers
 from ...json_guard import decode_json, decode_object, encode_object, whole
-from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put_extras, set_fields
+from ...json_pieces import (
+    JsonObject,
+    Shape,
+    bound,
+    missing,
+    present,
+    put_extras,
+    set_fields,
+    without_none,
+    without_null,
+)
 from ...profiles import Profile
 from ..foreign_searches import OPTIONS
 from ..foreign_tools import report_idle_choice
@@ -78,7 +88,7 @@ def decode_request(call: HTTPCall, limits: RequestLimits = DEFAULT_LIMITS) -> Re
     Raises:
         MalformedRequest: With ``param``, the path of what is wrong.
     """
-    fields = {name: value for name, value in decode_object(call.body).items() if bytes(value) != NULL}
+    fields = without_null(decode_object(call.body))
     names = wire.Request.__struct_fields__
     unknown = {name: value for name, value in fields.items() if name not in names}
     head = decode_json(_REQUEST, encode_object({name: value for name, value in fields.items() if name in names}))
@@ -306,7 +316,7 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
     for name in profile.drop:
         if body.pop(name, None) is not None:
             notices.lost(name, "the upstream refuses this field")
-    return _said(body)
+    return without_none(body)
 
 
 def _tool_fields(request: Request, tools: Sequence[Tool], writer: PartWriter) -> JsonObject:
@@ -422,7 +432,9 @@ def _text_fields(request: Request, writer: PartWriter) -> JsonObject:
     Raises:
         Unsupported: The upstream has no switch for the form; a shim asks in words.
     """
-    text: JsonObject = _said({"format": _encode_format(request.output_format, writer), "verbosity": request.verbosity})
+    text: JsonObject = without_none(
+        {"format": _encode_format(request.output_format, writer), "verbosity": request.verbosity}
+    )
     if writer.is_own:
         own = {_TEXT_FIELD.match(name): value for name, value in request.extras.items()}
         text |= {found[1]: value for found, value in own.items() if found is not None}
@@ -440,7 +452,7 @@ def _encode_format(wanted: OutputFormat | None, writer: PartWriter) -> JsonObjec
     if not profile.json_schema:
         raise Unsupported("The upstream has no switch for a schema.", param=wanted.at or None)
     strict = True if wanted.strict is None and not writer.is_own else wanted.strict
-    schema = _said({"description": wanted.description, "schema": wanted.schema, "strict": strict})
+    schema = without_none({"description": wanted.description, "schema": wanted.schema, "strict": strict})
     return put_extras({"type": "json_schema", "name": wanted.name or "output", **schema}, extras)
 
 
@@ -472,7 +484,3 @@ def _add_extras(body: JsonObject, request: Request, notices: Notices) -> None:
         body["stream_options"] = options
     for name in options if not request.stream else ():
         notices.tell(f"{_OPTION}{name}", "no stream is asked for", "hint")
-
-
-def _said(fields: Mapping[str, object]) -> JsonObject:
-    return {name: value for name, value in fields.items() if value is not None}

@@ -33,7 +33,7 @@ from ...canonical import (
 from ...codec import AnswerFacts, Envelope
 from ...errors import Malformed
 from ...json_guard import decode_answer
-from ...json_pieces import NULL, fields_of, items_of, number_of, rest_of, text_of
+from ...json_pieces import fields_of, items_of, number_of, rest_of, text_of, without_null
 from ...openai_errors import decode_in_band
 from ...profiles import Profile
 from . import wire
@@ -138,7 +138,7 @@ def _checked(body: bytes) -> dict[str, Raw]:
     Raises:
         UpstreamError: It is none.
     """
-    fields = {name: value for name, value in decode_answer(_BODY, body).items() if bytes(value) != NULL}
+    fields = without_null(decode_answer(_BODY, body))
     if fields_of(fields.get("error")) or text_of(fields.get("error")) or "output" not in fields:
         raise decode_in_band(body) or Malformed("The upstream sent an answer without output.", code="empty_response")
     if failure := finish_failure(fields):

@@ -33,7 +33,7 @@ from ...errors import Interrupted, Malformed, UpstreamError
 from ...framing import SSEDecoder
 from ...half_characters import HalfCharacters
 from ...json_guard import decode_answer
-from ...json_pieces import NULL, fields_of, items_of, number_of, text_of
+from ...json_pieces import fields_of, items_of, number_of, text_of, without_null
 from ...openai_errors import decode_in_band
 from ...profiles import Profile
 from . import wire
@@ -159,7 +159,7 @@ class StreamDecoder:
 
     def _read(self, data: bytes) -> None:
         event = decode_answer(_EVENT, data, mend=self._halves.join)
-        fields = {name: value for name, value in event.items() if bytes(value) != NULL}
+        fields = without_null(event)
         kind = text_of(fields.get("type")) or ""
         if kind == "error" or "error" in fields:
             raise self._error(fields, data)
