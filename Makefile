@@ -1,5 +1,5 @@
-# Two commands do everything: `make demo` runs the main job, `make test` runs every check.
-# Both set up what they need in .venv; nothing outside this folder is touched.
+# `make demo` runs the main job, `make test` every check but that of a real model (`make test-real`).
+# All set up what they need in .venv; nothing outside this folder is touched.
 
 PYTHON ?= python3
 VENV := .venv

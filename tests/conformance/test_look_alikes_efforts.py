@@ -161,6 +161,17 @@ async def test_7_3_refused_call_is_asked_for_once_more(code: str) -> None:
     assert (asked.answer.status, len(asked.upstream.calls)) == (400, 2)
 
 
+async def test_7_3_refused_call_that_is_good_at_the_second_time_is_one_attempt_with_the_usage_of_one() -> None:
+    refused = error(400, {"error": {"message": "x", "code": "tool_use_failed"}})
+    asked = await ask("chat", "chat", {}, refused, chat_answer(), profile="groq")
+    assert (asked.answer.status, len(asked.upstream.calls), len(asked.records[-1].attempts)) == (200, 2, 1)
+    assert asked.answer.header("x-ds2api-attempts") == "1"
+    assert asked.notices["temperature"] == "changed"
+    usage = asked.records[-1].usage
+    assert usage is not None
+    assert (usage.input_total, usage.output_total) == (3, 2)
+
+
 async def test_7_3_no_capacity_is_an_overload_whatever_its_status() -> None:
     full = error(400, {"error": {"message": "no available capacity"}})
     asked = await ask("chat", "chat", {}, full, chat_answer(), profile="lenient", accounts=2)
