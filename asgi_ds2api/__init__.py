@@ -1,18 +1,24 @@
-"""An AI gateway inside your ASGI app: any AI client, any model, keys pooled, nothing lost."""
+"""An AI gateway inside your ASGI app: any AI client, any model, keys pooled, nothing lost in silence."""
 
-from .auth import Caller
-from .canonical import Notice
+from .auth import Authorize, Caller
+from .budgets import CallerLimits
+from .canonical import Notice, Usage
 from .config import Config
-from .errors import GatewayError
+from .errors import ConfigError, GatewayError
 from .gateway import Gateway
 from .middleware import DS2APIMiddleware
-from .observe import Observer, Record
+from .observe import Attempt, Observer, Record
 from .secret import Secret
 from .state.contract import StateStore
+from .status.snapshot import Snapshot
 
 __all__ = [
+    "Attempt",
+    "Authorize",
     "Caller",
+    "CallerLimits",
     "Config",
+    "ConfigError",
     "DS2APIMiddleware",
     "Gateway",
     "GatewayError",
@@ -20,5 +26,7 @@ __all__ = [
     "Observer",
     "Record",
     "Secret",
+    "Snapshot",
     "StateStore",
+    "Usage",
 ]

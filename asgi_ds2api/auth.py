@@ -31,20 +31,23 @@ _log = logging.getLogger("asgi_ds2api.auth")
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who may use the gateway."""
+    """Somebody who may use the gateway.
+
+    Attributes:
+        label: Names the caller in the log and the Record; never a credential.
+        models: Globs of the model names, as asked for, that this caller may use.
+        limits: What it may use, and how much of it.
+        expires_at: Seconds since 1970; from then on its requests are refused. None: never.
+    """
 
     label: Annotated[str, Meta(min_length=1)]
-    """Names the caller in the log and the Record; never a credential."""
     models: tuple[str, ...] = ("*",)
-    """Globs of the model names, as asked for, that this caller may use."""
     limits: CallerLimits = NO_LIMITS
-    """What it may use, and how much of it."""
     expires_at: Annotated[float, Meta(ge=0)] | None = None
-    """Seconds since 1970; from then on it is nobody. None: never."""
 
 
 Authorize: TypeAlias = Callable[[Scope], Awaitable[Caller | None]]
-"""The host's own check: sees the scope of a request and says who it is; None is a no."""
+"""The host's own check, an async function: sees the scope of a request and says who it is; None is a no."""
 
 ANONYMOUS = Caller(label="anonymous")
 

@@ -32,18 +32,24 @@ Dollars: TypeAlias = Annotated[float, Meta(gt=0, le=1e12)]
 
 
 class CallerLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller may use; None: as much as it likes. Who may use nothing is no caller, and 0 is no limit."""
+    """What a caller may use; None: as much as it likes. Each is above 0: who may use nothing is no caller.
+
+    Attributes:
+        concurrency: Requests at a time.
+        rpm: Requests a minute.
+        tpm: Tokens a minute, in and out together.
+        tokens_per_day: Tokens in a day of UTC, in and out together.
+        tokens_per_month: Tokens in a month of UTC, in and out together.
+        usd_per_day: Dollars in a day of UTC; models whose price nobody knows are counted in tokens alone.
+        usd_per_month: Dollars in a month of UTC, likewise.
+    """
 
     concurrency: AtATime | None = None
-    """Requests at a time."""
     rpm: RequestsAMinute | None = None
-    """Requests a minute."""
     tpm: TokensAMinute | None = None
-    """Tokens a minute, in and out together."""
     tokens_per_day: Tokens | None = None
     tokens_per_month: Tokens | None = None
     usd_per_day: Dollars | None = None
-    """Dollars; models whose price nobody knows are counted in tokens alone."""
     usd_per_month: Dollars | None = None
 
     @property

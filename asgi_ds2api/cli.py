@@ -43,7 +43,7 @@ HELP: Final[Mapping[Override, str]] = {
     "enable": "take a disable back",
     "reset": "forget its cooldowns and refusals, and those of its server; what was disabled by hand stays so",
 }
-NO_UVICORN: Final = 'serve needs uvicorn, which is not installed here: pip install "asgi-ds2api[serve]"'
+NO_UVICORN: Final = "serve needs uvicorn, which is not installed here: pip install uvicorn httptools"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

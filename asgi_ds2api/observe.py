@@ -30,62 +30,83 @@ MAX_NOTICES_TOLD = 1_000
 MAX_PATTERN_CHARS = 200
 
 Result = Literal["ok", "error", "interrupted", "client_gone", "cut"]
-"""``error``: before the commit point. ``interrupted``: after it. ``cut``: ended by us (drain, deadline, stall)."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of an upstream."""
+    """One account that was asked: usually one call of its upstream.
+
+    Attributes:
+        upstream: Its name.
+        account: The account's label.
+        model: The upstream's name of the model.
+        code: ``ok`` or the `GatewayError.code`; ``hedge_lost``: another attempt at the same answer was first;
+            ``abandoned``: the caller left, or the request was cut.
+        status: HTTP status of the upstream; None: it sent none.
+        duration_s: Seconds that it took.
+        is_hedge: It was begun beside one that was silent.
+        usage: What it may have used beside the answer, as another attempt gave that; None: nothing.
+        cost_usd: What that costs, in dollars; None: nothing, or nobody knows the price.
+    """
 
     upstream: str
     account: str
-    """The account's label."""
     model: str
     code: str
-    """``ok`` or the `GatewayError.code`; ``hedge_lost``: another attempt at the same answer was first; ``abandoned``:
-    the caller left, or the request was cut."""
     status: int | None = None
-    """HTTP status of the upstream, if it sent one."""
     duration_s: float = 0.0
     is_hedge: bool = False
-    """It was begun beside one that was silent."""
     usage: Usage | None = None
-    """What it may have used beside the answer, as another attempt gave that; None: nothing."""
     cost_usd: float | None = None
-    """What that costs; None: nothing, or nobody knows the price."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One finished request."""
+    """One finished request.
+
+    Attributes:
+        request_id: As the caller sees it in ``x-request-id``.
+        result: ``ok``; ``error``: before the commit point; ``interrupted``: after it; ``client_gone``; ``cut``: ended
+            by the gateway (drain, deadline, stall).
+        code: ``ok`` or the `GatewayError.code`.
+        status: HTTP status that the caller was sent; 499 if it had gone before.
+        protocol: What the caller speaks, as ``openai_chat``.
+        operation: What was asked for, as ``generate``.
+        model: As asked for, once it is known to be configured; else empty.
+        caller: The caller's label; empty before authentication.
+        mode: ``relay`` or ``translate``; empty if no upstream was asked.
+        stream: Whether a stream was asked for.
+        attempts: The accounts that were asked, in order, and what came of it; without those that it only waited for.
+            The last one answered, if one did.
+        queued_s: Seconds that it waited for accounts, before all attempts together.
+        usage: Tokens of the answer; None: there was none, or nobody knows.
+        cost_usd: What the usage costs in dollars, and what attempts beside it may have; None: nothing, or nobody knows
+            the price.
+        finish: Canonical finish reason; None: the answer did not end.
+        notices: What did not go through as it came, hints as well.
+        bytes_in: Of the caller's body.
+        bytes_out: Of the body that the caller was sent.
+        first_byte_s: Seconds from the request's start to the first byte of the answer; None: there was none.
+        duration_s: Seconds from its start to its end.
+    """
 
     request_id: str
     result: Result
     code: str
-    """``ok`` or the `GatewayError.code`."""
     status: int
-    """What the caller was sent; 499 if it had gone before."""
     protocol: str
     operation: str
     model: str
-    """As asked for, once it is known to be configured; else empty."""
     caller: str
-    """The caller's label; empty before authentication."""
     mode: Literal["relay", "translate", ""] = ""
     stream: bool = False
     attempts: tuple[Attempt, ...] = ()
-    """Whom it asked, in order, and what came of it; without those that it only waited for. The last one answered, if
-    one did."""
     queued_s: float = 0.0
-    """How long it waited for accounts, before all attempts together."""
     usage: Usage | None = None
     cost_usd: float | None = None
-    """What the usage costs, and what attempts beside it may have; None: there is none, or nobody knows the price."""
     finish: str | None = None
-    """Canonical finish reason."""
     notices: tuple[Notice, ...] = ()
     bytes_in: int = 0
     bytes_out: int = 0
     first_byte_s: float | None = None
-    """From the request's start to the first byte of the answer."""
     duration_s: float = 0.0
 
     @property

@@ -259,7 +259,7 @@ def test_serve_without_its_extra_says_what_to_install(
     assert run(capsys, "serve", "--config", str(config)) == (
         2,
         "",
-        'serve needs uvicorn, which is not installed here: pip install "asgi-ds2api[serve]"\n',
+        "serve needs uvicorn, which is not installed here: pip install uvicorn httptools\n",
     )
 
 

@@ -55,16 +55,19 @@ _UNSAFE = re.compile(r"[^\x21-\x7e]|[;=]")
 
 
 class Notice(Value, frozen=True, kw_only=True, tag="notice", tag_field="event"):
-    """One thing that did not go through as it came."""
+    """One thing that did not go through as it came.
+
+    Attributes:
+        path: Where it stood, in the sender's terms: ``messages[2].content[0].cache_control``.
+        action: What was done, one word: dropped, clamped, emulated, moved, renamed, merged, inserted.
+        reason: Why, in a few words; never a value that somebody sent.
+        severity: ``hint``: no effect on the answer. ``changed``: coerced or emulated. ``lost``: left out.
+    """
 
     path: str
-    """Where it stood, in the sender's terms: ``messages[2].content[0].cache_control``."""
     action: str
-    """What was done, one word: dropped, clamped, emulated, moved, renamed, merged, inserted."""
     reason: str
-    """Why, in a few words; never a value that somebody sent."""
     severity: Severity
-    """``hint``: no effect on the answer. ``changed``: coerced or emulated. ``lost``: left out."""
 
     @property
     def pattern(self) -> str:

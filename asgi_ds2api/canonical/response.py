@@ -39,25 +39,33 @@ class Finish(Value, frozen=True, kw_only=True, tag="finish", tag_field="event"):
 
 
 class Usage(Value, frozen=True, kw_only=True, tag="usage", tag_field="event"):
-    """Tokens of the whole exchange. Cumulative: a later one replaces an earlier one, field by field where not None."""
+    """Tokens of the whole exchange. Cumulative: a later one replaces an earlier one, field by field where not None.
+
+    Attributes:
+        input_total: All input, cached or not, written to the cache or not.
+        cache_read: Part of ``input_total`` that was read from the vendor's prompt cache.
+        cache_write: Part of ``input_total`` that was written to it; for 5 minutes, 1 hour and others together.
+        cache_write_5m: Part of ``cache_write``.
+        cache_write_1h: Part of ``cache_write``.
+        output_total: All output, reasoning included.
+        reasoning: Part of ``output_total``.
+        audio_input: Part of ``input_total``.
+        audio_output: Part of ``output_total``.
+        is_estimated: At least one of the numbers is the gateway's own estimate.
+        extras: Other counters, in the source protocol's terms.
+    """
 
     input_total: int | None = None
-    """All input, cached or not, written to the cache or not."""
     cache_read: int | None = None
-    """Part of ``input_total``."""
     cache_write: int | None = None
-    """Part of ``input_total``; 5 minutes, 1 hour and others together."""
     cache_write_5m: int | None = None
     cache_write_1h: int | None = None
     output_total: int | None = None
-    """All output, reasoning included."""
     reasoning: int | None = None
-    """Part of ``output_total``."""
     audio_input: int | None = None
     audio_output: int | None = None
     is_estimated: bool = False
     extras: Extras = {}
-    """Other counters, in the source protocol's terms."""
 
 
 class Logprobs(Value, frozen=True, kw_only=True, tag="logprobs", tag_field="event"):

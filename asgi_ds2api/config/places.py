@@ -51,7 +51,7 @@ def _redis_url(url: Secret) -> Secret:
     if scheme not in REDIS_SCHEMES or not colon or not rest:
         raise Flaw("is no address of a Redis server", 'write it as in "redis://127.0.0.1:6379/0"')
     if find_spec("redis") is None:
-        raise Flaw("needs a package that is not installed", 'install "asgi-ds2api[redis]"')
+        raise Flaw("needs a package that is not installed", 'pip install "redis>=5.2"')
     from ..state.redis import client_of
 
     try:

@@ -388,7 +388,7 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             description="Where cooldowns, limits, budgets and kept answers are. `memory`: in each process by itself. "
             "`sqlite:PATH`: in a file that the workers of one machine share, made for its owner alone to read, as it "
             "holds kept answers. `redis://HOST:PORT/DB` (`rediss://`, `unix://`), or, where that holds a password, "
-            "`env:NAME` or `file:PATH`: on a server that many machines share; needs `asgi-ds2api[redis]`.",
+            "`env:NAME` or `file:PATH`: on a server that many machines share; needs the extra `redis`.",
             examples=["memory", "sqlite:ds2api.state", "env:REDIS_URL"],
         ),
     ] = StatePlace()

@@ -1,8 +1,8 @@
 """State of many machines, in Redis (6.2 or newer): each step one script, each time the server's own.
 
-Needs the extra: ``pip install "asgi-ds2api[redis]"``. All keys begin with the version of what they hold and one hash
-tag, so that programs of two versions do not meet and a cluster keeps all of it in one slot. A server that lost
-everything is no harm: what is not known counts as healthy, and as unused. Scripts that it forgot are sent again.
+Needs the extra ``redis``. All keys begin with the version of what they hold and one hash tag, so that programs of two
+versions do not meet and a cluster keeps all of it in one slot. A server that lost everything is no harm: what is not
+known counts as healthy, and as unused. Scripts that it forgot are sent again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -138,33 +138,42 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway at one moment."""
+    """A gateway at one moment, as the process that answers knows it.
+
+    Attributes:
+        at: Seconds since 1970.
+        is_ready: Requests are admitted, and at least one account may be used.
+        is_draining: It stops: running requests end, new ones are refused.
+        active: Requests that are being answered.
+        waiting: Upstream -> requests that wait for an account of it; who would take any of several is counted at each.
+        accounts: In the order of the configuration.
+        origins: The servers that accounts live on.
+        affinity: Of upstreams with several accounts: how often conversations stayed on theirs, and what that saved.
+        callers: Those that have limits and were here: at most `spending.MAX_SPENDERS`, who came last at the end.
+        state: Where cooldowns, limits and kept answers are, and whether that can be reached.
+        requests: Result (`Record.result`) -> requests since the start.
+        notices: Severity -> Notices since the start.
+        hedges: ``begun``: attempts beside one that was silent (`hedge`), since the start; ``won``: they gave the
+            answer; ``lost``: they did not, and may have cost something all the same.
+        observer_failures: Class of an observer -> how often it raised since the start.
+        transitions: ``healthy>cooling:rate_limited`` -> how often since the start.
+    """
 
     at: float
     is_ready: bool
-    """Requests are admitted, and at least one account may be used."""
     is_draining: bool
     active: int
-    """Requests that are being answered."""
     waiting: Mapping[str, int]
-    """Upstream -> requests that wait for an account of it; who would take any of several is counted at each."""
     accounts: tuple[AccountView, ...]
-    """In the order of the configuration."""
     origins: tuple[OriginView, ...]
     affinity: tuple[AffinityView, ...]
     callers: tuple[CallerView, ...]
-    """At most `spending.MAX_SPENDERS`, who came last at the end."""
     state: StateView
     requests: Mapping[str, int]
-    """Result (`Record.result`) -> requests since the start."""
     notices: Mapping[str, int]
-    """Severity -> Notices since the start."""
     hedges: Mapping[str, int]
-    """``begun``: attempts beside one that was silent (`hedge`), since the start; ``won``: they gave the answer;
-    ``lost``: they did not, and may have cost something all the same."""
     observer_failures: Mapping[str, int]
     transitions: Mapping[str, int]
-    """``healthy>cooling:rate_limited`` -> how often since the start."""
 
 
 def snapshot_of(
