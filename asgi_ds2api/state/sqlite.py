@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -25,6 +25,8 @@ BUSY_S = 1.0
 """Longest wait for another's transaction: they take microseconds, but a disk may stall."""
 _AGAIN_S = 0.005
 """Between two tries to make a new file ready while others do so."""
+_MAKING = threading.Lock()
+"""Of the process, as locks on files are: nobody in it may lock a new file before who made it has closed it."""
 RETENTION_S = 86_400.0
 """How long an epoch is remembered after its cooldown: longer than any request lives."""
 MAX_IDLE = 10
@@ -159,7 +161,7 @@ class SQLiteBackend:
             connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        _make(self._path)
         connection = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         with ExitStack() as unless_ready:
             unless_ready.callback(connection.close)
@@ -279,6 +281,16 @@ class SQLiteBackend:
             _note_done(connection, once, now)
             for amount in amounts:
                 _add(connection, amount, now)
+
+
+def _make(path: Path) -> None:
+    """Make the file, for its owner alone, if there is none; one that is there is not opened here.
+
+    Whoever closes a descriptor of a file lets go of all locks of its process on it (POSIX), those of SQLite's own
+    connections as well; the next worker that ends would then take the log away from under those that run.
+    """
+    with _MAKING, suppress(FileExistsError):
+        os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -1,6 +1,9 @@
 """The file of state: what this one place does that the others need not (see `test_backends.py`)."""
 
 import sqlite3
+import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -99,6 +102,40 @@ def test_connections_to_a_file_that_was_taken_away_are_closed_when_they_come_bac
         looking.result()
     assert (connections.made, connections.closed) == (1, 1)
     backend.close()
+
+
+VISITOR = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("UPDATE news SET number = number + 1")
+connection.commit()
+connection.close()
+"""
+
+
+def test_a_worker_that_ends_takes_nothing_away_from_one_that_had_several_connections(tmp_path: Path) -> None:
+    """SQLite's log goes with the last connection: who holds no lock on the file is overlooked there, and loses it."""
+    path = tmp_path / "state.sqlite"
+    backend = SQLiteBackend(path)
+    backend.open()
+    with ThreadPoolExecutor(2) as executor:
+        barrier = threading.Barrier(2)
+        list(executor.map(lambda _: backend.find("t", Together(barrier)), range(2)))
+    before = sorted((each.name, each.stat().st_ino) for each in tmp_path.iterdir())
+    subprocess.run([sys.executable, "-c", VISITOR, str(path)], check=True)
+    after = sorted((each.name, each.stat().st_ino) for each in tmp_path.iterdir())
+    backend.close()
+    assert after == before
+
+
+@pytest.mark.parametrize("name", ["state.sqlite", "link"])
+def test_the_file_is_its_owner_s_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "state.sqlite")
+    backend = SQLiteBackend(tmp_path / name)
+    backend.open()
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+    backend.close()
+    assert set(modes.values()) == {0o600}
 
 
 def test_what_has_ended_is_removed_also_where_nothing_but_limits_is_kept(tmp_path: Path) -> None:
