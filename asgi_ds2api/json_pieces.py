@@ -132,12 +132,19 @@ def missing(param: str) -> MalformedRequest:
     return MalformedRequest(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
 
 
-def bound(count: int, limit: int, param: str) -> None:
-    """Refuse more than is read here.
+def no_base64(param: str) -> MalformedRequest:
+    """Return the error for a field that has to be base64."""
+    return MalformedRequest(f"Invalid '{param}': expected base64.", code="invalid_value", param=param)
+
+
+def bound(count: int, limit: int, param: str, *, least: int = 0) -> None:
+    """Refuse more than is read here, and fewer than one where there has to be one.
 
     Raises:
-        MalformedRequest: There are more.
+        MalformedRequest: There are.
     """
+    if count < least:
+        raise MalformedRequest(f"Invalid '{param}': send at least one.", code="empty_array", param=param)
     if count > limit:
         raise MalformedRequest(
             f"Invalid '{param}': at most {limit} are read here.", code="array_above_max_length", param=param

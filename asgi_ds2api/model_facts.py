@@ -1,8 +1,9 @@
-"""What single models accept, by globs of their names: data only; `Profile.facts` looks a model up.
+"""What single models accept, by globs of their names: data, and how it is read; `Profile.facts` looks a model up.
 
 Sources: the vendors' documentation as collected on 2026-11-22; facts of Anthropic's models from its migration guides.
 """
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -136,3 +137,14 @@ GEMINI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
     ("*gemini-[12]*", _BUDGETS),
 )
 """Thinking by level from 3 on, by budget before; first match counts."""
+
+
+def nearest_effort(effort: str, known: Collection[str], steps: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the word nearest to an effort among those that a model knows; None: none is near.
+
+    Args:
+        effort: That is asked for.
+        known: That the model takes.
+        steps: Words to try in turn for each effort: vendors differ in what they call near.
+    """
+    return next((word for word in steps.get(effort, (effort,)) if word in known), None)

@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from .codec import ErrorAnswer
 from .diagnosis import Told, classify, diagnose, read
+from .error_answers import error_answer
 from .errors import (
     CallerBudgetSpent,
     CallerLimited,
@@ -37,7 +38,6 @@ from .errors import (
     Unreachable,
     UpstreamError,
 )
-from .headers import retry_headers
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -146,9 +146,12 @@ def encode_error(error: GatewayError, content_field: str) -> ErrorAnswer:
         error: Of any kind.
         content_field: What holds the conversation: the culprit where one is too long.
     """
-    body = _relayed(error) or msgspec.json.encode({"error": told(error, content_field)})
-    headers = ((b"content-type", b"application/json"), *retry_headers(error))
-    return ErrorAnswer(status=_status(error), headers=headers, body=body)
+    body = msgspec.json.encode({"error": told(error, content_field)})
+    return error_answer(error, _status(error), body, _is_own)
+
+
+def _is_own(body: bytes) -> bool:
+    return bool(_BODY.decode(body).error)
 
 
 def told(error: GatewayError, content_field: str) -> dict[str, str | None]:
@@ -203,13 +206,3 @@ def _message(error: GatewayError) -> str:
             f"{error.tokens} tokens. Please reduce the length of the messages."
         )
     return error.message
-
-
-def _relayed(error: GatewayError) -> bytes | None:
-    """Return the upstream's own body, if it is one of this protocol."""
-    if not isinstance(error, UpstreamError) or error.body is None:
-        return None
-    try:
-        return error.body if _BODY.decode(error.body).error else None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None

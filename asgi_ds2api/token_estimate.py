@@ -1,4 +1,4 @@
-"""How many tokens a request may have, by its bytes: where no upstream counts them, and before any has. Pure.
+"""How many tokens a request or an answer may have, by its size: where nobody counts them, and before any has. Pure.
 
 Text is about four bytes a token, in all models. A picture, a recording or a document travels as base64, whose length
 says little of what it costs. So what stands there is looked at: the first bytes of a file say what it is, and each kind
@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
+
+from .canonical import Usage
 
 BYTES_PER_TOKEN: Final = 4
 """Of text and of JSON around it."""
@@ -95,3 +97,13 @@ _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 def _tokens(price: Price, size: int) -> int:
     return price.least if not price.bytes_per_token else max(price.least, size // price.bytes_per_token)
+
+
+def output_tokens(characters: int) -> int:
+    """Return how many tokens an answer may have whose usage nobody told; an answer has at least one."""
+    return max(1, characters // BYTES_PER_TOKEN)
+
+
+def estimated(characters: int) -> Usage:
+    """Return figures for such an answer."""
+    return Usage(input_total=0, output_total=output_tokens(characters), is_estimated=True)

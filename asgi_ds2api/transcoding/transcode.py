@@ -39,7 +39,7 @@ from ..fold import fold, merge_usage, tell_input, unfold
 from ..framing import frame_mark
 from ..profiles import Profile
 from ..shims import KeptReasoning, Shim
-from ..token_estimate import BYTES_PER_TOKEN
+from ..token_estimate import BYTES_PER_TOKEN, output_tokens
 from .gathering import Gathering
 from .pauses import Pauses
 from .side import OnUnsupported, Side
@@ -435,7 +435,7 @@ class Translate:
     def _estimate(self) -> Usage:
         return Usage(
             input_total=self._bytes_sent // BYTES_PER_TOKEN,
-            output_total=max(1, self._characters // BYTES_PER_TOKEN),
+            output_total=output_tokens(self._characters),
             is_estimated=True,
         )
 

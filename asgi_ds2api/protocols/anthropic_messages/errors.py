@@ -18,6 +18,7 @@ import msgspec
 
 from ...codec import ErrorAnswer
 from ...diagnosis import Told, as_text, classify, diagnose, read
+from ...error_answers import error_answer
 from ...errors import (
     AuthorizerFailed,
     GatewayError,
@@ -26,7 +27,6 @@ from ...errors import (
     UnknownModel,
     UpstreamError,
 )
-from ...headers import retry_headers
 from . import wire
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -98,9 +98,11 @@ _BODY: Final = msgspec.json.Decoder(_Body)
 
 def encode_error(error: GatewayError, request_id: str) -> ErrorAnswer:
     """Write an error so that Anthropic's SDK raises its own class for it."""
-    body = _relayed(error) or encode_error_body(error, request_id)
-    headers = ((b"content-type", b"application/json"), *retry_headers(error))
-    return ErrorAnswer(status=_status(error), headers=headers, body=body)
+    return error_answer(error, _status(error), encode_error_body(error, request_id), _is_own)
+
+
+def _is_own(body: bytes) -> bool:
+    return _BODY.decode(body).type == "error"
 
 
 def encode_error_body(error: GatewayError, request_id: str) -> bytes:
@@ -140,13 +142,3 @@ def _too_long(tokens: int | None, limit: int | None) -> str:
     if limit is None:
         limit = (tokens or 1) - 1
     return f"prompt is too long: {tokens if tokens is not None else limit + 1} tokens > {limit} maximum"
-
-
-def _relayed(error: GatewayError) -> bytes | None:
-    """Return the upstream's own body, if it is one of this protocol."""
-    if not isinstance(error, UpstreamError) or error.body is None:
-        return None
-    try:
-        return error.body if _BODY.decode(error.body).type == "error" else None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None

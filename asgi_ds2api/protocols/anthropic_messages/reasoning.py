@@ -13,7 +13,7 @@ from msgspec import Raw
 from ...canonical import Effort, Notices, ReasoningControl
 from ...json_guard import decode_json, encode_object, whole
 from ...json_pieces import without_null
-from ...model_facts import ModelFacts
+from ...model_facts import ModelFacts, nearest_effort
 from . import wire
 from .blocks import BlockWriter, JsonObject
 
@@ -33,7 +33,7 @@ BUDGETS: Final[Mapping[str, int]] = {
 _EFFORT_BELOW: Final = ((2_048, "low"), (12_288, "medium"), (28_000, "high"))
 """Budgets under the first number -> effort; all others are ``xhigh``."""
 
-_NEAREST: Final[Mapping[str, Sequence[str]]] = {
+NEAREST: Final[Mapping[str, Sequence[str]]] = {
     "minimal": ("low",),
     "low": ("low", "medium"),
     "medium": ("medium", "low", "high"),
@@ -148,25 +148,20 @@ def effort_of(budget_tokens: int | None) -> str | None:
     return next((effort for limit, effort in _EFFORT_BELOW if budget_tokens < limit), "xhigh")
 
 
-def nearest_effort(effort: str, known: Sequence[str]) -> str | None:
-    """Return the word for an effort among those that a model knows; None: it knows nothing like it."""
-    return next((word for word in _NEAREST.get(effort, (effort,)) if word in known), None)
-
-
 def _without(control: ReasoningControl, facts: ModelFacts, notices: Notices) -> ReasoningControl | None:
     """Ask for no thinking, or for as little as the model can do."""
     if "disabled" in facts.thinking:
         # Models with a budget do not think unless asked to.
         return ReasoningControl(mode="disabled", at=control.at) if "adaptive" in facts.thinking else None
     notices.changed(control.at, "the model always thinks: asked to do so as little as possible")
-    effort = nearest_effort("low", facts.efforts)
+    effort = nearest_effort("low", facts.efforts, NEAREST)
     return ReasoningControl(mode="adaptive", effort=effort, at=control.at)
 
 
 def _adaptive(control: ReasoningControl, facts: ModelFacts, notices: Notices) -> ReasoningControl:
     effort = control.effort
     if effort is not None and facts.efforts:
-        effort = nearest_effort(effort, facts.efforts)
+        effort = nearest_effort(effort, facts.efforts, NEAREST)
         if effort is None:
             notices.lost(control.at, "the model knows no such effort")
         elif effort != control.effort:

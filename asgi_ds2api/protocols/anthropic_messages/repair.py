@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from ...canonical import Message, Notices, OutputFormat, Reasoning, Request, Text
 from ...errors import Refused
+from ...model_facts import nearest_effort
 from . import wire
 from .preflight import weaken_choice, with_hint
-from .reasoning import effort_of, nearest_effort
+from .reasoning import NEAREST, effort_of
 from .turns import SYSTEM, as_tagged_user
 
 Repair: TypeAlias = Callable[[Request, re.Match[str], Notices], Request | None]
@@ -92,7 +93,7 @@ def _lower_effort(request: Request, match: re.Match[str], notices: Notices) -> R
     supported = re.findall(r"[a-z]+", match["supported"] or "")
     if control is None or control.effort is None or control.effort in supported:
         return None
-    effort = nearest_effort(control.effort, supported)
+    effort = nearest_effort(control.effort, supported, NEAREST)
     notices.changed(control.at or "output_config.effort", "the nearest effort that the model knows", action="coerced")
     return replace(request, reasoning=replace(control, effort=effort))
 

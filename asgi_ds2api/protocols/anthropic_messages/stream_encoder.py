@@ -49,6 +49,7 @@ from ...codec import Envelope
 from ...errors import GatewayError
 from ...fold import merge_usage
 from ...framing import event_frame
+from ...token_estimate import output_tokens
 from . import wire
 from .errors import encode_error_body
 from .opaque import split_opaque
@@ -56,8 +57,6 @@ from .response import AnswerWriter, answer_id
 from .usage import encode_finish, encode_usage, report_untold
 
 PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
-BYTES_PER_TOKEN: Final = 4
-"""For an answer whose usage nobody told."""
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
@@ -146,7 +145,7 @@ class StreamEncoder:
             report_untold(usage, self._start.service_tier, self._start.created, self._notices)
             self._writer.report_finish(self._finish)
         if usage.output_total is None:
-            usage = msgspec.structs.replace(usage, output_total=max(1, self._characters // BYTES_PER_TOKEN))
+            usage = msgspec.structs.replace(usage, output_total=output_tokens(self._characters))
         delta = encode_finish(
             self._finish, is_native=self._is_native, has_calls=self._has_calls, refusal=self._writer.refusal
         )

@@ -23,6 +23,7 @@ from msgspec import Raw
 
 from ...codec import ErrorAnswer
 from ...diagnosis import MAX_BODY_BYTES, Told, classify, read
+from ...error_answers import error_answer
 from ...errors import (
     GatewayError,
     Interrupted,
@@ -37,7 +38,7 @@ from ...errors import (
     Unreachable,
     UpstreamError,
 )
-from ...headers import retry_headers, round_up
+from ...headers import round_up
 from ...json_guard import is_too_deep
 from ...json_pieces import JsonObject, fields_of, items_of, text_of
 from ...scrub import safe_body, safe_message
@@ -198,9 +199,11 @@ _TYPE: Final = "type.googleapis.com/google.rpc."
 
 def encode_error(error: GatewayError, request_id: str) -> ErrorAnswer:
     """Write an error so that Google's SDK raises its own class for it."""
-    body = _relayed(error) or encode_error_body(error, request_id)
-    headers = ((b"content-type", b"application/json"), *retry_headers(error))
-    return ErrorAnswer(status=_status(error), headers=headers, body=body)
+    return error_answer(error, _status(error), encode_error_body(error, request_id), _is_own)
+
+
+def _is_own(body: bytes) -> bool:
+    return {"code", "status"} <= _ERROR.look(fields_of(Raw(body.strip())).get("error")).keys()
 
 
 def encode_error_body(error: GatewayError, request_id: str) -> bytes:
@@ -251,14 +254,3 @@ def _message(error: GatewayError) -> str:
             f"The input token count ({error.tokens}) exceeds the maximum number of tokens allowed ({error.max_tokens})."
         )
     return error.message
-
-
-def _relayed(error: GatewayError) -> bytes | None:
-    """Return the upstream's own body, if it is one of this protocol."""
-    if not isinstance(error, UpstreamError) or error.body is None:
-        return None
-    try:
-        told = _ERROR.look(fields_of(Raw(error.body.strip())).get("error"))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return error.body if {"code", "status"} <= told.keys() else None

@@ -36,6 +36,7 @@ from ...fold import fold
 from ...json_guard import decode_answer
 from ...json_pieces import JsonObject, put_extras
 from ...profiles import Profile
+from ...token_estimate import output_tokens
 from . import wire
 from .answer import read_all
 from .grounding import FIELD as GROUNDING
@@ -49,8 +50,6 @@ from .usage import encode_finish, encode_usage
 
 _LIST: Final = msgspec.json.Decoder(list[Raw])
 _FACTS: Final = Profile(vendor=wire.VENDOR)
-BYTES_PER_TOKEN: Final = 4
-"""For an answer whose usage nobody told."""
 
 
 def decode_response(body: bytes, profile: Profile, salt: str = "") -> Response:
@@ -134,7 +133,7 @@ def report_top(extras: Extras, service_tier: str | None, created: int | None, no
 
 def _estimated(choices: Sequence[Choice]) -> int:
     said = sum(len(b.text) for choice in choices for b in choice.blocks if isinstance(b, Text | Reasoning | Refusal))
-    return max(1, said // BYTES_PER_TOKEN)
+    return output_tokens(said)
 
 
 class AnswerWriter:

@@ -46,10 +46,11 @@ from ...codec import Envelope
 from ...errors import GatewayError
 from ...fold import merge_usage
 from ...json_pieces import JsonObject
+from ...token_estimate import output_tokens
 from . import wire
 from .errors import encode_error_body
 from .parts import spelled
-from .response import BYTES_PER_TOKEN, AnswerWriter, answer_id, report_top
+from .response import AnswerWriter, answer_id, report_top
 from .usage import encode_finish, encode_usage
 
 HEARTBEAT: Final = b"\n"
@@ -130,7 +131,7 @@ class StreamEncoder:
         for block in list(self._blocks.values()):
             self._stop(block)
         self._blocks.clear()
-        usage = self._usage or Usage(output_total=max(1, self._characters // BYTES_PER_TOKEN))
+        usage = self._usage or Usage(output_total=output_tokens(self._characters))
         if not self._is_native:
             report_top(self._extras, self._start.service_tier, self._start.created, self._notices)
         top: JsonObject = {

@@ -12,7 +12,7 @@ from msgspec import Raw
 from ...canonical import Notices, ReasoningControl
 from ...errors import MalformedRequest
 from ...json_pieces import JsonObject, put_extras
-from ...model_facts import ModelFacts
+from ...model_facts import ModelFacts, nearest_effort
 from . import wire
 from .parts import PartWriter
 from .wire import Shape
@@ -145,7 +145,7 @@ def _fitted(control: ReasoningControl, facts: ModelFacts, notices: Notices) -> J
 
 def _level(effort: str, facts: ModelFacts, at: str, notices: Notices) -> JsonObject:
     known = facts.efforts or _LEVELS
-    level = next((word for word in _NEAREST.get(effort, ()) if word in known), None)
+    level = nearest_effort(effort, known, _NEAREST)
     if level is None:
         notices.lost(at, "the model knows no such effort")
         return {}

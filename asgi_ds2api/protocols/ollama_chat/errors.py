@@ -18,8 +18,8 @@ import msgspec
 
 from ...codec import ErrorAnswer
 from ...diagnosis import Told, classify, diagnose, read
+from ...error_answers import error_answer
 from ...errors import GatewayError, Overloaded, UnknownModel, UpstreamError
-from ...headers import retry_headers
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -75,9 +75,11 @@ _BODY: Final = msgspec.json.Decoder(_Body)
 
 def encode_error(error: GatewayError, request_id: str) -> ErrorAnswer:
     """Write an error so that Ollama's SDK raises its ``ResponseError`` for it; the id is told by a header."""
-    body = _relayed(error) or encode_error_body(error)
-    headers = ((b"content-type", b"application/json"), *retry_headers(error))
-    return ErrorAnswer(status=_status(error), headers=headers, body=body)
+    return error_answer(error, _status(error), encode_error_body(error), _is_own)
+
+
+def _is_own(body: bytes) -> bool:
+    return bool(_BODY.decode(body).error)
 
 
 def encode_error_body(error: GatewayError) -> bytes:
@@ -95,13 +97,3 @@ def _message(error: GatewayError) -> str:
     if error.param is not None and error.param not in error.message:
         return f"{error.param}: {error.message}"
     return error.message
-
-
-def _relayed(error: GatewayError) -> bytes | None:
-    """Return the upstream's own body, if it is one of this protocol."""
-    if not isinstance(error, UpstreamError) or error.body is None:
-        return None
-    try:
-        return error.body if _BODY.decode(error.body).error else None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None

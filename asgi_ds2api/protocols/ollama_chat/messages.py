@@ -86,7 +86,7 @@ def decode_messages(messages: Sequence[wire.Message], limits: RequestLimits) -> 
     Raises:
         MalformedRequest: With ``param``: none, too many, or one that cannot be meant.
     """
-    _check_count(len(messages), limits)
+    bound(len(messages), limits.max_messages, "messages", least=1)
     calls = _Calls()
     decoded: list[Message] = []
     for turn, message in enumerate(messages):
@@ -99,15 +99,9 @@ def decode_messages(messages: Sequence[wire.Message], limits: RequestLimits) -> 
 def read_messages(raw: Raw, limits: RequestLimits) -> tuple[Message, ...]:
     """Return the messages of a body of any shape; raises as `decode_messages`."""
     pieces = decode_json(_LIST, raw, "messages")
-    _check_count(len(pieces), limits)
+    bound(len(pieces), limits.max_messages, "messages", least=1)
     calls = _Calls()
     return tuple([_read_message(piece, turn, calls, limits) for turn, piece in enumerate(pieces)])
-
-
-def _check_count(count: int, limits: RequestLimits) -> None:
-    if not count:
-        raise MalformedRequest("Invalid 'messages': send at least one.", code="empty_array", param="messages")
-    bound(count, limits.max_messages, "messages")
 
 
 def _read_message(raw: Raw, turn: int, calls: _Calls, limits: RequestLimits) -> Message:

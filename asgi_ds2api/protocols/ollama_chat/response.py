@@ -43,11 +43,12 @@ from ...framing import escape_line_ends
 from ...json_guard import decode_answer
 from ...json_pieces import JsonObject, fields_of, items_of, put_extras, rest_of, text_of, without_null
 from ...profiles import Profile
+from ...token_estimate import estimated
 from . import wire
 from .answer import MESSAGE, TOP, arguments_object, call_of, is_true, logprobs_of, message_of
 from .errors import decode_in_band
 from .operations import rfc3339, seconds_of
-from .usage import UNTOLD, decode_finish, decode_usage, encode_finish, encode_usage, estimated
+from .usage import UNTOLD, decode_finish, decode_usage, encode_finish, encode_usage
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 

@@ -47,10 +47,10 @@ from ...errors import GatewayError
 from ...fold import merge_usage
 from ...framing import escape_line_ends, json_line
 from ...json_pieces import JsonObject, put_extras
+from ...token_estimate import estimated
 from . import wire
 from .errors import encode_error_body
 from .response import MESSAGE_AT, AnswerWriter, tokens_of
-from .usage import estimated
 
 HEARTBEAT: Final = b" "
 

@@ -90,12 +90,3 @@ def encode_finish(finish: Finish, *, is_own: bool) -> str:
             return "stop"
         case "other":
             return finish.raw if is_own and finish.raw else "stop"
-
-
-def estimated(characters: int) -> Usage:
-    """Return figures for an answer whose usage nobody told."""
-    return Usage(input_total=0, output_total=max(1, characters // BYTES_PER_TOKEN), is_estimated=True)
-
-
-BYTES_PER_TOKEN: Final = 4
-"""For an answer whose usage nobody told."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from ...canonical import Notices, Request, Response
 from ...codec import DEFAULT_LIMITS, EmbeddingsCodec, Envelope, EventEncoder, HTTPCall, RequestLimits
+from ...openai_models import encode_key_check, encode_model
 from ...profiles import PROFILES, Profile
 from . import embeddings
 from .audio import join_opaque
@@ -15,7 +16,7 @@ from .completion_stream import CompletionEncoder
 from .completions import decode_completion, encode_completion
 from .envelope import ROUTES, claims, is_completion, peek, retarget
 from .errors import decode_error, encode_error
-from .operations import decode_token_count, encode_key_check, encode_model, encode_models, encode_token_count
+from .operations import decode_token_count, encode_models, encode_token_count
 from .repair import lesson, repair
 from .request import decode_request as decode_chat_request
 from .request import encode_request

@@ -30,12 +30,13 @@ from ...errors import GatewayError
 from ...fold import merge_usage
 from ...framing import data_frame
 from ...json_pieces import JsonObject, put_extras
+from ...token_estimate import estimated
 from . import wire
 from .completions import NO_FIELD, OBJECT, completion_id, encode_old_logprobs, prefix_of, report_fields, said_by
 from .errors import encode_error_body
 from .response import AnswerWriter
 from .stream_encoder import DONE, HEARTBEAT
-from .usage import encode_usage, estimated
+from .usage import encode_usage
 
 _NONE: Final = Finish(reason="stop")
 

@@ -49,10 +49,11 @@ from ...json_pieces import (
     text_of,
     without_null,
 )
+from ...token_estimate import estimated
 from . import wire
 from .request import read_fields
 from .response import AnswerWriter, characters_of
-from .usage import encode_usage, estimated
+from .usage import encode_usage
 
 OBJECT: Final = "text_completion"
 NO_FIELD: Final = "a completion is text"

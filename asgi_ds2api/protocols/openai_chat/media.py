@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from ...canonical import Base64Source, BlocksSource, FileSource, Media, MediaSource, TextSource, UrlSource
 from ...errors import MalformedRequest, Unsupported
-from ...json_pieces import JsonObject, missing
+from ...json_pieces import JsonObject, missing, no_base64
 from ...profiles import Profile
 from . import wire
 
@@ -65,7 +65,7 @@ def decode_media(part: MediaPart, at: str) -> Media:
             return Media(kind="image", source=source, source_at=_URL, detail=image.detail, detail_at=_DETAIL, at=at)
         case wire.AudioPart(input_audio=audio):
             if not _BASE64.fullmatch(audio.data):
-                raise _no_base64(f"{at}.input_audio.data")
+                raise no_base64(f"{at}.input_audio.data")
             media_type = _AUDIO_TYPES.get(audio.format, f"audio/{audio.format}")
             recording = Base64Source(media_type=media_type, data=audio.data)
             return Media(kind="audio", source=recording, source_at="input_audio", at=at)
@@ -92,7 +92,7 @@ def _decode_file(file: wire.File, at: str) -> Media:
     elif _BASE64.fullmatch(file.file_data):
         source = Base64Source(media_type=_PDF, data=file.file_data)
     else:
-        raise _no_base64(f"{at}.file.file_data")
+        raise no_base64(f"{at}.file.file_data")
     is_document = isinstance(source, UrlSource) or source.media_type == _PDF or source.media_type.startswith("text/")
     kind: Literal["document", "file"] = "document" if is_document else "file"
     return Media(kind=kind, source=source, source_at=_FILE, name=file.filename, at=at)
@@ -113,10 +113,6 @@ def _linked(url: str, param: str) -> Base64Source | UrlSource:
 
 def _url(holder: wire.Url | str) -> str:
     return holder if isinstance(holder, str) else holder.url
-
-
-def _no_base64(param: str) -> MalformedRequest:
-    return MalformedRequest(f"Invalid '{param}': expected base64.", code="invalid_value", param=param)
 
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from ...canonical import (
     ToolResult,
 )
 from ...codec import RequestLimits
-from ...errors import MalformedRequest, Unsupported
+from ...errors import Unsupported
 from ...json_guard import decode_json
 from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put_extras, set_fields
 from ..calls_and_results import report_error
@@ -65,7 +65,7 @@ def decode_messages(messages: Sequence[wire.Message], limits: RequestLimits) -> 
     Raises:
         MalformedRequest: With ``param``: none, too many, or one that lacks what its role needs.
     """
-    _check_count(len(messages), limits)
+    bound(len(messages), limits.max_messages, "messages", least=1)
     ids = _LegacyIds()
     decoded: list[Message] = []
     for position, message in enumerate(messages):
@@ -84,15 +84,9 @@ def read_messages(raw: Raw, limits: RequestLimits) -> tuple[Message, ...]:
         return decode_messages(_MESSAGES.decode(raw), limits)
     except (msgspec.ValidationError, UnicodeDecodeError):
         pieces = decode_json(_LIST, raw, "messages")
-    _check_count(len(pieces), limits)
+    bound(len(pieces), limits.max_messages, "messages", least=1)
     ids = _LegacyIds()
     return tuple([_read_message(piece, f"messages[{position}]", ids, limits) for position, piece in enumerate(pieces)])
-
-
-def _check_count(count: int, limits: RequestLimits) -> None:
-    if not count:
-        raise MalformedRequest("Invalid 'messages': send at least one.", code="empty_array", param="messages")
-    bound(count, limits.max_messages, "messages")
 
 
 def _read_message(raw: Raw, at: str, ids: _LegacyIds, limits: RequestLimits) -> Message:

@@ -5,10 +5,9 @@ from typing import Final
 
 import msgspec
 
+from ... import openai_models
 from ...canonical import Model, TokenCount
-from ...envelope import HTTPCall
 from ...errors import Malformed, UnknownRoute
-from ...profiles import Profile
 
 CLIENT_VERSION: Final = "client_version"
 """The query by which Codex asks for its catalogue."""
@@ -28,12 +27,6 @@ def encode_token_count(count: TokenCount) -> bytes:
     return msgspec.json.encode({"object": "token_count", "input_tokens": count.input_tokens})
 
 
-def encode_key_check(profile: Profile) -> HTTPCall | None:
-    """Write a request for the list of models, or for what the profile has instead; None: it has nothing."""
-    path = profile.key_check("/models")
-    return None if path is None else HTTPCall(method="GET", path=path)
-
-
 def encode_models(models: Sequence[Model], query: Mapping[str, str]) -> bytes:
     """Write the list of models, which has one page.
 
@@ -43,13 +36,4 @@ def encode_models(models: Sequence[Model], query: Mapping[str, str]) -> bytes:
     """
     if CLIENT_VERSION in query:
         raise UnknownRoute("There is no catalogue of this form here. Use the one that came with the client.")
-    return msgspec.json.encode({"object": "list", "data": [_model(model) for model in models]})
-
-
-def encode_model(model: Model) -> bytes:
-    """Write one model."""
-    return msgspec.json.encode(_model(model))
-
-
-def _model(model: Model) -> dict[str, object]:
-    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owner}
+    return openai_models.encode_list(models)

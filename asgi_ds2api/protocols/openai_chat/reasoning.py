@@ -9,7 +9,7 @@ A caller's own spelling goes back to an upstream of this protocol; what came in 
 profile says.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -30,7 +30,7 @@ from ...json_pieces import (
     text_of,
     without_none,
 )
-from ...model_facts import ModelFacts
+from ...model_facts import ModelFacts, nearest_effort
 from ...profiles import Profile
 from ...seal import PREFIX
 from . import wire
@@ -293,7 +293,7 @@ def _keep(extras: Extras, values: Mapping[str, object]) -> None:
 _EFFORT_BELOW: Final = ((1_025, "minimal"), (2_048, "low"), (12_288, "medium"), (28_000, "high"))
 """Budgets under the first number -> effort; all others are ``xhigh``."""
 
-_NEAREST: Final[Mapping[str, Sequence[str]]] = {
+NEAREST: Final[Mapping[str, Sequence[str]]] = {
     "none": ("none", "minimal", "low"),
     "minimal": ("minimal", "low", "default", "none"),
     "low": ("low", "minimal", "medium", "high", "default"),
@@ -304,7 +304,7 @@ _NEAREST: Final[Mapping[str, Sequence[str]]] = {
     "default": ("default", "medium", "high", "low"),
 }
 """Efforts to try in turn; ``default`` is Groq's word for thinking of models that have no levels."""
-EFFORTS: Final = frozenset(_NEAREST)
+EFFORTS: Final = frozenset(NEAREST)
 """Words for an effort, of all vendors."""
 NEAREST_EFFORT: Final = "the nearest effort that the model knows"
 
@@ -398,7 +398,7 @@ def _effort(
         effort = profile.effort_map[effort]
     if effort is None or not facts.efforts:
         return effort
-    fitted = nearest_effort(effort, facts.efforts)
+    fitted = nearest_effort(effort, facts.efforts, NEAREST)
     if fitted is None:
         notices.lost(at, "the model knows no such effort")
     elif fitted != effort:
@@ -422,8 +422,3 @@ def effort_of(effort: str | None, budget: int | None) -> str | None:
     if effort is not None or budget is None:
         return effort
     return next((word for limit, word in _EFFORT_BELOW if budget < limit), "xhigh")
-
-
-def nearest_effort(effort: str, known: Collection[str]) -> str | None:
-    """Return which of the efforts that a model knows is nearest to one; None: none is near."""
-    return next((word for word in _NEAREST.get(effort, (effort,)) if word in known), None)

@@ -14,8 +14,10 @@ from msgspec.structs import replace
 
 from ...canonical import Notices, Request
 from ...errors import Refused
+from ...model_facts import nearest_effort
+from ..refused_fields import DEPENDS, REMOVERS, without_sampling
 from ..strict_schemas import let_go
-from .reasoning import EFFORTS, NEAREST_EFFORT, effort_of, nearest_effort, without_thinking
+from .reasoning import EFFORTS, NEAREST, NEAREST_EFFORT, effort_of, without_thinking
 
 _OBJECTION: Final = re.compile(
     r"unsupported|unrecognized|unknown|not support|extra inputs|not permitted|unexpected", re.IGNORECASE
@@ -27,7 +29,6 @@ _OF_THE_MODEL: Final = re.compile(
     re.IGNORECASE,
 )
 """An objection to a parameter, not to its value."""
-_DEPENDS: Final = re.compile(r"\b(?:when|while|if|unless|together|beside|tools with)\b", re.IGNORECASE)
 _NAME: Final = re.compile(
     r"['\"`][A-Za-z_]{1,40}['\"`]|(?<=\bbody\.)[a-z_]{1,40}|\b[a-z]{1,20}(?:_[a-z]{1,20}){1,3}\b"
     r"|\b[a-z]{1,20}(?:[A-Z][a-z]{1,20}){1,3}\b"
@@ -49,10 +50,7 @@ _SAMPLING: Final = (
     "min_p",
     "presence_penalty",
     "seed",
-    "temperature",
     "top_k",
-    "top_logprobs",
-    "top_p",
 )
 
 
@@ -89,7 +87,7 @@ def _with_another_effort(request: Request, error: Refused, notices: Notices) -> 
         return None
     asked = "none" if control.mode == "disabled" else effort_of(control.effort, control.budget_tokens)
     offered = EFFORTS.intersection(_WORD.findall(error.message[offer.end() :].lower())) - {asked}
-    fitted = None if asked is None else nearest_effort(asked, offered)
+    fitted = None if asked is None else nearest_effort(asked, offered, NEAREST)
     if fitted is None:
         return None
     notices.changed(control.at or _EFFORT, NEAREST_EFFORT, action="coerced")
@@ -123,30 +121,19 @@ def _named(error: Refused) -> Iterator[str]:
 
 def lesson(error: Refused) -> str | None:
     """See `codec.Codec.lesson`: the name of a parameter that the model does not take, whatever its value."""
-    if error.kind != "invalid_request" or not _OF_THE_MODEL.search(error.message) or _DEPENDS.search(error.message):
+    if error.kind != "invalid_request" or not _OF_THE_MODEL.search(error.message) or DEPENDS.search(error.message):
         return None
     name = next((name for name in _named(error) if name in _REMOVERS or name in _OUR_OWN), None)
     return None if name is None else f"Unsupported parameter: '{name}'"
 
 
-def _without_sampling(name: str) -> Callable[[Request], Request]:
-    return lambda request: replace(request, sampling=replace(request.sampling, **{name: None}))
-
-
 _OUR_OWN: Final = frozenset({"stream_options"})
 """Fields that no caller need ask for: the encoder reports where it would have sent them."""
 _REMOVERS: Final[Mapping[str, Callable[[Request], Request]]] = {
-    **{name: _without_sampling(name) for name in _SAMPLING},
-    "metadata": lambda request: replace(request, metadata={}),
-    "parallel_tool_calls": lambda request: replace(request, parallel_tool_calls=None),
-    "prompt_cache_key": lambda request: replace(request, cache=replace(request.cache, key=None)),
-    "prompt_cache_retention": lambda request: replace(request, cache=replace(request.cache, retention=None)),
+    **REMOVERS,
+    **{name: without_sampling(name) for name in _SAMPLING},
     "reasoning_effort": lambda request: replace(request, reasoning=None),
-    "safety_identifier": lambda request: replace(request, user=None),
-    "service_tier": lambda request: replace(request, service_tier=None),
     "stop": lambda request: replace(request, stop=()),
     "store": lambda request: replace(request, state=replace(request.state, store=None)),
-    "user": lambda request: replace(request, user=None),
-    "verbosity": lambda request: replace(request, verbosity=None),
 }
-"""Parameters without which an answer is still one, by the vendor's name."""
+"""What may be missing, by the vendor's name."""

@@ -44,6 +44,7 @@ from ...errors import Malformed
 from ...json_guard import decode_answer
 from ...json_pieces import NULL, JsonObject, fields_of, items_of, number_of, put_extras, rest_of, text_of, without_null
 from ...profiles import Profile
+from ...token_estimate import estimated
 from . import wire
 from .answer import REASONING_FIELDS, choice_of, citations_of, content_pieces, images_of, logprobs_of
 from .audio import opaque_audio
@@ -52,7 +53,7 @@ from .content import AUDIO, BEHIND_A_CALL
 from .errors import decode_in_band
 from .media import url_of
 from .reasoning import decode_thought, encode_detail, mark_of, with_mark
-from .usage import decode_finish, decode_usage, encode_finish, encode_usage, estimated, finish_failure
+from .usage import decode_finish, decode_usage, encode_finish, encode_usage, finish_failure
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 

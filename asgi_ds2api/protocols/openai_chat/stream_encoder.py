@@ -50,13 +50,14 @@ from ...errors import GatewayError
 from ...fold import merge_usage
 from ...framing import comment_frame, data_frame
 from ...json_pieces import JsonObject, put_extras
+from ...token_estimate import estimated
 from . import wire
 from .calls_in_turn import CallsInTurn
 from .content import AUDIO, BEHIND_A_CALL
 from .errors import encode_error_body
 from .reasoning import mark_of, with_mark
 from .response import AnswerWriter, answer_id, encode_logprobs
-from .usage import encode_usage, estimated
+from .usage import encode_usage
 from .whole_calls import WholeCalls
 
 HEARTBEAT: Final = comment_frame(b"keepalive")

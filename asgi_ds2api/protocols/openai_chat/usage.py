@@ -113,15 +113,6 @@ def finish_failure(word: str | None) -> UpstreamError | None:
     return Interrupted("The upstream gave up in the middle of its answer.")
 
 
-BYTES_PER_TOKEN: Final = 4
-"""For an answer whose usage nobody told."""
-
-
-def estimated(characters: int) -> Usage:
-    """Return figures for an answer whose usage nobody told."""
-    return Usage(input_total=0, output_total=max(1, characters // BYTES_PER_TOKEN), is_estimated=True)
-
-
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
 

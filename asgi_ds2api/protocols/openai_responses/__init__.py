@@ -3,13 +3,14 @@
 from typing import Final
 
 from ...codec import KeepingCodec
+from ...openai_models import encode_key_check, encode_model
 from ...profiles import PROFILES
 from . import keeping
 from .capabilities import CAPABILITIES
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
 from .hosted import join_opaque
-from .operations import decode_token_count, encode_key_check, encode_model, encode_models, encode_token_count
+from .operations import decode_token_count, encode_models, encode_token_count
 from .repair import lesson, repair
 from .request import decode_request, encode_count_request, encode_request
 from .response import decode_response, encode_response, tap_response

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from ...canonical import Base64Source, BlocksSource, FileSource, Media, MediaSource, TextSource, UrlSource
 from ...errors import MalformedRequest, Unsupported
-from ...json_pieces import JsonObject, missing
+from ...json_pieces import JsonObject, missing, no_base64
 from . import wire
 
 _DATA_URL: Final = re.compile(
@@ -46,7 +46,7 @@ def decode_media(part: MediaPart, at: str) -> Media:
             return _decode_file(part, at)
         case wire.AudioPart(input_audio=wire.InputAudio() as audio):
             if not _BASE64.fullmatch(audio.data):
-                raise _no_base64(f"{at}.input_audio.data")
+                raise no_base64(f"{at}.input_audio.data")
             media_type = _AUDIO_TYPES.get(audio.format, f"audio/{audio.format}")
             return Media(kind="audio", source=Base64Source(media_type=media_type, data=audio.data), at=at)
         case wire.AudioPart(audio_url=str(url)):
@@ -88,7 +88,7 @@ def _decode_file(part: wire.FilePart, at: str) -> Media:
     elif _BASE64.fullmatch(part.file_data):
         source = Base64Source(media_type=_PDF, data=part.file_data)
     else:
-        raise _no_base64(f"{at}.file_data")
+        raise no_base64(f"{at}.file_data")
     media_type = source.media_type if isinstance(source, Base64Source) else _PDF
     is_document = media_type == _PDF or media_type.startswith("text/")
     kind: Literal["document", "file"] = "document" if is_document else "file"
@@ -106,10 +106,6 @@ def _linked(url: str, param: str) -> Base64Source | UrlSource:
             param=param,
         )
     return Base64Source(media_type=match["type"].lower(), data=match["data"])
-
-
-def _no_base64(param: str) -> MalformedRequest:
-    return MalformedRequest(f"Invalid '{param}': expected base64.", code="invalid_value", param=param)
 
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------

@@ -6,10 +6,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from ... import openai_models
 from ...canonical import Model, TokenCount
-from ...envelope import HTTPCall
 from ...json_guard import decode_answer
-from ...profiles import Profile
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -38,21 +37,6 @@ def encode_token_count(count: TokenCount) -> bytes:
     return msgspec.json.encode({"object": "response.input_tokens", "input_tokens": count.input_tokens})
 
 
-def encode_key_check(profile: Profile) -> HTTPCall | None:
-    """Write a request for the list of models, or for what the profile has instead; None: it has nothing."""
-    path = profile.key_check("/models")
-    return None if path is None else HTTPCall(method="GET", path=path)
-
-
 def encode_models(models: Sequence[Model], query: Mapping[str, str]) -> bytes:
     """Write the list of models; the vendor's has one page, so ``query`` says nothing."""
-    return msgspec.json.encode({"object": "list", "data": [_model(model) for model in models]})
-
-
-def encode_model(model: Model) -> bytes:
-    """Write one model."""
-    return msgspec.json.encode(_model(model))
-
-
-def _model(model: Model) -> dict[str, object]:
-    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owner}
+    return openai_models.encode_list(models)

@@ -31,6 +31,7 @@ from ...canonical import (
 )
 from ...codec import Envelope
 from ...json_pieces import JsonObject, fields_of, items_of, put_extras, text_of
+from ...token_estimate import estimated
 from . import wire
 from .hosted import COMPACTION
 from .reasoning import SEALED, goes_on, thought_item
@@ -40,8 +41,6 @@ from .usage import encode_state, encode_usage
 ITEM: Final = "item."
 """Begins the names of extras that belong to the message that a part begins."""
 DECLINED: Final = "The model declined to answer."
-CHARACTERS_PER_TOKEN: Final = 4
-"""For an answer whose usage nobody told."""
 PREFIX: Final = "resp_"
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _PREFIXES: Final = {
@@ -406,11 +405,6 @@ def _own_id(upstream_id: str, stem: str) -> str:
     if upstream_id.startswith(PREFIX):
         return upstream_id
     return PREFIX + (_UNFIT.sub("_", upstream_id) or stem)
-
-
-def estimated(characters: int) -> Usage:
-    """Return figures for an answer whose usage nobody told."""
-    return Usage(input_total=0, output_total=max(1, characters // CHARACTERS_PER_TOKEN), is_estimated=True)
 
 
 def _is_of(path: str, place: str) -> bool:

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from ...canonical import Block, Extras, Message, Notices, Reasoning, ReasoningControl, Request, ToolCall
 from ...json_pieces import JsonObject, Shape, fields_of, put_extras, set_fields, text_of, without_none
-from ...model_facts import ModelFacts
+from ...model_facts import ModelFacts, nearest_effort
 from ...seal import PREFIX
 from . import wire
 from .content import PartWriter
@@ -224,7 +224,7 @@ def _effort(control: ReasoningControl, at: str, facts: ModelFacts, notices: Noti
         effort = effort or next((word for limit, word in _EFFORT_BELOW if budget < limit), "xhigh")
     if effort is None or not facts.efforts:
         return effort
-    fitted = next((word for word in _NEAREST.get(effort, (effort,)) if word in facts.efforts), None)
+    fitted = nearest_effort(effort, facts.efforts, _NEAREST)
     if fitted is None:
         notices.lost(at, "the model knows no such effort")
     elif fitted != effort:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from ...canonical import Notices, Request
 from ...errors import Refused
+from ..refused_fields import DEPENDS, REMOVERS
 from ..strict_schemas import let_go
 from . import wire
 from .reasoning import without_sealed
@@ -24,7 +25,6 @@ _OF_THE_MODEL: Final = re.compile(
     re.IGNORECASE,
 )
 """An objection to a parameter, not to its value."""
-_DEPENDS: Final = re.compile(r"\b(?:when|while|if|unless|together|beside|tools with)\b", re.IGNORECASE)
 _QUOTED: Final = re.compile(r"['\"`](?P<name>[a-z_.]{1,40})['\"`]")
 
 
@@ -58,33 +58,21 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
 
 def lesson(error: Refused) -> str | None:
     """See `codec.Codec.lesson`: the name of a parameter that the model does not take, whatever its value."""
-    if error.kind != "invalid_request" or not _OF_THE_MODEL.search(error.message) or _DEPENDS.search(error.message):
+    if error.kind != "invalid_request" or not _OF_THE_MODEL.search(error.message) or DEPENDS.search(error.message):
         return None
     names = (error.param, *(match["name"] for match in _QUOTED.finditer(error.message)))
     name = next((name for name in names if name in _REMOVERS), None)
     return None if name is None else f"Unsupported parameter: '{name}'"
 
 
-def _without_sampling(name: str) -> Callable[[Request], Request]:
-    return lambda request: replace(request, sampling=replace(request.sampling, **{name: None}))
-
-
 _REMOVERS: Final[Mapping[str, Callable[[Request], Request]]] = {
-    **{name: _without_sampling(name) for name in ("temperature", "top_logprobs", "top_p")},
+    **REMOVERS,
     "include": lambda request: replace(request, sampling=replace(request.sampling, logprobs=None, top_logprobs=None)),
-    "metadata": lambda request: replace(request, metadata={}),
-    "parallel_tool_calls": lambda request: replace(request, parallel_tool_calls=None),
-    "prompt_cache_key": lambda request: replace(request, cache=replace(request.cache, key=None)),
-    "prompt_cache_retention": lambda request: replace(request, cache=replace(request.cache, retention=None)),
     "reasoning": lambda request: replace(request, reasoning=None),
     "reasoning.effort": lambda request: replace(request, reasoning=None),
     "reasoning.summary": lambda request: replace(
         request, reasoning=None if request.reasoning is None else replace(request.reasoning, display="omitted")
     ),
-    "safety_identifier": lambda request: replace(request, user=None),
-    "service_tier": lambda request: replace(request, service_tier=None),
     "text.verbosity": lambda request: replace(request, verbosity=None),
-    "user": lambda request: replace(request, user=None),
-    "verbosity": lambda request: replace(request, verbosity=None),
 }
-"""Parameters without which an answer is still one, by the vendor's name."""
+"""What may be missing, by the vendor's name."""

@@ -37,6 +37,7 @@ from ...json_pieces import fields_of, items_of, number_of, text_of, without_null
 from ...openai_errors import decode_in_band
 from ...profiles import Profile
 from . import wire
+from .errors import decode_stream_error
 from .hosted import DONE, decode_item
 from .reasoning import BETWEEN_PARTS, thoughts
 from .response import (
@@ -162,7 +163,7 @@ class StreamDecoder:
         fields = without_null(event)
         kind = text_of(fields.get("type")) or ""
         if kind == "error" or "error" in fields:
-            raise self._error(fields, data)
+            raise decode_stream_error(fields, data)
         if not kind.startswith("response."):
             return
         if "response" in fields:
@@ -182,14 +183,6 @@ class StreamDecoder:
                 self._tell.events.append(OpaqueDelta(index=part.index, protocol=wire.NAME, raw=Raw(data)))
         elif reader is not None and not item.is_done:
             reader(fields, item)
-
-    @staticmethod
-    def _error(fields: Mapping[str, Raw], data: bytes) -> UpstreamError:
-        """Return an error in the middle of a stream, whose fields may stand flat or in an object."""
-        if not fields_of(fields.get("error")):
-            flat = {name: value for name, value in fields.items() if name not in ("type", "sequence_number")}
-            data = msgspec.json.encode({"error": flat})
-        return decode_in_band(data) or Malformed("The upstream sent an error that cannot be read.")
 
     def _read_answer(self, kind: str, fields: Mapping[str, Raw]) -> None:
         if not self._has_begun:

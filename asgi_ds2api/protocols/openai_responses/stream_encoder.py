@@ -47,9 +47,10 @@ from ...errors import GatewayError
 from ...fold import merge_usage
 from ...framing import comment_frame, data_frame
 from ...json_pieces import JsonObject
+from ...token_estimate import estimated
 from . import wire
 from .errors import failed_code, told
-from .output import AnswerWriter, estimated, finish_is_early
+from .output import AnswerWriter, finish_is_early
 from .stream_decoder import SENTINEL
 from .stream_items import ItemStream, OfBlock
 

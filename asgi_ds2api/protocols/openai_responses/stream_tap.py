@@ -10,13 +10,14 @@ import msgspec
 from msgspec import Raw
 
 from ...codec import AnswerFacts
-from ...errors import Interrupted, Malformed, UpstreamError
+from ...errors import Interrupted, Malformed
 from ...frame_tap import FrameTap
 from ...framing import data_frame, parse_frame
 from ...json_guard import is_too_deep
 from ...json_pieces import fields_of, text_of
 from ...openai_errors import decode_in_band
 from ...profiles import Profile
+from .errors import decode_stream_error
 from .response import facts_of
 from .stream_decoder import FAILED, SENTINEL, TERMINAL
 from .usage import finish_failure
@@ -71,7 +72,7 @@ class StreamTap(FrameTap):
             return
         kind = text_of(fields.get("type")) or ""
         if kind == "error" or fields_of(fields.get("error")) or text_of(fields.get("error")):
-            raise _error(fields, parsed.data)
+            raise decode_stream_error(fields, parsed.data)
         self._has_begun = True
         answer = fields_of(fields.get("response"))
         if kind in TERMINAL:
@@ -93,11 +94,3 @@ class StreamTap(FrameTap):
 def _is_silent(fields: dict[str, Raw]) -> bool:
     """Tell whether an item begins without anything to show."""
     return text_of(fields_of(fields.get("item")).get("type")) in _SILENT
-
-
-def _error(fields: dict[str, Raw], data: bytes) -> UpstreamError:
-    """Return an error in the middle of a stream, whose fields may stand flat or in an object."""
-    if not fields_of(fields.get("error")):
-        flat = {name: value for name, value in fields.items() if name not in ("type", "sequence_number")}
-        data = msgspec.json.encode({"error": flat})
-    return decode_in_band(data) or Malformed("The upstream sent an error that cannot be read.")
