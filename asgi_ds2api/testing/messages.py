@@ -8,6 +8,7 @@ Deliberate divergences:
 1. Unknown fields are ignored, where Anthropic answers 400: clients come with betas that the fake has not heard of.
 2. A signature is not bound to the model and the rest of the talk.
 3. Only tools with an ``input_schema`` are called; server tools and built-in client tools are not.
+4. Nothing is held: a ``thread`` that goes on is a 404, as if it had been lost.
 """
 
 import base64
@@ -20,7 +21,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from .answer import SSE_HEADERS, Answer, Error, Frame, converted, invalid, json_answer
+from .answer import SSE_HEADERS, Answer, Error, Fault, Frame, converted, invalid, json_answer
 from .http1 import Request
 from .seals import is_own, seal
 from .turn import Choice, Media, Message, Prompt, Result, Tool, Turn, count, pieces
@@ -46,6 +47,7 @@ _TYPES = {
 }
 _MIN_BUDGET = 1024
 _MEDIA = ("image", "document")
+_NO_THREAD = "thread_not_found"
 
 
 class _Block(msgspec.Struct):
@@ -100,6 +102,10 @@ class _OutputConfig(msgspec.Struct):
     format: _Format | None = None
 
 
+class _Thread(msgspec.Struct):
+    type: Literal["create", "continue"]
+
+
 class _CountRequest(msgspec.Struct, kw_only=True):
     model: Annotated[str, msgspec.Meta(min_length=1)]
     messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
@@ -117,11 +123,14 @@ class _Request(_CountRequest, kw_only=True):
     max_tokens: Annotated[int, msgspec.Meta(ge=0)]
     stop_sequences: list[str] | None = None
     stream: bool | None = None
+    thread: _Thread | None = None
 
 
 def read(body: object, asked: Request) -> Prompt:
     """Understand the body of ``POST /v1/messages``."""
     request = converted(body, _Request)
+    if request.thread is not None and request.thread.type == "continue":
+        raise Fault(Error(status=404, message="No thread was found for this message.", code=_NO_THREAD))
     prompt = _read(request, asked.headers)
     if request.thinking is not None and request.thinking.type == "enabled":
         budget = request.thinking.budget_tokens or 0
@@ -389,9 +398,10 @@ def no_model(name: str) -> Error:
 def error(error: Error, serial: int) -> Answer:
     """Say an error as Anthropic does."""
     kind = error.type or _TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
+    details = {"details": {"error_code": error.code}} if error.code == _NO_THREAD else {}
     body = {
         "type": "error",
-        "error": {"type": kind, "message": error.message},
+        "error": {"type": kind, "message": error.message, **details},
         "request_id": f"req_fake{serial:08d}",
     }
     return json_answer(error.status, body, (*_headers(serial), *error.headers))

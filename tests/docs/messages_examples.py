@@ -213,10 +213,10 @@ REQUEST: Examples = {
         Example(headers={"anthropic-beta": "x-2026-01-01"}),
         Example(headers={"anthropic-version": "2023-06-01"}),
     ],
-    "fallbacks, mcp_servers, thread": [
+    "fallbacks, mcp_servers, thread that goes on": [
         *_field("fallbacks", [{"model": "m"}]),
         *_field("mcp_servers", [{"name": "x"}]),
-        *_field("thread", {"id": "t"}),
+        *_field("thread", {"type": "continue", "previous_message_id": "msg_1"}),
     ],
     "diagnostics, user_profile_id, workspace_id, billing_policy": [
         *_field("diagnostics", {"a": 1}),
@@ -225,13 +225,14 @@ REQUEST: Examples = {
         *_field("billing_policy", {"a": 1}),
     ],
     "container, compaction of a request, context_management, fallback_credit_token, inference_geo, safeguards, "
-    "any other field": [
+    "thread that begins, any other field": [
         *_field("container", "c"),
         *_field("compaction", {"a": 1}),
         *_field("context_management", {"edits": []}),
         *_field("fallback_credit_token", "t"),
         *_field("inference_geo", "eu"),
         *_field("safeguards", [{"a": 1}]),
+        *_field("thread", {"type": "create"}),
         *_field("foo", 1),
     ],
 }

@@ -82,6 +82,24 @@ def test_parallel_tools_come_as_separate_blocks(stage: Stage, client: Anthropic,
     assert text_of(message) == "Both."
 
 
+@anthropic.beta_tool
+def get_weather(city: str) -> str:
+    """Tell the weather of a city."""
+    return f"12 degrees and rain in {city}"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_tool_runner_goes_round_as_it_is(stage: Stage, client: Anthropic, streamed: bool) -> None:
+    """It begins a thread by itself, and goes on in it with nothing but the results."""
+    asked: Any = {"model": stage.model, "max_tokens": 500, "tools": [get_weather]}
+    question: Any = [{"role": "user", "content": "What is the weather?"}]
+    runner: Any = client.beta.messages.tool_runner(**asked, messages=question, stream=streamed)
+    turns = [turn.get_final_message() for turn in runner] if streamed else list(runner)
+    (call,) = [block for block in turns[0].content if block.type == "tool_use"]
+    assert [turn.stop_reason for turn in turns] == ["tool_use", "end_turn"]
+    assert get_weather(**call.input) in text_of(turns[1])
+
+
 def test_image_reaches_the_upstream(stage: Stage, client: Anthropic) -> None:
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
     content = [image, {"type": "text", "text": "What is this?"}]

@@ -25,6 +25,7 @@ from ...errors import (
     Overloaded,
     Refused,
     UnknownModel,
+    Unsupported,
     UpstreamError,
 )
 from . import wire
@@ -86,6 +87,8 @@ _TYPE_OF_STATUS: Final[Mapping[int, str]] = {
 _NATIVE_TOO_LONG: Final = re.compile(r"prompt is too long: \d+ tokens|exceed context limit: \d+ \+ \d+ > \d+")
 _OWN_CODES: Final = frozenset({"tool_name_conflict"})
 """Codes of ours that are the vendor's as well."""
+_UNSUPPORTED: Final[Mapping[str | None, str]] = {"thread": "thread_unsupported_request"}
+"""Field that cannot be served -> the vendor's code for that: its SDK then sends the whole talk, without a thread."""
 
 
 class _Body(msgspec.Struct):
@@ -110,8 +113,11 @@ def encode_error_body(error: GatewayError, request_id: str) -> bytes:
     status = _status(error)
     kind = "api_error" if isinstance(error, AuthorizerFailed) else _type_of(status)
     told: dict[str, object] = {"type": kind, "message": _message(error)}
-    if error.code in _OWN_CODES:
-        told["details"] = {"error_code": error.code}
+    code = error.code if error.code in _OWN_CODES else None
+    if isinstance(error, Unsupported):
+        code = _UNSUPPORTED.get(error.param, code)
+    if code is not None:
+        told["details"] = {"error_code": code}
     return msgspec.json.encode({"type": "error", "error": told, "request_id": request_id})
 
 

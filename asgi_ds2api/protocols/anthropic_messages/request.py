@@ -40,7 +40,7 @@ from ...codec import DEFAULT_LIMITS, HTTPCall, RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...headers import forwarded_headers
 from ...json_guard import decode_json, decode_object, encode_object, whole
-from ...json_pieces import NULL, missing, set_fields, without_null
+from ...json_pieces import NULL, fields_of, missing, set_fields, text_of, without_null
 from ...profiles import Profile
 from ..reserved import is_reserved, vendor_fields
 from . import wire
@@ -75,6 +75,7 @@ _NONE: Final[Extras] = {}
 
 BILLING: Final = "x-anthropic-billing-header:"
 """Begins a system text that is meant for the vendor's bookkeeping, and spoils everybody else's prompt cache."""
+_NEW_THREAD: Final = "create"
 
 
 class _Parts(msgspec.Struct, frozen=True):
@@ -191,9 +192,17 @@ def _request(head: wire.Request, parts: _Parts, call: HTTPCall, limits: RequestL
         extras=extras,
         overruled=(_FORMER,) if is_twice else (),
         places=_FAST_PLACES if tier == "fast" else _PLACES,
-        required_extras=tuple(name for name in wire.REQUIRED_EXTRAS if name in extras),
+        required_extras=_required(extras),
         idle_extras=tuple(name for name in extras if name in wire.IDLE or name.startswith("metadata.")),
     )
+
+
+def _required(extras: Extras) -> tuple[str, ...]:
+    """Return the extras that change what is asked. A thread that begins does not: its messages all stand here."""
+    names = [name for name in wire.REQUIRED_EXTRAS if name in extras]
+    if "thread" in names and text_of(fields_of(extras["thread"]).get("type")) == _NEW_THREAD:
+        names.remove("thread")
+    return tuple(names)
 
 
 def _without_billing(block: Block) -> Block:

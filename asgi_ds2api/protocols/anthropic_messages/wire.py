@@ -258,7 +258,8 @@ EXTRAS: Final = (
 """Known top-level fields without a canonical form."""
 
 REQUIRED_EXTRAS: Final = ("fallbacks", "mcp_servers", "thread")
-"""Of these, those that change what is asked: tools, models and messages that stand elsewhere."""
+"""Of these, those that change what is asked: tools, models and messages that stand elsewhere (those of a thread that
+has begun)."""
 
 IDLE: Final = frozenset({"billing_policy", "diagnostics", "user_profile_id", "workspace_id"})
 """Of these, those that say nothing about the answer."""

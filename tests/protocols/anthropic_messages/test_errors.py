@@ -288,6 +288,12 @@ def test_a_duplicate_name_has_the_vendors_code() -> None:
     assert body["error"]["details"] == {"error_code": "tool_name_conflict"}
 
 
+def test_thread_that_cannot_be_served_is_refused_in_the_vendors_own_code() -> None:
+    """Its SDK then goes on without one."""
+    body = json.loads(codec.encode_error(Unsupported("x", param="thread"), "req_1").body)
+    assert body["error"]["details"] == {"error_code": "thread_unsupported_request"}
+
+
 def test_a_body_of_this_protocol_is_relayed_as_it_came() -> None:
     body = vendor(INVALID, "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: t1")
     assert codec.encode_error(decode(400, body), "req_1").body == body
