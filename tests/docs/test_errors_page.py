@@ -4,13 +4,14 @@ import ast
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from statistics import mode
 from typing import get_args
 
 import pytest
 
 from asgi_ds2api import errors, json_guard
 from asgi_ds2api.errors import ConfigError, GatewayError, MalformedRequest, NoCapacity, Refused, UpstreamError
-from asgi_ds2api.protocols import anthropic_messages, openai_chat
+from asgi_ds2api.protocols import PROTOCOLS
 from asgi_ds2api.serving import websockets
 from asgi_ds2api.upstream import failures
 
@@ -22,6 +23,14 @@ SECTIONS = ("The request", "Nothing free", "The upstream", "The gateway")
 PACKAGE = ROOT / "asgi_ds2api"
 ELSEWHERE = {ConfigError.code, websockets.CODE}
 """Told in the text, as no face says them."""
+FACES = {
+    "openai_chat": "Chat",
+    "openai_responses": "Responses",
+    "anthropic_messages": "Messages",
+    "gemini_generate": "Gemini",
+    "ollama_chat": "Ollama",
+}
+"""As the page calls them."""
 
 
 def rows() -> Iterator[tuple[str, str]]:
@@ -71,13 +80,16 @@ def _texts(node: ast.AST) -> set[str]:
     return {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value}
 
 
-def statuses(kind: type[GatewayError]) -> str:
-    """Return the statuses of a class as the page writes them."""
+def statuses(kind: type[GatewayError], code: str) -> str:
+    """Return the statuses of an error as the page writes them: that of most faces, then each that is a face's own."""
     if kind is Refused:
         return ", ".join(map(str, REFUSALS))
-    faces = (openai_chat, anthropic_messages)
-    found = dict.fromkeys(str(face.encode_error(made(kind), "req_1").status) for face in faces)
-    return " / ".join(found)
+    error = made(kind)
+    error.code = code
+    found = {name: codec.encode_error(error, "req_1").status for name, codec in PROTOCOLS.items()}
+    usual = mode(found.values())
+    own = [f"{FACES[name]} {status}" for name, status in found.items() if status != usual]
+    return ", ".join([str(usual), *own])
 
 
 def test_page_lists_every_code() -> None:
@@ -89,6 +101,11 @@ def test_page_tells_in_its_text_what_no_face_says(code: str) -> None:
     assert f"`{code}`" in PAGE.read_text()
 
 
+def test_page_leads_to_the_errors_of_every_face() -> None:
+    assert set(FACES) == set(PROTOCOLS)
+    assert {name for name in FACES.values() if f"[{name}](protocols/" not in PAGE.read_text()} == set()
+
+
 def test_page_lists_no_code_twice() -> None:
     codes = [code for code, _ in rows()]
     assert sorted(set(codes)) == sorted(codes)
@@ -96,4 +113,4 @@ def test_page_lists_no_code_twice() -> None:
 
 @pytest.mark.parametrize(("code", "told"), list(rows()), ids=[code for code, _ in rows()])
 def test_status_is_the_one_that_callers_get(code: str, told: str) -> None:
-    assert {told} == {statuses(kind) for kind, each in said() if each == code}
+    assert {told} == {statuses(kind, code) for kind, each in said() if each == code}
