@@ -132,7 +132,10 @@ class Authenticator:
             )
         caller = self._lookup(first)
         if caller is None:
-            raise Unauthenticated("The credential is not one that this gateway is configured with.")
+            raise Unauthenticated(
+                "The credential is not one that this gateway is configured with. A vendor's key is none: ask whoever "
+                "runs this gateway for a key of its own."
+            )
         if any(self._lookup(other) not in (None, caller) for other in others if other is not None):
             raise MalformedRequest(
                 "Two credentials of different callers were sent. Send one of them.", code="ambiguous_credentials"
@@ -153,7 +156,9 @@ class Authenticator:
             _log.error("authorize failed with %s; the request was refused", type(exc).__name__)
             raise AuthorizerFailed("Who you are could not be checked. Try again.", retry_after_s=1) from None
         if caller is None:
-            raise Unauthenticated("The host application did not recognise you.")
+            raise Unauthenticated(
+                "The application around this gateway did not recognise you: send the credentials that it asks for."
+            )
         if not isinstance(caller, Caller):
             _log.error(
                 "authorize returned %s instead of Caller or None; the request was refused", type(caller).__name__

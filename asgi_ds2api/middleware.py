@@ -74,6 +74,8 @@ def check_prefixes(prefixes: Sequence[str]) -> tuple[str, ...]:
         ValueError: A prefix is not an absolute path of plain segments.
     """
     for prefix in prefixes:
+        if prefix in ("", "/"):
+            raise ValueError(f"prefix {prefix!r} leaves the app no path: make the gateway the app, app = Gateway(...)")
         segments = prefix.split("/")
         if not prefix.startswith("/") or prefix.endswith("/") or not all(segments[1:]) or {".", ".."} & set(segments):
             raise ValueError(f"prefix {prefix!r} must look like '/ai': absolute, no trailing slash, no empty segment")

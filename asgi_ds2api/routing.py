@@ -26,10 +26,13 @@ OWN_ROUTES = (Route(method="GET", path="/capabilities", operation="capabilities"
 """Paths that no protocol has: each face answers them, in its own words where it has to refuse."""
 _WAYS_UP = frozenset({".", ".."})
 """No model is called that, and no quoting keeps them from being a way up where the name stands in a URL."""
-_NO_MODEL = "The model does not exist or you do not have access to it. List the models to see which do."
-
-
-_NO_PATH: Final = "There is no such path here: the gateway's documentation lists those of each face."
+NO_MODEL: Final = (
+    "The model does not exist or you do not have access to it. GET {prefix}/v1/models lists those that you may ask for."
+)
+_NO_PATH: Final = (
+    "No operation lives at this path. The base URL of an SDK is {prefix}/v1 for OpenAI, and {prefix} for Anthropic, "
+    "Gemini and Ollama."
+)
 _NOT_MANAGED: Final = (
     " Models are configured, and are not pulled, pushed, created, copied or deleted through a gateway."
 )
@@ -259,7 +262,7 @@ class ModelTable:
         """
         check_model_name(asked)
         if asked.rpartition("/")[2] in _WAYS_UP:
-            raise UnknownModel(_NO_MODEL, asked=asked)
+            raise UnknownModel(NO_MODEL, asked=asked)
         if alias := self._exact.get(asked):
             return self._targets(alias.targets, asked)
         upstream, slash, model = asked.partition("/")
@@ -268,7 +271,7 @@ class ModelTable:
         for pattern, targets in self._patterns:
             if fnmatchcase(asked, pattern):
                 return self._targets(targets, asked)
-        raise UnknownModel(_NO_MODEL, asked=asked)
+        raise UnknownModel(NO_MODEL, asked=asked)
 
     def names(self) -> list[Model]:
         """Return the names without a wildcard, in file order, each once."""

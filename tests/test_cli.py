@@ -207,7 +207,7 @@ def test_check_knows_nothing_of_the_application(config: Path, capsys: pytest.Cap
 def test_F96_file_that_is_not_there_is_told(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "check", "--config", "absent.toml")
     assert code == 1
-    assert "absent.toml: cannot be read (FileNotFoundError)" in err
+    assert "absent.toml: does not exist; check its path" in err
 
 
 def test_configuration_is_found_where_the_gateway_finds_it(

@@ -22,6 +22,7 @@ from ..protocols import PROTOCOLS
 from ..secret import Secret
 from ..workers import alone
 from . import environment, settling
+from .keys import unreadable
 from .limits import Limits, Timeouts
 from .places import StatePlace
 from .prefixes import OnUnsupported, Words
@@ -233,7 +234,8 @@ def _table_in(path: Path, reading: Reading) -> ConfigTable | None:
         with path.open("rb") as file:
             raw = tomllib.loads(file.read(MAX_FILE_BYTES).decode("utf-8-sig"))
     except OSError as exc:
-        problem = f"cannot be read ({type(exc).__name__})", "check its path and its permissions"
+        flaw = unreadable(exc)
+        problem = flaw.what, flaw.mend
     except UnicodeDecodeError:
         problem = "is not UTF-8", "save it as UTF-8"
     except tomllib.TOMLDecodeError as exc:

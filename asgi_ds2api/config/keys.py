@@ -309,19 +309,22 @@ def _read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> tuple[tuple[int, 
         with path.open("rb") as file:
             return _stamp(os.fstat(file.fileno())), file.read(max_bytes).decode("latin-1")
     except OSError as exc:
-        raise _unreadable(exc) from None
+        raise unreadable(exc) from None
 
 
 def _stat(path: Path) -> os.stat_result:
     try:
         return os.stat(path)
     except OSError as exc:
-        raise _unreadable(exc) from None
+        raise unreadable(exc) from None
 
 
 def _stamp(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def _unreadable(exc: OSError) -> Flaw:
+def unreadable(exc: OSError) -> Flaw:
+    """Return why a file cannot be read."""
+    if isinstance(exc, FileNotFoundError):
+        return Flaw("does not exist", "check its path")
     return Flaw(f"cannot be read ({type(exc).__name__})", "check its path and its permissions")

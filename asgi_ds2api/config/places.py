@@ -32,6 +32,8 @@ def state_place(raw: object, reading: Reading, _at: str) -> StatePlace:
     if raw == "memory":
         return StatePlace()
     kind, _, rest = text_of(raw).partition(":")
+    if kind == "sqlite" and not rest:
+        raise Flaw("names no file", 'write "sqlite:PATH"')
     if kind == "sqlite":
         return StatePlace(kind="sqlite", path=of_file(rest, reading, _writable))
     if kind in REDIS_SCHEMES:

@@ -103,6 +103,8 @@ def _model_text(text: str) -> str:
 def prefix(raw: object) -> str:
     """Return a path under which the gateway lives."""
     text = text_of(raw)
+    if text in ("", "/"):
+        raise Flaw("is no prefix", "for a gateway that has all paths make it the app itself: app = Gateway(...)")
     if not re.match(PREFIX, text) or text.endswith("\n") or {".", ".."} & set(text.split("/")):
         raise Flaw("is no prefix", 'write a path like "/ai": absolute, plain segments, no slash at the end')
     return text
@@ -110,6 +112,8 @@ def prefix(raw: object) -> str:
 
 def place(raw: object) -> str:
     """Return where a gateway answers: a prefix, or nothing in front."""
+    if raw == "/":
+        raise Flaw("is no prefix", 'write "" for a gateway that is an app of its own')
     return prefix(raw) if raw != "" else ""
 
 

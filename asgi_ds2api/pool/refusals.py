@@ -43,7 +43,9 @@ class Refusals:
             UnknownModel: No account serves any of the models.
         """
         if plan.tiers and not any(self._serving(tier) for tier in plan.tiers):
-            raise UnknownModel("No account here serves this model.")
+            raise UnknownModel(
+                "No account here serves this model: ask for another one, or ask whoever runs this gateway."
+            )
         soonest = min([inf, *[self._soonest(tier, plan, now) for tier in plan.tiers]])
         is_disabled = all(self._is_disabled(tier) for tier in plan.tiers)
         wait_s = ceil((soonest - now) * 1000) / 1000 if soonest < inf else LONG_WAIT_S if is_disabled else SHORT_WAIT_S

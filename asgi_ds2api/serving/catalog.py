@@ -6,7 +6,7 @@ from contextlib import suppress
 from ..auth import Caller, check_model, check_upstream
 from ..canonical import Model, ProtocolName
 from ..errors import RequestError, UnknownModel
-from ..routing import ModelTable, Target
+from ..routing import NO_MODEL, ModelTable, Target
 from .means import UpstreamSide
 
 
@@ -67,7 +67,7 @@ class Catalog:
             UnknownModel: It is not there, or not for this caller.
         """
         if not self._may_see(name, other_names):
-            raise UnknownModel("The model does not exist or you do not have access to it.", asked=name)
+            raise UnknownModel(NO_MODEL, asked=name)
         first = self.targets(name, other_names)[0]
         facts = self._upstreams[first.upstream].profile.facts(first.model)
         return Model(id=name, owner=first.upstream, context_tokens=facts.context_tokens)

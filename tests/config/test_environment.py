@@ -246,7 +246,7 @@ def test_environment_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_F96_file_that_the_variable_names_and_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"absent\.toml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"absent\.toml: does not exist"):
         Config.find({**KEYS, "DS2API_CONFIG": str(tmp_path / "absent.toml")})
 
 

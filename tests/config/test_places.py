@@ -45,6 +45,11 @@ def test_address_that_no_client_can_use_is_told_with_its_cure(address: str, why:
     assert CURE in problem
 
 
+@pytest.mark.parametrize("place", ["sqlite", "sqlite:"])
+def test_file_without_a_name_is_told_how_it_is_written(place: str) -> None:
+    assert problems(state=place) == ['state: names no file; write "sqlite:PATH"']
+
+
 def test_what_is_told_of_an_address_holds_no_password() -> None:
     (problem,) = problems(state=Secret("redis://:hunter2@127.0.0.1:abc/hunter2?hunter2=hunter2&password=hunter2"))
     assert "hunter2" not in problem

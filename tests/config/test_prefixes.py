@@ -20,6 +20,7 @@ def test_prefix_has_its_own_word_on_what_is_unsupported() -> None:
             {"path": "/strict/"},
             'path: is no prefix; write a path like "/ai": absolute, plain segments, no slash at the end',
         ),
+        ({"path": "/"}, 'path: is no prefix; write "" for a gateway that is an app of its own'),
         ({"path": 3}, "path: is an integer; write a string"),
         ({"path": None}, "path: is missing; every table of this kind needs it"),
         ({"on_unsupported": None}, "on_unsupported: is missing; every table of this kind needs it"),

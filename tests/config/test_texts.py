@@ -112,6 +112,12 @@ def test_F96_prefix_that_is_no_plain_path_is_refused(prefix: str) -> None:
     assert line.startswith("prefix: is no prefix;")
 
 
+@pytest.mark.parametrize("prefix", ["", "/"])
+def test_who_wants_all_paths_is_told_to_make_the_gateway_the_app(prefix: str) -> None:
+    line = "prefix: is no prefix; for a gateway that has all paths make it the app itself: app = Gateway(...)"
+    assert problems(prefix=prefix) == [line]
+
+
 # --- URLs -------------------------------------------------------------------------------------------------------------
 
 

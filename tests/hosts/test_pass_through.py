@@ -74,9 +74,15 @@ async def test_F95_F97_hosts_exception_is_passed_on_as_it_is() -> None:
     assert caught.value.__context__ is None
 
 
-@pytest.mark.parametrize("prefix", ["ai", "/ai/", "/", "", "/a//b", "/a/../b"])
+@pytest.mark.parametrize("prefix", ["ai", "/ai/", "/a//b", "/a/../b"])
 def test_prefix_must_be_a_plain_path(prefix: str) -> None:
     with pytest.raises(ValueError, match="must look like '/ai'"):
+        DS2APIMiddleware(Host(), gateway=make_gateway(upstream("claude")), prefix=prefix)
+
+
+@pytest.mark.parametrize("prefix", ["", "/"])
+def test_who_wants_all_paths_makes_the_gateway_the_app(prefix: str) -> None:
+    with pytest.raises(ValueError, match=r"make the gateway the app, app = Gateway\(\.\.\.\)"):
         DS2APIMiddleware(Host(), gateway=make_gateway(upstream("claude")), prefix=prefix)
 
 
