@@ -45,6 +45,10 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Who issued it: a profile's ``vendor``."""
     data: str
     """As it came, bit for bit."""
+    extras: dict[str, bytes] = {}
+    """What the issuer put beside it: a field's name -> its JSON."""
+    is_summary: bool | None = None
+    """Of reasoning: the text with it is a summary; None: nobody said."""
 
 
 class Keyring:

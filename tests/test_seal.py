@@ -6,6 +6,7 @@ import hmac
 import pickle
 import subprocess
 import sys
+from typing import Any
 
 import msgspec
 import pytest
@@ -41,6 +42,18 @@ def test_the_text_is_safe_in_json_urls_and_headers(keyring: Keyring) -> None:
 def test_any_text_opens_bit_for_bit(kind: str, origin: str, data: str, caller: str) -> None:
     keyring, sealed = Keyring([NEW]), Sealed(kind=kind, origin=origin, data=data)
     assert sealed == keyring.open(keyring.seal(sealed, caller), caller)
+
+
+def test_what_the_issuer_put_beside_it_opens_with_it(keyring: Keyring) -> None:
+    names = {"id": b'"rs_1"', "format": '"é"'.encode()}
+    sealed = Sealed(kind="redacted", origin="openrouter", data="d", extras=names, is_summary=True)
+    assert sealed == keyring.open(keyring.seal(sealed, "web"), "web")
+
+
+def test_what_was_sealed_before_there_was_room_for_that_opens(keyring: Keyring) -> None:
+    before: Any = (SIGNATURE.kind, SIGNATURE.origin, SIGNATURE.data)
+    text = keyring.seal(before, "web")
+    assert keyring.open(text, "web") == SIGNATURE
 
 
 @pytest.mark.parametrize("data", ["", "é日😀\u2028\0", "a" * 100_000, "==", 'x"\\'])

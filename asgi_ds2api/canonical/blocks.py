@@ -111,6 +111,9 @@ class Reasoning(Value, frozen=True, kw_only=True, tag="reasoning", tag_field="bl
     """Ciphertext of thinking that is not shown at all; then ``text`` is empty."""
     origin: str | None = None
     """Who issued it: a profile's ``vendor``. None: not known, or unsigned."""
+    issued: Extras = {}
+    """What its issuer put beside it, in the issuer's protocol, and a seal or the state brought back: it goes there with
+    it, whatever protocol the caller speaks."""
     extras: Extras = {}
     at: str = ""
 

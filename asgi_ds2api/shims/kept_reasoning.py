@@ -43,6 +43,8 @@ class KeptTurn(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     vendor: str
     """Who issued the reasoning."""
+    protocol: str
+    """In which it came."""
     items: tuple[Reasoning | str, ...]
     """In order: the reasoning, and the names of all other blocks (see `heard.Names`)."""
     marks: Extras = {}
@@ -173,12 +175,12 @@ class KeptReasoning:
         for position, (message, blocks) in enumerate(zip(run, named, strict=True), turn.first):
             content: list[Block] = []
             for name, block in blocks:
-                content += [self._owned(thought, block.at) for thought in before.pop(name, ())]
+                content += [self._owned(thought, kept, block.at) for thought in before.pop(name, ())]
                 content.append(block)
             messages[position] = replace(message, content=tuple(content))
         if rest:
             last = messages[turn.last]
-            owned = [self._owned(thought, turn.at) for thought in rest]
+            owned = [self._owned(thought, kept, turn.at) for thought in rest]
             messages[turn.last] = replace(last, content=(*last.content, *owned))
 
     def _name(self, block: Block, names: Names) -> str:
@@ -213,10 +215,11 @@ class KeptReasoning:
                 pending = [thought for thought in pending if not _is_mark(thought)]
         return before, pending
 
-    def _owned(self, thought: Reasoning, at: str) -> Reasoning:
+    def _owned(self, thought: Reasoning, kept: KeptTurn, at: str) -> Reasoning:
         """Return reasoning as this upstream's own, in the place of the block that it belongs to."""
-        extras = thought.extras if self._is_native else {}
-        return replace(thought, origin=self._profile.vendor, extras=extras, at=at)
+        named: Extras = thought.extras if kept.protocol == self._protocol else {}
+        extras, issued = (named, {}) if self._is_native else ({}, named)
+        return replace(thought, origin=self._profile.vendor, extras=extras, issued=issued, at=at)
 
     # --- the way back -------------------------------------------------------------------------------------------------
 
@@ -233,7 +236,13 @@ class KeptReasoning:
             if choice.calls and (marks or any(isinstance(item, Reasoning) for item in items)):
                 said = said_last(self._messages, is_whole=self._is_whole)
                 name = _name_of(choice.calls[0].whole(), has_ids=self._has_ids)
-                turn = KeptTurn(vendor=self._profile.vendor, items=items, marks=marks, owner=self._kept.owner)
+                turn = KeptTurn(
+                    vendor=self._profile.vendor,
+                    protocol=self._protocol,
+                    items=items,
+                    marks=marks,
+                    owner=self._kept.owner,
+                )
                 self._kept.keep(said, name, turn)
                 self._has_kept = True
 

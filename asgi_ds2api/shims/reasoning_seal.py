@@ -5,12 +5,17 @@ is. On its way out through a client of another protocol it is sealed (``seal``) 
 way back it is opened, and left out, with a Notice, unless it goes to that issuer. Thinking without a signature is
 sealed too, as a client of Anthropic's protocol sends back no thinking block that has none.
 
+What names reasoning beside that (`reasoning_details` of look-alikes of Chat) is under the seal with it, so that the
+issuer gets all of it back.
+
 A message that held nothing else is left out with it (`Emptied`): vendors refuse an assistant who says nothing.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
+from msgspec import Raw
 
 from ..canonical import (
     Block,
@@ -25,6 +30,9 @@ from ..canonical import (
 from ..profiles import Profile
 from ..seal import PREFIX, Keyring, Sealed
 
+CHAT: Final = "openai_chat"
+"""The protocol whose vendors put names beside reasoning and want them back."""
+
 
 class ReasoningSeal:
     """See the module."""
@@ -36,7 +44,9 @@ class ReasoningSeal:
         self._vendor = profile.vendor
         self._keyring = keyring
         self._caller = caller
-        self._unsigned: dict[int, bool] = {}
+        self._has_names = protocol == CHAT
+        self._open: dict[int, Reasoning] = {}
+        """What is being said, with the signature as far as it came."""
         self.emptied: frozenset[int] = frozenset()
         """Places of the messages that held nothing but what was left out."""
 
@@ -60,26 +70,34 @@ class ReasoningSeal:
         for event in events:
             match event:
                 case BlockStart(block=Reasoning() as block):
-                    self._unsigned[event.index] = block.signature is None and block.redacted is None
+                    self._open[event.index] = block
                     out.append(msgspec.structs.replace(event, block=self._sealed(block)))
-                case SignatureDelta():
-                    self._unsigned[event.index] = False
-                    out.append(msgspec.structs.replace(event, signature=self._seal("signature", event.signature)))
-                case BlockStop() if self._unsigned.pop(event.index, False):
-                    out += (SignatureDelta(index=event.index, signature=self._seal("unsigned", "")), event)
+                case SignatureDelta(signature=signature):
+                    thought = msgspec.structs.replace(self._open[event.index], signature=signature)
+                    self._open[event.index] = thought
+                    out.append(msgspec.structs.replace(event, signature=self._seal("signature", signature, thought)))
+                case BlockStop() if event.index in self._open:
+                    thought = self._open.pop(event.index)
+                    if thought.signature is None and thought.redacted is None:
+                        out.append(SignatureDelta(index=event.index, signature=self._seal("unsigned", "", thought)))
+                    out.append(event)
                 case _:
                     out.append(event)
         return out
 
     def _sealed(self, block: Reasoning) -> Reasoning:
-        if block.signature is not None:
-            block = msgspec.structs.replace(block, signature=self._seal("signature", block.signature))
-        if block.redacted is not None:
-            block = msgspec.structs.replace(block, redacted=self._seal("redacted", block.redacted))
-        return block
+        signature, redacted = block.signature, block.redacted
+        return msgspec.structs.replace(
+            block,
+            signature=None if signature is None else self._seal("signature", signature, block),
+            redacted=None if redacted is None else self._seal("redacted", redacted, block),
+            extras={} if self._has_names else block.extras,
+        )
 
-    def _seal(self, kind: str, data: str) -> str:
-        return self._keyring.seal(Sealed(kind=kind, origin=self._vendor, data=data), self._caller)
+    def _seal(self, kind: str, data: str, block: Reasoning) -> str:
+        names = {name: bytes(raw) for name, raw in block.extras.items()} if self._has_names else {}
+        sealed = Sealed(kind=kind, origin=self._vendor, data=data, extras=names, is_summary=block.is_summary)
+        return self._keyring.seal(sealed, self._caller)
 
     def _opened(self, block: Block, notices: Notices) -> Block | None:
         if not isinstance(block, Reasoning):
@@ -94,10 +112,15 @@ class ReasoningSeal:
         if sealed.origin != self._vendor:
             notices.lost(block.at, "reasoning belongs to the vendor that issued it")
             return None
-        if sealed.kind == "redacted":
-            return msgspec.structs.replace(block, redacted=sealed.data, signature=None, origin=sealed.origin)
-        signature = sealed.data if sealed.kind == "signature" else None
-        return msgspec.structs.replace(block, signature=signature, origin=sealed.origin)
+        is_redacted = sealed.kind == "redacted"
+        return msgspec.structs.replace(
+            block,
+            signature=sealed.data if sealed.kind == "signature" else None,
+            redacted=sealed.data if is_redacted else block.redacted,
+            is_summary=block.is_summary if sealed.is_summary is None else sealed.is_summary,
+            origin=sealed.origin,
+            issued={name: Raw(raw) for name, raw in sealed.extras.items()},
+        )
 
 
 class Emptied:

@@ -229,8 +229,10 @@ class Client:
         self._field = {"gemini": "contents", "responses": "input"}.get(face, "messages")
         self.talk: list[Any] = list(CONTENTS if face == "gemini" else HELLO)
 
-    async def ask(self, to: str, script: Any, *, streamed: bool = False, profile: Any = None, **config: Any) -> Asked:
-        body: dict[str, Any] = {self._field: self.talk, "tools": TOOLS[self.face]}
+    async def ask(
+        self, to: str, script: Any, *, streamed: bool = False, profile: Any = None, more: Any = (), **config: Any
+    ) -> Asked:
+        body: dict[str, Any] = {self._field: self.talk, "tools": TOOLS[self.face], **dict(more)}
         if self.face != "gemini":
             body["stream"] = streamed
         return await ask(

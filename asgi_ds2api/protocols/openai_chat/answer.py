@@ -64,10 +64,11 @@ def _piece(raw: Raw, at: str) -> Text | Reasoning | Opaque:
     thinking = fields.get("thinking")
     if kind == "thinking" and thinking is not None:
         inner = content_pieces(thinking, f"{at}.thinking")
-        extras = rest_of(fields, ("type", "thinking"))
+        extras = rest_of(fields, ("type", "thinking", "signature"))
         if any(not isinstance(block, Text) or block.extras for block in inner):
             extras["thinking"] = thinking
-        return Reasoning(text="".join(b.text for b in inner if isinstance(b, Text)), extras=extras, at=at)
+        said = "".join(block.text for block in inner if isinstance(block, Text))
+        return Reasoning(text=said, signature=text_of(fields.get("signature")) or None, extras=extras, at=at)
     text = text_of(fields.get("text"))
     if text is None:
         return Opaque(protocol=wire.NAME, type=kind or "unknown", raw=raw, at=at)

@@ -111,7 +111,7 @@ def encode_detail(block: Reasoning, position: int | None, *, is_own: bool) -> Js
 
     Args:
         block: What the model thought.
-        position: Among the details, for one that has no index; None: it needs none.
+        position: Among the details, for one that nobody named; None: it needs none.
         is_own: It came from this protocol, and goes back with the names that it came with.
     """
     if block.redacted is not None:
@@ -122,9 +122,8 @@ def encode_detail(block: Reasoning, position: int | None, *, is_own: bool) -> Js
         written = {"type": _TEXT, "text": block.text}
     if block.signature is not None:
         written["signature"] = block.signature
-    if is_own:
-        put_extras(written, block.extras)
-    if position is not None:
+    put_extras(written, block.extras if is_own else block.issued)
+    if position is not None and not block.issued:
         written.setdefault("index", position)
     return written
 
@@ -155,10 +154,11 @@ def encode_replay(
         else:
             if block.signature is not None and mode != "chunks":
                 notices.hint(f"{block.at}.signature", _AS_TEXT)
-            for name in block.extras:
-                notices.tell(f"{block.at}.{name}", _AS_TEXT, "hint")
+            for name in {**block.extras, **block.issued}:
+                if mode != "chunks" or name not in OF_A_CHUNK:
+                    notices.tell(f"{block.at}.{name}", _AS_TEXT, "hint")
     if mode == "chunks":
-        chunks = [_chunk(block) for block in kept if block.text]
+        chunks = [_chunk(block, is_own=is_own) for block in kept if block.text or block.signature is not None]
         return {THOUGHT: chunks} if chunks else {}
     told = [block.text for block in kept if block.redacted is None]
     is_told = mode == "content" or (mode == "tool_turns" and has_calls)
@@ -173,10 +173,18 @@ THOUGHT: Final = "thought"
 """Under which `encode_replay` returns chunks, which belong before the text of the content."""
 
 
-def _chunk(block: Reasoning) -> JsonObject:
+OF_A_CHUNK: Final = frozenset({"thinking", "closed"})
+"""What a chunk of Mistral's says beside its text and its signature: thoughts that are more than text, and whether there
+are more to come."""
+
+
+def _chunk(block: Reasoning, *, is_own: bool) -> JsonObject:
     """Return reasoning as Mistral has it: a part of the content."""
     chunk: JsonObject = {"type": "thinking", "thinking": [{"type": "text", "text": block.text}]}
-    return chunk if block.signature is None else {**chunk, "signature": block.signature}
+    if block.signature is not None:
+        chunk["signature"] = block.signature
+    named = block.extras if is_own else block.issued
+    return {**chunk, **{name: raw for name, raw in named.items() if name in OF_A_CHUNK}}
 
 
 def _may_return(block: Reasoning, profile: Profile, notices: Notices) -> bool:

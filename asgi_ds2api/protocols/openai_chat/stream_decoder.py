@@ -54,7 +54,7 @@ from .answer import arguments_of, choice_of, citations_of, content_pieces, image
 from .audio import opaque_audio
 from .calls import CALL, id_of
 from .errors import decode_in_band
-from .reasoning import decode_detail
+from .reasoning import OF_A_CHUNK, decode_detail
 from .response import EMPTY, MESSAGE, choice_extras, top_extras, usage_of
 from .stream_calls import PLACEHOLDER, StreamedCall, StreamedCalls
 from .usage import decode_finish, finish_failure, latest
@@ -72,7 +72,7 @@ class _Choice:
     """What is known of a choice."""
 
     __slots__ = ("at", "audio", "begun", "calls", "cited", "details", "extras", "finish", "message_extras", "number",
-                 "pictures", "refusal", "stop_reason", "text", "thought", "thought_key")  # fmt: skip
+                 "pictures", "refusal", "stop_reason", "text", "thought", "thought_extras", "thought_key")  # fmt: skip
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -81,6 +81,8 @@ class _Choice:
         """Index of the open block of each kind; -1: none is open."""
         self.thought_key: tuple[bytes, ...] | None = None
         """What tells the reasoning detail that is open from another one."""
+        self.thought_extras: Extras = {}
+        """What came beside it."""
         self.details = self.cited = self.pictures = self.begun = 0
         """How many details, citations, pictures and calls have begun."""
         self.calls = StreamedCalls()
@@ -116,6 +118,8 @@ class StreamDecoder:
         self._blocks = BlockTracker()
         self._usage: Usage | None = None
         self._events: list[Event] = []
+        self._left: set[str] = set()
+        """Paths that were reported."""
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that these bytes complete, in order; an empty list means that more bytes are needed."""
@@ -313,6 +317,8 @@ class StreamDecoder:
                     self._events.append(TextDelta(index=index, text=piece.text))
             case Reasoning():
                 self._think(piece, choice, _key_of(piece))
+                if piece.signature is not None:
+                    self._events.append(SignatureDelta(index=choice.thought, signature=piece.signature))
             case Opaque():
                 self._events.append(self._blocks.stop(self._open(piece, choice)))
 
@@ -361,11 +367,23 @@ class StreamDecoder:
         if choice.thought < 0 or (key is not None and choice.thought_key is not None and key != choice.thought_key):
             at = piece.at or f"{choice.at}.reasoning_details[{choice.details}]"
             choice.details += not piece.at
-            block = Reasoning(is_summary=piece.is_summary, extras=piece.extras, at=at)
+            choice.thought_extras = {name: raw for name, raw in piece.extras.items() if name not in OF_A_CHUNK}
+            block = Reasoning(is_summary=piece.is_summary, extras=choice.thought_extras, at=at)
             choice.thought = self._open(block, choice)
             choice.thought_key = key
+        for name, raw in piece.extras.items():
+            if choice.thought_extras.get(name) != raw:
+                self._leave(f"{piece.at or f'{choice.at}.reasoning_details'}.{name}")
         if piece.text:
             self._events.append(ReasoningDelta(index=choice.thought, text=piece.text))
+
+    def _leave(self, path: str) -> None:
+        """Report once what a later piece of a thought says beside the text, where the thought has begun."""
+        if path not in self._left:
+            self._left.add(path)
+            self._events.append(
+                Notice(path=path, action="dropped", reason="it came when the thought had begun", severity="hint")
+            )
 
     def _read_audio(self, audio: Mapping[str, Raw], choice: _Choice) -> None:
         if choice.audio < 0:
