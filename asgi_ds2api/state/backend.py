@@ -19,6 +19,10 @@ ONCE_S = 120.0
 """How long is known what was done under a name: longer than a place that failed is left alone."""
 
 
+NOBODY = ""
+"""Stands for the writer of news that its writer has to hear as well: more was known than it wrote."""
+
+
 class BackendError(Exception):
     """The place cannot be reached, or not be used. Its text holds no value that was kept and no credential.
 
@@ -66,6 +70,8 @@ class Backend(Protocol):
 
     def write(self, writer: str, news: Sequence[News]) -> None:
         """Merge cooldowns (`contract.merged`), replace facts; both become news for all but the writer.
+
+        Of a scope of which more was known than it wrote, the writer hears the sum, too.
 
         A fact above `SMALL_FACT_BYTES` becomes the news that it was forgotten: of what others hold of it that is so.
         """

@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from ..secret import Secret
 from . import redis_scripts as scripts
-from .backend import ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
+from .backend import NOBODY, ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
 from .contract import Admission, Amount, Cooldown, CooldownState, Refusal, Scope, ScopeKind
 from .ledger import SLOT_WAIT_S, probe_name
 
@@ -117,7 +117,7 @@ class RedisBackend:
                 match one:
                     case CooldownNews(scope=scope, entry=entry):
                         name = _key(scope.kind, scope.name, scope.model)
-                        values = (name, msgspec.json.encode(_row(entry)), writer, MAX_NEWS)
+                        values = (name, msgspec.json.encode(_row(entry)), writer, MAX_NEWS, NOBODY)
                         self._run(scripts.MERGE, (self._cooldowns, self._news), values, pipe)
                     case FactNews(table=table, key=key, value=value, ttl_s=ttl_s):
                         name = _key(table, key)

@@ -54,7 +54,7 @@ MERGE: Final = (
     _CLOCK
     + f"local ERA = {ERA}\n"
     + """
--- KEYS: cooldowns, news. ARGV: scope, entry, writer, most news
+-- KEYS: cooldowns, news. ARGV: scope, entry, writer, most news, nobody
 local phases = {cooling = 0, disabled = 1, healthy = 2}
 local function is_newer(a, b)
   if a[3] ~= b[3] then return a[3] > b[3] end
@@ -65,17 +65,20 @@ local function is_newer(a, b)
 end
 local entry = cjson.decode(ARGV[2])
 entry[2] = now + entry[2]
-local known = redis.call('HGET', KEYS[1], ARGV[1])
-if known then
-  known = cjson.decode(known)
+local writer, told = ARGV[3], cjson.encode(entry)
+local row = redis.call('HGET', KEYS[1], ARGV[1])
+if row then
+  local known = cjson.decode(row)
   local last = math.max(entry[2], known[2])
   local is_one_era = math.floor(entry[3] / ERA) == math.floor(known[3] / ERA)
   if is_newer(known, entry) then entry = known end
   if is_one_era then entry[2] = last end
 end
 local text = cjson.encode(entry)
+if text == row then return end -- nothing new: who has not yet heard of it will
+if text ~= told then writer = ARGV[5] end -- its writer has to hear it, too
 redis.call('HSET', KEYS[1], ARGV[1], text)
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'w', ARGV[3], 's', ARGV[1], 'e', text)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'w', writer, 's', ARGV[1], 'e', text)
 """
 )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from .backend import ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
+from .backend import NOBODY, ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
 from .contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, ScopeKind, merged
 from .ledger import SLOT_WAIT_S, Count, after, may_probe, probe_name, used, wait_for
 
@@ -318,11 +318,15 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _merge(connection: sqlite3.Connection, news: CooldownNews, now: float, number: int, writer: str) -> None:
+    """Merge news of a scope. Nothing new leaves the row its number and its writer: some have yet to hear of that."""
     name = _key(news.scope.kind, news.scope.name, news.scope.model)
     row = connection.execute("SELECT entry, until FROM cooldowns WHERE scope = ?", (name,)).fetchone()
-    total = news.entry if row is None else merged(news.entry, _cooldown(row[0], row[1], now))
-    values = (name, msgspec.json.encode(total), now + total.until, number, writer)
-    connection.execute("REPLACE INTO cooldowns VALUES (?, ?, ?, ?, ?)", values)
+    known = None if row is None else _cooldown(row[0], row[1], now)
+    total = news.entry if known is None else merged(news.entry, known)
+    if total != known:
+        knows_it = writer if total == news.entry else NOBODY
+        values = (name, msgspec.json.encode(total), now + total.until, number, knows_it)
+        connection.execute("REPLACE INTO cooldowns VALUES (?, ?, ?, ?, ?)", values)
 
 
 def _judge(

@@ -62,6 +62,10 @@ def cooling(until: float, epoch: int = 1) -> Cooldown:
     return Cooldown(state="cooling", until=until, epoch=epoch, ejections=1, reason="rate_limited")
 
 
+def healthy(until: float) -> Cooldown:
+    return Cooldown(state="healthy", until=until, epoch=1)
+
+
 def counted(amount: float, limit: float = 100) -> Amount:
     return Amount(name="caller bob day", amount=amount, limit=limit, life_s=86_400)
 
@@ -144,6 +148,27 @@ def test_news_are_heard_once(place: Make) -> None:
     one.write(ME, [CooldownNews(ACCOUNT, cooling(60))])
     cursor, heard = two.read(OTHER, cursor)
     assert (list(nothing), len(heard), list(two.read(OTHER, cursor)[1])) == ([], 1, [])
+
+
+@pytest.mark.parametrize("until", [30, 900])
+def test_who_writes_less_than_is_known_hears_what_is_known(place: Make, until: float) -> None:
+    one, two = place(), place()
+    cursor, _ = one.read(ME, "")
+    two.write(OTHER, [CooldownNews(ACCOUNT, healthy(60))])
+    one.write(ME, [CooldownNews(ACCOUNT, cooling(until))])
+    (*_, last) = one.read(ME, cursor)[1]
+    assert isinstance(last, CooldownNews)
+    assert last.entry.state == "healthy"
+    assert last.entry.until == pytest.approx(max(60, until), abs=5)
+
+
+def test_what_was_written_is_news_also_if_another_wrote_less_since(place: Make) -> None:
+    one, two, three = place(), place(), place()
+    cursor, _ = three.read("third", "")
+    one.write(ME, [CooldownNews(ACCOUNT, healthy(60))])
+    two.write(OTHER, [CooldownNews(ACCOUNT, cooling(30))])
+    _, heard = three.read("third", cursor)
+    assert [news.entry.state for news in heard if isinstance(news, CooldownNews)] == ["healthy"]
 
 
 def test_small_facts_are_news_and_of_large_ones_that_what_was_known_is_no_more(place: Make) -> None:
@@ -234,7 +259,7 @@ def test_F115_one_of_many_may_probe(place: Make) -> None:
     "entry",
     [
         pytest.param(cooling(30, epoch=2), id="somebody probed, and it failed"),
-        pytest.param(Cooldown(state="healthy", until=-1, epoch=1), id="somebody probed, and it is open"),
+        pytest.param(healthy(-1), id="somebody probed, and it is open"),
         pytest.param(cooling(30), id="its pause was lengthened"),
     ],
 )
@@ -247,7 +272,7 @@ def test_F115_a_probe_whose_answer_goes_on_keeps_nobody_from_the_next_closing(pl
     one, two = place(), place()
     one.write(ME, [CooldownNews(ACCOUNT, cooling(-1, epoch=1))])
     assert isinstance(admit(one, probe("a long stream", epoch=1), LEASE_S), Granted)
-    one.write(ME, [CooldownNews(ACCOUNT, Cooldown(state="healthy", until=-1, epoch=1))])
+    one.write(ME, [CooldownNews(ACCOUNT, healthy(-1))])
     one.write(ME, [CooldownNews(ACCOUNT, cooling(-1, epoch=2))])
     answers = [admit(two, probe(holder, epoch=2), LEASE_S) for holder in "bc"]
     assert [isinstance(answer, Granted) for answer in answers] == [True, False]
