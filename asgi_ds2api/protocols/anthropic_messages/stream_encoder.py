@@ -8,21 +8,19 @@
 * Figures of usage that came late are told at the end; none is ever null.
 """
 
-from bisect import insort
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 import msgspec
 from msgspec import Raw
 
+from ...block_turns import BegunBlock, BlockTurns, OfBlock, Step, Turn
 from ...canonical import (
     ArgumentsDelta,
     Block,
     BlockStart,
     BlockStop,
     CitationDelta,
-    Delta,
     Event,
     Extras,
     ExtrasDelta,
@@ -70,20 +68,14 @@ _END: Final = b"}}\n\n"
 _STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
-_OfBlock: TypeAlias = Delta | BlockStop
 
+class _Block(BegunBlock):
+    """A block of the answer, and what is written of it."""
 
-class _Block:
-    """A block of the answer, from its `BlockStart` to its `BlockStop`."""
-
-    __slots__ = ("block", "has_arguments", "held", "index", "is_open", "is_waiting", "prefix", "queue", "signature")
+    __slots__ = ("has_arguments", "held", "is_open", "prefix", "signature")
 
     def __init__(self, start: BlockStart) -> None:
-        self.index = start.index
-        self.block, content = _split(start.block, start.index)
-        self.queue: deque[_OfBlock] = deque(content)
-        """What came while another block was open."""
-        self.is_waiting = False
+        super().__init__(start, [] if _is_redacted(start.block) else None)
         self.is_open = False
         """Its start is written, and its stop is not."""
         self.prefix = b""
@@ -113,9 +105,7 @@ class StreamEncoder:
         self._usage: Usage | None = None
         self._finish = Finish(reason="stop")
         self._late_extras: Extras = {}
-        self._blocks: dict[int, _Block] = {}
-        self._current: _Block | None = None
-        self._waiting: list[_Block] = []
+        self._turns: BlockTurns[_Block] = BlockTurns(_gives_way)
         self._next_index = 0
         self._has_calls = False
         self._characters = 0
@@ -124,7 +114,7 @@ class StreamEncoder:
         """Return the whole frames for these events, perhaps none."""
         out = self._out
         for event in events:
-            current = self._current
+            current = self._turns.current
             if type(event) is TextDelta and current is not None and current.index == event.index and current.prefix:
                 out += (current.prefix, _encode(event.text), _END)
                 self._characters += len(event.text)
@@ -138,8 +128,7 @@ class StreamEncoder:
     def close(self) -> bytes:
         """Return what ends the stream with success. Only after the decoder was complete."""
         self._write_start()
-        for block in list(self._blocks.values()):
-            self._route(BlockStop(index=block.index))
+        self._follow(self._turns.stop_all())
         usage = self._usage or Usage()
         if self._start is not None and not self._is_native:
             report_untold(usage, self._start.service_tier, self._start.created, self._notices)
@@ -202,7 +191,7 @@ class StreamEncoder:
             case Usage() | Notice():
                 pass
             case _:
-                self._route(event)
+                self._follow(self._turns.take(event))
 
     def _write_start(self) -> None:
         """Write ``message_start``, as late as that usage which came with it is in it."""
@@ -245,7 +234,7 @@ class StreamEncoder:
         if not any(notice.path == path for notice in self._notices):
             self._notices.lost(path, reason)
 
-    # --- blocks: whose turn it is -------------------------------------------------------------------------------------
+    # --- blocks -------------------------------------------------------------------------------------
 
     def _begin(self, event: BlockStart) -> None:
         if event.choice != 0:
@@ -255,52 +244,18 @@ class StreamEncoder:
         if isinstance(block, Media) or (isinstance(block, Opaque) and block.protocol != wire.NAME):
             self._writer.block(block)  # reports that it cannot be shown
             return
-        begun = self._blocks[event.index] = _Block(event)
-        self._wait(begun)
-        self._advance()
+        self._follow(self._turns.begin(_Block(event)))
 
-    def _route(self, event: _OfBlock) -> None:
-        """Write what belongs to the current block; let the rest wait."""
-        block = self._blocks.get(event.index)
-        if block is None:
-            return
-        if block is self._current:
-            self._write(block, event)
-            self._advance()
-        elif isinstance(event, BlockStop) and not block.is_waiting:
-            del self._blocks[block.index]  # text that gave way, and had nothing to add
-        elif self._current is None:
-            self._current = block  # text that gave way goes on
-            self._write(block, event)
-        else:
-            self._wait(block)
-            block.queue.append(event)
+    def _follow(self, steps: Sequence[Step[_Block]]) -> None:
+        for block, step in steps:
+            if not isinstance(step, Turn):
+                self._write(block, step)
+            elif step is Turn.GIVES_WAY:
+                self._end(block)
+            elif isinstance(block.block, ToolCall | Opaque) or _is_redacted(block.block):
+                self._open(block)
 
-    def _wait(self, block: _Block) -> None:
-        if not block.is_waiting:
-            block.is_waiting = True
-            insort(self._waiting, block, key=lambda waiting: waiting.index)
-
-    def _give_turn(self, block: _Block) -> None:
-        self._current = block
-        block.is_waiting = False
-        if isinstance(block.block, ToolCall | Opaque) or _is_redacted(block.block):
-            self._open(block)
-        while block.queue:
-            self._write(block, block.queue.popleft())
-
-    def _advance(self) -> None:
-        """Give the turn to the next block that waits, once the current one has stopped or gives way."""
-        while self._waiting:
-            if self._current is not None:
-                if not _gives_way(self._current, self._waiting[0]):
-                    return
-                self._end(self._current)
-            self._give_turn(self._waiting.pop(0))
-
-    # --- blocks: what is written --------------------------------------------------------------------------------------
-
-    def _write(self, block: _Block, event: _OfBlock) -> None:
+    def _write(self, block: _Block, event: OfBlock) -> None:
         match event:
             case TextDelta():
                 self._delta(block, _TEXT, event.text)
@@ -355,8 +310,6 @@ class StreamEncoder:
         if isinstance(block.block, Text) and not block.is_open:
             self._writer.own(block.block)  # nothing was said, so that nothing else reports what hangs on it
         self._end(block)
-        del self._blocks[block.index]
-        self._current = None
 
     def _open(self, block: _Block) -> int:
         """Write the start of a block, if it is not written yet; return its number."""
@@ -390,30 +343,10 @@ class StreamEncoder:
             self._out.append(_STOP % (self._next_index - 1))
 
 
-def _gives_way(block: _Block, waiting: _Block) -> bool:
+def _gives_way(block: Block, waiting: Block) -> bool:
     """Tell whether a block may be cut in two for the sake of the one that waits."""
-    return isinstance(block.block, Text | Refusal) and isinstance(waiting.block, ToolCall)
+    return isinstance(block, Text | Refusal) and isinstance(waiting, ToolCall)
 
 
 def _is_redacted(block: Block) -> bool:
     return isinstance(block, Reasoning) and block.redacted is not None
-
-
-def _split(block: Block, index: int) -> tuple[Block, list[_OfBlock]]:
-    """Return a block as it begins, and what it already holds as deltas."""
-    match block:
-        case Text():
-            citations: list[_OfBlock] = [CitationDelta(index=index, citation=citation) for citation in block.citations]
-            empty: Block = msgspec.structs.replace(block, text="", citations=())
-            return empty, [TextDelta(index=index, text=block.text), *citations] if block.text or citations else []
-        case Refusal(text=text) if text:
-            return msgspec.structs.replace(block, text=""), [RefusalDelta(index=index, text=text)]
-        case ToolCall(arguments=arguments) if arguments:
-            return msgspec.structs.replace(block, arguments=""), [ArgumentsDelta(index=index, arguments=arguments)]
-        case Reasoning(redacted=None):
-            content: list[_OfBlock] = [ReasoningDelta(index=index, text=block.text)]
-            if block.signature is not None:
-                content.append(SignatureDelta(index=index, signature=block.signature))
-            return msgspec.structs.replace(block, text="", signature=None), content
-        case _:
-            return block, []

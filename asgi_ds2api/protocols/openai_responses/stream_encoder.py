@@ -11,13 +11,10 @@ The SDK's accumulator raises on an event out of order, so that here:
 * An answer that fails says so in a terminal event of its own, without a sentinel.
 """
 
-from bisect import insort
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec.structs import replace
-
+from ...block_turns import BegunBlock, BlockTurns, Step, Turn
 from ...canonical import (
     ArgumentsDelta,
     Block,
@@ -39,7 +36,6 @@ from ...canonical import (
     Start,
     Text,
     TextDelta,
-    ToolCall,
     Usage,
 )
 from ...codec import Envelope
@@ -52,23 +48,10 @@ from . import wire
 from .errors import failed_code, told
 from .output import AnswerWriter, finish_is_early
 from .stream_decoder import SENTINEL
-from .stream_items import ItemStream, OfBlock
+from .stream_items import ItemStream
 
 HEARTBEAT: Final = comment_frame(b"keepalive")
 DONE: Final = data_frame(SENTINEL)
-
-
-class _Block:
-    """A block of the answer, from its `BlockStart` to its `BlockStop`."""
-
-    __slots__ = ("block", "index", "is_waiting", "queue")
-
-    def __init__(self, start: BlockStart) -> None:
-        self.index = start.index
-        self.block, content = _split(start.block, start.index)
-        self.queue: deque[OfBlock] = deque(content)
-        """What came while another block had its turn."""
-        self.is_waiting = False
 
 
 class StreamEncoder:
@@ -90,15 +73,13 @@ class StreamEncoder:
         self._late_extras: Extras = {}
         self._usage: Usage | None = None
         self._finish = Finish(reason="stop")
-        self._blocks: dict[int, _Block] = {}
-        self._current: _Block | None = None
-        self._waiting: list[_Block] = []
+        self._turns: BlockTurns[BegunBlock] = BlockTurns(_gives_way)
 
     def encode(self, events: Sequence[Event]) -> bytes:
         """Return the whole frames for these events, perhaps none."""
         items = self._items
         for event in events:
-            current = self._current
+            current = self._turns.current
             is_current = type(event) is TextDelta and current is not None and current.index == event.index
             if is_current and items.prefix:
                 items.say(event.text)  # type: ignore[union-attr]  # a delta of text
@@ -110,8 +91,7 @@ class StreamEncoder:
         """Return what ends the stream with success. Only after the decoder was complete."""
         self._items.open_once()
         items, writer = self._items, self._items.writer
-        for block in list(self._blocks.values()):
-            self._route(BlockStop(index=block.index))
+        self._follow(self._turns.stop_all())
         if (declined := writer.declined(self._finish, is_silent=items.is_silent)) is not None:
             items.refuse(declined)
         items.put_late_logprobs()
@@ -180,7 +160,7 @@ class StreamEncoder:
                 | OpaqueDelta()
                 | BlockStop()
             ):
-                self._route(event)
+                self._follow(self._turns.take(event))
             case _:
                 pass  # pings and notices have no event
 
@@ -219,80 +199,24 @@ class StreamEncoder:
         if event.refusal:
             self._items.writer.lose("choices[0].logprobs.refusal", "probabilities of a refusal are not told here")
 
-    # --- blocks: whose turn it is -------------------------------------------------------------------------------------
+    # --- blocks -------------------------------------------------------------------------------------
 
     def _begin_block(self, event: BlockStart) -> None:
         if event.choice != 0:
             self._items.writer.lose(f"choices[{event.choice}]", "one answer at a time is given here")
             return
-        begun = self._blocks[event.index] = _Block(event)
-        self._wait(begun)
-        self._advance()
+        self._follow(self._turns.begin(BegunBlock(event)))
 
-    def _route(self, event: OfBlock) -> None:
-        """Write what belongs to the current block; let the rest wait."""
-        block = self._blocks.get(event.index)
-        if block is None:
-            return
-        if block is self._current:
-            self._write(block, event)
-            self._advance()
-        elif isinstance(event, BlockStop) and not block.is_waiting:
-            del self._blocks[block.index]  # text that gave way, and had nothing to add
-        elif self._current is None:
-            self._current = block  # text that gave way goes on
-            self._write(block, event)
-        else:
-            self._wait(block)
-            block.queue.append(event)
-
-    def _wait(self, block: _Block) -> None:
-        if not block.is_waiting:
-            block.is_waiting = True
-            insort(self._waiting, block, key=lambda waiting: waiting.index)
-
-    def _advance(self) -> None:
-        """Give the turn to the next block that waits, once the current one has stopped or gives way."""
-        while self._waiting:
-            if self._current is not None:
-                if not _gives_way(self._current.block, self._waiting[0].block):
-                    return
+    def _follow(self, steps: Sequence[Step[BegunBlock]]) -> None:
+        for block, step in steps:
+            if not isinstance(step, Turn):
+                self._items.write(block.block, step)
+            elif step is Turn.GIVES_WAY:
                 self._items.end_part()
-            block = self._waiting.pop(0)
-            self._current = block
-            block.is_waiting = False
-            if not isinstance(block.block, Text | Refusal | Reasoning):
+            elif not isinstance(block.block, Text | Refusal | Reasoning):
                 self._items.open(block.block)
-            while block.queue:
-                self._write(block, block.queue.popleft())
-
-    def _write(self, block: _Block, event: OfBlock) -> None:
-        self._items.write(block.block, event)
-        if isinstance(event, BlockStop):
-            self._blocks.pop(block.index, None)
-            self._current = None
 
 
 def _gives_way(block: Block, waiting: Block) -> bool:
     """Tell whether a block may be cut in two for the sake of the one that waits."""
     return isinstance(block, Text | Refusal) and not isinstance(waiting, Text | Refusal)
-
-
-def _split(block: Block, index: int) -> tuple[Block, list[OfBlock]]:
-    """Return a block as it begins, and what it already holds as deltas."""
-    match block:
-        case Text():
-            cited: list[OfBlock] = [CitationDelta(index=index, citation=citation) for citation in block.citations]
-            text: list[OfBlock] = [TextDelta(index=index, text=block.text)] if block.text else []
-            return replace(block, text="", citations=()), [*text, *cited]
-        case Refusal(text=said) if said:
-            return replace(block, text=""), [RefusalDelta(index=index, text=said)]
-        case ToolCall(arguments=arguments) if arguments:
-            return replace(block, arguments=""), [ArgumentsDelta(index=index, arguments=arguments)]
-        case Reasoning():
-            content: list[OfBlock] = [ReasoningDelta(index=index, text=block.text)] if block.text else []
-            if block.signature is not None:
-                content.append(SignatureDelta(index=index, signature=block.signature))
-            return replace(block, text="", signature=None), content
-        case _:
-            return block, []

@@ -5,17 +5,17 @@ whole. Which block has its turn is for ``stream_encoder`` to say.
 """
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 from msgspec import Raw
 
+from ...block_turns import OfBlock
 from ...canonical import (
     ArgumentsDelta,
     Block,
     BlockStop,
     CitationDelta,
-    Delta,
     Opaque,
     OpaqueDelta,
     Reasoning,
@@ -33,8 +33,6 @@ from .hosted import DONE as ITEM_DONE
 from .item_events import begun, chain
 from .output import AnswerWriter, is_part
 from .reasoning import SUMMARY, THOUGHT, goes_on
-
-OfBlock: TypeAlias = Delta | BlockStop
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 _TEXT: Final = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":%d'
