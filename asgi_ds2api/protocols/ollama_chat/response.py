@@ -35,7 +35,6 @@ from ...canonical import (
     ToolCall,
     ToolResult,
     Usage,
-    field_at,
 )
 from ...codec import AnswerFacts, Envelope
 from ...errors import Malformed
@@ -44,6 +43,7 @@ from ...json_guard import decode_answer
 from ...json_pieces import JsonObject, fields_of, items_of, put_extras, rest_of, text_of, without_null
 from ...profiles import Profile
 from ...token_estimate import estimated
+from ..answer_reports import AnswerReports
 from . import wire
 from .answer import MESSAGE, TOP, arguments_object, call_of, is_true, logprobs_of, message_of
 from .errors import decode_in_band
@@ -193,7 +193,7 @@ def tokens_of(logprobs: Logprobs) -> list[Raw]:
     return [*(logprobs.content or ()), *(logprobs.refusal or ())]
 
 
-class AnswerWriter:
+class AnswerWriter(AnswerReports):
     """Writes the parts of an answer, whole or streamed.
 
     Args:
@@ -203,10 +203,8 @@ class AnswerWriter:
     """
 
     def __init__(self, envelope: Envelope, notices: Notices, *, is_own: bool) -> None:
-        self.is_own = is_own
+        super().__init__(notices, is_own=is_own)
         self._envelope = envelope
-        self._notices = notices
-        self._reported: set[str] = set()
 
     def head(self, created: int | None) -> JsonObject:
         """Return what every object begins with."""
@@ -255,10 +253,7 @@ class AnswerWriter:
 
     def report_refusal(self, block: Refusal) -> None:
         """Report once that a refusal is a text like any other here."""
-        path = block.at or "refusal"
-        if path not in self._reported:
-            self._reported.add(path)
-            self._notices.changed(path, "said as text")
+        self.change(block.at or "refusal", "said as text")
 
     def call(self, call: ToolCall, position: int) -> JsonObject:
         """Return a whole call."""
@@ -314,28 +309,3 @@ class AnswerWriter:
         """Return what is said for an answer in which there is nothing to read; empty: it is no refusal."""
         is_refusal = finish.reason in ("refusal", "content_filter")
         return finish.explanation or DECLINED if is_refusal else ""
-
-    def leave(self, extras: Extras, at: str) -> None:
-        """Report fields of a text, which has no fields here."""
-        for name in extras:
-            self.hint(field_at(at or "content", name), "a text has no fields here")
-
-    def own(self, extras: Extras, at: str) -> Extras:
-        """Return the extras if they are this protocol's own; else report each and return none."""
-        if not extras or self.is_own:
-            return extras
-        for name in extras:
-            self.hint(field_at(at, name), "answers have no such field here")
-        return {}
-
-    def hint(self, path: str, reason: str) -> None:
-        """Report once what has no effect."""
-        if path not in self._reported:
-            self._reported.add(path)
-            self._notices.hint(path, reason)
-
-    def lose(self, path: str, reason: str) -> None:
-        """Report once what is not told to the caller."""
-        if path not in self._reported:
-            self._reported.add(path)
-            self._notices.lost(path, reason)

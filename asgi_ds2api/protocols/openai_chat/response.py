@@ -37,7 +37,6 @@ from ...canonical import (
     ToolResult,
     UrlSource,
     Usage,
-    field_at,
 )
 from ...codec import AnswerFacts, Envelope
 from ...errors import Malformed
@@ -45,6 +44,7 @@ from ...json_guard import decode_answer
 from ...json_pieces import NULL, JsonObject, fields_of, items_of, number_of, put_extras, rest_of, text_of, without_null
 from ...profiles import Profile
 from ...token_estimate import estimated
+from ..answer_reports import AnswerReports
 from . import wire
 from .answer import REASONING_FIELDS, choice_of, citations_of, content_pieces, images_of, logprobs_of
 from .audio import opaque_audio
@@ -252,7 +252,7 @@ def encode_logprobs(logprobs: Logprobs | None) -> JsonObject | None:
     return None if logprobs is None else {"content": logprobs.content, "refusal": logprobs.refusal}
 
 
-class AnswerWriter:
+class AnswerWriter(AnswerReports):
     """Writes the parts of an answer, whole or streamed.
 
     Args:
@@ -262,10 +262,8 @@ class AnswerWriter:
     """
 
     def __init__(self, envelope: Envelope, notices: Notices, *, is_own: bool) -> None:
-        self.is_own = is_own
+        super().__init__(notices, is_own=is_own)
         self._envelope = envelope
-        self._notices = notices
-        self._reported: set[str] = set()
 
     def message(self, blocks: Sequence[Block]) -> JsonObject:
         """Return blocks as a message."""
@@ -406,12 +404,6 @@ class AnswerWriter:
             self.hint("stop_details", "an end has no details here")
         return encode_finish(finish, has_calls=has_calls, is_legacy=self._envelope.legacy_functions)
 
-    def report_usage(self, usage: Usage) -> None:
-        """Report the counters of another protocol that have no place here."""
-        self.own({} if self.is_own else usage.extras, "usage")
-        if usage.cache_write_5m is not None or usage.cache_write_1h is not None:
-            self.hint("usage.cache_creation", "lifetimes of a cache are not told apart here")
-
     def matched(self, finish: Finish) -> JsonObject:
         """Return the stop sequence that matched, as vLLM tells it."""
         return {} if finish.stop_sequence is None else {"stop_reason": finish.stop_sequence}
@@ -420,28 +412,3 @@ class AnswerWriter:
         """Return what is said for an answer in which there is nothing to read; None: it is no refusal."""
         is_refusal = finish.reason == "refusal" or (finish.reason == "content_filter" and not self.is_own)
         return finish.explanation or DECLINED if is_refusal else None
-
-    def leave(self, extras: Extras, at: str) -> None:
-        """Report fields of a text, which has no fields here."""
-        for name in extras:
-            self.hint(field_at(at or "content", name), "a text has no fields here")
-
-    def own(self, extras: Extras, at: str) -> Extras:
-        """Return the extras if they are this protocol's own; else report each and return none."""
-        if not extras or self.is_own:
-            return extras
-        for name in extras:
-            self.hint(field_at(at, name), "answers have no such field here")
-        return {}
-
-    def hint(self, path: str, reason: str) -> None:
-        """Report once what has no effect."""
-        if path not in self._reported:
-            self._reported.add(path)
-            self._notices.hint(path, reason)
-
-    def lose(self, path: str, reason: str) -> None:
-        """Report once what is not told to the caller."""
-        if path not in self._reported:
-            self._reported.add(path)
-            self._notices.lost(path, reason)

@@ -27,11 +27,11 @@ from ...canonical import (
     ToolCall,
     ToolResult,
     Usage,
-    field_at,
 )
 from ...codec import Envelope
 from ...json_pieces import JsonObject, fields_of, items_of, put_extras, text_of
 from ...token_estimate import estimated
+from ..answer_reports import AnswerReports
 from . import wire
 from .hosted import COMPACTION
 from .reasoning import SEALED, goes_on, thought_item
@@ -54,7 +54,7 @@ _PREFIXES: Final = {
 """Of the ids of items that a gateway makes, by their types."""
 
 
-class AnswerWriter:
+class AnswerWriter(AnswerReports):
     """Writes the parts of an answer, whole or streamed.
 
     Args:
@@ -65,12 +65,10 @@ class AnswerWriter:
     """
 
     def __init__(self, envelope: Envelope, notices: Notices, *, is_own: bool, answer_id: str) -> None:
-        self.is_own = is_own
+        super().__init__(notices, is_own=is_own)
         self._envelope = envelope
-        self._notices = notices
         self._stem = envelope.request_id.removeprefix("req_")
         self.id = answer_id if is_own and answer_id else _own_id(answer_id, self._stem)
-        self._reported: set[str] = set()
         self._call_ids: set[str] = set()
 
     # --- items --------------------------------------------------------------------------------------------------------
@@ -285,7 +283,7 @@ class AnswerWriter:
         if finish is not None:
             self._report_finish(finish)
         if usage is not None:
-            self._report_usage(usage)
+            self.report_usage(usage)
         born = created or self._envelope.created
         body: JsonObject = {
             "id": self.id,
@@ -341,31 +339,6 @@ class AnswerWriter:
             self.hint("stop_sequence", "the text that matched is not told here")
         if finish.details is not None and not self.is_own:
             self.hint("stop_details", "an end has no details here")
-
-    def _report_usage(self, usage: Usage) -> None:
-        self.own({} if self.is_own else usage.extras, "usage")
-        if usage.cache_write_5m is not None or usage.cache_write_1h is not None:
-            self.hint("usage.cache_creation", "lifetimes of a cache are not told apart here")
-
-    def own(self, extras: Extras, at: str) -> Extras:
-        """Return the extras if they are this protocol's own; else report each and return none."""
-        if not extras or self.is_own:
-            return extras
-        for name in extras:
-            self.hint(field_at(at, name), "answers have no such field here")
-        return {}
-
-    def hint(self, path: str, reason: str) -> None:
-        """Report once what has no effect."""
-        if path not in self._reported:
-            self._reported.add(path)
-            self._notices.hint(path, reason)
-
-    def lose(self, path: str, reason: str) -> None:
-        """Report once what is not told to the caller."""
-        if path not in self._reported:
-            self._reported.add(path)
-            self._notices.lost(path, reason)
 
 
 _TEXT: Final[JsonObject] = {"format": {"type": "text"}, "verbosity": "medium"}
