@@ -90,11 +90,6 @@ class BlockTracker:
         """Return the indexes of all open blocks, or of those of one choice, in their order."""
         return [index for index, started in self._open.items() if choice is None or started.choice == choice]
 
-    def open_of(self, kind: type[Block], choice: int = 0) -> int | None:
-        """Return the index of the newest open block of a kind in a choice; None if there is none."""
-        newest_first = reversed(self._open.items())
-        return next((i for i, start in newest_first if start.choice == choice and isinstance(start.block, kind)), None)
-
     def started(self, index: int) -> BlockStart:
         """Return how an open block began.
 

@@ -9,7 +9,7 @@ go through as it came) and ``asgi_ds2api.observe`` (observers that fail).
 
 import logging
 import traceback
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, Protocol
@@ -151,17 +151,15 @@ class Observer(Protocol):
 
 
 class Observatory:
-    """Counts, keeps the last Records, writes the logs and calls the observers.
+    """Counts, writes the logs and calls the observers.
 
     Args:
         observers: In the order in which they are called. One that raises is logged and does not hurt the request.
         now: Monotonic clock, in seconds.
-        kept: How many of the last Records are kept; a bound of memory, not a history.
     """
 
-    def __init__(self, observers: Sequence[Observer] = (), *, now: Callable[[], float], kept: int = 256) -> None:
+    def __init__(self, observers: Sequence[Observer] = (), *, now: Callable[[], float]) -> None:
         self._observers: tuple[Observer, ...] = (_AccessLog(), _NoticeLog(now), *observers)
-        self._recent: deque[Record] = deque(maxlen=kept)
         self._results: Counter[str] = Counter()
         self._notices: Counter[str] = Counter()
         self._hedges: Counter[str] = Counter(begun=0, won=0, lost=0)
@@ -169,7 +167,6 @@ class Observatory:
 
     def publish(self, record: Record) -> None:
         """Tell everybody of a finished request."""
-        self._recent.append(record)
         self._results[record.result] += 1
         for notice in record.notices:
             self._notices[notice.severity] += 1
@@ -183,11 +180,6 @@ class Observatory:
                 self._failures[type(observer).__name__] += 1
                 with suppress(Exception):  # it may be the log itself that fails
                     _log.error("observer %s raised %s", type(observer).__name__, type(exc).__name__)
-
-    @property
-    def recent(self) -> Sequence[Record]:
-        """The last Records, oldest first."""
-        return tuple(self._recent)
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """Return requests by result, Notices by severity, hedges by outcome and failures by observer, all since the

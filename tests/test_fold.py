@@ -267,14 +267,7 @@ class TestBlockTracker:
             tracker.start(block, choice)
         tracker.stop(0)
         assert [tracker.open_indexes(), tracker.open_indexes(0), tracker.open_indexes(1)] == [[1, 2, 3], [3], [1, 2]]
-        assert [tracker.open_of(Text), tracker.open_of(Text, 1), tracker.open_of(Reasoning)] == [3, 2, None]
         assert tracker.started(1).choice == 1
-
-    def test_the_newest_open_block_of_a_kind_is_found(self) -> None:
-        tracker = BlockTracker()
-        tracker.start(ToolCall(id="a", name="f", arguments=""))
-        tracker.start(ToolCall(id="b", name="f", arguments=""))
-        assert tracker.open_of(ToolCall) == 1
 
     def test_all_blocks_are_stopped_in_order(self) -> None:
         tracker = BlockTracker()

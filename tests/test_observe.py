@@ -75,9 +75,9 @@ def _every_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "asgi_ds2api")
 
 
-def observatory(*observers: Observer, clock: FakeClock | None = None, kept: int = 256) -> Observatory:
+def observatory(*observers: Observer, clock: FakeClock | None = None) -> Observatory:
     """Return one with a clock that stands still."""
-    return Observatory(observers, now=(clock or FakeClock()).monotonic, kept=kept)
+    return Observatory(observers, now=(clock or FakeClock()).monotonic)
 
 
 def with_notices(*paths: str, upstream: str = "chat") -> Record:
@@ -122,15 +122,7 @@ def test_F91_log_that_raises_hurts_nobody() -> None:
     assert watched.counters()["observer_failures"] == {"_AccessLog": 1, "_NoticeLog": 1, "Failing": 1}
 
 
-# --- counters and the last Records ------------------------------------------------------------------------------------
-
-
-def test_last_records_are_kept_and_no_more() -> None:
-    watched = observatory(kept=2)
-    records = [msgspec.structs.replace(RECORD, request_id=f"req_{n}") for n in range(3)]
-    for record in records:
-        watched.publish(record)
-    assert watched.recent == tuple(records[1:])
+# --- counters --------------------------------------------------------------------------------------------------------
 
 
 def test_results_and_notices_are_counted() -> None:

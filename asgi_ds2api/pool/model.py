@@ -157,11 +157,6 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     probes: tuple[ScopeKind, ...] = ()
     """The scopes that wait for this attempt to reopen them."""
 
-    @property
-    def was_probe(self) -> bool:
-        """Whether anything waits for the outcome of this attempt."""
-        return bool(self.probes)
-
 
 Reason = Literal[
     "rate_limited",

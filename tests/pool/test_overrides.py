@@ -52,7 +52,7 @@ def test_who_is_enabled_again_is_asked_at_once(closes: QuotaExhausted) -> None:
     rig.attempt(closes)
     rig.pool.override(FIRST, "disable")
     rig.pool.override(FIRST, "enable")
-    assert (rig.labels(1), rig.acquire().was_probe) == (["0"], False)
+    assert (rig.labels(1), rig.acquire().probes) == (["0"], ())
 
 
 def test_enabling_who_was_not_disabled_by_hand_changes_nothing() -> None:
@@ -83,7 +83,7 @@ def test_reset_opens_the_origin_too() -> None:
         rig.pool.release(lease, ServerFault("bad", upstream_status=502))
     assert rig.origin_state() == "cooling"
     rig.pool.override(FIRST, "reset")
-    assert (rig.origin_state(), rig.acquire().was_probe) == ("healthy", False)
+    assert (rig.origin_state(), rig.acquire().probes) == ("healthy", ())
 
 
 def test_after_a_reset_backoff_begins_anew() -> None:
@@ -119,7 +119,7 @@ def test_a_probe_that_was_on_its_way_neither_opens_nor_frees_anything() -> None:
     rig.attempt(limited(7))
     rig.clock.now += 7
     lease = rig.acquire()
-    assert lease.was_probe
+    assert lease.probes
     rig.pool.override(FIRST, "disable")
     rig.pool.answered(lease)
     rig.pool.abandon(lease)

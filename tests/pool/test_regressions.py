@@ -139,7 +139,7 @@ def test_a_probe_that_is_never_heard_of_again_is_replaced() -> None:
     rig = Rig(1)
     probe(rig)
     rig.clock.now += 35
-    assert rig.acquire().was_probe
+    assert rig.acquire().probes
 
 
 def test_a_probe_of_the_account_does_not_settle_what_the_server_said_of_itself() -> None:
@@ -147,7 +147,7 @@ def test_a_probe_of_the_account_does_not_settle_what_the_server_said_of_itself()
     rig = Rig(1)
     lease = probe(rig)
     rig.pool.release(lease, Overloaded("full", upstream_status=529))
-    assert (rig.states(), rig.acquire().was_probe) == (["cooling"], True)
+    assert (rig.states(), bool(rig.acquire().probes)) == (["cooling"], True)
 
 
 def test_an_answer_about_the_account_reopens_its_origin() -> None:

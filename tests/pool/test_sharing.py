@@ -77,7 +77,7 @@ def test_who_hears_of_a_reopening_needs_no_probe() -> None:
     one, two = pair()
     one.attempt(limited(60))
     one.clock.now += 60
-    assert [one.labels(2), two.states(), two.acquire().was_probe] == [["1", "0"], ["healthy", "healthy"], False]
+    assert [one.labels(2), two.states(), two.acquire().probes] == [["1", "0"], ["healthy", "healthy"], ()]
 
 
 def test_who_waits_at_one_pool_is_served_when_another_opens_an_account() -> None:

@@ -111,7 +111,7 @@ def report_unsayable(request: Request, notices: Notices) -> None:
             report(name, "Anthropic has no such field")
 
 
-def leave_out_foreign(request: Request, target: Target, notices: Notices) -> Request:
+def leave_out_foreign(request: Request, _target: Target, notices: Notices) -> Request:
     """Leave out what has no place, and put the small fields into Anthropic's words.
 
     Raises:
@@ -214,7 +214,7 @@ def _bar_to_thinking(request: Request, facts: ModelFacts) -> str | None:
 
 def choose_tools(request: Request, target: Target, notices: Notices) -> Request:
     """Offer the tools that may be called, and say which must be."""
-    tools = tuple(_fit_tool(tool, request, target, notices) for tool in request.tools)
+    tools = tuple(_fit_tool(tool, target, notices) for tool in request.tools)
     request = _allowed_only(msgspec.structs.replace(request, tools=tools), notices)
     if not request.tools:
         return _without_tools(request, notices)
@@ -255,7 +255,7 @@ def choose_sampling(request: Request, target: Target, notices: Notices) -> Reque
     return msgspec.structs.replace(request, sampling=kept, stop=tuple(stop))
 
 
-def shape_output(request: Request, target: Target, notices: Notices) -> Request:
+def shape_output(request: Request, _target: Target, notices: Notices) -> Request:
     """Put the schema of the answer into Anthropic's subset.
 
     Raises:
@@ -277,7 +277,7 @@ def shape_output(request: Request, target: Target, notices: Notices) -> Request:
     return msgspec.structs.replace(request, output_format=msgspec.structs.replace(wanted, schema=schema, extras={}))
 
 
-def limit_cache_marks(request: Request, target: Target, notices: Notices) -> Request:
+def limit_cache_marks(request: Request, _target: Target, notices: Notices) -> Request:
     """Keep the latest marks, as many as Anthropic takes, and no short one before a long one."""
     marks = (getattr(block, "cache", None) for message in request.messages for block in message.content)
     if not any(marks) and not any(tool.cache for tool in request.tools):
@@ -361,7 +361,7 @@ def _service_tier(tier: str | None, notices: Notices) -> str | None:
     return "auto" if tier == "priority" else None
 
 
-def _fit_tool(tool: Tool, request: Request, target: Target, notices: Notices) -> Tool:
+def _fit_tool(tool: Tool, target: Target, notices: Notices) -> Tool:
     if not isinstance(tool, FunctionTool):
         return tool
     tool = adopt_mark(tool)

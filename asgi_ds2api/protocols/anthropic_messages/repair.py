@@ -52,14 +52,14 @@ def lesson(error: Refused) -> str | None:
     return message if _OF_THE_MODEL.search(message) and not _DEPENDS.search(message) else None
 
 
-def _drop_top_p(request: Request, match: re.Match[str], notices: Notices) -> Request | None:
+def _drop_top_p(request: Request, _match: re.Match[str], notices: Notices) -> Request | None:
     if request.sampling.top_p is None or request.sampling.temperature is None:
         return None
     notices.lost("top_p", "the model takes temperature or top_p, not both")
     return replace(request, sampling=replace(request.sampling, top_p=None))
 
 
-def _drop_sampling(request: Request, match: re.Match[str], notices: Notices) -> Request | None:
+def _drop_sampling(request: Request, _match: re.Match[str], notices: Notices) -> Request | None:
     given = request.sampling
     told = [name for name in ("temperature", "top_p", "top_k") if getattr(given, name) is not None]
     if not told:
@@ -69,11 +69,11 @@ def _drop_sampling(request: Request, match: re.Match[str], notices: Notices) -> 
     return replace(request, sampling=replace(given, temperature=None, top_p=None, top_k=None))
 
 
-def _think_a_little(request: Request, match: re.Match[str], notices: Notices) -> Request | None:
+def _think_a_little(request: Request, _match: re.Match[str], notices: Notices) -> Request | None:
     return _adaptive(request, "low", "the model always thinks: asked to do so as little as possible", notices)
 
 
-def _think_by_effort(request: Request, match: re.Match[str], notices: Notices) -> Request | None:
+def _think_by_effort(request: Request, _match: re.Match[str], notices: Notices) -> Request | None:
     control = request.reasoning
     effort = None if control is None else control.effort or effort_of(control.budget_tokens)
     return _adaptive(request, effort, "the model takes an effort in place of a budget", notices)
@@ -98,13 +98,13 @@ def _lower_effort(request: Request, match: re.Match[str], notices: Notices) -> R
     return replace(request, reasoning=replace(control, effort=effort))
 
 
-def _do_not_force(request: Request, match: re.Match[str], notices: Notices) -> Request | None:
+def _do_not_force(request: Request, _match: re.Match[str], notices: Notices) -> Request | None:
     if request.tool_choice is None or request.tool_choice.mode not in ("required", "named"):
         return None
     return weaken_choice(request, notices)
 
 
-def _fold_system(request: Request, match: re.Match[str], notices: Notices) -> Request | None:
+def _fold_system(request: Request, _match: re.Match[str], notices: Notices) -> Request | None:
     folded: list[Message] = []
     has_begun = has_changed = False
     for message in request.messages:
@@ -143,7 +143,7 @@ def _drop_thinking(request: Request, match: re.Match[str], notices: Notices) -> 
     return replace(request, messages=tuple(messages)) if has_changed else None
 
 
-def _ask_for_schema(request: Request, match: re.Match[str], notices: Notices) -> Request | None:
+def _ask_for_schema(request: Request, _match: re.Match[str], notices: Notices) -> Request | None:
     wanted = request.output_format
     if not isinstance(wanted, OutputFormat) or wanted.schema is None:
         return None

@@ -68,7 +68,6 @@ _LIST: Final = msgspec.json.Decoder(list[Raw])
 _MESSAGES: Final = msgspec.json.Decoder(list[wire.Message])
 _MESSAGE: Final = msgspec.json.Decoder(wire.Message)
 _FORMAT: Final = msgspec.json.Decoder(wire.Format)
-_ROLE: Final = msgspec.json.Decoder(str)
 _TEXT: Final = msgspec.json.Decoder(str | None)
 _IDENTIFIER: Final = msgspec.json.Decoder(wire.Identifier | None)
 _NONE: Final[Extras] = {}

@@ -355,7 +355,7 @@ class AnswerReader:
             case Reasoning(extras={}, signature=None) as thought:
                 self._add_text(candidate, Reasoning, thought.text, thought.at)
             case Reasoning(text="") as thought if candidate.open is not None and candidate.open[0] is Reasoning:
-                self._sign(candidate, candidate.open[1], thought.signature)
+                self._sign(candidate.open[1], thought.signature)
                 self._close(candidate)
             case ToolResult() as result:
                 self._add_whole(candidate, Opaque(protocol=wire.NAME, type="functionResponse", raw=raw, at=result.at),
@@ -384,7 +384,7 @@ class AnswerReader:
         if signature is not None:
             mark = self._tracker.start(Reasoning(origin=self._vendor, at=block.at), candidate.number)
             self._events.append(mark)
-            self._sign(candidate, mark.index, signature)
+            self._sign(mark.index, signature)
             self._events.append(self._tracker.stop(mark.index))
         emptied, delta = self._split(block, candidate)
         start = self._tracker.start(emptied, candidate.number)
@@ -397,7 +397,7 @@ class AnswerReader:
             case str():
                 self._events.append(ReasoningDelta(index=start.index, text=delta))
         if isinstance(block, Reasoning):
-            self._sign(candidate, start.index, block.signature)
+            self._sign(start.index, block.signature)
         self._events.append(self._tracker.stop(start.index))
 
     def _split(self, block: Block, candidate: _Candidate) -> tuple[Block, str | None]:
@@ -415,7 +415,7 @@ class AnswerReader:
             case _:
                 return block, None
 
-    def _sign(self, candidate: _Candidate, index: int, signature: str | None) -> None:
+    def _sign(self, index: int, signature: str | None) -> None:
         if signature is not None:
             self._events.append(SignatureDelta(index=index, signature=signature))
 

@@ -218,15 +218,15 @@ class StreamEncoder:
         match event.block:
             case Text() as said if candidate.writer.signature is None and not (self._is_native and said.extras):
                 candidate.writer.own(said.extras, said.at)
-                block.prefix = self._prefix(candidate, _TEXT)
+                block.prefix = _prefix(_TEXT)
                 self._add(block, said.text)
             case Refusal() as said:
                 candidate.writer.own(said.extras, said.at)
                 candidate.writer.refuse()
-                block.prefix = self._prefix(candidate, _TEXT)
+                block.prefix = _prefix(_TEXT)
                 self._add(block, said.text)
             case Reasoning(text=text, redacted=None) as thought if self._may_flow(thought, candidate):
-                block.prefix = self._prefix(candidate, _THOUGHT)
+                block.prefix = _prefix(_THOUGHT)
                 self._add(block, text)
                 block.signature = thought.signature
             case Text(text=text) | Reasoning(text=text):
@@ -240,9 +240,6 @@ class StreamEncoder:
     def _may_flow(self, thought: Reasoning, candidate: _Candidate) -> bool:
         """Tell whether a thought may go out as it comes: it cannot be taken for the end of another one."""
         return candidate.writer.shows_thoughts and not thought.extras and candidate.last is not Reasoning
-
-    def _prefix(self, candidate: _Candidate, kind: bytes) -> bytes:
-        return b'{"candidates":[{"content":{"parts":[{' + kind
 
     def _add_delta(self, block: _Block, event: Delta) -> None:
         match event:
@@ -346,3 +343,7 @@ class StreamEncoder:
             **writer.grounding(),
             **writer.report(candidate.extras),
         }
+
+
+def _prefix(kind: bytes) -> bytes:
+    return b'{"candidates":[{"content":{"parts":[{' + kind
