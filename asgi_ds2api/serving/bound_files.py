@@ -11,9 +11,8 @@ from ..errors import MalformedRequest, UnknownItem
 from ..opaque.files import no_file
 from ..opaque.named import files_named
 from ..routing import Target
-from .attempts import Attempts
+from .answering import Answering
 from .engine import Engine
-from .fan_out import FanOut
 from .off_loop import off_loop
 from .owned_files import OwnedFile, OwnedFiles
 
@@ -94,9 +93,9 @@ class BoundFiles:
             raise _refused(f"The account that has the file {name} may not be asked for this model.")
         return account
 
-    def learn(self, answered: Attempts | FanOut, targets: Sequence[Target]) -> None:
+    def learn(self, answered: Answering, targets: Sequence[Target]) -> None:
         """Note who could read the files of which nothing was known, where another could have been asked."""
-        if self._owned is None or not self._unknown or not isinstance(answered, Attempts):
+        if self._owned is None or not self._unknown or not answered.account:
             return
         family = self._engine.upstreams[answered.account.partition("/")[0]].codec.FAMILY
         if family == self._family and self._engine.pool.has_choice(targets):

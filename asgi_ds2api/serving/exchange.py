@@ -33,13 +33,12 @@ from ..observe import Record, Result, stack_of
 from ..routing import Match, Target, is_smuggled
 from ..transcoding.side import OnUnsupported
 from . import answer_headers
+from .answering import Answering
 from .answers import Answers, KeptAnswer, Talk, begin_talk
-from .attempts import Attempts
 from .bound_files import BoundFiles
 from .catalog import Catalog
 from .engine import Engine
 from .failover import spread_out
-from .fan_out import FanOut
 from .file_visit import FileVisit, caller_of_upload
 from .inbound import (
     BAD_FRAMING,
@@ -54,7 +53,6 @@ from .inbound import (
     take_query_key,
 )
 from .off_loop import off_loop
-from .passage import Passage
 from .question import Question, look_up
 from .reply import CLIENT_GONE_STATUS, Headers, Reply
 from .spending import Spending, owed_of, reserve, settle_owed
@@ -96,7 +94,7 @@ class Exchange:
         self._operation = ""
         self._caller: Caller | None = None
         self._envelope: Envelope | None = None
-        self._attempts: Attempts | FanOut | Passage | None = None
+        self._attempts: Answering | None = None
         self._notices: tuple[Notice, ...] = ()  # of an answer that nobody was asked for
         self._spending: Spending | None = None
         self._late_usage: Usage | None = None
@@ -281,11 +279,11 @@ class Exchange:
             self._notices = own.notices
             await self._send_json(own.body, own.headers)
             return
-        if talk is not None and talk.is_heard and match.operation == "generate":
-            self._reply.heard_by = partial(self._hear, talk)
         await question.read(targets)
         await self._reserve(envelope, targets[0])
         attempts = question.begin(targets, self._reply, self._base_headers(), account)
+        if talk is not None and talk.is_heard and match.operation == "generate":
+            self._reply.heard_by = partial(self._hear, talk, attempts)
         await self._run_attempts(attempts)
         named.learn(attempts, targets)
 
@@ -330,16 +328,11 @@ class Exchange:
         self._envelope = msgspec.structs.replace(envelope, is_kept=talk.is_kept)
         return self._envelope
 
-    async def _hear(self, talk: Talk, data: bytes) -> None:
+    async def _hear(self, talk: Talk, asked: Answering, data: bytes) -> None:
         """Let a talk hear what goes out. What a vendor's own answer is called, its account knows as well."""
-        attempts = self._attempts
-        is_native = isinstance(attempts, Attempts) and attempts.is_native
-        account = attempts.account if isinstance(attempts, Attempts) and is_native else ""
-        owed = None
-        if isinstance(attempts, Attempts):
-            owed = owed_of(self._spending, attempts.account, attempts.model, self._engine.wall_now())
-        is_known = is_native and attempts is not None and attempts.mode == "relay"
-        await talk.hear(data, account, is_known=is_known, owed=owed)
+        owed = owed_of(self._spending, asked.account, asked.model, self._engine.wall_now())
+        is_known = asked.is_native and asked.mode == "relay"
+        await talk.hear(data, asked.account if asked.is_native else "", is_known=is_known, owed=owed)
         if self._spending is not None:
             self._spending.is_open = talk.is_open
 
@@ -396,7 +389,7 @@ class Exchange:
 
     # --- with the upstream --------------------------------------------------------------------------------------------
 
-    async def _run_attempts(self, attempts: Attempts | FanOut | Passage) -> None:
+    async def _run_attempts(self, attempts: Answering) -> None:
         self._attempts = attempts
         problem: Exception | None = None
         async with anyio.create_task_group() as group:

@@ -1,10 +1,10 @@
 """One request that is several questions: each is asked by itself, and the answers are told as one.
 
-The twin of `attempts.Attempts`, made of them: ``exchange`` cannot tell them apart. The parts are the prompts of a
-batch, the choices that an upstream gives one at a time, or both. Each has its own plan, its own attempts and failover.
-They are asked beside each other, a few at a time; a stream tells them as they come, from the first part's first words
-on, and a whole answer when all are there. A part that fails ends the whole: what has reached the caller stays, the
-other parts are let go of.
+The twin of `attempts.Attempts`, made of them: ``exchange`` cannot tell them apart (`answering`). The parts are the
+prompts of a batch, the choices that an upstream gives one at a time, or both. Each has its own plan, its own attempts
+and failover. They are asked beside each other, a few at a time; a stream tells them as they come, from the first part's
+first words on, and a whole answer when all are there. A part that fails ends the whole: what has reached the caller
+stays, the other parts are let go of.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -73,7 +73,7 @@ class FanOut:
         self.committed_at: float | None = None
         """When the first byte of the answer went out: of a whole one, when it was there."""
         self.failure: GatewayError | None = None
-        """As `Attempts.failure`."""
+        """As `Answering.failure`."""
 
     # --- what the Record asks -----------------------------------------------------------------------------------------
 
@@ -93,6 +93,21 @@ class FanOut:
     def mode(self) -> Literal["relay", "translate", ""]:
         """Of the first part; empty if there was no attempt."""
         return self._parts[0].mode if self._parts else ""
+
+    @property
+    def account(self) -> str:
+        """Empty: the parts may be with different accounts."""
+        return ""
+
+    @property
+    def model(self) -> str:
+        """Empty, as `account`."""
+        return ""
+
+    @property
+    def is_native(self) -> bool:
+        """No: an answer that is joined here is no vendor's own."""
+        return False
 
     @property
     def log(self) -> list[Attempt]:
@@ -115,7 +130,7 @@ class FanOut:
     # --- the whole ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Answer the request, or leave in ``failure`` why not. Raises as `Attempts.run`."""
+        """Answer the request, or leave in ``failure`` why not. Raises as `Answering.run`."""
         numbers = iter(range(self._count))
         with self._scope:
             async with anyio.create_task_group() as group:
@@ -163,7 +178,7 @@ class FanOut:
         await self._reply.whole(200, self._headers(), body)
 
     async def pulse(self) -> None:
-        """See `Attempts.pulse`."""
+        """See `Answering.pulse`."""
         await self._has_begun.wait()
         await Pulse(
             self._reply,
@@ -186,7 +201,7 @@ class FanOut:
         self._scope.cancel()
 
     async def break_off(self, error: GatewayError) -> None:
-        """Tell a caller whose stream has begun why it ends here. See `Attempts.break_off`."""
+        """Tell a caller whose stream has begun why it ends here. See `Answering.break_off`."""
         if error.code == "client_stalled" or not self._envelope.stream:
             self._reply.abandon()
             return

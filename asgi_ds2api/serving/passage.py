@@ -1,8 +1,8 @@
 """A call that is passed on as it is: attempts, failover, and an answer that nobody here understands.
 
-The twin of `attempts.Attempts` for what no codec reads; ``exchange`` cannot tell them apart. A call whose body is on
-its way is tried once: what has gone out cannot be sent again. Before that, and without a body, another account may be
-asked where that one does not answer, or knows nothing of what is asked for.
+The twin of `attempts.Attempts` for what no codec reads; ``exchange`` cannot tell them apart (`answering`). A call whose
+body is on its way is tried once: what has gone out cannot be sent again. Before that, and without a body, another
+account may be asked where that one does not answer, or knows nothing of what is asked for.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -96,10 +96,25 @@ class Passage:
         self.queued_s = 0.0
         self.committed_at: float | None = None
         self.failure: GatewayError | None = None
-        """As `Attempts.failure`."""
+        """As `Answering.failure`."""
         self.notices: Sequence[Notice] = ()
         self.facts = AnswerFacts()
         self.mode: Literal["relay"] = "relay"
+
+    @property
+    def account(self) -> str:
+        """Empty: what is passed on is nobody's answer to a question."""
+        return ""
+
+    @property
+    def model(self) -> str:
+        """Empty, as `account`."""
+        return ""
+
+    @property
+    def is_native(self) -> bool:
+        """No: nobody here knows which protocol it is of."""
+        return False
 
     @property
     def is_committed(self) -> bool:
@@ -109,7 +124,7 @@ class Passage:
     # --- the whole ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Answer the request, or leave in ``failure`` why not. Raises as `Attempts.run`."""
+        """Answer the request, or leave in ``failure`` why not. Raises as `Answering.run`."""
         limit_s = self._timing.deadline_s if self._upload is None else self._timing.stream_s
         self.failure = await self._course.run(lambda: self._work(self), limit_s)
         if self.failure is not None and self._reply.is_started and not self._reply.is_ended:

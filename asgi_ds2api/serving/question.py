@@ -34,6 +34,7 @@ from ..transcoding.transcode import choose as choose_transcoder
 from ..transcoding.transcoder import Transcoder
 from ..transcoding.ways import chat_takes
 from . import answer_headers
+from .answering import Answering
 from .answers import KeptAnswer
 from .attempts import Attempts
 from .conversation import may_be_sealed, session_of
@@ -96,6 +97,14 @@ class OwnAnswer(NamedTuple):
     """That tell the caller of them."""
 
 
+class _Terms(NamedTuple):
+    """What holds for all attempts of a question."""
+
+    targets: tuple[Target, ...]
+    account: str | None
+    base_headers: Headers
+
+
 class Question:
     """One call that a model is to answer.
 
@@ -137,7 +146,7 @@ class Question:
 
     def begin(
         self, targets: tuple[Target, ...], reply: Reply, base_headers: Headers, account: str | None = None
-    ) -> Attempts | FanOut:
+    ) -> Answering:
         """Return what answers: the attempts of one question, or of each of several prompts and choices.
 
         Args:
@@ -149,42 +158,51 @@ class Question:
         Raises:
             MalformedRequest: More choices are wanted than are asked for one at a time.
         """
-
-        def attempts_at(
-            targets: Sequence[Target], face: Face, envelope: Envelope, reply: Reply,
-            transcoder: Callable[[UpstreamSide, Side], Transcoder], *, is_part: bool = False,
-        ) -> Attempts:  # fmt: skip
-            return Attempts(
-                self._engine,
-                plan=self._plan(targets, account, envelope),
-                face=face,
-                envelope=envelope,
-                transcoder=transcoder,
-                request_bytes=len(self._call.body),
-                reply=reply,
-                base_headers=base_headers,
-                way=self._way,
-                may_hedge=not is_part and self._may_hedge(targets),
-            )
-
-        envelope = self._envelope
-        if envelope.operation == "embed":
-            targets = comparable(targets, self._has_embeddings)
-        if envelope.operation == "complete":
-            is_relayed = self._takes_completions(targets[0])
-            targets = tuple(target for target in targets if self._takes_completions(target) == is_relayed)
-            if is_relayed:
-                return attempts_at(targets, self._face, envelope, reply, self._transcoder)
-        is_single = self._is_fanned_out(targets[0])
+        envelope, targets = self._envelope, self._eligible(targets)
+        is_relayed = envelope.operation == "complete" and self._takes_completions(targets[0])
+        is_single = not is_relayed and self._is_fanned_out(targets[0])
         if is_single:
             targets = tuple(target for target in targets if self._may_give_choices(target))
-        if envelope.completion.prompts == 1 and not is_single:
-            return attempts_at(targets, self._face, envelope, reply, self._transcoder)
+        terms = _Terms(targets, account, base_headers)
+        if is_relayed or (envelope.completion.prompts == 1 and not is_single):
+            may_hedge = self._may_hedge(targets)
+            return self._attempts(terms, self._face, envelope, reply, self._transcoder, may_hedge=may_hedge)
+        return self._fan_out(terms, reply, is_single=is_single)
+
+    def _eligible(self, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        """Return those that answer as the first one does: what they say has to be the same thing."""
+        if self._envelope.operation == "embed":
+            return comparable(targets, self._has_embeddings)
+        if self._envelope.operation == "complete":
+            is_relayed = self._takes_completions(targets[0])
+            return tuple(target for target in targets if self._takes_completions(target) == is_relayed)
+        return targets
+
+    def _attempts(
+        self, terms: _Terms, face: Face, envelope: Envelope, reply: Reply,
+        transcoder: Callable[[UpstreamSide, Side], Transcoder], *, may_hedge: bool,
+    ) -> Attempts:  # fmt: skip
+        return Attempts(
+            self._engine,
+            plan=self._plan(terms.targets, terms.account, envelope),
+            face=face,
+            envelope=envelope,
+            transcoder=transcoder,
+            request_bytes=len(self._call.body),
+            reply=reply,
+            base_headers=terms.base_headers,
+            way=self._way,
+            may_hedge=may_hedge,
+        )
+
+    def _fan_out(self, terms: _Terms, reply: Reply, *, is_single: bool) -> FanOut:
+        """Return what asks each prompt, and each choice if they are given one at a time, by itself."""
 
         def part_at(number: int, face: Face, part: Envelope, reply: Reply) -> Attempts:
             make = partial(self._part_transcoder, number, face, part, is_single=is_single)
-            return attempts_at(targets, face, part, reply, make, is_part=True)
+            return self._attempts(terms, face, part, reply, make, may_hedge=False)
 
+        envelope = self._envelope
         return FanOut(
             self._face,
             envelope,
@@ -193,7 +211,7 @@ class Question:
             count=envelope.completion.prompts * (envelope.choices if is_single else 1),
             width=1 if is_single else envelope.choices,
             timing=self._engine.timing,
-            source=self._common_source(targets),
+            source=self._common_source(terms.targets),
         )
 
     def _is_foreign(self, target: Target) -> bool:
