@@ -21,7 +21,6 @@ from .pool.model import Account, Origin
 from .pool.pool import Pool
 from .prices import PriceTable
 from .profiles import responses_beside
-from .protocols import PROTOCOLS
 from .routing import Alias, ModelTable, RouteTable
 from .seal import Keyring
 from .secret import Secret
@@ -236,6 +235,6 @@ def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
     if not upstream.responses:
         return side
     responses = msgspec.structs.replace(
-        side, codec=PROTOCOLS["openai_responses"], profile=responses_beside(upstream.profile)
+        side, codec=config.protocols["openai_responses"], profile=responses_beside(upstream.profile)
     )
     return msgspec.structs.replace(side, other_way=responses)

@@ -125,7 +125,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     legacy_functions: bool = False
     """Chat: the caller speaks ``functions`` and ``function_call``."""
     dialect: Literal["", "codex", "open_responses", "mistral"] = ""
-    """Responses and Chat: whose reading of the protocol the caller has. Mistral's of Chat is always translated."""
+    """Responses and Chat: whose reading of the protocol the caller has; asked for in the protocol's folder alone."""
+    may_relay: bool = True
+    """What an exact upstream of the caller's protocol says is what the caller reads; else it is always translated."""
     heard: Heard | None = None
     """Responses: the caller wants heartbeats that are events; what it has heard is shared by all attempts."""
     echo: Mapping[str, Raw] = {}

@@ -76,7 +76,7 @@ def takes_as_it_came(profile: Profile, model: str, envelope: Envelope) -> bool:
     if envelope.operation == "complete":
         return profile.has_completions(model)
     has_begun = envelope.heard is not None and envelope.heard.events > 0  # a relay would begin once more
-    return profile.exact and envelope.stream_content_type is None and envelope.dialect != "mistral" and not has_begun
+    return profile.exact and envelope.stream_content_type is None and envelope.may_relay and not has_begun
 
 
 class Relay:

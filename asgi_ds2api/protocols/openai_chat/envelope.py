@@ -107,6 +107,7 @@ def peek(call: HTTPCall, operation: Operation) -> Envelope:
         include_reasoning_details=_wants_details(head, call.body),
         legacy_functions=present(head.functions) is not None and present(head.tools) is None,
         dialect="mistral" if is_mistral else "",
+        may_relay=not is_mistral,
     )
 
 
