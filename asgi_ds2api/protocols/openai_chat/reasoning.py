@@ -254,42 +254,76 @@ def decode_control(body: wire.Request, extras: Extras) -> ReasoningControl | Non
     Raises:
         MalformedRequest: With ``param``: a field of the wrong type.
     """
+    spelled = (spelling(body, extras) for spelling in (_as_object, _as_thinking, _as_switch, _as_effort))
+    return next((control for control in spelled if control is not None), None)
+
+
+def _as_object(body: wire.Request, extras: Extras) -> ReasoningControl | None:
+    """Return what OpenRouter's ``reasoning`` says, or Responses' under its name."""
+    raw = present(body.reasoning)
+    if raw is None:
+        return None
+    asked, unknown = _OBJECT.read(raw, "reasoning")
+    extras |= set_fields(body, "thinking")
+    _keep(extras, _switches(body))
+    if asked.effort is not None:
+        _keep(extras, {_EFFORT: body.reasoning_effort})
+    return ReasoningControl(
+        mode=None if asked.enabled is None else "enabled" if asked.enabled else "disabled",
+        effort=asked.effort or body.reasoning_effort,
+        budget_tokens=whole(asked.max_tokens, "reasoning.max_tokens"),
+        display=HIDDEN if asked.exclude else asked.summary,
+        extras=unknown,
+        at="reasoning",
+    )
+
+
+def _as_thinking(body: wire.Request, extras: Extras) -> ReasoningControl | None:
+    """Return what Anthropic's ``thinking`` says, beside an effort."""
+    raw = present(body.thinking)
+    if raw is None:
+        return None
+    asked, unknown = _THINKING.read(raw, "thinking")
+    _keep(extras, _switches(body))
+    mode = _MODES.get(asked.type or "")
+    if mode is None:
+        _keep(unknown, {"type": asked.type})
+    return ReasoningControl(
+        mode=mode,
+        effort=body.reasoning_effort,
+        budget_tokens=whole(asked.budget_tokens, "thinking.budget_tokens"),
+        display=_display(body),
+        extras=unknown,
+        at="thinking",
+    )
+
+
+def _as_switch(body: wire.Request, _extras: Extras) -> ReasoningControl | None:
+    """Return what Qwen's switch and budget say, beside an effort."""
+    if body.enable_thinking is None and body.thinking_budget is None:
+        return None
+    return ReasoningControl(
+        mode="disabled" if body.enable_thinking is False else "enabled",
+        effort=body.reasoning_effort,
+        budget_tokens=whole(body.thinking_budget, _BUDGET),
+        display=_display(body),
+        at=_ENABLE,
+    )
+
+
+def _as_effort(body: wire.Request, _extras: Extras) -> ReasoningControl | None:
+    """Return what the vendor's own word says."""
     effort = body.reasoning_effort
-    is_wanted = present(body.include_reasoning) == Raw(b"true")
-    display = "summarized" if is_wanted else None  # some vendors show what the model thought to who asks alone
-    if (raw := present(body.reasoning)) is not None:
-        extras |= set_fields(body, "thinking")
-        _keep(extras, {_ENABLE: body.enable_thinking, _BUDGET: body.thinking_budget})
-        asked, unknown = _OBJECT.read(raw, "reasoning")
-        if asked.effort is not None:
-            _keep(extras, {_EFFORT: effort})
-        return ReasoningControl(
-            mode=None if asked.enabled is None else "enabled" if asked.enabled else "disabled",
-            effort=asked.effort or effort,
-            budget_tokens=whole(asked.max_tokens, "reasoning.max_tokens"),
-            display=HIDDEN if asked.exclude else asked.summary,
-            extras=unknown,
-            at="reasoning",
-        )
-    if (raw := present(body.thinking)) is not None:
-        _keep(extras, {_ENABLE: body.enable_thinking, _BUDGET: body.thinking_budget})
-        thinking, unknown = _THINKING.read(raw, "thinking")
-        budget = whole(thinking.budget_tokens, "thinking.budget_tokens")
-        mode = _MODES.get(thinking.type or "")
-        if mode is None:
-            _keep(unknown, {"type": thinking.type})
-        return ReasoningControl(
-            mode=mode, effort=effort, budget_tokens=budget, display=display, extras=unknown, at="thinking"
-        )
-    if body.enable_thinking is not None or body.thinking_budget is not None:
-        return ReasoningControl(
-            mode="disabled" if body.enable_thinking is False else "enabled",
-            effort=effort,
-            budget_tokens=whole(body.thinking_budget, _BUDGET),
-            display=display,
-            at=_ENABLE,
-        )
-    return None if effort is None else ReasoningControl(effort=effort, display=display, at=_EFFORT)
+    return None if effort is None else ReasoningControl(effort=effort, display=_display(body), at=_EFFORT)
+
+
+def _switches(body: wire.Request) -> Mapping[str, object]:
+    return {_ENABLE: body.enable_thinking, _BUDGET: body.thinking_budget}
+
+
+def _display(body: wire.Request) -> str | None:
+    """Return how thoughts are shown: some vendors show them to who asks alone."""
+    return "summarized" if present(body.include_reasoning) == Raw(b"true") else None
 
 
 def _keep(extras: Extras, values: Mapping[str, object]) -> None:
