@@ -36,7 +36,7 @@ from .state.contract import StateStore
 from .state.facts import FactTable
 from .state.memory import MemoryStore
 from .transcoding.lessons import Lessons
-from .upstream.contract import Limits
+from .upstream.contract import CallBounds
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -224,7 +224,7 @@ def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
         accounts=tuple([account.id for account in accounts_of(upstream)]),
         keeps_files=upstream.files,
         hedges=upstream.hedge,
-        limits=Limits(
+        limits=CallBounds(
             connect_s=timeouts.connect_s,
             write_s=timeouts.write_s,
             first_byte_s=timeouts.first_byte_s,

@@ -7,13 +7,14 @@ time of a look-up tells nothing of a configured one; a digest itself is never a 
 import hashlib
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import anyio
 import msgspec
 from msgspec import Meta
+from starlette.types import Scope
 
 from .budgets import NO_LIMITS, CallerLimits
 from .codec import Codec, no_time
@@ -21,7 +22,6 @@ from .errors import AuthorizerFailed, Forbidden, MalformedRequest, Unauthenticat
 from .json_guard import explain
 from .secret import KeyDigest
 
-Scope: TypeAlias = MutableMapping[str, Any]
 HeaderPairs: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 MAX_TOKEN_BYTES = 8_192

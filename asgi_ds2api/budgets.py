@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from .errors import CallerBudgetSpent, CallerLimited, CapacityError
-from .state.contract import Admission, Amount, Refusal, Slot
+from .state.contract import Admission, Amount, NotAdmitted, SharedSlot
 
 Unit = Literal["requests", "tokens", "usd"]
 Period = Literal["minute", "day", "month"]
@@ -93,7 +93,7 @@ def admission(holder: str, caller: str, limits: CallerLimits, use: Use, wall_now
         use: An estimate, rather too much than too little.
         wall_now: Seconds since 1970.
     """
-    slots = () if limits.concurrency is None else (Slot(f"caller {caller}", limits.concurrency),)
+    slots = () if limits.concurrency is None else (SharedSlot(f"caller {caller}", limits.concurrency),)
     return Admission(holder=holder, slots=slots, amounts=_amounts(caller, limits, use, wall_now))
 
 
@@ -131,7 +131,7 @@ def late_corrections(
     return corrections(Admission(holder="", amounts=tuple(amounts)), reserved, used)
 
 
-def refused(refusal: Refusal, admitted: Admission, wall_now: float) -> CapacityError:
+def refused(refusal: NotAdmitted, admitted: Admission, wall_now: float) -> CapacityError:
     """Return why a request is not let in, in words that its caller understands."""
     if any(slot.name == refusal.name for slot in admitted.slots):
         limit = admitted.slots[0].limit

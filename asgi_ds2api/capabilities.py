@@ -220,7 +220,7 @@ class Cell(msgspec.Struct, frozen=True):
     """What it becomes there, or why not; only where there is something to say."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class ToldCapabilities(msgspec.Struct, frozen=True):
     """What ``GET {prefix}/capabilities`` tells."""
 
     legend: Mapping[Letter, str]
@@ -280,7 +280,7 @@ class Matrix:
         faces = self._named(query, "face")
         upstreams = tuple(name for name in self._named(query, "upstream") if served_by is None or name in served_by)
         if (faces, upstreams) not in self._told:
-            told = Told(
+            told = ToldCapabilities(
                 LEGEND,
                 requests={face: self.requests(face, upstreams) for face in faces},
                 answers={upstream: self.answers(upstream, faces) for upstream in upstreams},

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from .errors import (
+    KeyRefused,
     Overloaded,
     QuotaExhausted,
     RateLimited,
@@ -18,7 +19,6 @@ from .errors import (
     Refused,
     ServerFault,
     Timeout,
-    Unauthorized,
     UpstreamError,
 )
 from .json_guard import is_too_deep
@@ -105,7 +105,7 @@ def diagnose(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamEr
     """
     told = read(body)
     error = classify(status, told)
-    if isinstance(error, Unauthorized):
+    if isinstance(error, KeyRefused):
         error.is_origin_wide = told.is_html or (status == 403 and "cf-ray" in headers and not told.kind)
     if isinstance(error, Refused) and status in _SHOWN and len(body) <= MAX_BODY_BYTES and not told.is_html:
         error.body = safe_body(body)
@@ -125,7 +125,7 @@ def classify(status: int, told: Told) -> UpstreamError:
     if status == 402 or (status in (400, 403, 429) and (told.code in _SPENT_CODES or _SPENT.search(told.words))):
         return QuotaExhausted("The upstream account has no quota left.", should_retry=False, detail=_detail(told))
     if status in (401, 403) and not (status == 403 and (_BLOCKED.search(told.words) or _NO_FILE.search(told.message))):
-        error = Unauthorized(
+        error = KeyRefused(
             "The upstream did not accept the gateway's credential. Ask whoever runs the gateway.",
             should_retry=False,
             detail=_detail(told),

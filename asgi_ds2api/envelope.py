@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -32,6 +32,9 @@ RESERVED_FIELDS = frozenset(
     }
 )
 """Top-level fields by which callers steer other gateways. A relay refuses them, an encoder never writes them."""
+
+OnUnsupported: TypeAlias = Literal["notice", "reject", "drop"]
+"""What becomes of a request that an upstream cannot be told all of."""
 
 
 class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +161,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     stream_content_type: bytes | None = None
     """Where the stream is not of the form that is usual for the face (Gemini: a JSON array); such an answer is always
     translated."""
-    on_unsupported: Literal["notice", "reject", "drop"] | None = None
+    on_unsupported: OnUnsupported | None = None
     """What the prefix says of losses, whatever its upstreams say; None: it says nothing. Set by the gateway."""
     patience_s: float | None = None
     """How long the caller's SDK waits, as it says; None: it does not say. Set by the gateway."""

@@ -347,7 +347,7 @@ class QuotaExhausted(UpstreamError):
     code = "insufficient_quota"
 
 
-class Unauthorized(UpstreamError):
+class KeyRefused(UpstreamError):
     """The upstream does not accept our key (401, 403). A caller sees a 502: its own key is fine."""
 
     status = 502

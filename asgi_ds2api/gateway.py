@@ -25,7 +25,8 @@ from .assembly import build_engine
 from .auth import Authorize
 from .codec import Codec
 from .config import Config, UpstreamConfig
-from .config.prefixes import OnUnsupported, word_of_mount
+from .config.prefixes import word_of_mount
+from .envelope import OnUnsupported
 from .errors import ShuttingDown
 from .observe import Observer
 from .pool.model import Override

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .config import Config
-from .config.prefixes import OnUnsupported
+from .envelope import OnUnsupported
 from .gateway import Gateway
 from .routing import after_prefix, route_path
 

@@ -25,6 +25,7 @@ from .errors import (
     Forbidden,
     GatewayError,
     Interrupted,
+    KeyRefused,
     Malformed,
     Overloaded,
     QuotaExhausted,
@@ -33,7 +34,6 @@ from .errors import (
     RequestError,
     ServerFault,
     Timeout,
-    Unauthorized,
     UnknownModel,
     Unreachable,
     UpstreamError,
@@ -179,7 +179,7 @@ def _code(error: GatewayError) -> str | None:
     match error:
         case Overloaded():
             return "server_is_overloaded"
-        case Unauthorized():
+        case KeyRefused():
             return "upstream_auth_error"
         case Timeout():
             return "upstream_timeout"

@@ -9,8 +9,9 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
+from starlette.types import Scope
 
-from asgi_ds2api.auth import ANONYMOUS, Authenticator, Authorize, Caller, Scope, check_model
+from asgi_ds2api.auth import ANONYMOUS, Authenticator, Authorize, Caller, check_model
 from asgi_ds2api.budgets import CallerLimits
 from asgi_ds2api.errors import AuthorizerFailed, Forbidden, GatewayError, MalformedRequest, Unauthenticated
 

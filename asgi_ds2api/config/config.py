@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from ..codec import Codec
+from ..envelope import OnUnsupported
 from ..errors import ConfigError
 from ..prices import Price
 from ..protocols import PROTOCOLS
@@ -25,7 +26,7 @@ from . import environment, settling
 from .keys import unreadable
 from .limits import Limits, Timeouts
 from .places import StatePlace
-from .prefixes import OnUnsupported, Words
+from .prefixes import Words
 from .reading import Environment, Reading, problem_line, read_table
 from .tables import AuthMode, ConfigTable, Strategy
 from .texts import is_in_the_clear

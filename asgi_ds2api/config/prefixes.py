@@ -1,14 +1,13 @@
 """What holds at one of the places where a gateway answers, whoever is asked there: so far, what becomes of losses."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from ..envelope import OnUnsupported
 from . import texts
-
-OnUnsupported = Literal["notice", "reject", "drop"]
 
 
 class PrefixTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

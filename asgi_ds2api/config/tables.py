@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from .. import budgets
+from ..envelope import OnUnsupported
 from ..secret import Secret
 from . import texts
 from .keys import Customer, proxy_secret
@@ -35,7 +36,7 @@ from .kinds import (
 )
 from .limits import Concurrency, Limits, PerMinute, Timeouts, TokensPerMinute
 from .places import StatePlace
-from .prefixes import OnUnsupported, PrefixTable
+from .prefixes import PrefixTable
 from .profile_choice import ProfileChoice, profile_choice
 
 AuthMode = Literal["callers", "host", "none"]

@@ -4,10 +4,10 @@ import msgspec
 
 from ..budgets import NO_LIMITS, CallerLimits
 from ..canonical import ProtocolName
+from ..envelope import OnUnsupported
 from ..profiles import Profile
 from ..secret import KeyDigest, Secret
 from .keys import AccountKey
-from .prefixes import OnUnsupported
 from .tables import Strategy, Transport
 
 

@@ -5,13 +5,13 @@ An effect names the narrowest scope that the evidence supports. What is the call
 
 from ..errors import (
     Interrupted,
+    KeyRefused,
     Overloaded,
     QuotaExhausted,
     RateLimited,
     Refused,
     ServerFault,
     Timeout,
-    Unauthorized,
     Unreachable,
     UpstreamError,
 )
@@ -33,9 +33,9 @@ def effect_of(error: UpstreamError) -> Effect:
             return Cool(scope=error.scope, reason="rate_limited", hint_s=error.retry_after_s, cap_s=cap_s)
         case QuotaExhausted():
             return Disable(reason="quota")
-        case Unauthorized(is_origin_wide=True):
+        case KeyRefused(is_origin_wide=True):
             return Fail(scope="origin", reason="blocked")
-        case Unauthorized():
+        case KeyRefused():
             return Disable(reason="auth", is_certain=error.is_key_invalid)
         case Refused(kind="model_not_found"):
             return Cool(scope="model", reason="model_not_found", hint_s=ABSENT_MODEL_S, is_capped=True)
@@ -48,9 +48,9 @@ def effect_of(error: UpstreamError) -> Effect:
 def is_of_the_key(error: UpstreamError) -> bool:
     """Tell whether an error is about the account that was asked: its server may serve another one's key."""
     match error:
-        case Unauthorized(is_origin_wide=True):
+        case KeyRefused(is_origin_wide=True):
             return False
-        case RateLimited() | QuotaExhausted() | Unauthorized() | UpstreamError(code="key_unavailable"):
+        case RateLimited() | QuotaExhausted() | KeyRefused() | UpstreamError(code="key_unavailable"):
             return True
         case Refused():
             return error.kind in ("model_not_found", "foreign_reasoning", "unknown_file")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from weakref import WeakValueDictionary
 
-from ..state.contract import Cooldown, Scope, StateStore, merged
+from ..state.contract import Cooldown, HealthScope, StateStore, merged
 from . import health
 from .health import HEALTHY, Cooling, Disabled, Healthy, Probing, State
 from .model import StateName
@@ -89,7 +89,7 @@ class Gate:
 
     __slots__ = ("reopened", "scope", "state", "tallies")
 
-    def __init__(self, scope: Scope, reopened: Callable[[], None], *tallies: Tally) -> None:
+    def __init__(self, scope: HealthScope, reopened: Callable[[], None], *tallies: Tally) -> None:
         self.scope = scope
         self.state: State = HEALTHY
         self.tallies = list(tallies)
@@ -128,7 +128,7 @@ class AccountGate(Gate):
     __slots__ = ("_comes_back", "_peers", "models")
 
     def __init__(self, name: str, reopened: Callable[[], None], peers: Peers, *, comes_back: bool) -> None:
-        super().__init__(Scope("account", name), reopened, peers.accounts)
+        super().__init__(HealthScope("account", name), reopened, peers.accounts)
         self._comes_back = comes_back
         self._peers = peers
         self.models: dict[str, ModelGate] = {}
@@ -150,7 +150,7 @@ class ModelGate(Gate):
     __slots__ = ("account",)
 
     def __init__(self, account: AccountGate, model: str, tally: Tally) -> None:
-        super().__init__(Scope("model", account.scope.name, model), account.reopened, tally)
+        super().__init__(HealthScope("model", account.scope.name, model), account.reopened, tally)
         self.account = account
 
 
@@ -215,7 +215,7 @@ class Gates:
         self._set(gate, state)
         self._store.merge(gate.scope, health.entry_of(state))
 
-    def _hear(self, scope: Scope, entry: Cooldown) -> None:
+    def _hear(self, scope: HealthScope, entry: Cooldown) -> None:
         """Agree with what the store says. What it heard from here is no news."""
         gate = self._find(scope)
         if gate is None:
@@ -228,7 +228,7 @@ class Gates:
             if gate.opens_at < before:
                 self._opened()
 
-    def _find(self, scope: Scope) -> Gate | None:
+    def _find(self, scope: HealthScope) -> Gate | None:
         if scope.kind == "origin":
             return self._origins.get(scope.name)
         account = self._accounts.get(scope.name)

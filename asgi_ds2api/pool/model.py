@@ -8,7 +8,7 @@ import msgspec
 
 from ..routing import Target
 from ..secret import KeySource
-from ..state.contract import Scope, ScopeKind
+from ..state.contract import HealthScope, ScopeKind
 from .limits import Demand, need_of
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Disable",
     "Effect",
     "Fail",
+    "HealthScope",
     "Lease",
     "ModelStatus",
     "Neutral",
@@ -30,7 +31,6 @@ __all__ = [
     "Plan",
     "PoolSnapshot",
     "Reason",
-    "Scope",
     "ScopeKind",
     "Spent",
     "StateName",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from math import inf
 
-from ..state.contract import Scope
+from ..state.contract import HealthScope
 from . import health
 from .affinity import Tally, is_crowded
 from .gates import AccountGate, Gate, Peers
@@ -26,7 +26,7 @@ class Server:
         self.retries = RetryBudget(RETRIES)
         self.changes = RetryBudget(CHANGES)
         self.rotations: list[Rotation] = []
-        self.gate = Gate(Scope("origin", str(origin)), self._reopened)
+        self.gate = Gate(HealthScope("origin", str(origin)), self._reopened)
 
     def pay_in(self, now: float) -> None:
         """Count the first attempt of a request."""

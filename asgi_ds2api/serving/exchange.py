@@ -12,11 +12,13 @@ from functools import partial
 
 import anyio
 import msgspec
+from starlette.types import Receive, Scope, Send
 
 from ..auth import ANONYMOUS, Caller
 from ..budgets import NO_LIMITS
 from ..canonical import Notice, Usage
 from ..codec import Codec, Envelope, HTTPCall
+from ..envelope import OnUnsupported
 from ..errors import (
     GatewayError,
     InternalError,
@@ -31,7 +33,6 @@ from ..headers import patience_s, read_headers, request_id_from
 from ..json_guard import check_document
 from ..observe import Record, Result, stack_of
 from ..routing import Match, Target, is_smuggled
-from ..transcoding.side import OnUnsupported
 from . import answer_headers
 from .answering import Answering
 from .answers import Answers, KeptAnswer, Talk, begin_talk
@@ -40,18 +41,7 @@ from .catalog import Catalog
 from .engine import Engine
 from .failover import spread_out
 from .file_visit import FileVisit, caller_of_upload
-from .inbound import (
-    BAD_FRAMING,
-    ClientGone,
-    Receive,
-    Scope,
-    Send,
-    judge_content_type,
-    judge_head,
-    read_body,
-    read_query,
-    take_query_key,
-)
+from .inbound import BAD_FRAMING, ClientGone, judge_content_type, judge_head, read_body, read_query, take_query_key
 from .off_loop import off_loop
 from .question import Question, look_up
 from .reply import CLIENT_GONE_STATUS, Headers, Reply

@@ -12,6 +12,7 @@ from typing import Literal
 
 import anyio
 import msgspec
+from starlette.types import Message
 
 from ..canonical import Notice, ProtocolName, Response
 from ..codec import AnswerFacts, Envelope, Face
@@ -21,7 +22,7 @@ from ..transcoding.joint import Joint, PartFace, join_responses, total_of
 from . import answer_headers
 from .attempts import Attempts
 from .delivery import BREAK_OFF_S
-from .inbound import ClientGone, Message
+from .inbound import ClientGone
 from .means import Timing
 from .pulse import Pulse
 from .reply import Reply

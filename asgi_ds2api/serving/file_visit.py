@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import quote, urlencode
 
 import msgspec
+from starlette.types import Receive, Scope
 
 from ..auth import ANONYMOUS, Caller
 from ..codec import Codec, HTTPCall
@@ -29,7 +30,7 @@ from ..routing import Match, Target
 from ..upstream.outbound import Cargo
 from .catalog import Catalog
 from .engine import Engine
-from .inbound import Receive, Scope, judge_content_type
+from .inbound import judge_content_type
 from .means import UpstreamSide
 from .owned_files import BegunUpload, OwnedFiles
 from .passage import Asked, Errand, Passage, is_unknown, read_small

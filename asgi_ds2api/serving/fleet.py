@@ -11,7 +11,7 @@ import msgspec
 
 from ..pool.limits import MINUTE_S, Demand
 from ..pool.model import Account, Lease
-from ..state.contract import Admission, Amount, Probe, Refusal, Scope, ScopeKind, Slot, StateStore
+from ..state.contract import Admission, Amount, HealthScope, NotAdmitted, Probe, ScopeKind, SharedSlot, StateStore
 
 LOOK_AGAIN_S = 0.25
 """How long an account is passed over that others fill: nobody tells when a place comes free there."""
@@ -31,7 +31,7 @@ class Fleet:
         self._store = store
         self._name = secrets.token_hex(8)
 
-    async def admit(self, lease: Lease, demand: Demand) -> Refusal | None:
+    async def admit(self, lease: Lease, demand: Demand) -> NotAdmitted | None:
         """Ask whether an attempt may be made; None: it may.
 
         Args:
@@ -44,7 +44,7 @@ class Fleet:
         )
         return await self._store.admit(admission)
 
-    async def admit_probe(self, lease: Lease) -> Refusal | None:
+    async def admit_probe(self, lease: Lease) -> NotAdmitted | None:
         """Ask whether an account may be probed beside all requests, which takes no place; None: it may."""
         return await self._store.admit(Admission(holder=self._holder(lease), probes=_probes(lease)))
 
@@ -81,7 +81,7 @@ class Fleet:
         return f"{self._name} {os.getpid()} {lease.number}"
 
 
-def pass_over_s(refusal: Refusal) -> float:
+def pass_over_s(refusal: NotAdmitted) -> float:
     """Return how long nobody need be offered an account: as was told, where it has no request left for anybody.
 
     What is too much for one request may not be for the next, which needs fewer tokens.
@@ -92,15 +92,15 @@ def pass_over_s(refusal: Refusal) -> float:
 def _probes(lease: Lease) -> tuple[Probe, ...]:
     account, model = lease.candidate.account, lease.candidate.model
     scopes = {
-        "origin": Scope("origin", str(account.origin)),
-        "account": Scope("account", account.id),
-        "model": Scope("model", account.id, model),
+        "origin": HealthScope("origin", str(account.origin)),
+        "account": HealthScope("account", account.id),
+        "model": HealthScope("model", account.id, model),
     }
     return tuple([Probe(scopes[kind], lease.epochs[_KINDS.index(kind)]) for kind in lease.probes])
 
 
-def _slots(account: Account) -> tuple[Slot, ...]:
-    return () if account.concurrency is None else (Slot(f"account {account.id}", account.concurrency),)
+def _slots(account: Account) -> tuple[SharedSlot, ...]:
+    return () if account.concurrency is None else (SharedSlot(f"account {account.id}", account.concurrency),)
 
 
 def _amounts(account: Account, demand: Demand) -> tuple[Amount, ...]:

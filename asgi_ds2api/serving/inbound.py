@@ -5,21 +5,18 @@ refused is never asked for (``Expect: 100-continue``). After `ClientGone` nobody
 hands out the disconnect once and then waits for ever.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import anyio
 import anyio.lowlevel
 import msgspec
+from starlette.types import Message, Receive, Scope
 
 from ..errors import HeadersTooLarge, MalformedRequest, RequestTimeout, RequestTooLarge, UnsupportedMediaType
 from ..upstream.decoding import STEP_BYTES, start_coding
 
-Message: TypeAlias = MutableMapping[str, Any]
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})

@@ -6,11 +6,11 @@ from typing import Protocol
 import msgspec
 
 from ..codec import Codec
+from ..envelope import OnUnsupported
 from ..pool.pool import Pool
 from ..profiles import Profile
 from ..transcoding.lessons import Lessons
-from ..transcoding.side import OnUnsupported
-from ..upstream.contract import Limits, Upstream
+from ..upstream.contract import CallBounds, Upstream
 from .fleet import Fleet
 from .patience import Patience
 
@@ -23,7 +23,7 @@ class UpstreamSide(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     base_url: str
     on_unsupported: OnUnsupported
-    limits: Limits
+    limits: CallBounds
     fan_out: bool = False
     """Several choices are asked for in several calls where the upstream gives one at a time."""
     resumes_pauses: bool = False

@@ -22,13 +22,13 @@ from math import inf
 import anyio
 
 from ..codec import HTTPCall
-from ..errors import CapacityError, GatewayError, QuotaExhausted, Refused, Timeout, Unauthorized, UpstreamError
+from ..errors import CapacityError, GatewayError, KeyRefused, QuotaExhausted, Refused, Timeout, UpstreamError
 from ..observe import stack_of
 from ..pool.health import LOST_PROBE_S, PROBE_LEASE_S
 from ..pool.model import Account, Lease
 from ..pool.probes import KEY_REFUSED, Probes
 from ..secret import Secret
-from ..state.contract import Cooldown, Scope, StateStore
+from ..state.contract import Cooldown, HealthScope, StateStore
 from ..upstream.answer import judge
 from ..upstream.outbound import build
 from ..upstream.tasks import OwnedTask, running_loop
@@ -107,7 +107,7 @@ class Prober:
 
     # --- who is to be asked -------------------------------------------------------------------------------------------
 
-    def _hear(self, scope: Scope, entry: Cooldown) -> None:
+    def _hear(self, scope: HealthScope, entry: Cooldown) -> None:
         """Take note of what becomes of an account, whoever found it out, and tell the task."""
         if not self._note(scope, entry):
             return
@@ -117,7 +117,7 @@ class Prober:
         elif self._news is not None:
             self._news.set()
 
-    def _note(self, scope: Scope, entry: Cooldown) -> bool:
+    def _note(self, scope: HealthScope, entry: Cooldown) -> bool:
         """Take note of who is to be asked, or no more; tell whether there is anything new in it."""
         if scope.kind != "account":
             return False
@@ -185,7 +185,7 @@ class Prober:
         match answer:
             case None:
                 self._probes.opened(lease)
-            case QuotaExhausted() | Unauthorized(is_origin_wide=False):
+            case QuotaExhausted() | KeyRefused(is_origin_wide=False):
                 self._probes.refused(lease, answer)
             case Refused():
                 self._give_up(lease)
@@ -207,7 +207,7 @@ class Prober:
         match stranger:
             case None:
                 return Refused("Everybody is answered, with or without a key.")
-            case Refused() | Unauthorized(is_origin_wide=False):
+            case Refused() | KeyRefused(is_origin_wide=False):
                 return None
             case _:
                 return stranger

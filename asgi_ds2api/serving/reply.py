@@ -7,8 +7,9 @@ a middleware outside that waits for an answer would otherwise call it our mistak
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
+from starlette.types import Message, Send
 
-from .inbound import ClientGone, Message, Send
+from .inbound import ClientGone
 
 Headers = Sequence[tuple[bytes, bytes]]
 CLIENT_GONE_STATUS = 499

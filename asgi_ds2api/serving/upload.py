@@ -8,9 +8,10 @@ back, and also what it would say of its leaving.
 from collections import deque
 
 import anyio
+from starlette.types import Message, Receive
 
 from ..errors import GatewayError, MalformedRequest, RequestTimeout, RequestTooLarge
-from .inbound import BAD_FRAMING, InboundLimits, Message, Receive
+from .inbound import BAD_FRAMING, InboundLimits
 
 READ_AHEAD_BYTES = 262_144
 """As much as goes out in one piece. Servers hand over 64 KiB at a time, and what of that is one too many."""

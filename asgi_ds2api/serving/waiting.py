@@ -11,7 +11,7 @@ import anyio
 from ..errors import CapacityError, PoolExhausted, QueueTimeout
 from ..pool.model import Candidate, Lease, Plan
 from ..pool.pool import Pool
-from ..state.contract import Refusal
+from ..state.contract import NotAdmitted
 from .fleet import Fleet, pass_over_s
 
 
@@ -114,7 +114,7 @@ async def granted(
     return lease
 
 
-async def refusal_of(pool: Pool, fleet: Fleet, plan: Plan, lease: Lease) -> Refusal | None:
+async def refusal_of(pool: Pool, fleet: Fleet, plan: Plan, lease: Lease) -> NotAdmitted | None:
     """Ask those who share an account for an attempt on it; return why not. What they do not grant is given back."""
     is_answered = False
     try:

@@ -87,7 +87,7 @@ class Choice:
         return [item if isinstance(item, str) else item.whole() for item in self.told]
 
 
-class Heard:
+class ThoughtsAndCalls:
     """What was thought and called, of all choices.
 
     Args:

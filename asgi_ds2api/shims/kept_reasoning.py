@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from ..canonical import Block, Event, Extras, Message, Notices, Reasoning, Request, Text, ToolCall
 from ..profiles import Profile
 from ..state.facts import FactTable
-from .heard import MARK, Heard, Names, call_name
+from .heard import MARK, Names, ThoughtsAndCalls, call_name
 from .said import Turn, bare_turns, has_calls, is_proof, said_last, start_of_loop
 
 _ANTHROPIC: Final = "anthropic_messages"
@@ -115,7 +115,7 @@ class KeptReasoning:
         self._bare = bare_turns(request.messages, is_whole=self._is_whole)
         self._found: list[tuple[Turn, KeptTurn]] = []
         self._has_kept = False
-        self._heard = Heard(has_ids=self._has_ids, max_bytes=kept.table.max_value_bytes)
+        self._heard = ThoughtsAndCalls(has_ids=self._has_ids, max_bytes=kept.table.max_value_bytes)
 
     @staticmethod
     def is_needed(request: Request) -> bool:

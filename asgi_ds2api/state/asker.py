@@ -13,7 +13,7 @@ from functools import partial
 import anyio
 
 from .backend import Backend, BackendError, Granted
-from .contract import Admission, Refusal
+from .contract import Admission, NotAdmitted
 from .courier import Courier, Door
 
 _log = logging.getLogger("asgi_ds2api.state")
@@ -32,7 +32,7 @@ class _Question:
     def __init__(self, admission: Admission) -> None:
         self.admission = admission
         self.answered = anyio.Event()
-        self.answer: Refusal | Granted | None = None
+        self.answer: NotAdmitted | Granted | None = None
         self.error: BackendError | None = None
         self.is_abandoned = False
 
@@ -73,7 +73,7 @@ class Asker:
         """Wait until they are answered. Blocks."""
         self._courier.join()
 
-    async def ask(self, admission: Admission) -> Refusal | Granted:
+    async def ask(self, admission: Admission) -> NotAdmitted | Granted:
         """Ask, and wait for the answer. Who is cancelled here holds nothing.
 
         Raises:
@@ -118,7 +118,7 @@ class Asker:
         else:
             self._door.call(partial(self._answer, batch, answers))
 
-    def _answer(self, batch: list[_Question], answers: "list[Refusal | Granted]") -> None:
+    def _answer(self, batch: list[_Question], answers: "list[NotAdmitted | Granted]") -> None:
         for question, answer in zip(batch, answers, strict=True):
             if not question.is_abandoned:
                 question.answer = answer

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from .contract import Admission, Amount, Cooldown, Refusal, Scope
+from .contract import Admission, Amount, Cooldown, HealthScope, NotAdmitted
 
 SMALL_FACT_BYTES = 512
 """Facts up to this size are told to everybody (who is pinned to whom). Of larger ones is told that they have changed:
@@ -33,7 +33,7 @@ class BackendError(Exception):
 class CooldownNews(msgspec.Struct, frozen=True):
     """What became of a scope."""
 
-    scope: Scope
+    scope: HealthScope
     entry: Cooldown
     """Its ``until`` is a duration: seconds from now, below 0 if it is past."""
 
@@ -88,7 +88,7 @@ class Backend(Protocol):
         """Return the facts that there are, each with the seconds it still lives."""
         ...
 
-    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[Refusal | Granted]:
+    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[NotAdmitted | Granted]:
         """Judge several, one after the other, in one go (see `StateStore.admit`).
 
         Where this raises, they may have been admitted all the same: ``once``, a name that nobody used before, is what

@@ -18,7 +18,7 @@ ScopeKind = Literal["origin", "account", "model"]
 """How far evidence reaches: a server, an account on it, that account for one model. Wide to narrow."""
 
 
-class Scope(msgspec.Struct, frozen=True):
+class HealthScope(msgspec.Struct, frozen=True):
     """What a cooldown is about; the key under which it is kept. Holds names and labels, never a key."""
 
     kind: ScopeKind
@@ -88,11 +88,11 @@ def _age(entry: Cooldown) -> tuple[int, int, int, int, str, bool]:
     )
 
 
-Watcher: TypeAlias = Callable[[Scope, Cooldown], None]
+Watcher: TypeAlias = Callable[[HealthScope, Cooldown], None]
 """Is told of every entry after it was merged, its own included. Called in the event loop; must not raise."""
 
 
-class Slot(msgspec.Struct, frozen=True):
+class SharedSlot(msgspec.Struct, frozen=True):
     """A place among those who may do something at the same time."""
 
     name: str
@@ -104,7 +104,7 @@ class Slot(msgspec.Struct, frozen=True):
 class Probe(msgspec.Struct, frozen=True):
     """The right to be the one who finds out whether a closed scope is open again."""
 
-    scope: Scope
+    scope: HealthScope
     epoch: int
     """Of the closing that is seen: who sees an older one than the store has no right to probe."""
 
@@ -131,11 +131,11 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     holder: str
     """Who asks; unique among all who share the store. Gives back what it holds by this name."""
     probes: tuple[Probe, ...] = ()
-    slots: tuple[Slot, ...] = ()
+    slots: tuple[SharedSlot, ...] = ()
     amounts: tuple[Amount, ...] = ()
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class NotAdmitted(msgspec.Struct, frozen=True):
     """Why somebody was not admitted."""
 
     name: str
@@ -174,15 +174,15 @@ class StateStore(Protocol):
         """Write what is not yet written, and stop. It may be opened again."""
         ...
 
-    def cooldown(self, scope: Scope) -> Cooldown | None:
+    def cooldown(self, scope: HealthScope) -> Cooldown | None:
         """Return what is known of a scope; None: nothing."""
         ...
 
-    def cooldowns(self) -> Iterable[tuple[Scope, Cooldown]]:
+    def cooldowns(self) -> Iterable[tuple[HealthScope, Cooldown]]:
         """Return all that is known, as a snapshot."""
         ...
 
-    def merge(self, scope: Scope, entry: Cooldown) -> Cooldown:
+    def merge(self, scope: HealthScope, entry: Cooldown) -> Cooldown:
         """Add news of a scope (see `merged`), tell the watchers, return the sum."""
         ...
 
@@ -206,7 +206,7 @@ class StateStore(Protocol):
         """Return when others can find what was put so far; or soon, if they cannot be reached."""
         ...
 
-    async def admit(self, admission: Admission) -> Refusal | None:
+    async def admit(self, admission: Admission) -> NotAdmitted | None:
         """Take all that is asked for, in one step among all who share the store; None: it was taken.
 
         What was taken is given back by `leave` (slots and probes) and corrected by `add` (amounts). A holder that dies

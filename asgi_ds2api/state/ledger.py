@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 import msgspec
 from cachetools import TLRUCache
 
-from .contract import Admission, Amount, Cooldown, Probe, Refusal, Scope
+from .contract import Admission, Amount, Cooldown, HealthScope, NotAdmitted, Probe
 
 SLOT_WAIT_S = 1.0
 """What is said of a slot and of a probe: nobody knows when they come free."""
@@ -80,7 +80,9 @@ class Ledger:
         max_counts: How many amounts are kept; the least recently used goes first, and counts as unused.
     """
 
-    def __init__(self, now: Callable[[], float], cooldown: Callable[[Scope], Cooldown | None], max_counts: int) -> None:
+    def __init__(
+        self, now: Callable[[], float], cooldown: Callable[[HealthScope], Cooldown | None], max_counts: int
+    ) -> None:
         self._now = now
         self._cooldown = cooldown
         self._counts: TLRUCache[str, Count] = TLRUCache(max_counts, ttu=_end_of_count, timer=now)
@@ -89,7 +91,7 @@ class Ledger:
         self._holders: dict[str, int] = {}
         """Name -> how many hold it."""
 
-    def admit(self, admission: Admission) -> Refusal | None:
+    def admit(self, admission: Admission) -> NotAdmitted | None:
         """Take all that is asked for; None: it was taken."""
         refusal = self._refusal(admission)
         if refusal is None:
@@ -117,19 +119,19 @@ class Ledger:
         """Return how much of a limit is used."""
         return used(amount, self._counts.get(amount.name), self._now())
 
-    def _refusal(self, admission: Admission) -> Refusal | None:
+    def _refusal(self, admission: Admission) -> NotAdmitted | None:
         now = self._now()
         for probe in admission.probes:
             is_free = probe_name(probe) not in self._holders
             if not is_free or not may_probe(probe, self._cooldown(probe.scope), now):
-                return Refusal(str(probe.scope), SLOT_WAIT_S)
+                return NotAdmitted(str(probe.scope), SLOT_WAIT_S)
         for slot in admission.slots:
             if self._holders.get(slot.name, 0) >= slot.limit:
-                return Refusal(slot.name, SLOT_WAIT_S)
+                return NotAdmitted(slot.name, SLOT_WAIT_S)
         for amount in admission.amounts:
             wait_s = wait_for(amount, self._counts.get(amount.name), now)
             if wait_s > 0:
-                return Refusal(amount.name, wait_s)
+                return NotAdmitted(amount.name, wait_s)
         return None
 
     def _take(self, admission: Admission) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable
 import msgspec
 from cachetools import TLRUCache
 
-from .contract import Admission, Amount, Cooldown, Found, Refusal, Scope, Watcher, merged
+from .contract import Admission, Amount, Cooldown, Found, HealthScope, NotAdmitted, Watcher, merged
 from .ledger import Ledger
 
 RETENTION_S = 86_400.0
@@ -52,7 +52,7 @@ class MemoryStore:
         max_counts: int = 100_000,
     ) -> None:
         self._now = now
-        self._cooldowns: TLRUCache[Scope, Cooldown] = TLRUCache(max_cooldowns, ttu=_end_of_cooldown, timer=now)
+        self._cooldowns: TLRUCache[HealthScope, Cooldown] = TLRUCache(max_cooldowns, ttu=_end_of_cooldown, timer=now)
         # One cache has one size: each fact weighs at least its share, so that neither bound is passed.
         self._fact_share = max_fact_bytes // max_facts
         self._max_fact_bytes = max_fact_bytes
@@ -68,16 +68,16 @@ class MemoryStore:
     async def close(self) -> None:
         """Do nothing: what is known stays."""
 
-    def cooldown(self, scope: Scope) -> Cooldown | None:
+    def cooldown(self, scope: HealthScope) -> Cooldown | None:
         """Return what is known of a scope; None: nothing."""
         return self._cooldowns.get(scope)
 
-    def cooldowns(self) -> Iterable[tuple[Scope, Cooldown]]:
+    def cooldowns(self) -> Iterable[tuple[HealthScope, Cooldown]]:
         """Return all that is known, as a snapshot."""
         known = ((scope, self._cooldowns.get(scope)) for scope in tuple(self._cooldowns))
         return tuple((scope, entry) for scope, entry in known if entry is not None)
 
-    def merge(self, scope: Scope, entry: Cooldown) -> Cooldown:
+    def merge(self, scope: HealthScope, entry: Cooldown) -> Cooldown:
         """Add news of a scope, tell the watchers, return the sum."""
         known = self._cooldowns.get(scope)
         total = entry if known is None else merged(known, entry)
@@ -117,7 +117,7 @@ class MemoryStore:
     async def settled(self) -> None:
         """Return at once: nobody else looks."""
 
-    async def admit(self, admission: Admission) -> Refusal | None:
+    async def admit(self, admission: Admission) -> NotAdmitted | None:
         """Take all that is asked for, without a wait; None: it was taken."""
         return self._ledger.admit(admission)
 
@@ -141,7 +141,7 @@ class MemoryStore:
         return max(self._fact_share, len(fact.value) + FACT_OVERHEAD_BYTES)
 
 
-def _end_of_cooldown(_scope: Scope, entry: Cooldown, _now: float) -> float:
+def _end_of_cooldown(_scope: HealthScope, entry: Cooldown, _now: float) -> float:
     return entry.until + RETENTION_S
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from .backend import Backend, BackendError, CooldownNews, FactNews
-from .contract import Admission, Amount, Cooldown, Scope
+from .contract import Admission, Amount, Cooldown, HealthScope
 
 MAX_UNDONE = 64
 """Askings that failed and wait to be undone: one each time that a place is tried again, which takes up to 30 s."""
@@ -37,7 +37,7 @@ class _Load:
     __slots__ = ("amounts", "cooldowns", "facts", "leaves", "number", "undone")
 
     def __init__(self) -> None:
-        self.cooldowns: dict[Scope, Cooldown] = {}
+        self.cooldowns: dict[HealthScope, Cooldown] = {}
         self.facts: dict[tuple[str, str], _Fact] = {}
         self.amounts: dict[str, Amount] = {}
         self.leaves: dict[str, tuple[str, ...]] = {}
@@ -73,7 +73,7 @@ class Outbox:
         """Tell whether what was collected up to a number was carried."""
         return self._written >= number
 
-    def merge(self, scope: Scope, total: Cooldown) -> None:
+    def merge(self, scope: HealthScope, total: Cooldown) -> None:
         """Collect what is known of a scope."""
         with self._lock:
             self._load.cooldowns[scope] = total
@@ -216,6 +216,6 @@ def _bound(undone: dict[str, tuple[Admission, ...]]) -> None:
         del undone[next(iter(undone))]
 
 
-def _news(scope: Scope, entry: Cooldown, now: float) -> CooldownNews:
+def _news(scope: HealthScope, entry: Cooldown, now: float) -> CooldownNews:
     """Return what is known of a scope as others are told it: its end as a duration."""
     return CooldownNews(scope, msgspec.structs.replace(entry, until=entry.until - now))

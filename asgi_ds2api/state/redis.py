@@ -20,7 +20,7 @@ from redis.retry import Retry
 from ..secret import Secret
 from . import redis_scripts as scripts
 from .backend import NOBODY, ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
-from .contract import Admission, Amount, Cooldown, CooldownState, Refusal, Scope, ScopeKind
+from .contract import Admission, Amount, Cooldown, CooldownState, HealthScope, NotAdmitted, ScopeKind
 from .ledger import SLOT_WAIT_S, probe_name
 
 VERSION: Final = 1
@@ -163,7 +163,7 @@ class RedisBackend:
 
     # --- slots and amounts --------------------------------------------------------------------------------------------
 
-    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[Refusal | Granted]:
+    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[NotAdmitted | Granted]:
         """Judge several, one script each, in one round trip."""
         asked = [self._asked(admission, lease_s, f"{once} {place}") for place, admission in enumerate(admissions)]
         with _failures():
@@ -280,19 +280,19 @@ def _failures() -> Iterator[None]:
         raise BackendError(f"redis: {type(error).__name__}") from None
 
 
-def _verdict(admission: Admission, answer: list[Any]) -> Refusal | Granted:
+def _verdict(admission: Admission, answer: list[Any]) -> NotAdmitted | Granted:
     """Return what the script of an admission answered."""
     place, *rest = answer
     if place < 0:
         return Granted(tuple([float(used) for used in rest]))
     if place == 0:
-        return Refusal(admission.holder, SLOT_WAIT_S)
+        return NotAdmitted(admission.holder, SLOT_WAIT_S)
     names = [
         *[str(probe.scope) for probe in admission.probes],
         *[slot.name for slot in admission.slots],
         *[amount.name for amount in admission.amounts],
     ]
-    return Refusal(names[place - 1], float(rest[0]) / 1000)
+    return NotAdmitted(names[place - 1], float(rest[0]) / 1000)
 
 
 def _row(entry: Cooldown) -> _Entry:
@@ -315,9 +315,9 @@ def _cooldown(row: bytes, now: int) -> Cooldown:
     )
 
 
-def _scope(name: bytes) -> Scope:
+def _scope(name: bytes) -> HealthScope:
     kind, scope_name, model = _KEY.decode(name)
-    return Scope(_KINDS[kind], scope_name, model)
+    return HealthScope(_KINDS[kind], scope_name, model)
 
 
 def _key(*parts: str) -> str:

@@ -22,7 +22,7 @@ from cachetools import LRUCache
 
 from .asker import Asker
 from .backend import Backend, BackendError, CooldownNews, FactNews, Granted, News
-from .contract import Admission, Amount, Cooldown, Found, Refusal, Scope, Slot, Watcher
+from .contract import Admission, Amount, Cooldown, Found, HealthScope, NotAdmitted, SharedSlot, Watcher
 from .courier import Courier, Door
 from .ledger import probe_name
 from .memory import MemoryStore
@@ -176,15 +176,15 @@ class SharedStore:
 
     # --- from memory --------------------------------------------------------------------------------------------------
 
-    def cooldown(self, scope: Scope) -> Cooldown | None:
+    def cooldown(self, scope: HealthScope) -> Cooldown | None:
         """Return what is known of a scope; None: nothing."""
         return self._memory.cooldown(scope)
 
-    def cooldowns(self) -> Iterable[tuple[Scope, Cooldown]]:
+    def cooldowns(self) -> Iterable[tuple[HealthScope, Cooldown]]:
         """Return all that is known, as a snapshot."""
         return self._memory.cooldowns()
 
-    def merge(self, scope: Scope, entry: Cooldown) -> Cooldown:
+    def merge(self, scope: HealthScope, entry: Cooldown) -> Cooldown:
         """Add news of a scope, tell the watchers at once and others soon, return the sum."""
         total = self._memory.merge(scope, entry)
         self._outbox.merge(scope, total)
@@ -257,19 +257,19 @@ class SharedStore:
         with anyio.move_on_after(FIND_S):
             await event.wait()
 
-    async def admit(self, admission: Admission) -> Refusal | None:
+    async def admit(self, admission: Admission) -> NotAdmitted | None:
         """Take all that is asked for, in one step among all; of this process alone if they cannot be reached."""
         if not (admission.probes or admission.slots or admission.amounts):
             return None
         if self.is_alone or self._asker is None:
             return await self._admit_alone(admission)
-        answer: Refusal | Granted | None = None
+        answer: NotAdmitted | Granted | None = None
         async with self._patience(self._patience_s):
             answer = await self._asker.ask(admission)
         match answer:
             case None:
                 return await self._admit_alone(admission)
-            case Refusal():
+            case NotAdmitted():
                 return answer
             case Granted():
                 self._note(admission, answer)
@@ -307,7 +307,7 @@ class SharedStore:
             difference = total - self._memory.used(amount)
             self._memory.add(msgspec.structs.replace(amount, amount=difference))
 
-    async def _admit_alone(self, admission: Admission) -> Refusal | None:
+    async def _admit_alone(self, admission: Admission) -> NotAdmitted | None:
         """Take of what one of several processes may give out by itself: its part of each limit, at least one slot.
 
         Probes are lent by its pool, one at a time; nobody else is there to be asked.
@@ -315,7 +315,7 @@ class SharedStore:
         part = msgspec.structs.replace(
             admission,
             probes=(),
-            slots=tuple([Slot(slot.name, max(1, slot.limit // self._workers)) for slot in admission.slots]),
+            slots=tuple([SharedSlot(slot.name, max(1, slot.limit // self._workers)) for slot in admission.slots]),
             amounts=tuple([self._part_of(amount) for amount in admission.amounts]),
         )
         refusal = await self._memory.admit(part)

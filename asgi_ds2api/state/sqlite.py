@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from .backend import NOBODY, ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
-from .contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, ScopeKind, merged
+from .contract import Admission, Amount, Cooldown, HealthScope, NotAdmitted, Probe, ScopeKind, merged
 from .ledger import SLOT_WAIT_S, Count, after, may_probe, probe_name, used, wait_for
 
 VERSION = 2
@@ -231,12 +231,12 @@ class SQLiteBackend:
 
     # --- slots and amounts --------------------------------------------------------------------------------------------
 
-    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[Refusal | Granted]:
+    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[NotAdmitted | Granted]:
         """Judge several in one transaction."""
         now = self._now()
         with self._step() as connection:
             if _was_done(connection, once) is not None:
-                return [Refusal(admission.holder, SLOT_WAIT_S) for admission in admissions]
+                return [NotAdmitted(admission.holder, SLOT_WAIT_S) for admission in admissions]
             answers = [_judge(connection, admission, now, lease_s) for admission in admissions]
             for place, answer in enumerate(answers):
                 if isinstance(answer, Granted):
@@ -331,7 +331,7 @@ def _merge(connection: sqlite3.Connection, news: CooldownNews, now: float, numbe
 
 def _judge(
     connection: sqlite3.Connection, admission: Admission, now: float, lease_s: float
-) -> Refusal | Granted:  # fmt: skip
+) -> NotAdmitted | Granted:  # fmt: skip
     refusal = _refusal(connection, admission, now)
     if refusal is not None:
         return refusal
@@ -354,17 +354,17 @@ def _note_done(connection: sqlite3.Connection, name: str, now: float, *, is_take
     connection.execute("REPLACE INTO done VALUES (?, ?, ?)", (name, is_taken, now + ONCE_S))
 
 
-def _refusal(connection: sqlite3.Connection, admission: Admission, now: float) -> Refusal | None:
+def _refusal(connection: sqlite3.Connection, admission: Admission, now: float) -> NotAdmitted | None:
     for probe in admission.probes:
         if not may_probe(probe, _known(connection, probe, now), 0.0) or _holders(connection, probe_name(probe), now):
-            return Refusal(str(probe.scope), SLOT_WAIT_S)
+            return NotAdmitted(str(probe.scope), SLOT_WAIT_S)
     for slot in admission.slots:
         if _holders(connection, slot.name, now) >= slot.limit:
-            return Refusal(slot.name, SLOT_WAIT_S)
+            return NotAdmitted(slot.name, SLOT_WAIT_S)
     for amount in admission.amounts:
         wait_s = wait_for(amount, _count(connection, amount.name), now)
         if wait_s > 0:
-            return Refusal(amount.name, wait_s)
+            return NotAdmitted(amount.name, wait_s)
     return None
 
 
@@ -417,9 +417,9 @@ def _fact_news(name: str, value: bytes | None, ttl_s: float) -> FactNews:
     return FactNews(*_KEY.decode(name), b"", 0) if value is None else FactNews(*_KEY.decode(name), value, ttl_s)
 
 
-def _scope(name: str) -> Scope:
+def _scope(name: str) -> HealthScope:
     kind, scope_name, model = _SCOPE.decode(name)
-    return Scope(_KINDS[kind], scope_name, model)
+    return HealthScope(_KINDS[kind], scope_name, model)
 
 
 _KINDS: dict[str, ScopeKind] = {"origin": "origin", "account": "account", "model": "model"}

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final, get_args
 
 import msgspec
+from starlette.types import Scope, Send
 
 from ..auth import is_bearer_of
 from ..config.values import StatusConfig
@@ -24,7 +25,7 @@ from ..pool.model import Override
 from ..routing import is_smuggled
 from ..serving import answer_headers
 from ..serving.engine import Engine
-from ..serving.inbound import ClientGone, Scope, Send, judge_head
+from ..serving.inbound import ClientGone, judge_head
 from ..serving.reply import Reply
 from .snapshot import AccountView, Snapshot, StateKind
 from .taking import take

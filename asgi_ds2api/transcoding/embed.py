@@ -10,10 +10,11 @@ import msgspec
 
 from ..canonical import EmbeddingsRequest, Usage, reject_losses
 from ..codec import AnswerFacts, Codec, EmbeddingsCodec, Envelope, HTTPCall
+from ..envelope import OnUnsupported
 from ..errors import Malformed, Unsupported
 from ..routing import Target
 from ..token_estimate import BYTES_PER_TOKEN
-from .side import OnUnsupported, Side
+from .side import Side
 from .transcode import Relay
 
 

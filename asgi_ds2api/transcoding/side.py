@@ -1,14 +1,10 @@
 """An upstream as transcoding sees it."""
 
-from typing import Literal
-
 import msgspec
 
 from ..codec import Codec
 from ..errors import Refused
 from ..profiles import Profile
-
-OnUnsupported = Literal["notice", "reject", "drop"]
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ from ..canonical import (
 )
 from ..canonical import Reasoning as ReasoningBlock
 from ..codec import AnswerFacts, Codec, Envelope, Face, HTTPCall
-from ..envelope import Heard
+from ..envelope import Heard, OnUnsupported
 from ..errors import GatewayError, Refused, Unsupported, UpstreamError
 from ..fold import fold, merge_usage, tell_input, unfold
 from ..framing import frame_mark
@@ -42,7 +42,7 @@ from ..shims import KeptReasoning, Shim
 from ..token_estimate import BYTES_PER_TOKEN, output_tokens
 from .gathering import Gathering
 from .pauses import Pauses
-from .side import OnUnsupported, Side
+from .side import Side
 from .transcoder import Transcoder
 
 

@@ -14,7 +14,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 """Names in lower case, in wire order, repeated names kept."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class CallBounds(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of one exchange. Seconds are of the event loop's clock."""
 
     connect_s: float = 5.0
@@ -49,7 +49,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     headers: Headers
     body: bytes
-    limits: Limits = Limits()
+    limits: CallBounds = CallBounds()
     source: BodySource | None = None
     """Where the body comes from, in place of ``body``."""
 
@@ -81,7 +81,7 @@ class UpstreamResponse(Protocol):
 
         Raises:
             Interrupted: The message broke off (short Content-Length, cut chunk, reset).
-            Timeout: Nothing came for ``Limits.idle_s``.
+            Timeout: Nothing came for ``CallBounds.idle_s``.
             Malformed: The body cannot be decoded (an encoding that nobody asked for, a bomb).
         """
         ...
@@ -102,7 +102,7 @@ class Upstream(Protocol):
             Timeout: To connect (``may_be_billed`` is false), or to answer (true).
             Interrupted: The connection was lost after the request went out and before a head came.
             Malformed: The head is not HTTP, or breaks a limit.
-            QueueTimeout: All connections of this client are in use, and none came free within ``Limits.connect_s``.
+            QueueTimeout: All connections of this client are in use, and none came free within ``CallBounds.connect_s``.
             NoCapacity: This machine has no socket left.
             InternalError: The request cannot be written: a header or the URL holds what neither may hold.
             GatewayError: What the source of its body raised.

@@ -16,7 +16,7 @@ from ..codec import HTTPCall
 from ..errors import InternalError
 from ..profiles import Profile
 from ..secret import Secret
-from .contract import BodySource, Limits, UpstreamRequest
+from .contract import BodySource, CallBounds, UpstreamRequest
 
 USER_AGENT = b"asgi-ds2api"
 _FIXED: tuple[tuple[bytes, bytes], ...] = ((b"user-agent", USER_AGENT), (b"accept-encoding", b"identity"))
@@ -43,8 +43,8 @@ class Cargo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build(
-    call: HTTPCall, *, base_url: str, profile: Profile, key: Secret | None, limits: Limits, cargo: Cargo | None = None,
-    is_read: bool = True,
+    call: HTTPCall, *, base_url: str, profile: Profile, key: Secret | None, limits: CallBounds,
+    cargo: Cargo | None = None, is_read: bool = True,
 ) -> UpstreamRequest:  # fmt: skip
     """Return the complete request.
 

@@ -13,7 +13,7 @@ import anyio
 import httpx
 
 from ..errors import UpstreamError
-from .contract import Limits, UpstreamRequest
+from .contract import CallBounds, UpstreamRequest
 from .failures import FailureCode, failure
 
 
@@ -39,7 +39,7 @@ _TIMED_OUT: dict[Phase, FailureCode] = {
 class Progress:
     """The phase of one exchange and the deadline that goes with it."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: CallBounds) -> None:
         self.limits = limits
         self.phase = Phase.CONNECTING
         self.scope = anyio.CancelScope(deadline=anyio.current_time() + limits.connect_s)
@@ -79,7 +79,7 @@ class RequestBody(httpx.AsyncByteStream):
     """
 
     SLICE_BYTES = 262_144
-    """Larger than all but long histories and files; any link sends it within `Limits.write_s`."""
+    """Larger than all but long histories and files; any link sends it within `CallBounds.write_s`."""
 
     def __init__(self, request: UpstreamRequest, progress: Progress) -> None:
         self._body = request.body

@@ -25,7 +25,7 @@ from asgi_ds2api.serving.patience import MIN_SEEN, Kind
 from asgi_ds2api.serving.reply import Reply
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.transcoding.side import Side
-from asgi_ds2api.upstream.contract import Limits
+from asgi_ds2api.upstream.contract import CallBounds
 from tests.support.scripted_client import Answering, Piece, Script, ScriptedUpstream
 from tests.support.server_send import ServerSend
 
@@ -216,7 +216,7 @@ class Rig:
         refuses: Mapping[str, GatewayError] | None = None,
         key: KeySource | None = None,
         protocol: str = FACE,
-        limits: Limits | None = None,
+        limits: CallBounds | None = None,
         transcoder: type[LineTranscoder] = LineTranscoder,
         show_route: bool = True,
         hedge: bool | Sequence[str] = False,
@@ -244,7 +244,7 @@ class Rig:
         hedging = (targets if hedge else ()) if isinstance(hedge, bool) else hedge
         self._means = Means(
             pool=self.pool,
-            upstreams={name: _side(name, protocol, limits or Limits(), hedges=name in hedging) for name in targets},
+            upstreams={name: _side(name, protocol, limits or CallBounds(), hedges=name in hedging) for name in targets},
             clients=self.upstream,
             timing=msgspec.structs.replace(TIMING, **cast("dict[str, Any]", timing)),
             wall_now=lambda: 0.0,
@@ -353,7 +353,7 @@ def _error_of(line: bytes) -> UpstreamError:
     return classify(int(status), Told(message=words))
 
 
-def _side(name: str, protocol: str, limits: Limits, *, hedges: bool) -> UpstreamSide:
+def _side(name: str, protocol: str, limits: CallBounds, *, hedges: bool) -> UpstreamSide:
     return UpstreamSide(
         name=name,
         codec=cast("Codec", LineCodec(protocol)),

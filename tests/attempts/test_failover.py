@@ -5,6 +5,7 @@ import pytest
 from asgi_ds2api.errors import (
     GatewayError,
     Interrupted,
+    KeyRefused,
     Malformed,
     MalformedRequest,
     NoCapacity,
@@ -15,7 +16,6 @@ from asgi_ds2api.errors import (
     Refused,
     ServerFault,
     Timeout,
-    Unauthorized,
     Unreachable,
     Unsupported,
     UpstreamError,
@@ -23,7 +23,7 @@ from asgi_ds2api.errors import (
 from asgi_ds2api.headers import retry_headers
 from asgi_ds2api.pool.model import Lease, Target
 from asgi_ds2api.secret import Secret
-from asgi_ds2api.upstream.contract import Limits, UpstreamRequest
+from asgi_ds2api.upstream.contract import CallBounds, UpstreamRequest
 from tests.support.scripted_client import NEVER, Answering, Delay, Script, answering, streaming
 from tests.support.virtual_time import run_virtual
 
@@ -94,7 +94,7 @@ async def test_what_may_have_been_billed_or_is_the_callers_fault_is_asked_once(
 
 @run_virtual
 async def test_silence_after_the_request_may_have_been_billed() -> None:
-    rig = Rig(NEVER, OK, limits=Limits(first_byte_s=10))
+    rig = Rig(NEVER, OK, limits=CallBounds(first_byte_s=10))
     failure = await rig.run()
     assert (type(failure), rig.took_s, len(rig.upstream.calls)) == (Timeout, 10, 1)
     rig.check()
@@ -214,7 +214,7 @@ async def test_limited_and_nobody_else_tells_the_sooner_of_the_two(
     ("first", "kind"),
     [
         pytest.param(500, ServerFault, id="F35-fault"),
-        pytest.param(401, Unauthorized, id="F31-key"),
+        pytest.param(401, KeyRefused, id="F31-key"),
         pytest.param(402, QuotaExhausted, id="F29-quota"),
         pytest.param(Unreachable("no", code="connect_refused"), Unreachable, id="F1-refused-connection"),
     ],

@@ -6,6 +6,7 @@ import pytest
 from asgi_ds2api.errors import (
     CallerLimited,
     GatewayError,
+    KeyRefused,
     NoCapacity,
     Overloaded,
     PoolExhausted,
@@ -14,7 +15,6 @@ from asgi_ds2api.errors import (
     Refused,
     ServerFault,
     Timeout,
-    Unauthorized,
     Unreachable,
     UpstreamError,
 )
@@ -39,7 +39,7 @@ PAUSES: list[tuple[UpstreamError, int, float, float]] = [
     (OVERLOAD, 1, 0.5, 1.1),
     (RateLimited("no"), 3, 1.0, 0.0),
     (QuotaExhausted("no"), 3, 1.0, 0.0),
-    (Unauthorized("no"), 3, 1.0, 0.0),
+    (KeyRefused("no"), 3, 1.0, 0.0),
     (Unreachable("no"), 3, 1.0, 0.0),
     (Refused("no"), 3, 1.0, 0.0),
 ]

@@ -6,8 +6,9 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.types import Scope
 
-from asgi_ds2api.auth import Authorize, Caller, Scope
+from asgi_ds2api.auth import Authorize, Caller
 from asgi_ds2api.errors import ConfigError
 from asgi_ds2api.gateway import Gateway
 from asgi_ds2api.secret import Secret

@@ -15,7 +15,7 @@ import anyio
 
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.state.backend import Backend
-from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Scope, Slot, StateStore
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, HealthScope, SharedSlot, StateStore
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.state.redis import RedisBackend
 from asgi_ds2api.state.shared import SharedStore
@@ -30,7 +30,7 @@ def admission(number: int) -> Admission:
     """Return what an attempt on an account with limits asks for."""
     return Admission(
         holder=str(number),
-        slots=(Slot("account openai/a", 1_000_000),),
+        slots=(SharedSlot("account openai/a", 1_000_000),),
         amounts=(
             Amount(name="requests minute", amount=1, limit=1e9, life_s=60, is_paced=True),
             Amount(name="tokens minute", amount=900, limit=1e12, life_s=60, is_paced=True),
@@ -86,7 +86,7 @@ async def news(one: StateStore, two: StateStore) -> float:
     """Return the milliseconds until another process knows of a cooldown, the slowest of several."""
     slowest = 0.0
     for number in range(NEWS):
-        scope, heard = Scope("account", f"openai/{number}"), anyio.Event()
+        scope, heard = HealthScope("account", f"openai/{number}"), anyio.Event()
         stop = two.watch(lambda told, _, scope=scope, heard=heard: heard.set() if told == scope else None)  # type: ignore[misc]
         began = perf_counter()
         one.merge(scope, Cooldown(state="cooling", until=monotonic() + 60, epoch=1))

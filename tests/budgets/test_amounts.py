@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asgi_ds2api.budgets import CallerLimits, Use, admission, corrections, refused
 from asgi_ds2api.errors import CallerBudgetSpent, CallerLimited
-from asgi_ds2api.state.contract import Refusal
+from asgi_ds2api.state.contract import NotAdmitted
 
 NOON = datetime(2026, 2, 28, 12, tzinfo=UTC).timestamp()
 ALL = CallerLimits(
@@ -73,7 +73,7 @@ def test_what_was_reserved_is_put_right_and_the_request_itself_counts(used: Use,
 
 
 def refusal(name: str, wait_s: float) -> CallerLimited | CallerBudgetSpent:
-    error = refused(Refusal(name, wait_s), admission("one", "bob", ALL, USE, NOON), NOON)
+    error = refused(NotAdmitted(name, wait_s), admission("one", "bob", ALL, USE, NOON), NOON)
     assert isinstance(error, CallerLimited | CallerBudgetSpent)
     return error
 

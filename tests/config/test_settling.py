@@ -7,7 +7,6 @@ import pytest
 from msgspec.structs import replace
 
 from asgi_ds2api.config import AccountConfig, Config, ModelAlias
-from asgi_ds2api.config.prefixes import OnUnsupported
 from asgi_ds2api.config.tables import Strategy
 from asgi_ds2api.errors import ConfigError
 from asgi_ds2api.model_facts import ModelFacts
@@ -16,7 +15,6 @@ from asgi_ds2api.presets import PRESETS
 from asgi_ds2api.profiles import PROFILES
 from asgi_ds2api.protocols import PROTOCOLS
 from asgi_ds2api.secret import KeyDigest, Secret
-from asgi_ds2api.transcoding.side import OnUnsupported as TranscodedOnUnsupported
 
 from .samples import ENVIRON, load, load_upstream, problems, sample, upstream, upstream_problems
 
@@ -126,7 +124,6 @@ def test_F96_word_of_an_upstream_that_nobody_knows_is_told(key: str, value: obje
 
 def test_words_of_the_configuration_are_those_of_the_gateway() -> None:
     assert set(get_args(Strategy)) == set(STRATEGIES)
-    assert set(get_args(OnUnsupported)) == set(get_args(TranscodedOnUnsupported))
     assert {preset.protocol for preset in PRESETS.values()} <= set(PROTOCOLS)
     assert {preset.profile for preset in PRESETS.values()} <= set(PROFILES)
 

@@ -16,7 +16,7 @@ from asgi_ds2api.serving import attempts as serving_attempts
 from asgi_ds2api.serving.fleet import Fleet
 from asgi_ds2api.serving.inbound import ClientGone
 from asgi_ds2api.serving.patience import MIN_SEEN
-from asgi_ds2api.state.contract import Refusal
+from asgi_ds2api.state.contract import NotAdmitted
 from asgi_ds2api.state.memory import MemoryStore
 from tests.attempts.rig import BEAT, END, ROLE, LineTranscoder, Rig, no, refusing, say
 from tests.support.scripted_client import NEVER, Answering, Delay, Script, streaming
@@ -272,9 +272,9 @@ class Stingy(Fleet):
         self.asked: list[str] = []
         self.left: list[str] = []
 
-    async def admit(self, lease: Lease, demand: Demand) -> Refusal | None:
+    async def admit(self, lease: Lease, demand: Demand) -> NotAdmitted | None:
         self.asked.append(lease.candidate.account.id)
-        return Refusal(name="account", wait_s=5) if len(self.asked) > 1 else None
+        return NotAdmitted(name="account", wait_s=5) if len(self.asked) > 1 else None
 
     def leave(self, lease: Lease, demand: Demand, spent: int | None) -> None:
         self.left.append(lease.candidate.account.id)

@@ -11,9 +11,10 @@ from urllib.parse import parse_qs
 
 import anyio
 import pytest
+from starlette.types import Scope
 
 from asgi_ds2api import Gateway
-from asgi_ds2api.auth import Caller, Scope
+from asgi_ds2api.auth import Caller
 from asgi_ds2api.budgets import CallerLimits
 from asgi_ds2api.errors import Unreachable, UpstreamError
 from asgi_ds2api.seal import Keyring, Sealed

@@ -10,7 +10,7 @@ import pytest
 from asgi_ds2api.gateway import Gateway
 from asgi_ds2api.pool.limits import Demand
 from asgi_ds2api.serving.fleet import Fleet
-from asgi_ds2api.state.contract import Admission, Amount, Refusal, Slot
+from asgi_ds2api.state.contract import Admission, Amount, NotAdmitted, SharedSlot
 from asgi_ds2api.state.memory import MemoryStore
 from tests.conformance.asking import chat_answer
 from tests.support.asgi_driver import Exchange, call
@@ -35,7 +35,7 @@ class Shared(MemoryStore):
         self.may_answer = anyio.Event()
         self.may_answer.set()
 
-    async def admit(self, admission: Admission) -> Refusal | None:
+    async def admit(self, admission: Admission) -> NotAdmitted | None:
         """Remember who asked, and answer when the test lets it."""
         self.asked.append(admission)
         await self.may_answer.wait()
@@ -57,7 +57,7 @@ def gateway(
 
 async def test_an_account_that_others_fill_is_passed_over() -> None:
     store = Shared()
-    await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),)))
+    await store.admit(Admission(holder="other", slots=(SharedSlot("account chat/a0", 1),)))
     app, scripted = gateway(store, chat_answer(), accounts=2, concurrency=1)
     assert (await call(app, "POST", PATH, json=ASK)).status == 200
     assert [str(made.header("authorization")).endswith("-1") for made in scripted.calls] == [True]
@@ -65,7 +65,7 @@ async def test_an_account_that_others_fill_is_passed_over() -> None:
 
 async def test_an_account_that_others_fill_is_waited_for_while_there_is_no_other() -> None:
     store = Shared()
-    await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),)))
+    await store.admit(Admission(holder="other", slots=(SharedSlot("account chat/a0", 1),)))
     app, scripted = gateway(store, chat_answer(), concurrency=1)
     async with Exchange(app, "POST", PATH, json=ASK) as exchange:
         while len(store.asked) < 3:  # noqa: ASYNC110  the store of this test sets no event
@@ -78,7 +78,7 @@ async def test_an_account_that_others_fill_is_waited_for_while_there_is_no_other
 @run_virtual
 async def test_all_waits_for_the_others_together_are_no_longer_than_one_in_line() -> None:
     store = Shared()
-    await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),)))
+    await store.admit(Admission(holder="other", slots=(SharedSlot("account chat/a0", 1),)))
     app, scripted = gateway(store, concurrency=1, queue_s=3)
     began = anyio.current_time()
     answer = await call(app, "POST", PATH, json=ASK)
@@ -90,7 +90,7 @@ async def test_all_waits_for_the_others_together_are_no_longer_than_one_in_line(
 @run_virtual
 async def test_those_who_wait_for_what_others_fill_are_served_in_the_order_in_which_they_came() -> None:
     store = Shared()
-    await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),)))
+    await store.admit(Admission(holder="other", slots=(SharedSlot("account chat/a0", 1),)))
     app, scripted = gateway(store, *[chat_answer()] * 6, concurrency=1, queue_s=30)
 
     async def ask(number: int) -> None:
@@ -148,7 +148,7 @@ async def test_what_was_granted_is_given_back_and_put_right() -> None:
     await call(app, "POST", PATH, json=ASK)
     minute = Amount(name="tokens minute of account chat/a0", amount=0, limit=1_000_000, life_s=60, is_paced=True)
     assert store.used(minute) == pytest.approx(11)
-    assert await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),))) is None
+    assert await store.admit(Admission(holder="other", slots=(SharedSlot("account chat/a0", 1),))) is None
 
 
 async def test_F103_who_leaves_while_the_others_are_asked_holds_nothing() -> None:
@@ -161,7 +161,7 @@ async def test_F103_who_leaves_while_the_others_are_asked_holds_nothing() -> Non
         exchange.disconnect()
     store.may_answer.set()
     assert (open_leases(app), scripted.calls) == (0, [])
-    assert await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),))) is None
+    assert await store.admit(Admission(holder="other", slots=(SharedSlot("account chat/a0", 1),))) is None
 
 
 async def test_F103_who_leaves_while_it_waits_for_an_answer_gives_its_place_back() -> None:
@@ -171,7 +171,7 @@ async def test_F103_who_leaves_while_it_waits_for_an_answer_gives_its_place_back
         await scripted.wait_calls(1)
         exchange.disconnect()
     assert open_leases(app) == 0
-    assert await store.admit(Admission(holder="other", slots=(Slot("account chat/a0", 1),))) is None
+    assert await store.admit(Admission(holder="other", slots=(SharedSlot("account chat/a0", 1),))) is None
 
 
 async def test_nothing_is_asked_of_the_others_where_nothing_is_limited() -> None:

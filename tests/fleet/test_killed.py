@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from asgi_ds2api.state.backend import Granted
-from asgi_ds2api.state.contract import Admission, Probe, Scope, Slot
+from asgi_ds2api.state.contract import Admission, HealthScope, Probe, SharedSlot
 from asgi_ds2api.state.shared import LEASE_S
 from asgi_ds2api.state.sqlite import SQLiteBackend
 from asgi_ds2api.testing import FakeUpstream, Script
@@ -80,8 +80,8 @@ def test_F113_what_a_killed_worker_held_comes_back_in_30_s(tmp_path: Path, wante
             process.kill()
     assert said == "None False\n"
     ask = {
-        "probe": Admission(holder="next", probes=(Probe(Scope("account", "openai/a"), 1),)),
-        "slot": Admission(holder="next", slots=(Slot("s", 1),)),
+        "probe": Admission(holder="next", probes=(Probe(HealthScope("account", "openai/a"), 1),)),
+        "slot": Admission(holder="next", slots=(SharedSlot("s", 1),)),
     }[wanted]
     now, later = SQLiteBackend(path), SQLiteBackend(path, wall_now=lambda: time() + LEASE_S)
     answers = [place.admit([ask], LEASE_S, str(place))[0] for place in (now, later)]

@@ -12,7 +12,7 @@ import redis
 
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.state.backend import BackendError, Granted
-from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, Slot
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, HealthScope, NotAdmitted, Probe, SharedSlot
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.state.redis import RedisBackend
 from asgi_ds2api.state.shared import LEASE_S, SharedStore
@@ -20,7 +20,7 @@ from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 
-ACCOUNT = Scope("account", "openai/a")
+ACCOUNT = HealthScope("account", "openai/a")
 LATEST_S = 30.0
 PASSWORD = "the-password-of-the-server-0123"
 
@@ -35,7 +35,7 @@ class Machine:
         self.now = now
         backend = RedisBackend(Secret(server.url), pool=pool)
         self.store = SharedStore(backend, MemoryStore(now), now, workers=2, patience_s=LATEST_S)
-        self.heard: set[Scope] = set()
+        self.heard: set[HealthScope] = set()
         self.store.watch(lambda scope, _: self.heard.add(scope))
 
     def cool(self, seconds: float, epoch: int = 1) -> None:
@@ -70,7 +70,7 @@ def day(amount: float) -> Amount:
 
 
 def slot(holder: str, limit: int) -> Admission:
-    return Admission(holder=holder, slots=(Slot("account openai/a", limit),))
+    return Admission(holder=holder, slots=(SharedSlot("account openai/a", limit),))
 
 
 async def test_a_429_that_one_machine_saw_is_known_to_all() -> None:
@@ -102,7 +102,7 @@ async def test_F115_of_fifty_one_probes() -> None:
             made[0].cool(0.05)
             await made[0].store.settled()
             await until(lambda: all(machine.closed_for_s() < 0 and ACCOUNT in machine.heard for machine in made))
-            answers: list[Refusal | None] = []
+            answers: list[NotAdmitted | None] = []
 
             async def probe(number: int) -> None:
                 wanted = Admission(holder=str(number), probes=(Probe(ACCOUNT, 1),))
@@ -180,7 +180,7 @@ async def test_F111_a_server_that_forgot_its_scripts_and_its_keys_is_told_again(
             assert await one.store.admit(slot("a", 1)) is None
             client = redis.Redis(port=server.port)
             client.script_flush()
-            assert isinstance(await two.store.admit(slot("b", 1)), Refusal)
+            assert isinstance(await two.store.admit(slot("b", 1)), NotAdmitted)
             client.flushall()
             client.close()
             assert await two.store.admit(slot("b", 1)) is None

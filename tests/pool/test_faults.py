@@ -6,6 +6,7 @@ import pytest
 
 from asgi_ds2api.errors import (
     Interrupted,
+    KeyRefused,
     Malformed,
     NoCapacity,
     Overloaded,
@@ -14,7 +15,6 @@ from asgi_ds2api.errors import (
     Refused,
     ServerFault,
     Timeout,
-    Unauthorized,
     Unreachable,
     UpstreamError,
 )
@@ -127,10 +127,10 @@ def test_F31_a_key_that_is_named_invalid_is_out_at_once() -> None:
 
 def test_F31_a_401_that_names_nothing_needs_a_second() -> None:
     rig = Rig(1)
-    rig.attempt(Unauthorized("no"))
+    rig.attempt(KeyRefused("no"))
     before = rig.states()
     rig.clock.now += 30
-    rig.attempt(Unauthorized("no"))
+    rig.attempt(KeyRefused("no"))
     assert (before, rig.states()) == (["healthy"], ["disabled"])
 
 

@@ -17,12 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from asgi_ds2api.errors import (
     CapacityError,
     Interrupted,
+    KeyRefused,
     Overloaded,
     QuotaExhausted,
     Refused,
     ServerFault,
     Timeout,
-    Unauthorized,
     Unreachable,
     UpstreamError,
 )
@@ -30,7 +30,7 @@ from asgi_ds2api.pool.evidence import is_of_the_key
 from asgi_ds2api.pool.model import Account, Candidate, Lease, Origin, Target, Tier
 from asgi_ds2api.pool.model import Override as Word
 from asgi_ds2api.pool.pool import Pool
-from asgi_ds2api.state.contract import Scope
+from asgi_ds2api.state.contract import HealthScope
 from asgi_ds2api.state.memory import MemoryStore
 
 from .rig import Clock
@@ -55,7 +55,7 @@ ERRORS: dict[str, Callable[[], UpstreamError]] = {
     "503, 12 s": lambda: Overloaded("full", upstream_status=503, retry_after_s=12),
     "529": lambda: Overloaded("full", upstream_status=529),
     "quota": lambda: QuotaExhausted("pay"),
-    "401": lambda: Unauthorized("no"),
+    "401": lambda: KeyRefused("no"),
     "key invalid": lambda: unauthorized(is_key_invalid=True),
     "unreachable": lambda: Unreachable("no"),
     "slow": lambda: Timeout("slow", may_be_billed=True),
@@ -185,7 +185,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.firsts: Counter[Origin] = Counter()
         self.retries: Counter[Origin] = Counter()
         self.changes: Counter[Origin] = Counter()
-        self.opening_times: dict[Scope, float] = {}
+        self.opening_times: dict[HealthScope, float] = {}
         self.shut: set[str] = set()
         self.strays = 0
 
@@ -316,10 +316,10 @@ class PoolMachine(RuleBasedStateMachine):
                 self.shut.add(account)
             case "enable":
                 if account in self.shut:
-                    self.opening_times.pop(Scope("account", account), None)
+                    self.opening_times.pop(HealthScope("account", account), None)
                 self.shut.discard(account)
             case "reset":
-                origin = Scope("origin", str(self.world.accounts[account].origin))
+                origin = HealthScope("origin", str(self.world.accounts[account].origin))
                 mine = [scope for scope in self.opening_times if scope == origin or scope.name == account]
                 for scope in mine:
                     if scope.kind != "account" or account not in self.shut:
@@ -369,26 +369,28 @@ class PoolMachine(RuleBasedStateMachine):
         }
         assert by_hand == self.shut
 
-    def scopes(self) -> list[tuple[Scope, str, float]]:
+    def scopes(self) -> list[tuple[HealthScope, str, float]]:
         snapshot = self.world.pool.snapshot()
-        found = [(Scope("origin", status.origin), status.state, status.opens_in_s) for status in snapshot.origins]
+        found = [(HealthScope("origin", status.origin), status.state, status.opens_in_s) for status in snapshot.origins]
         for status in snapshot.accounts:
             id_ = f"{status.upstream}/{status.label}"
-            found.append((Scope("account", id_), status.state, status.opens_in_s))
-            found += [(Scope("model", id_, narrow.model), narrow.state, narrow.opens_in_s) for narrow in status.models]
+            found.append((HealthScope("account", id_), status.state, status.opens_in_s))
+            found += [
+                (HealthScope("model", id_, narrow.model), narrow.state, narrow.opens_in_s) for narrow in status.models
+            ]
         return [(scope, str(state), opens_in_s) for scope, state, opens_in_s in found]
 
     @invariant()
     def a_scope_has_one_live_probe_at_most(self) -> None:
         """I4: live is a probe within its lease, of the present epoch, that has not answered."""
-        probes: Counter[Scope] = Counter()
+        probes: Counter[HealthScope] = Counter()
         for number in self.open:
             lease = self.world.leases[number]
             account, model = lease.candidate.account, lease.candidate.model
             scopes = {
-                "origin": Scope("origin", str(account.origin)),
-                "account": Scope("account", account.id),
-                "model": Scope("model", account.id, model),
+                "origin": HealthScope("origin", str(account.origin)),
+                "account": HealthScope("account", account.id),
+                "model": HealthScope("model", account.id, model),
             }
             for place, (kind, scope) in enumerate(scopes.items()):
                 entry = self.world.store.cooldown(scope)

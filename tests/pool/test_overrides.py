@@ -8,12 +8,12 @@ from asgi_ds2api.errors import NoCapacity, PoolExhausted, QuotaExhausted, Server
 from asgi_ds2api.pool.health import SHUT_S
 from asgi_ds2api.pool.line import Waiter
 from asgi_ds2api.pool.model import Override
-from asgi_ds2api.state.contract import Cooldown, Scope
+from asgi_ds2api.state.contract import Cooldown, HealthScope
 
 from .rig import START, Rig, accounts
 from .verdicts import limited
 
-ACCOUNT = Scope("account", "openai/0")
+ACCOUNT = HealthScope("account", "openai/0")
 FIRST = "openai/0"
 
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from asgi_ds2api.errors import Overloaded, PoolExhausted, QuotaExhausted, RateLimited, ServerFault, Unauthorized
+from asgi_ds2api.errors import KeyRefused, Overloaded, PoolExhausted, QuotaExhausted, RateLimited, ServerFault
 from asgi_ds2api.pool.model import Lease, Override
 from asgi_ds2api.pool.slots import Slot
 from asgi_ds2api.pool.strategies import STRATEGIES, StrategyName
@@ -41,7 +41,7 @@ def test_S_3_a_single_account_that_fails_again_and_again_is_closed() -> None:
 def test_S_6_R_42_a_disabled_key_comes_back_by_itself() -> None:
     """https://github.com/QuantumNous/new-api/issues/7040"""
     rig = Rig(2)
-    refused = Unauthorized("no")
+    refused = KeyRefused("no")
     refused.is_key_invalid = True
     rig.attempt(refused)
     rig.attempt(QuotaExhausted("pay"))

@@ -3,14 +3,14 @@
 import pytest
 
 from asgi_ds2api.errors import NoCapacity, PoolExhausted, QuotaExhausted, RateLimited, ServerFault
-from asgi_ds2api.state.contract import Cooldown, Scope
+from asgi_ds2api.state.contract import Cooldown, HealthScope
 from asgi_ds2api.state.memory import MemoryStore
 
 from .rig import START, Clock, Rig
 from .verdicts import limited
 
-ACCOUNT = Scope("account", "openai/0")
-MODEL = Scope("model", "openai/0", "big")
+ACCOUNT = HealthScope("account", "openai/0")
+MODEL = HealthScope("model", "openai/0", "big")
 
 
 def pair() -> tuple[Rig, Rig]:
@@ -123,9 +123,11 @@ def test_a_closed_pool_hears_no_more_but_takes_its_leases_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "scope", [Scope("account", "gone/0"), Scope("model", "gone/0", "m"), Scope("origin", "https://gone:443")], ids=str
+    "scope",
+    [HealthScope("account", "gone/0"), HealthScope("model", "gone/0", "m"), HealthScope("origin", "https://gone:443")],
+    ids=str,
 )
-def test_news_of_an_account_that_is_not_configured_are_ignored(scope: Scope) -> None:
+def test_news_of_an_account_that_is_not_configured_are_ignored(scope: HealthScope) -> None:
     rig = Rig(1)
     before = rig.pool.snapshot()
     rig.store.merge(scope, Cooldown(state="cooling", until=START + 60, epoch=9))

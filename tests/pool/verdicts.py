@@ -1,6 +1,6 @@
 """What an upstream says, as the pool is told."""
 
-from asgi_ds2api.errors import RateLimited, RefusalKind, Refused, Unauthorized
+from asgi_ds2api.errors import KeyRefused, RateLimited, RefusalKind, Refused
 
 
 def limited(retry_after_s: float | None = None, *, by_model: bool = False, is_daily: bool = False) -> RateLimited:
@@ -11,9 +11,9 @@ def limited(retry_after_s: float | None = None, *, by_model: bool = False, is_da
     return error
 
 
-def unauthorized(*, is_key_invalid: bool = False, is_origin_wide: bool = False) -> Unauthorized:
+def unauthorized(*, is_key_invalid: bool = False, is_origin_wide: bool = False) -> KeyRefused:
     """Return a 401: the key itself is named, or it is a firewall's page, or nobody knows."""
-    error = Unauthorized("no")
+    error = KeyRefused("no")
     error.is_key_invalid = is_key_invalid
     error.is_origin_wide = is_origin_wide
     return error

@@ -12,7 +12,7 @@ from asgi_ds2api.presets import PRESETS
 from asgi_ds2api.profiles import PROFILES
 from asgi_ds2api.protocols import PROTOCOLS as CODECS
 from asgi_ds2api.serving.waiting import lease_for
-from asgi_ds2api.state.contract import Cooldown, Scope
+from asgi_ds2api.state.contract import Cooldown, HealthScope
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.upstream.contract import UpstreamRequest
 from tests.pool.verdicts import limited
@@ -304,7 +304,7 @@ async def test_account_whose_server_is_closed_waits_for_it() -> None:
     async with house.gateway.lifespan():
         house.refuse()
         house.gateway._engine.store.merge(
-            Scope("origin", "http://127.0.0.1:9"),
+            HealthScope("origin", "http://127.0.0.1:9"),
             Cooldown(state="cooling", until=loop_time() + 1_000, epoch=1, reason="unreachable"),
         )
         await house.at(999)
@@ -357,7 +357,9 @@ async def test_F100_account_that_an_operator_resets_is_asked_nothing() -> None:
 @run_virtual
 async def test_what_a_store_knows_from_before_is_probed_as_well() -> None:
     store = MemoryStore(loop_time)
-    store.merge(Scope("account", "chat/a0"), Cooldown(state="disabled", until=loop_time() + 60, epoch=3, reason="auth"))
+    store.merge(
+        HealthScope("account", "chat/a0"), Cooldown(state="disabled", until=loop_time() + 60, epoch=3, reason="auth")
+    )
     house = House(knows(), store=store)
     assert probers() == []
     async with house.gateway.lifespan():

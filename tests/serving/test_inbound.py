@@ -13,6 +13,7 @@ import anyio
 import msgspec
 import pytest
 from backports import zstd
+from starlette.types import Message
 
 from asgi_ds2api.errors import (
     GatewayError,
@@ -23,7 +24,7 @@ from asgi_ds2api.errors import (
     UnsupportedMediaType,
 )
 from asgi_ds2api.secret import Secret
-from asgi_ds2api.serving.inbound import ClientGone, InboundLimits, Message, judge_content_type, judge_head, read_body
+from asgi_ds2api.serving.inbound import ClientGone, InboundLimits, judge_content_type, judge_head, read_body
 from asgi_ds2api.upstream import decoding
 from tests.support.gateways import CALLER_KEY, make_gateway, upstream
 from tests.support.virtual_time import run_virtual

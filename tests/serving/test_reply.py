@@ -5,8 +5,9 @@ from functools import partial
 
 import anyio
 import pytest
+from starlette.types import Message
 
-from asgi_ds2api.serving.inbound import ClientGone, Message
+from asgi_ds2api.serving.inbound import ClientGone
 from asgi_ds2api.serving.reply import Reply
 from tests.support.server_send import ServerSend
 from tests.support.virtual_time import START_S, run_virtual

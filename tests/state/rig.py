@@ -8,12 +8,12 @@ from pathlib import Path
 import anyio
 
 from asgi_ds2api.state.backend import Backend, BackendError, Granted, News
-from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, Slot
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, HealthScope, NotAdmitted, Probe, SharedSlot
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.state.shared import SharedStore
 from asgi_ds2api.state.sqlite import SQLiteBackend
 
-ACCOUNT, OTHER = Scope("account", "openai/a"), Scope("account", "openai/b")
+ACCOUNT, OTHER = HealthScope("account", "openai/a"), HealthScope("account", "openai/b")
 LATEST_S = 5.0
 """Far more than news take; a test that waits that long has failed."""
 
@@ -71,7 +71,7 @@ class Moody:
         self._mood()
         return self._backend.find(table, keys)
 
-    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[Refusal | Granted]:
+    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[NotAdmitted | Granted]:
         self.asked += len(admissions)
         self._mood()
         self.admitted += len(admissions)
@@ -148,11 +148,11 @@ def cooling(until: float, epoch: int = 1) -> Cooldown:
 
 
 def slot(holder: str, limit: int) -> Admission:
-    return Admission(holder=holder, slots=(Slot("account openai/a", limit),))
+    return Admission(holder=holder, slots=(SharedSlot("account openai/a", limit),))
 
 
 def probe(holder: str) -> Admission:
-    return Admission(holder=holder, probes=(Probe(ACCOUNT, 1),), slots=(Slot("account openai/a", 1),))
+    return Admission(holder=holder, probes=(Probe(ACCOUNT, 1),), slots=(SharedSlot("account openai/a", 1),))
 
 
 def money(holder: str, amount: float, limit: float = 100) -> Admission:

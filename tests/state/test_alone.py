@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asgi_ds2api.state.contract import Admission, Amount, Found, Probe, Refusal
+from asgi_ds2api.state.contract import Admission, Amount, Found, NotAdmitted, Probe
 
 from .rig import ACCOUNT, Place, cooling, money, slot, spent, until, until_back
 
@@ -82,7 +82,7 @@ async def test_F108_alone_again_and_again_a_budget_is_divided_once(place: Place)
         assert await store.admit(money("a", 10)) is None
         for pause_s in (0.5, 1.0, 2.0):
             place.clock.now += pause_s
-            assert isinstance(await store.admit(money("b", 1)), Refusal)
+            assert isinstance(await store.admit(money("b", 1)), NotAdmitted)
         moody.is_broken = False
         await until_back(place, store)
         await store.settled()
@@ -123,7 +123,7 @@ async def test_F108_what_was_used_alone_is_counted_when_the_place_is_back(place:
         moody.is_broken = False
         await until_back(place, one)
         await one.settled()
-        assert isinstance(await two.admit(money("b", 61)), Refusal)
+        assert isinstance(await two.admit(money("b", 61)), NotAdmitted)
         assert await two.admit(money("b", 60)) is None
 
 
@@ -148,7 +148,7 @@ async def test_F109_a_silent_place_is_waited_for_once(place: Place) -> None:
         moody.silence.clear()
         assert await store.admit(slot("a", 1)) is None
         assert store.is_alone
-        assert isinstance(await store.admit(slot("b", 1)), Refusal)
+        assert isinstance(await store.admit(slot("b", 1)), NotAdmitted)
         assert moody.admitted == 0
 
 

@@ -9,13 +9,22 @@ import pytest
 from asgi_ds2api.pool.health import SHUT_S
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.state.backend import SMALL_FACT_BYTES, Backend, CooldownNews, FactNews, Granted
-from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, Slot, next_era
+from asgi_ds2api.state.contract import (
+    Admission,
+    Amount,
+    Cooldown,
+    HealthScope,
+    NotAdmitted,
+    Probe,
+    SharedSlot,
+    next_era,
+)
 from asgi_ds2api.state.redis import RedisBackend
 from asgi_ds2api.state.sqlite import SQLiteBackend
 from tests.support.redis_server import RedisServer
 
-ACCOUNT = Scope("account", "openai/a")
-MODEL = Scope("model", "openai/a", "gpt-5")
+ACCOUNT = HealthScope("account", "openai/a")
+MODEL = HealthScope("model", "openai/a", "gpt-5")
 ME, OTHER = "me", "other"
 LEASE_S = 30.0
 
@@ -75,14 +84,14 @@ def paced(amount: float, limit: float = 60) -> Amount:
 
 
 def slot(holder: str, limit: int = 2) -> Admission:
-    return Admission(holder=holder, slots=(Slot("account openai/a", limit),))
+    return Admission(holder=holder, slots=(SharedSlot("account openai/a", limit),))
 
 
 def probe(holder: str, epoch: int = 1) -> Admission:
     return Admission(holder=holder, probes=(Probe(ACCOUNT, epoch),))
 
 
-def admit(backend: Backend, admission: Admission, lease_s: float) -> Refusal | Granted:
+def admit(backend: Backend, admission: Admission, lease_s: float) -> NotAdmitted | Granted:
     """Ask for one admission."""
     (answer,) = backend.admit([admission], lease_s, token_hex(8))
     return answer
@@ -239,7 +248,7 @@ def test_F113_a_probe_is_lost_when_its_holder_dies(backend: Backend) -> None:
 def test_what_is_renewed_is_kept(backend: Backend) -> None:
     admit(backend, slot("a", 1), LEASE_S)
     backend.renew({"a": ["account openai/a"]}, LEASE_S)
-    assert isinstance(admit(backend, slot("b", 1), LEASE_S), Refusal)
+    assert isinstance(admit(backend, slot("b", 1), LEASE_S), NotAdmitted)
 
 
 def test_what_was_lost_stays_lost(backend: Backend) -> None:
@@ -265,7 +274,7 @@ def test_F115_one_of_many_may_probe(place: Make) -> None:
 )
 def test_who_has_old_news_may_not_probe(backend: Backend, entry: Cooldown) -> None:
     backend.write(ME, [CooldownNews(ACCOUNT, entry)])
-    assert admit(backend, probe("a"), LEASE_S) == Refusal("account openai/a", 1.0)
+    assert admit(backend, probe("a"), LEASE_S) == NotAdmitted("account openai/a", 1.0)
 
 
 def test_F115_a_probe_whose_answer_goes_on_keeps_nobody_from_the_next_closing(place: Make) -> None:
@@ -287,7 +296,7 @@ def test_a_counted_limit_holds_over_all(place: Make) -> None:
     first = admit(one, Admission(holder="a", amounts=(counted(60),)), LEASE_S)
     second = admit(two, Admission(holder="b", amounts=(counted(60),)), LEASE_S)
     assert first == Granted((60.0,))
-    assert isinstance(second, Refusal)
+    assert isinstance(second, NotAdmitted)
     assert second.wait_s == pytest.approx(86_400, abs=60)
 
 
@@ -303,13 +312,13 @@ def test_a_paced_limit_holds_over_all(place: Make) -> None:
     answers = [admit(places[n % 2], Admission(holder=str(n), amounts=(paced(20),)), LEASE_S) for n in range(4)]
     assert [isinstance(answer, Granted) for answer in answers] == [True, True, True, False]
     refused = answers[-1]
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, NotAdmitted)
     assert 0 < refused.wait_s <= 20
 
 
 def test_a_paced_limit_passes_alone_what_is_larger(backend: Backend) -> None:
     assert isinstance(admit(backend, Admission(holder="a", amounts=(paced(500),)), LEASE_S), Granted)
-    assert isinstance(admit(backend, Admission(holder="a", amounts=(paced(1),)), LEASE_S), Refusal)
+    assert isinstance(admit(backend, Admission(holder="a", amounts=(paced(1),)), LEASE_S), NotAdmitted)
 
 
 @pytest.mark.parametrize("limit", [0, -1])
@@ -317,21 +326,21 @@ def test_of_a_limit_of_nothing_nothing_passes(backend: Backend, limit: float) ->
     for number, amount in enumerate((paced(1, limit), counted(1, limit))):
         backend.add([amount], f"added {number}")
         refused = admit(backend, Admission(holder="a", amounts=(amount,)), LEASE_S)
-        assert isinstance(refused, Refusal)
+        assert isinstance(refused, NotAdmitted)
         assert refused.wait_s == pytest.approx(amount.life_s)
 
 
 def test_all_is_taken_or_nothing(backend: Backend) -> None:
     admit(backend, Admission(holder="x", amounts=(counted(100),)), LEASE_S)
-    both = Admission(holder="a", slots=(Slot("s", 1),), amounts=(paced(10), counted(1)))
-    assert isinstance(admit(backend, both, LEASE_S), Refusal)
-    rest = admit(backend, Admission(holder="b", slots=(Slot("s", 1),), amounts=(paced(10),)), LEASE_S)
+    both = Admission(holder="a", slots=(SharedSlot("s", 1),), amounts=(paced(10), counted(1)))
+    assert isinstance(admit(backend, both, LEASE_S), NotAdmitted)
+    rest = admit(backend, Admission(holder="b", slots=(SharedSlot("s", 1),), amounts=(paced(10),)), LEASE_S)
     assert isinstance(rest, Granted)
     assert rest.used[0] == pytest.approx(10, abs=0.5)
 
 
-BOTH = Admission(holder="a", slots=(Slot("s", 1),), amounts=(counted(60), paced(60)))
-AGAIN = Admission(holder="b", slots=(Slot("s", 1),), amounts=(counted(60), paced(60)))
+BOTH = Admission(holder="a", slots=(SharedSlot("s", 1),), amounts=(counted(60), paced(60)))
+AGAIN = Admission(holder="b", slots=(SharedSlot("s", 1),), amounts=(counted(60), paced(60)))
 
 
 def test_R_45_what_nobody_heard_of_is_taken_back(place: Make) -> None:
@@ -352,7 +361,7 @@ def test_R_45_what_is_taken_back_twice_is_taken_back_once(backend: Backend) -> N
 def test_R_45_what_is_taken_back_before_it_came_takes_nothing(place: Make) -> None:
     one, two = place(), place()
     two.undo([BOTH, slot("x")], "1")
-    assert [isinstance(answer, Refusal) for answer in one.admit([BOTH, slot("x")], LEASE_S, "1")] == [True, True]
+    assert [isinstance(answer, NotAdmitted) for answer in one.admit([BOTH, slot("x")], LEASE_S, "1")] == [True, True]
     assert isinstance(admit(two, AGAIN, LEASE_S), Granted)
 
 
@@ -389,4 +398,4 @@ def test_what_is_kept_outlives_who_wrote_it(place: Make) -> None:
     two = place()
     assert find(two, "answers", "k") is not None
     assert len(two.read(OTHER, "")[1]) == 1
-    assert isinstance(admit(two, Admission(holder="b", amounts=(counted(1),)), LEASE_S), Refusal)
+    assert isinstance(admit(two, Admission(holder="b", amounts=(counted(1),)), LEASE_S), NotAdmitted)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_ds2api.state.contract import ERA, Cooldown, CooldownState, Scope, merged, next_era
+from asgi_ds2api.state.contract import ERA, Cooldown, CooldownState, HealthScope, merged, next_era
 
 cooldowns = st.builds(
     Cooldown,
@@ -67,10 +67,10 @@ def test_later_news_win(
 @pytest.mark.parametrize(
     ("scope", "expected"),
     [
-        (Scope("origin", "https://api.example:443"), "origin https://api.example:443"),
-        (Scope("account", "openai/main"), "account openai/main"),
-        (Scope("model", "openai/main", "gpt-5"), "model openai/main gpt-5"),
+        (HealthScope("origin", "https://api.example:443"), "origin https://api.example:443"),
+        (HealthScope("account", "openai/main"), "account openai/main"),
+        (HealthScope("model", "openai/main", "gpt-5"), "model openai/main gpt-5"),
     ],
 )
-def test_a_scope_reads_as_it_is_logged(scope: Scope, expected: str) -> None:
+def test_a_scope_reads_as_it_is_logged(scope: HealthScope, expected: str) -> None:
     assert str(scope) == expected

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Probe, Refusal, Scope, Slot
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, HealthScope, NotAdmitted, Probe, SharedSlot
 from asgi_ds2api.state.ledger import Ledger
 
 START = 1_000.0
-ACCOUNT = Scope("account", "openai/a")
+ACCOUNT = HealthScope("account", "openai/a")
 
 
 class Clock:
@@ -28,15 +28,17 @@ class Rig:
 
     def __init__(self, max_counts: int = 1_000) -> None:
         self.clock = Clock()
-        self.cooldowns: dict[Scope, Cooldown] = {}
+        self.cooldowns: dict[HealthScope, Cooldown] = {}
         self.ledger = Ledger(self.clock, self.cooldowns.get, max_counts)
 
-    def ask(self, *amounts: Amount, holder: str = "one", slots: int = 0, probe: int | None = None) -> Refusal | None:
+    def ask(
+        self, *amounts: Amount, holder: str = "one", slots: int = 0, probe: int | None = None
+    ) -> NotAdmitted | None:
         return self.ledger.admit(
             Admission(
                 holder=holder,
                 probes=() if probe is None else (Probe(ACCOUNT, probe),),
-                slots=(Slot("caller bob", slots),) if slots else (),
+                slots=(SharedSlot("caller bob", slots),) if slots else (),
                 amounts=amounts,
             )
         )
@@ -53,9 +55,9 @@ def counted(amount: float, limit: float = 100) -> Amount:
 def test_a_paced_limit_may_be_used_at_once_and_comes_back_bit_by_bit() -> None:
     rig = Rig()
     answers = [rig.ask(paced(1)) for _ in range(61)]
-    assert answers == [None] * 60 + [Refusal("rpm", 1.0)]
+    assert answers == [None] * 60 + [NotAdmitted("rpm", 1.0)]
     rig.clock.now += 1
-    assert (rig.ask(paced(1)), rig.ask(paced(1))) == (None, Refusal("rpm", 1.0))
+    assert (rig.ask(paced(1)), rig.ask(paced(1))) == (None, NotAdmitted("rpm", 1.0))
 
 
 def test_no_window_has_an_edge_at_which_twice_the_limit_passes() -> None:
@@ -69,7 +71,7 @@ def test_no_window_has_an_edge_at_which_twice_the_limit_passes() -> None:
 def test_what_asks_for_more_than_a_whole_paced_limit_passes_alone() -> None:
     rig = Rig()
     assert rig.ask(paced(500)) is None
-    assert rig.ask(paced(1)) == Refusal("rpm", 441.0)
+    assert rig.ask(paced(1)) == NotAdmitted("rpm", 441.0)
 
 
 @pytest.mark.parametrize("limit", [0, -1, math.nan])
@@ -77,14 +79,14 @@ def test_of_a_limit_of_nothing_nothing_passes(limit: float) -> None:
     for amount in (paced(1, limit), counted(1, limit), paced(0, limit)):
         rig = Rig()
         rig.ledger.add(amount)
-        assert rig.ask(amount) == Refusal(amount.name, amount.life_s)
+        assert rig.ask(amount) == NotAdmitted(amount.name, amount.life_s)
 
 
 def test_a_counted_limit_is_never_passed_and_comes_back_as_a_whole() -> None:
     rig = Rig()
-    assert (rig.ask(counted(101)), rig.ask(counted(60))) == (Refusal("day", 86_400.0), None)
+    assert (rig.ask(counted(101)), rig.ask(counted(60))) == (NotAdmitted("day", 86_400.0), None)
     rig.clock.now += 400
-    assert rig.ask(counted(41)) == Refusal("day", 86_000.0)
+    assert rig.ask(counted(41)) == NotAdmitted("day", 86_000.0)
     rig.clock.now += 86_000
     assert rig.ask(counted(100)) is None
 
@@ -99,7 +101,7 @@ def test_what_was_not_used_is_given_back() -> None:
 def test_what_was_used_beyond_counts_without_being_asked() -> None:
     rig = Rig()
     rig.ledger.add(counted(130))
-    assert (rig.ledger.used(counted(0)), rig.ask(counted(0))) == (130.0, Refusal("day", 86_400.0))
+    assert (rig.ledger.used(counted(0)), rig.ask(counted(0))) == (130.0, NotAdmitted("day", 86_400.0))
 
 
 @given(st.lists(st.tuples(st.floats(-50, 50), st.floats(0, 5)), max_size=50))
@@ -145,7 +147,7 @@ def test_slots_are_bounded_and_come_back_when_their_holder_leaves() -> None:
 def test_all_is_taken_or_nothing() -> None:
     rig = Rig()
     rig.ask(counted(100))
-    assert rig.ask(paced(1), counted(1), holder="a", slots=1) == Refusal("day", 86_400.0)
+    assert rig.ask(paced(1), counted(1), holder="a", slots=1) == NotAdmitted("day", 86_400.0)
     assert (rig.ledger.used(paced(0)), rig.ask(holder="b", slots=1)) == (0.0, None)
 
 
@@ -174,7 +176,7 @@ def test_the_probe_of_an_older_closing_keeps_nobody_from_the_next() -> None:
 def test_who_has_old_news_may_not_probe(known: Cooldown) -> None:
     rig = Rig()
     rig.cooldowns[ACCOUNT] = known
-    assert rig.ask(probe=3) == Refusal("account openai/a", 1.0)
+    assert rig.ask(probe=3) == NotAdmitted("account openai/a", 1.0)
 
 
 def test_counts_are_bounded() -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from asgi_ds2api.state.contract import Cooldown, Scope, StateStore
+from asgi_ds2api.state.contract import Cooldown, HealthScope, StateStore
 from asgi_ds2api.state.memory import RETENTION_S, MemoryStore
 
-A, B, C = (Scope("account", f"openai/{label}") for label in "abc")
+A, B, C = (HealthScope("account", f"openai/{label}") for label in "abc")
 
 
 class Clock:
@@ -62,7 +62,7 @@ def test_a_cooldown_that_is_over_is_kept_when_it_is_told(clock: Clock) -> None:
 
 def test_open_cooldowns_survive_while_there_is_room_for_every_scope(clock: Clock) -> None:
     store = MemoryStore(clock, max_cooldowns=1_000)
-    scopes = [Scope("model", f"openai/{n}", model) for n in range(250) for model in ("a", "b", "c")]
+    scopes = [HealthScope("model", f"openai/{n}", model) for n in range(250) for model in ("a", "b", "c")]
     for scope in scopes:
         store.merge(scope, cooling(until=2_000))
     assert len(tuple(store.cooldowns())) == len(scopes)
@@ -78,7 +78,7 @@ def test_memory_stays_bounded_when_there_is_not(clock: Clock) -> None:
 
 def test_watchers_hear_the_sum_until_they_stop(clock: Clock) -> None:
     store = MemoryStore(clock)
-    heard: list[tuple[Scope, Cooldown]] = []
+    heard: list[tuple[HealthScope, Cooldown]] = []
     stop = store.watch(lambda scope, entry: heard.append((scope, entry)))
     store.merge(A, cooling(until=1_060, epoch=1))
     store.merge(A, cooling(until=1_007, epoch=2))

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from asgi_ds2api.state.backend import BackendError, CooldownNews, FactNews, Granted, News
-from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Refusal, Scope
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, HealthScope, NotAdmitted
 from asgi_ds2api.state.outbox import MAX_UNDONE, Outbox
 
-ACCOUNT = Scope("account", "openai/a")
+ACCOUNT = HealthScope("account", "openai/a")
 
 
 class Listening:
@@ -43,7 +43,7 @@ class Listening:
     def find(self, table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:
         return {}
 
-    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[Refusal | Granted]:
+    def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[NotAdmitted | Granted]:
         return [Granted() for _ in admissions]
 
     def undo(self, admissions: Sequence[Admission], once: str) -> None:

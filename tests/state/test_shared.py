@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from asgi_ds2api.secret import Secret
-from asgi_ds2api.state.contract import Admission, Found, Probe, Refusal, Scope, StateStore
+from asgi_ds2api.state.contract import Admission, Found, HealthScope, NotAdmitted, Probe, StateStore
 from asgi_ds2api.state.courier import Courier
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.state.redis import RedisBackend
@@ -35,7 +35,7 @@ async def test_it_is_a_state_store(place: Place) -> None:
 
 async def test_a_cooldown_is_known_here_at_once_and_to_others_soon(place: Place) -> None:
     async with place.stores(2) as ((one, _), (two, _)):
-        heard: list[Scope] = []
+        heard: list[HealthScope] = []
         two.watch(lambda scope, _: heard.append(scope))
         one.merge(ACCOUNT, cooling(1_060))
         assert one.cooldown(ACCOUNT) == cooling(1_060)
@@ -103,7 +103,7 @@ async def test_what_changes_while_it_is_looked_up_is_not_copied_as_it_was(
 async def test_a_limit_holds_over_all_and_what_is_left_comes_back(place: Place) -> None:
     async with place.stores(2) as ((one, _), (two, _)):
         assert await one.admit(slot("a", 1)) is None
-        assert isinstance(await two.admit(slot("b", 1)), Refusal)
+        assert isinstance(await two.admit(slot("b", 1)), NotAdmitted)
         one.leave("a")
         await one.settled()
         assert await two.admit(slot("b", 1)) is None
@@ -130,7 +130,7 @@ async def test_F113_a_probe_that_hangs_is_lost_after_30_s_and_its_slot_is_not(pl
             place.clock.now += RENEW_S
             await until(lambda: moody.renewed != [])
         place.clock.now += 1
-        assert await two.admit(slot("other", 1)) == Refusal("account openai/a", 1.0)
+        assert await two.admit(slot("other", 1)) == NotAdmitted("account openai/a", 1.0)
         assert await two.admit(Admission(holder="next", probes=(Probe(ACCOUNT, 1),))) is None
 
 
@@ -141,7 +141,7 @@ async def test_F113_what_a_dead_worker_held_comes_back_in_30_s(place: Place) -> 
         place.clock.now += 1
         dead.admit([probe("dead")], LEASE_S, "1")
         place.clock.now += 29.9
-        assert isinstance(await store.admit(probe("mine")), Refusal)
+        assert isinstance(await store.admit(probe("mine")), NotAdmitted)
         place.clock.now += 0.1
         assert await store.admit(probe("mine")) is None
     dead.close()
@@ -153,7 +153,7 @@ async def test_F107_a_place_that_is_gone_at_the_start_is_no_reason_not_to_start(
     await store.open()
     await until(lambda: store.is_alone)
     assert await store.admit(slot("a", 1)) is None
-    assert isinstance(await store.admit(slot("b", 1)), Refusal)
+    assert isinstance(await store.admit(slot("b", 1)), NotAdmitted)
     await store.close()
 
 
@@ -251,7 +251,7 @@ async def test_a_mistake_of_ours_about_one_asking_is_none_of_the_next(
         monkeypatch.undo()
         await until_back(place, one)
         assert await two.admit(slot("b", 1)) is None
-        assert isinstance(await one.admit(slot("c", 1)), Refusal)
+        assert isinstance(await one.admit(slot("c", 1)), NotAdmitted)
 
 
 async def test_who_is_cancelled_while_it_opens_leaves_a_store_that_shares(place: Place) -> None:
@@ -268,7 +268,7 @@ async def test_who_is_cancelled_while_it_opens_leaves_a_store_that_shares(place:
         one.merge(ACCOUNT, cooling(1_060))
         await until(lambda: two.cooldown(ACCOUNT) is not None)
         assert await one.admit(slot("a", 1)) is None
-        assert isinstance(await two.admit(slot("b", 1)), Refusal)
+        assert isinstance(await two.admit(slot("b", 1)), NotAdmitted)
         await two.close()
 
 

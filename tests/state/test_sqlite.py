@@ -15,7 +15,7 @@ import pytest
 
 from asgi_ds2api.state import sqlite
 from asgi_ds2api.state.backend import ONCE_S, BackendError, CooldownNews, FactNews
-from asgi_ds2api.state.contract import Admission, Amount, Cooldown, Scope, Slot
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, HealthScope, SharedSlot
 from asgi_ds2api.state.sqlite import MAX_IDLE, SWEEP_S, SQLiteBackend
 
 LATEST_S = 30.0
@@ -69,7 +69,7 @@ def test_what_is_read_of_a_file_that_was_made_anew_is_all_that_is_known_there(tm
     for backend in (one, two):
         with pytest.raises(BackendError, match="taken away"):
             backend.open()
-    scopes = [Scope("account", f"openai/{number}") for number in range(10)]
+    scopes = [HealthScope("account", f"openai/{number}") for number in range(10)]
     for scope in scopes:
         two.write("two", [CooldownNews(scope, Cooldown(state="cooling", until=60, epoch=1))])
     one.open()
@@ -145,7 +145,7 @@ def test_what_has_ended_is_removed_also_where_nothing_but_limits_is_kept(tmp_pat
         now += 10
         backend.open()
         amount = Amount(name=f"requests of {number}", amount=1, limit=60, life_s=60, is_paced=True)
-        slots = (Slot("s", 1_000),)
+        slots = (SharedSlot("s", 1_000),)
         backend.admit([Admission(holder=str(number), slots=slots, amounts=(amount,))], 30.0, f"asked {number}")
         backend.add([amount], f"added {number}")
     backend.close()

@@ -12,7 +12,7 @@ from asgi_ds2api.errors import Unreachable
 from asgi_ds2api.gateway import Gateway
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.serving.spending import Spenders
-from asgi_ds2api.state.contract import Cooldown, Scope
+from asgi_ds2api.state.contract import Cooldown, HealthScope
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.status.lines import account_line, duration, lines
 from asgi_ds2api.status.snapshot import (
@@ -72,7 +72,7 @@ def test_account_that_is_closed_for_one_model_alone_says_for_which() -> None:
     clock = 1_000.0
     house = House(store=MemoryStore(lambda: clock), now=lambda: clock)
     closing = Cooldown(state="cooling", until=clock + 30, epoch=1, reason="rate_limited")
-    house.gateway._engine.store.merge(Scope("model", "chat/a0", "big"), closing)
+    house.gateway._engine.store.merge(HealthScope("model", "chat/a0", "big"), closing)
     (one, _) = house.snapshot().accounts
     assert (one.state, one.models) == (
         "healthy",

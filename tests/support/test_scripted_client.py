@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from asgi_ds2api.errors import Interrupted, Timeout, Unreachable
-from asgi_ds2api.upstream.contract import Limits, Upstream, UpstreamRequest, UpstreamResponse
+from asgi_ds2api.upstream.contract import CallBounds, Upstream, UpstreamRequest, UpstreamResponse
 
 from .scripted_client import (
     NEVER,
@@ -18,7 +18,7 @@ from .scripted_client import (
 from .virtual_time import START_S, run_virtual
 from .waiting import Gate
 
-LIMITS = Limits(first_byte_s=60, idle_s=30)
+LIMITS = CallBounds(first_byte_s=60, idle_s=30)
 REQUEST = UpstreamRequest(
     method="POST", url="http://h/x", headers=[(b"x-a", b"1")], body=b'{"model":"m"}', limits=LIMITS
 )

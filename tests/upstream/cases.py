@@ -15,7 +15,7 @@ import trustme
 from backports import zstd
 
 from asgi_ds2api.errors import GatewayError, Interrupted, Malformed, Timeout, UpstreamError
-from asgi_ds2api.upstream.contract import BodySource, Limits, Upstream, UpstreamRequest, UpstreamResponse
+from asgi_ds2api.upstream.contract import BodySource, CallBounds, Upstream, UpstreamRequest, UpstreamResponse
 from tests.support.http_bytes import LAST_CHUNK, chunk, head, response
 from tests.support.script import Connection, Expect, Fin, Hang, Repeat, Reset, Script, Send
 
@@ -69,7 +69,7 @@ def ask(
         headers=((b"authorization", KEY), (b"content-type", b"application/json")),
         body=b"" if source is not None else body,
         source=source,
-        limits=Limits(connect_s=connect_s, write_s=write_s, first_byte_s=first_byte_s, idle_s=idle_s),
+        limits=CallBounds(connect_s=connect_s, write_s=write_s, first_byte_s=first_byte_s, idle_s=idle_s),
     )
 
 

@@ -9,7 +9,7 @@ from asgi_ds2api.codec import Codec
 from asgi_ds2api.errors import Interrupted, Malformed, Timeout, UpstreamError
 from asgi_ds2api.protocols import ollama_chat, openai_chat
 from asgi_ds2api.upstream.answer import ERROR_BODY_S, MAX_ERROR_BYTES, is_stream, judge, read_whole
-from asgi_ds2api.upstream.contract import Limits, UpstreamRequest, UpstreamResponse
+from asgi_ds2api.upstream.contract import CallBounds, UpstreamRequest, UpstreamResponse
 from tests.support.http_bytes import HeaderPairs
 from tests.support.scripted_client import NEVER, Answering, Delay, Piece, ScriptedUpstream
 from tests.support.virtual_time import START_S, run_virtual
@@ -30,7 +30,7 @@ class Judging:
 
 async def opened(status: int, headers: HeaderPairs = (), pieces: tuple[Piece, ...] = ()) -> UpstreamResponse:
     """Return an open answer."""
-    request = UpstreamRequest(method="POST", url="https://one.example/", headers=(), body=b"", limits=Limits())
+    request = UpstreamRequest(method="POST", url="https://one.example/", headers=(), body=b"", limits=CallBounds())
     return await ScriptedUpstream(Answering(status, headers, pieces)).open(request)
 
 

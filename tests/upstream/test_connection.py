@@ -16,7 +16,7 @@ import pytest
 
 from asgi_ds2api.errors import InternalError, NoCapacity, Unreachable
 from asgi_ds2api.upstream.connection import Dialler
-from asgi_ds2api.upstream.contract import Limits
+from asgi_ds2api.upstream.contract import CallBounds
 from asgi_ds2api.upstream.failures import connect_failure
 from asgi_ds2api.upstream.httpx_client import HttpxUpstream
 from asgi_ds2api.upstream.progress import Progress
@@ -37,7 +37,7 @@ async def test_reset_before_the_first_byte_proves_that_nothing_was_sent_F7(stage
     gate = Gate()
     upstream = stage.script([Hold(gate), Reset()])
     dialler = Dialler()
-    dialler.progress = Progress(Limits())
+    dialler.progress = Progress(CallBounds())
     line = await dialler.connect_tcp("127.0.0.1", upstream.port)
     await stage.wait(gate.reached())
     stage.open(gate)

@@ -18,7 +18,7 @@ from asgi_ds2api.headers import FORWARDED, READ, read_headers
 from asgi_ds2api.profiles import PROFILES, Profile
 from asgi_ds2api.protocols import PROTOCOLS
 from asgi_ds2api.secret import Secret
-from asgi_ds2api.upstream.contract import Limits, UpstreamRequest
+from asgi_ds2api.upstream.contract import CallBounds, UpstreamRequest
 from asgi_ds2api.upstream.outbound import build, credential
 from tests.support.canary import CANARY
 
@@ -68,14 +68,14 @@ def profile_of(way: str) -> Profile:
 def sent(way: str, headers: Mapping[str, str] | None = None) -> UpstreamRequest:
     profile = profile_of(way)
     call = written(way, headers or {}, profile)
-    return build(call, base_url=BASE, profile=profile, key=KEY, limits=Limits())
+    return build(call, base_url=BASE, profile=profile, key=KEY, limits=CallBounds())
 
 
 def built(
     profile: Profile | None = None, *, key: Secret | None = KEY, base_url: str = BASE, **call: Any
 ) -> UpstreamRequest:
     whole = HTTPCall(**{"method": "POST", "path": "/v1/any", "body": b"{}", **call})
-    return build(whole, base_url=base_url, profile=profile or Profile(), key=key, limits=Limits())
+    return build(whole, base_url=base_url, profile=profile or Profile(), key=key, limits=CallBounds())
 
 
 # --- headers ----------------------------------------------------------------------------------------------------------

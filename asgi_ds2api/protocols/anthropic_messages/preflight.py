@@ -51,7 +51,7 @@ from .turns import (
 )
 
 
-class Target(msgspec.Struct, frozen=True):
+class Addressee(msgspec.Struct, frozen=True):
     """Whom the request goes to."""
 
     profile: Profile
@@ -59,7 +59,7 @@ class Target(msgspec.Struct, frozen=True):
     """Of the model."""
 
 
-Step: TypeAlias = Callable[[Request, Target, Notices], Request]
+Step: TypeAlias = Callable[[Request, Addressee, Notices], Request]
 
 DEFAULT_MAX_TOKENS: Final = 8_192
 """Of an answer, where neither the caller nor the model's facts say it; every model can do it."""
@@ -77,7 +77,7 @@ def normalise(request: Request, profile: Profile, notices: Notices) -> Request:
     Raises:
         Unsupported: With ``param``, the path in the caller's terms of what nothing can stand in for.
     """
-    target = Target(profile, profile.facts(request.model))
+    target = Addressee(profile, profile.facts(request.model))
     for step in STEPS:
         request = step(request, target, notices)
     return request
@@ -111,7 +111,7 @@ def report_unsayable(request: Request, notices: Notices) -> None:
             report(name, "Anthropic has no such field")
 
 
-def leave_out_foreign(request: Request, _target: Target, notices: Notices) -> Request:
+def leave_out_foreign(request: Request, _target: Addressee, notices: Notices) -> Request:
     """Leave out what has no place, and put the small fields into Anthropic's words.
 
     Raises:
@@ -130,7 +130,7 @@ def leave_out_foreign(request: Request, _target: Target, notices: Notices) -> Re
     )
 
 
-def search_web(request: Request, target: Target, notices: Notices) -> Request:
+def search_web(request: Request, target: Addressee, notices: Notices) -> Request:
     """Turn OpenAI's web search into Anthropic's.
 
     Raises:
@@ -159,7 +159,7 @@ def _own_search(asked: Search, notices: Notices) -> VendorTool:
     )  # fmt: skip
 
 
-def arrange_messages(request: Request, target: Target, notices: Notices) -> Request:
+def arrange_messages(request: Request, target: Addressee, notices: Notices) -> Request:
     """Bring the messages into the turns that Anthropic takes."""
     messages: Sequence[Message] = fit_blocks(request.messages, target.profile, notices)
     messages = pair_results(messages, notices)
@@ -171,7 +171,7 @@ def arrange_messages(request: Request, target: Target, notices: Notices) -> Requ
     return msgspec.structs.replace(request, messages=tuple(messages))
 
 
-def bound_output(request: Request, target: Target, notices: Notices) -> Request:
+def bound_output(request: Request, target: Addressee, notices: Notices) -> Request:
     """Say how long the answer may be, which Anthropic wants to know."""
     wanted, limit = output_limit(request, target.facts), target.facts.max_output_tokens
     if limit is not None and wanted > limit:
@@ -187,7 +187,7 @@ def output_limit(request: Request, facts: ModelFacts) -> int:
     return facts.max_output_tokens or DEFAULT_MAX_TOKENS
 
 
-def choose_reasoning(request: Request, target: Target, notices: Notices) -> Request:
+def choose_reasoning(request: Request, target: Addressee, notices: Notices) -> Request:
     """Ask for thinking in the words that the model knows."""
     control = request.reasoning
     if control is None:
@@ -212,7 +212,7 @@ def _bar_to_thinking(request: Request, facts: ModelFacts) -> str | None:
     return "the model does not think where a call is forced" if is_forced and facts.forced_tool_choice else None
 
 
-def choose_tools(request: Request, target: Target, notices: Notices) -> Request:
+def choose_tools(request: Request, target: Addressee, notices: Notices) -> Request:
     """Offer the tools that may be called, and say which must be."""
     tools = tuple(_fit_tool(tool, target, notices) for tool in request.tools)
     request = _allowed_only(msgspec.structs.replace(request, tools=tools), notices)
@@ -243,7 +243,7 @@ def with_hint(messages: Sequence[Message], hint: Message) -> tuple[Message, ...]
     return (*messages[:leading], hint, *messages[leading:])
 
 
-def choose_sampling(request: Request, target: Target, notices: Notices) -> Request:
+def choose_sampling(request: Request, target: Addressee, notices: Notices) -> Request:
     """Keep what the model lets one say about sampling, and stop sequences that are no white space."""
     kept = _sampling(request.sampling, request, target, notices)
     stop: list[str] = []
@@ -255,7 +255,7 @@ def choose_sampling(request: Request, target: Target, notices: Notices) -> Reque
     return msgspec.structs.replace(request, sampling=kept, stop=tuple(stop))
 
 
-def shape_output(request: Request, _target: Target, notices: Notices) -> Request:
+def shape_output(request: Request, _target: Addressee, notices: Notices) -> Request:
     """Put the schema of the answer into Anthropic's subset.
 
     Raises:
@@ -277,7 +277,7 @@ def shape_output(request: Request, _target: Target, notices: Notices) -> Request
     return msgspec.structs.replace(request, output_format=msgspec.structs.replace(wanted, schema=schema, extras={}))
 
 
-def limit_cache_marks(request: Request, _target: Target, notices: Notices) -> Request:
+def limit_cache_marks(request: Request, _target: Addressee, notices: Notices) -> Request:
     """Keep the latest marks, as many as Anthropic takes, and no short one before a long one."""
     marks = (getattr(block, "cache", None) for message in request.messages for block in message.content)
     if not any(marks) and not any(tool.cache for tool in request.tools):
@@ -361,7 +361,7 @@ def _service_tier(tier: str | None, notices: Notices) -> str | None:
     return "auto" if tier == "priority" else None
 
 
-def _fit_tool(tool: Tool, target: Target, notices: Notices) -> Tool:
+def _fit_tool(tool: Tool, target: Addressee, notices: Notices) -> Tool:
     if not isinstance(tool, FunctionTool):
         return tool
     tool = adopt_mark(tool)
@@ -416,7 +416,7 @@ def _without_parallel(request: Request, notices: Notices) -> Request:
     return msgspec.structs.replace(request, parallel_tool_calls=None)
 
 
-def _sampling(given: Sampling, request: Request, target: Target, notices: Notices) -> Sampling:
+def _sampling(given: Sampling, request: Request, target: Addressee, notices: Notices) -> Sampling:
     """Return temperature, top_p and top_k as far as the model takes them."""
     kept = {name: value for name in ("temperature", "top_p", "top_k") if (value := getattr(given, name)) is not None}
     if not kept:

@@ -27,6 +27,7 @@ from ...error_answers import error_answer
 from ...errors import (
     GatewayError,
     Interrupted,
+    KeyRefused,
     Malformed,
     Overloaded,
     QuotaExhausted,
@@ -34,7 +35,6 @@ from ...errors import (
     Refused,
     ServerFault,
     Unauthenticated,
-    Unauthorized,
     Unreachable,
     UpstreamError,
 )
@@ -102,7 +102,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstre
     """
     told = read(body)
     error = _classified(status, told, _details(body))
-    if isinstance(error, Unauthorized):
+    if isinstance(error, KeyRefused):
         error.is_origin_wide = told.is_html or (status == 403 and "cf-ray" in headers and not told.kind)
     is_telling = isinstance(error, RateLimited) or (isinstance(error, Refused) and status in (400, 404, 413, 422))
     if is_telling and len(body) <= MAX_BODY_BYTES and not told.is_html:
@@ -133,7 +133,7 @@ def _classified(status: int, told: Told, details: _Details) -> UpstreamError:
         return limited
     if status == 400 and (details.reason in _BAD_KEY or _PLACE in told.message):
         refused = classify(401 if details.reason in _BAD_KEY else 403, told)
-        assert isinstance(refused, Unauthorized)
+        assert isinstance(refused, KeyRefused)
         refused.is_key_invalid = details.reason in _BAD_KEY
         return refused
     error = classify(499 if status == 499 else status, told)
@@ -236,7 +236,7 @@ def _status(error: GatewayError) -> int:
 
 
 def _word(error: GatewayError, status: int) -> str:
-    if isinstance(error, ServerFault | Malformed | Interrupted | Unauthorized) and not isinstance(error, Unreachable):
+    if isinstance(error, ServerFault | Malformed | Interrupted | KeyRefused) and not isinstance(error, Unreachable):
         return "INTERNAL"
     return _WORD_OF_STATUS.get(status, "INVALID_ARGUMENT" if status < 500 else "INTERNAL")
 

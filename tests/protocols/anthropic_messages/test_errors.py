@@ -14,6 +14,7 @@ from asgi_ds2api.errors import (
     HeadersTooLarge,
     InternalError,
     Interrupted,
+    KeyRefused,
     Malformed,
     MalformedRequest,
     MethodNotAllowed,
@@ -29,7 +30,6 @@ from asgi_ds2api.errors import (
     ShuttingDown,
     Timeout,
     Unauthenticated,
-    Unauthorized,
     UnknownModel,
     UnknownRoute,
     Unreachable,
@@ -84,16 +84,16 @@ DECODED: list[Any] = [
     ),
     pytest.param(402, vendor("billing_error", "pay"), QuotaExhausted, {"should_retry": False}, id="402"),
     pytest.param(
-        401, vendor("authentication_error", "invalid x-api-key"), Unauthorized, {"is_key_invalid": True}, id="C22-401"
+        401, vendor("authentication_error", "invalid x-api-key"), KeyRefused, {"is_key_invalid": True}, id="C22-401"
     ),
     pytest.param(
         403,
         vendor("permission_error", "Your organization may not use this"),
-        Unauthorized,
+        KeyRefused,
         {"is_key_invalid": False, "is_origin_wide": False, "should_retry": False},
         id="403",
     ),
-    pytest.param(403, b"<!DOCTYPE html><title>Blocked</title>", Unauthorized, {"is_origin_wide": True}, id="firewall"),
+    pytest.param(403, b"<!DOCTYPE html><title>Blocked</title>", KeyRefused, {"is_origin_wide": True}, id="firewall"),
     pytest.param(404, vendor("not_found_error", "model: claude-x"), Refused, {"kind": "model_not_found"}, id="model"),
     pytest.param(404, vendor("not_found_error", "Not Found"), Refused, {"kind": "not_found", "status": 404}, id="404"),
     pytest.param(409, vendor("conflict_error", "busy"), Refused, {"kind": "conflict", "status": 409}, id="409"),
@@ -165,7 +165,7 @@ def test_hints_of_the_upstream_are_kept_C21() -> None:
 
 def test_a_firewall_in_front_of_the_vendor_is_not_the_keys_fault() -> None:
     error = decode(403, b"error code: 1020", cf_ray="abc")
-    assert isinstance(error, Unauthorized)
+    assert isinstance(error, KeyRefused)
     assert (error.is_origin_wide, error.is_key_invalid) == (True, False)
 
 
@@ -225,7 +225,7 @@ ENCODED = [
     (refused("conflict", 409), anthropic.ConflictError, 409, "conflict_error"),
     (RateLimited("slow"), anthropic.RateLimitError, 429, "rate_limit_error"),
     (QuotaExhausted("none", should_retry=False), anthropic.RateLimitError, 429, "rate_limit_error"),
-    (Unauthorized("key", should_retry=False), anthropic.InternalServerError, 502, "api_error"),
+    (KeyRefused("key", should_retry=False), anthropic.InternalServerError, 502, "api_error"),
     (Overloaded("busy"), anthropic.OverloadedError, 529, "overloaded_error"),
     (ServerFault("boom"), anthropic.InternalServerError, 502, "api_error"),
     (Unreachable("gone"), anthropic.InternalServerError, 502, "api_error"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from asgi_ds2api.errors import Overloaded, QuotaExhausted, RateLimited, Refused, Unauthorized
+from asgi_ds2api.errors import KeyRefused, Overloaded, QuotaExhausted, RateLimited, Refused
 from asgi_ds2api.protocols.gemini_generate import decode_error
 
 RPC = "type.googleapis.com/google.rpc."
@@ -18,7 +18,7 @@ def body(code: int, message: str, status: str, *details: dict[str, Any]) -> byte
 def test_refused_key_is_the_gateways_own() -> None:
     reason = {"@type": f"{RPC}ErrorInfo", "reason": "API_KEY_INVALID"}
     error = decode_error(400, {}, body(400, "API key not valid.", "INVALID_ARGUMENT", reason))
-    assert isinstance(error, Unauthorized)
+    assert isinstance(error, KeyRefused)
     assert error.is_key_invalid
 
 

@@ -8,7 +8,7 @@ import ollama
 import pytest
 
 from asgi_ds2api.codec import ErrorAnswer
-from asgi_ds2api.errors import GatewayError, MalformedRequest, Overloaded, Refused, Unauthorized, UnknownModel
+from asgi_ds2api.errors import GatewayError, KeyRefused, MalformedRequest, Overloaded, Refused, UnknownModel
 from asgi_ds2api.protocols import ollama_chat as codec
 from tests.docs.every_error import every_error
 
@@ -52,7 +52,7 @@ def decoded(status: int, body: Any, **headers: str) -> Any:
     [
         (404, "model 'x' not found", Refused, "model_not_found"),
         (400, '"x" does not support thinking', Refused, "invalid_request"),
-        (401, "unauthorized", Unauthorized, None),
+        (401, "unauthorized", KeyRefused, None),
         (503, "server busy, please try again.  maximum pending requests exceeded", Overloaded, None),
     ],
 )

@@ -18,6 +18,7 @@ from asgi_ds2api.errors import (
     HeadersTooLarge,
     InternalError,
     Interrupted,
+    KeyRefused,
     Malformed,
     MalformedRequest,
     MethodNotAllowed,
@@ -34,7 +35,6 @@ from asgi_ds2api.errors import (
     ShuttingDown,
     Timeout,
     Unauthenticated,
-    Unauthorized,
     UnknownModel,
     UnknownRoute,
     Unreachable,
@@ -91,7 +91,7 @@ def test_hints_of_the_upstream_are_kept_openai_C59() -> None:
 
 def test_a_firewall_in_front_of_the_vendor_is_not_the_keys_fault() -> None:
     error = decode(403, b"error code: 1020", cf_ray="abc")
-    assert isinstance(error, Unauthorized)
+    assert isinstance(error, KeyRefused)
     assert (error.is_origin_wide, error.is_key_invalid) == (True, False)
 
 
@@ -160,7 +160,7 @@ ENCODED: list[tuple[GatewayError, type[openai.APIStatusError], int, str, str | N
     (refused("too_large", 413), openai.APIStatusError, 413, INVALID, "request_too_large"),
     (RateLimited("slow"), openai.RateLimitError, 429, "requests", "rate_limit_exceeded"),
     (QuotaExhausted("none"), openai.RateLimitError, 429, "insufficient_quota", "insufficient_quota"),
-    (Unauthorized("key"), FAILED, 502, SERVER, "upstream_auth_error"),
+    (KeyRefused("key"), FAILED, 502, SERVER, "upstream_auth_error"),
     (Overloaded("busy"), FAILED, 503, SERVER, "server_is_overloaded"),
     (Overloaded("busy", status=529), FAILED, 503, SERVER, "server_is_overloaded"),
     (ServerFault("boom"), FAILED, 502, SERVER, "upstream_error"),
