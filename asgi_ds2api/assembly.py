@@ -27,6 +27,7 @@ from .secret import Secret
 from .serving.bounds import inbound_of, request_limits_of, timing_of, uploads_of
 from .serving.engine import Engine
 from .serving.fleet import Fleet
+from .serving.holdings import HOLDER_BYTES
 from .serving.means import Clients, UpstreamSide
 from .serving.owned_files import FILE_BYTES, UPLOAD_BYTES, UPLOAD_S, OwnedFiles
 from .serving.prober import Prober
@@ -42,16 +43,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def build_engine(
-    config: Config,
-    clients: Clients,
-    *,
-    authorize: Authorize | None = None,
-    hooks: Sequence[Observer] = (),
-    store: StateStore | None = None,
-    now: Callable[[], float] = time.monotonic,
-    wall_now: Callable[[], float] = time.time,
-    rng: Callable[[], float] = random.random,
-) -> Engine:
+    config: Config, clients: Clients, *, authorize: Authorize | None = None, hooks: Sequence[Observer] = (),
+    store: StateStore | None = None, now: Callable[[], float] = time.monotonic,
+    wall_now: Callable[[], float] = time.time, rng: Callable[[], float] = random.random,
+) -> Engine:  # fmt: skip
     """Put together what every request needs.
 
     Args:
@@ -83,6 +78,7 @@ def build_engine(
         spenders=Spenders(),
         answers=_answers(store, config),
         files=_files(store, config, wall_now),
+        held=_held(store, config),
         reasoning=_reasoning(store, config),
         lessons=_lessons(store, config),
         keyring=_keyring(config),
@@ -167,6 +163,12 @@ def _files(store: StateStore, config: Config, wall_now: Callable[[], float]) -> 
     files = FactTable(store=store, name="files", ttl_s=config.timeouts.files_s, max_value_bytes=FILE_BYTES)
     uploads = FactTable(store=store, name="uploads", ttl_s=UPLOAD_S, max_value_bytes=UPLOAD_BYTES)
     return OwnedFiles(files, uploads, _keyring(config), wall_now, are_told_apart=config.auth != "none")
+
+
+def _held(store: StateStore, config: Config) -> FactTable | None:
+    """Return where it is noted what vendors hold; None: nowhere."""
+    ttl_s = config.timeouts.held_s
+    return FactTable(store=store, name="held", ttl_s=ttl_s, max_value_bytes=HOLDER_BYTES) if ttl_s else None
 
 
 def _lessons(store: StateStore, config: Config) -> Lessons | None:

@@ -39,7 +39,7 @@ from .envelope import (
     no_time,
 )
 from .errors import GatewayError, Refused, UpstreamError
-from .keeping import KeepingCodec
+from .keeping import Held, HoldingCodec, KeepingCodec
 from .profiles import Profile
 
 __all__ = [
@@ -56,6 +56,8 @@ __all__ = [
     "Face",
     "HTTPCall",
     "Heard",
+    "Held",
+    "HoldingCodec",
     "KeepingCodec",
     "Kept",
     "Operation",
@@ -265,6 +267,11 @@ class Codec(Protocol):
     @property
     def KEEPING(self) -> KeepingCodec | None:
         """How its answers are kept, looked up and gone on from; None: they never are."""
+        ...
+
+    @property
+    def HOLDING(self) -> HoldingCodec | None:
+        """What its vendor holds of answers, for later requests to name; None: nothing."""
         ...
 
     @property

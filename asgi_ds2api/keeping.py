@@ -1,16 +1,18 @@
-"""What a protocol whose answers are kept offers for that; `codec` gives it on.
+"""What a protocol whose answers are gone on from offers for that; `codec` gives it on.
 
-Answers are kept by who serves them (``serving.answers``); what one is, and how a request goes on from it or names an
-item of it, is the protocol's own.
+Answers are kept by who serves them (``serving.answers``), or something of them is held by a vendor
+(``serving.holdings``); what that is, and how a request goes on from it or names a part of it, is the protocol's own.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import msgspec
 from msgspec import Raw
 
 from .canonical import Usage
 from .envelope import HTTPCall, Kept
+from .errors import UnknownItem
 from .profiles import Profile
 
 
@@ -114,4 +116,28 @@ class KeepingCodec(Protocol):
             MalformedRequest: What was asked cannot be done with it.
             UnknownItem: It has no such part.
         """
+        ...
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a vendor holds of an answer, with the account that gave it."""
+
+    kind: str
+    """In the protocol's words."""
+    id: str
+
+
+class HoldingCodec(Protocol):
+    """What a protocol whose vendor holds something of its answers offers for that: a module of its own."""
+
+    def named(self, call: HTTPCall) -> Sequence[Held]:
+        """Return what a request goes on with."""
+        ...
+
+    def told(self, call: HTTPCall, data: bytes) -> Sequence[Held]:
+        """Return what the vendor holds, as these bytes of an answer say: a whole one, or frames of a stream."""
+        ...
+
+    def unknown(self, held: Held) -> UnknownItem:
+        """Return the error for what is not there, or not for whoever asks."""
         ...

@@ -241,6 +241,16 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             le=366 * DAY_S,
         ),
     ] = 30.0 * DAY_S
+    held_s: Annotated[
+        float,
+        Meta(
+            description="How long it is remembered which account holds a thread or a container of Anthropic's, and for "
+            "which caller. A request that goes on with one goes to that account; to other callers it is not there. 0: "
+            'that is never remembered; then none is gone on with but with `auth = "none"`.',
+            ge=0,
+            le=366 * DAY_S,
+        ),
+    ] = 30.0 * DAY_S
     refusals_s: Annotated[
         float,
         Meta(

@@ -78,6 +78,8 @@ class Engine(Means, kw_only=True):
     """Where answers are kept for their callers; None: none is."""
     files: OwnedFiles | None
     """Whose files are with which account; None: no path of files is there."""
+    held: FactTable | None
+    """Whose is what vendors hold of answers, and which account has it; None: nobody knows."""
     reasoning: FactTable | None
     """Where reasoning is kept for clients that cannot carry it; None: nowhere."""
     observatory: Observatory

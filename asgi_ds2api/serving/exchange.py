@@ -41,6 +41,7 @@ from .catalog import Catalog
 from .engine import Engine
 from .failover import spread_out
 from .file_visit import FileVisit, caller_of_upload
+from .holdings import Holdings
 from .inbound import BAD_FRAMING, ClientGone, judge_content_type, judge_head, read_body, read_query, take_query_key
 from .off_loop import off_loop
 from .question import Question, look_up
@@ -261,8 +262,9 @@ class Exchange:
         account = None if talk is None else talk.account(targets)
         if talk is not None:
             envelope = await self._go_on(match, envelope, talk, is_bound=account is not None)
+        holdings = await Holdings.of(self._engine, match.codec, self._call, self._caller, targets)
         named = await BoundFiles.of(self._engine, match.codec.FAMILY, self._call.body, self._label)
-        account = named.account(targets, account)
+        account = named.account(targets, holdings.account(targets, account))
         question = Question(self._engine, match.codec, self._call, envelope, self._label)
         own = question.answer_by_ourselves(targets)
         if own is not None:
@@ -274,6 +276,8 @@ class Exchange:
         attempts = question.begin(targets, self._reply, self._base_headers(), account)
         if talk is not None and talk.is_heard and match.operation == "generate":
             self._reply.heard_by = partial(self._hear, talk, attempts)
+        elif holdings.are_heard and match.operation == "generate":
+            self._reply.heard_by = partial(holdings.hear, attempts)
         await self._run_attempts(attempts)
         named.learn(attempts, targets)
 

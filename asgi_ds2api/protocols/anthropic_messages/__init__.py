@@ -7,9 +7,9 @@ This module is the codec (`codec.Codec`). What is lost on the way stands in the 
 from collections.abc import Sequence
 from typing import Final
 
-from ...codec import PausingCodec
+from ...codec import HoldingCodec, PausingCodec
 from ...profiles import PROFILES
-from . import pausing
+from . import holding, pausing
 from .capabilities import CAPABILITIES
 from .envelope import ROUTES, claims, peek, retarget
 from .errors import decode_error, encode_error
@@ -24,6 +24,7 @@ from .stream_tap import StreamTap
 from .wire import NAME
 
 CREDENTIAL_HEADERS: Final[Sequence[str]] = ("x-api-key", "authorization")
+HOLDING: Final[HoldingCodec] = holding
 KEEPING: Final = None
 PAUSING: Final[PausingCodec | None] = pausing
 EMBEDDINGS: Final = None
@@ -42,6 +43,7 @@ __all__ = [
     "EMBEDDINGS",
     "FAMILY",
     "HAS_CHOICES",
+    "HOLDING",
     "KEEPING",
     "NAME",
     "PAUSING",

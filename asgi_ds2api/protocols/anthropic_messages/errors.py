@@ -85,7 +85,9 @@ _TYPE_OF_STATUS: Final[Mapping[int, str]] = {
     503: "overloaded_error",
 }
 _NATIVE_TOO_LONG: Final = re.compile(r"prompt is too long: \d+ tokens|exceed context limit: \d+ \+ \d+ > \d+")
-_OWN_CODES: Final = frozenset({"tool_name_conflict"})
+NO_THREAD: Final = "thread_not_found"
+"""On which the SDK sends the whole talk."""
+_OWN_CODES: Final = frozenset({"tool_name_conflict", NO_THREAD})
 """Codes of ours that are the vendor's as well."""
 _UNSUPPORTED: Final[Mapping[str | None, str]] = {"thread": "thread_unsupported_request"}
 """Field that cannot be served -> the vendor's code for that: its SDK then sends the whole talk, without a thread."""

@@ -329,8 +329,8 @@ _ROLES: Final[Mapping[Role, wire.Role]] = {
     "tool": "user",
 }
 
-_PROTECTED: Final = frozenset({"model", "messages", "system", "tools", "stream", "max_tokens"})
-"""What ``extra_body`` may not set: the gateway has judged it."""
+_PROTECTED: Final = frozenset({"model", "messages", "system", "tools", "stream", "max_tokens", "thread", "container"})
+"""What ``extra_body`` may not set: the gateway has judged it, or would have to."""
 
 
 def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTPCall:

@@ -28,6 +28,7 @@ CREDENTIAL_HEADERS: Final[Sequence[str]] = ("x-goog-api-key", "authorization", "
 REQUEST_ID_HEADER: Final = "x-request-id"
 COUNTS_TOKENS: Final = True
 HAS_CHOICES: Final = True
+HOLDING: Final = None
 KEEPING: Final = None
 EMBEDDINGS: Final = embeddings
 PAUSING: Final = None
@@ -49,6 +50,7 @@ __all__ = [
     "EMBEDDINGS",
     "FAMILY",
     "HAS_CHOICES",
+    "HOLDING",
     "KEEPING",
     "NAME",
     "PAUSING",

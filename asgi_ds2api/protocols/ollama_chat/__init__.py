@@ -24,6 +24,7 @@ from .wire import NAME
 
 COUNTS_TOKENS: Final = False
 HAS_CHOICES: Final = False
+HOLDING: Final = None
 KEEPING: Final = None
 EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
 PAUSING: Final = None
@@ -52,6 +53,7 @@ __all__ = [
     "EMBEDDINGS",
     "FAMILY",
     "HAS_CHOICES",
+    "HOLDING",
     "KEEPING",
     "NAME",
     "PAUSING",

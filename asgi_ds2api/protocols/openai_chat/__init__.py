@@ -30,6 +30,7 @@ from .wire import NAME
 COUNTS_TOKENS: Final = False
 HAS_CHOICES: Final = True
 CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+HOLDING: Final = None
 KEEPING: Final = None
 EMBEDDINGS: Final[EmbeddingsCodec] = embeddings
 PAUSING: Final = None
@@ -71,6 +72,7 @@ __all__ = [
     "EMBEDDINGS",
     "FAMILY",
     "HAS_CHOICES",
+    "HOLDING",
     "KEEPING",
     "NAME",
     "PAUSING",

@@ -24,6 +24,7 @@ HAS_CHOICES: Final = False
 CREDENTIAL_HEADERS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
 EMBEDDINGS: Final = None
 PAUSING: Final = None
+HOLDING: Final = None
 KEEPING: Final[KeepingCodec] = keeping
 FAMILY: Final = "openai"
 DEFAULT_PROFILE: Final = PROFILES["openai-responses"]
@@ -38,6 +39,7 @@ __all__ = [
     "EMBEDDINGS",
     "FAMILY",
     "HAS_CHOICES",
+    "HOLDING",
     "KEEPING",
     "NAME",
     "PAUSING",

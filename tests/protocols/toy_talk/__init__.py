@@ -36,6 +36,7 @@ CREDENTIAL_HEADERS: Final[Sequence[str]] = ("x-toy-key", "authorization")
 REQUEST_ID_HEADER: Final = "x-request-id"
 COUNTS_TOKENS: Final = False
 HAS_CHOICES: Final = True
+HOLDING: Final = None
 KEEPING: Final = None
 PAUSING: Final = None
 EMBEDDINGS: Final = None
@@ -130,6 +131,7 @@ __all__ = [
     "EMBEDDINGS",
     "FAMILY",
     "HAS_CHOICES",
+    "HOLDING",
     "KEEPING",
     "NAME",
     "PAUSING",
