@@ -100,7 +100,11 @@ class EventEncoder(Protocol):
         ...
 
     def close(self) -> bytes:
-        """Return what ends the stream with success. Only after the decoder was complete."""
+        """Return what ends the stream with success. Only after the decoder was complete.
+
+        Raises:
+            Refused: What was written of a call is none, and clients of this protocol would take it for another one.
+        """
         ...
 
     def error(self, error: GatewayError) -> bytes:

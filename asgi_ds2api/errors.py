@@ -330,6 +330,11 @@ class Refused(UpstreamError):
     max_tokens: int | None = None
 
 
+def spoiled_call() -> Refused:
+    """Return the end of an answer of which a part has gone out, in place of a call that the model wrote so."""
+    return Refused("The model wrote a call that cannot be read. Try again.", status=502)
+
+
 class RateLimited(UpstreamError):
     """429: this account, or this account for this model, must wait ``retry_after_s``."""
 

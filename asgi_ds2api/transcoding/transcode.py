@@ -34,7 +34,7 @@ from ..canonical import (
 from ..canonical import Reasoning as ReasoningBlock
 from ..codec import AnswerFacts, Codec, Envelope, Face, HTTPCall
 from ..envelope import Heard, OnUnsupported
-from ..errors import GatewayError, Refused, Unsupported, UpstreamError
+from ..errors import GatewayError, Refused, Unsupported, UpstreamError, spoiled_call
 from ..fold import fold, merge_usage, tell_input, unfold
 from ..framing import frame_mark
 from ..profiles import Profile
@@ -391,7 +391,7 @@ class Translate:
         events = self._undo(self._pauses.pass_on(events))
         self._watch(events)
         if self._decoder.is_complete and self._characters and _is_spoiled(events):  # no header can say so any more
-            self._spoiled = Refused("The model wrote a call that cannot be read. Try again.", status=502)
+            self._spoiled = spoiled_call()
             return self._encoder.encode([event for event in events if not isinstance(event, Finish)])
         if not self._has_begun and self._model is not None:
             self._has_begun = True
@@ -402,9 +402,14 @@ class Translate:
         if self._usage is None:
             self._usage = self._estimate()
             out += self._encoder.encode((self._usage,))
+        try:
+            out += self._encoder.close()
+        except Refused as exc:
+            self._spoiled = exc
+            return out
         self.is_complete = True
         self._keep()
-        return out + self._encoder.close()
+        return out
 
     def _watch(self, events: Sequence[Event]) -> None:
         for event in events:

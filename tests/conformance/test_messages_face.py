@@ -122,6 +122,16 @@ async def test_anthropic_C16_call_without_arguments_is_valid_json() -> None:
     assert text in ("", "{}")
 
 
+@pytest.mark.parametrize("pieces", [['{"path": "/etc", ', '"n'], ['{"path": "a"}', '{"path": "b"}']])
+async def test_anthropic_C16_call_that_is_no_json_is_never_passed_off_as_another_one(pieces: list[str]) -> None:
+    script = chat_stream(fragment(pieces[0], id="c", name="f"), fragment(pieces[1]), chunk({}, "tool_calls"))
+    asked = await ask("claude", "chat", {"stream": True}, script)
+    kinds = [event["type"] for event in asked.events]
+    assert kinds[-1] == "error"
+    assert not {"content_block_stop", "message_delta", "message_stop"} & {*kinds}
+    assert asked.records[-1].result == "interrupted"
+
+
 async def test_anthropic_C17_empty_text_makes_no_block() -> None:
     script = chat_stream(chunk({"role": "assistant", "content": ""}), fragment("{}", id="a", name="f"),
                          chunk({}, "tool_calls"))  # fmt: skip

@@ -328,6 +328,17 @@ def is_replayable(block: Reasoning, vendor: str, replays_unsigned: bool) -> bool
 _PLAIN_TEXT: Final = {"type", "text"}
 
 
+def is_json_object(data: bytes) -> bool:
+    """Tell whether bytes are one JSON object, as the arguments of a call are to be."""
+    if len(data) > _SHALLOW_BYTES and is_too_deep(data):
+        return False
+    try:
+        _OBJECT.decode(data)
+    except msgspec.MsgspecError:
+        return False
+    return True
+
+
 class BlockWriter:
     """Writes blocks, and reports what of them has no place on this protocol.
 
@@ -402,12 +413,9 @@ class BlockWriter:
         data = call.arguments.encode()
         if not data or data.isspace():
             return Raw(b"{}")
+        if is_json_object(data):
+            return Raw(data)
         if len(data) <= _SHALLOW_BYTES or not is_too_deep(data):
-            try:
-                _OBJECT.decode(data)
-                return Raw(data)
-            except msgspec.MsgspecError:
-                pass
             try:
                 _ANY.decode(data)
                 self._notices.changed(call.at, "the arguments are no JSON object: wrapped as its only value")

@@ -5,6 +5,8 @@
 * What belongs to another block than the open one waits for its turn. Text gives way to a call, so that calls stream,
   and goes on behind it in a block of its own; calls and thinking cannot be cut in two, and give way to nobody.
 * The signature of thinking is the last delta of its block. A call without arguments has the arguments ``{}``.
+* A call that streamed and is no JSON object is no call. Clients would complete it, to a call that the model never made:
+  it stays open until it is known whether the answer was cut there, and is an error if it was not.
 * Figures of usage that came late are told at the end; none is ever null.
 """
 
@@ -44,11 +46,12 @@ from ...canonical import (
     Usage,
 )
 from ...codec import Envelope
-from ...errors import GatewayError
+from ...errors import GatewayError, spoiled_call
 from ...fold import merge_usage
 from ...framing import event_frame
 from ...token_estimate import output_tokens
 from . import wire
+from .blocks import is_json_object
 from .errors import encode_error_body
 from .opaque import split_opaque
 from .response import AnswerWriter, answer_id
@@ -67,6 +70,8 @@ _CITATION: Final = b'citations_delta","citation'
 _END: Final = b"}}\n\n"
 _STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_RUN: Final = "tool_use"
+"""Ends an answer whose calls clients run."""
 
 
 class _Block(BegunBlock):
@@ -108,6 +113,8 @@ class StreamEncoder:
         self._turns: BlockTurns[_Block] = BlockTurns(_gives_way)
         self._next_index = 0
         self._has_calls = False
+        self._open_calls: dict[int, list[str]] = {}
+        """Of calls that have not ended, or that clients would complete: by their blocks."""
         self._characters = 0
 
     def encode(self, events: Sequence[Event]) -> bytes:
@@ -126,18 +133,24 @@ class StreamEncoder:
         return self._flush()
 
     def close(self) -> bytes:
-        """Return what ends the stream with success. Only after the decoder was complete."""
+        """Return what ends the stream with success. Only after the decoder was complete.
+
+        Raises:
+            Refused: A call is none, and clients would complete and run it.
+        """
         self._write_start()
         self._follow(self._turns.stop_all())
+        delta = encode_finish(
+            self._finish, is_native=self._is_native, has_calls=self._has_calls, refusal=self._writer.refusal
+        )
+        if delta["stop_reason"] == _RUN and any(map(_would_be_completed, self._open_calls.values())):
+            raise spoiled_call()
         usage = self._usage or Usage()
         if self._start is not None and not self._is_native:
             report_untold(usage, self._start.service_tier, self._start.created, self._notices)
             self._writer.report_finish(self._finish)
         if usage.output_total is None:
             usage = msgspec.structs.replace(usage, output_total=output_tokens(self._characters))
-        delta = encode_finish(
-            self._finish, is_native=self._is_native, has_calls=self._has_calls, refusal=self._writer.refusal
-        )
         if (container := self._late_extras.pop("container", None)) is not None:
             delta["container"] = container
         self._event(
@@ -190,6 +203,13 @@ class StreamEncoder:
                 self._lose_once("choices[0].logprobs", "Anthropic tells no probabilities")
             case Usage() | Notice():
                 pass
+            case BlockStop() if event.index in self._open_calls:
+                if not _would_be_completed(self._open_calls[event.index]):
+                    del self._open_calls[event.index]
+                    self._follow(self._turns.take(event))
+            case ArgumentsDelta() if event.index in self._open_calls:
+                self._open_calls[event.index].append(event.arguments)
+                self._follow(self._turns.take(event))
             case _:
                 self._follow(self._turns.take(event))
 
@@ -244,6 +264,8 @@ class StreamEncoder:
         if isinstance(block, Media) or (isinstance(block, Opaque) and block.protocol != wire.NAME):
             self._writer.block(block)  # reports that it cannot be shown
             return
+        if isinstance(block, ToolCall):
+            self._open_calls[event.index] = [block.arguments]
         self._follow(self._turns.begin(_Block(event)))
 
     def _follow(self, steps: Sequence[Step[_Block]]) -> None:
@@ -346,6 +368,12 @@ class StreamEncoder:
 def _gives_way(block: Block, waiting: Block) -> bool:
     """Tell whether a block may be cut in two for the sake of the one that waits."""
     return isinstance(block, Text | Refusal) and isinstance(waiting, ToolCall)
+
+
+def _would_be_completed(arguments: Sequence[str]) -> bool:
+    """Tell whether what came of a call's arguments begins as an object and is none: clients read what is there."""
+    text = "".join(arguments).lstrip()
+    return text.startswith("{") and not is_json_object(text.encode())
 
 
 def _is_redacted(block: Block) -> bool:

@@ -1,6 +1,6 @@
 """What a caller of Anthropic's SDK or Claude Code gets: one block at a time, every event named, nothing empty."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -35,7 +35,7 @@ from asgi_ds2api.canonical import (
     UrlSource,
     Usage,
 )
-from asgi_ds2api.errors import Interrupted, Overloaded
+from asgi_ds2api.errors import Interrupted, Overloaded, Refused
 from asgi_ds2api.fold import fold, unfold
 from asgi_ds2api.protocols import anthropic_messages as codec
 from tests.support.recorded import Recording, recorded_params
@@ -238,6 +238,45 @@ def test_unsigned_thinking_has_no_signature_and_empty_thinking_is_not_written() 
 def test_arguments_are_always_an_object_C16(pieces: tuple[str, ...], written: list[str]) -> None:
     events = block(0, call(1), *(ArgumentsDelta(index=0, arguments=piece) for piece in pieces))
     assert content(*events) == [tool_start(0, 1), *(arguments(0, text) for text in written), end(0)]
+
+
+NO_OBJECTS = [
+    pytest.param(('{"path": "/t', "mp/x"), id="cut-in-a-text"),
+    pytest.param(('{"path": "/etc", ', '"n'), id="cut-in-a-name"),
+    pytest.param(('{"path": "a"}', '{"path": "b"}'), id="two"),
+    pytest.param(("{'path': 'a'}",), id="python"),
+    pytest.param(('{"a":' + "[" * 200, "]" * 200 + "}"), id="too-deep"),
+]
+
+
+@pytest.mark.parametrize("pieces", NO_OBJECTS)
+def test_a_call_that_would_be_completed_to_another_one_ends_the_answer(pieces: tuple[str, ...]) -> None:
+    """SDKs read what is there of an object: ``{"path": "/etc", "n`` is ``{"path": "/etc"}`` to them."""
+    events = block(0, call(1), *(ArgumentsDelta(index=0, arguments=piece) for piece in pieces))
+    encoder = codec.StreamEncoder(ENVELOPE, Notices())
+    written = parse(encoder.encode([BEGUN, *events, *block(1, Text(text="done")), DONE]))
+    assert written[1:] == [tool_start(0, 1), *(arguments(0, text) for text in pieces)]
+    with pytest.raises(Refused) as caught:
+        encoder.close()
+    assert caught.value.status == 502
+
+
+@pytest.mark.parametrize("pieces", NO_OBJECTS)
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_a_call_that_was_cut_is_told_as_far_as_it_came(
+    reason: Literal["length", "content_filter"], pieces: tuple[str, ...]
+) -> None:
+    """The reason says so, and clients do not run it."""
+    events = block(0, call(1), *(ArgumentsDelta(index=0, arguments=piece) for piece in pieces))
+    payloads = parse(encode([BEGUN, *events, *block(1, Text(text="done")), Finish(reason=reason)]))
+    assert payloads[1:-2] == [
+        tool_start(0, 1),
+        *(arguments(0, text) for text in pieces),
+        end(0),
+        started(1, type="text", text=""),
+        delta(1, type="text_delta", text="done"),
+        end(1),
+    ]
 
 
 def test_a_refusal_is_text_and_the_reason_of_the_end_C36() -> None:
