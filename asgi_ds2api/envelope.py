@@ -82,7 +82,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     """From the prefix on. ``{model}`` takes as much as it can, slashes included; any other parameter one segment.
-    ``{v1|v1beta}`` stands for either word."""
+    ``{v1|v1beta}`` stands for either word, ``{|/}`` for a slash or none."""
     operation: Operation
     answer: bytes = b""
     """Of ``tell``: what is said to everybody, without credentials: JSON, or plain text. Of ``absent``: why, and what to

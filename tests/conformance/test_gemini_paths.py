@@ -16,7 +16,7 @@ from tests.support.gateways import make_gateway, upstream
 from tests.support.scripted_client import ScriptedUpstream, answering
 from tests.support.serving import serve
 
-from .asking import HELLO, chat_answer
+from .asking import HELLO, chat_answer, chat_stream, chunk
 
 pytestmark = pytest.mark.anyio
 
@@ -40,6 +40,19 @@ async def test_openai_face_of_google_is_the_chat_face(version: str) -> None:
     assert (one.status, json.loads(one.body)["id"]) == (200, "chat/m")
     refused = await call(gateway, "POST", f"{base}/chat/completions", json={"messages": HELLO})
     assert (refused.status, json.loads(refused.body)["error"]["param"]) == (400, "model")
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"), [("generateContent", b"{"), ("streamGenerateContent", b"["), ("countTokens", b"{")]
+)
+async def test_slash_behind_a_verb_changes_nothing(verb: str, told: bytes) -> None:
+    """Some clients' base paths end in one (trap 35); the model's name does not get it."""
+    scripted = ScriptedUpstream(chat_stream(chunk({"content": "Hi"}, "stop")) if told == b"[" else chat_answer())
+    gateway = make_gateway(upstream("chat"), scripts={"chat": scripted})
+    body = {"contents": [{"parts": [{"text": "Hi"}]}]}
+    answer = await call(gateway, "POST", f"/v1beta/models/chat/m:{verb}/", json=body)
+    assert (answer.status, answer.body[:1]) == (200, told)
+    assert [made.json()["model"] for made in scripted.calls] in ([], ["m"])
 
 
 @pytest.mark.parametrize("version", VERSIONS)

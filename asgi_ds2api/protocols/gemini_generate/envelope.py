@@ -42,7 +42,7 @@ _VERBS: Final[Sequence[tuple[str, Operation]]] = (
 
 ROUTES: Final[Sequence[Route]] = (
     *(
-        Route(method="POST", path=f"{_ROOT}/{models}:{verb}", operation=operation)
+        Route(method="POST", path=f"{_ROOT}/{models}:{verb}{{|/}}", operation=operation)
         for verb, operation in _VERBS
         for models in _MODELS
     ),
