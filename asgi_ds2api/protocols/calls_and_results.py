@@ -17,6 +17,11 @@ MISSING: Final = "No result: the tool was not run."
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
+def caption_of(result: ToolResult) -> str:
+    """Return what is said before that which cannot stand in a result: whose it is."""
+    return f"From the result of the tool call {result.call_id}:"
+
+
 class Scan:
     """All calls and results of a talk, found in one pass."""
 

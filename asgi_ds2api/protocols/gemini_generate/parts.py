@@ -36,6 +36,7 @@ from ...errors import Unsupported
 from ...json_guard import is_too_deep
 from ...json_pieces import JsonObject, missing, put_extras, text_of
 from ...seal import PREFIX, PREFIX_IN_BASE64
+from ..calls_and_results import caption_of
 from . import wire
 from .media import check_url, decode_file, decode_inline, encode_media, standard_base64
 from .wire import Shape, within
@@ -265,6 +266,10 @@ _RESOLUTIONS: Final[Mapping[str, str]] = {
 """Words of others for the detail that a picture is seen in -> the vendor's, from the lowest."""
 
 
+SHOWN: Final = "(shown behind the results)"
+"""A result of which nothing can stand inside."""
+
+
 class PartWriter:
     """Writes blocks as parts.
 
@@ -378,22 +383,26 @@ class PartWriter:
         texts: list[str] = []
         media: list[JsonObject | Raw] = []
         for block in result.blocks:
-            match block:
-                case Text():
-                    texts.append(block.text)
-                    self.own(block.extras, block.at)
-                case _:
-                    media += self._block(block, [], is_signed=False)
+            if isinstance(block, Text):
+                texts.append(block.text)
+                self.own(block.extras, block.at)
+                continue
+            for part in self._block(block, [], is_signed=False):
+                if isinstance(part, dict) and isinstance(text := part.get("text"), str):
+                    texts.append(text)  # of a document, a search, a reference
+                else:
+                    media.append(part)
         name = result.name or self._names.get(result.call_id) or result.call_id
         written: JsonObject = {"id": result.call_id} if self._writes_ids and result.call_id else {}
-        written |= {"name": name, "response": _response("\n".join(texts), is_error=bool(result.is_error))}
-        inside = [part for part in media if self._media_in_results and isinstance(part, dict) and "text" not in part]
-        if inside:
-            written["parts"] = inside
+        inside = [part for part in media if self._media_in_results and isinstance(part, dict)]
         outside = [part for part in media if part not in inside]
         if outside:
             self._notices.changed(result.at, "what is no text stands behind the result", action="moved")
-            behind += outside
+            behind += [{"text": caption_of(result)}, *outside]
+            texts = texts or [SHOWN]
+        written |= {"name": name, "response": _response("\n".join(texts), is_error=bool(result.is_error))}
+        if inside:
+            written["parts"] = inside
         return put_extras({"functionResponse": written}, self.own(result.extras, result.at))
 
     def _see(self, detail: str, at: str) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from ...canonical import Block, BlocksSource, Media, Message, Notices, Text, TextSource, ToolResult
-from ..calls_and_results import Scan, made_up_result, without_results
+from ..calls_and_results import Scan, caption_of, made_up_result, without_results
 from .content import said_of
 
 MAX_ID: Final = 64
@@ -71,7 +71,7 @@ def _split(result: ToolResult, notices: Notices) -> tuple[ToolResult, list[Block
         return result, []
     for block in shown:
         notices.changed(block.at, "sent behind the result, which holds text only", action="moved")
-    caption = Text(text=f"From the result of the tool call {result.call_id}:", at=result.at)
+    caption = Text(text=caption_of(result), at=result.at)
     told = tuple(block for block in blocks if not _is_picture(block))
     return replace(result, blocks=told or (Text(text=SHOWN, at=result.at),)), [caption, *shown]
 
