@@ -82,13 +82,18 @@ class Search(Value, frozen=True, kw_only=True):
                 notices.unknown(self.at, path, "the upstream's web search has no such field")
 
 
+def is_search(type_: str) -> bool:
+    """Tell whether a tool of a vendor's that has this type searches the web."""
+    return type_.startswith(_TYPE)
+
+
 def search_of(tool: Tool) -> Search | None:
     """Return what a vendor's search of the web is asked; None: it is another tool.
 
     Raises:
         Unsupported: It cannot be read; with ``param``, the path of what is wrong.
     """
-    if not isinstance(tool, VendorTool) or tool.protocol not in _LIMITS or not tool.type.startswith(_TYPE):
+    if not isinstance(tool, VendorTool) or tool.protocol not in _LIMITS or not is_search(tool.type):
         return None
     return _read(tool.raw, tool.protocol, tool.at or "tools")
 
@@ -97,6 +102,15 @@ def search_by_options(request: Request) -> Search | None:
     """Return what a caller of Chat asks to be searched; None: nothing. Raises as `search_of`."""
     options = request.extras.get(OPTIONS)
     return None if options is None else _read(options, _CHAT, OPTIONS)
+
+
+def search_as_tool(request: Request, notices: Notices) -> Search | None:
+    """Return what `search_by_options` does, for upstreams whose search is a tool: not where none may be called."""
+    search, choice = search_by_options(request), request.tool_choice
+    if search is None or choice is None or choice.mode != "none" or not request.tools:
+        return search
+    notices.lost(OPTIONS, "where no tool may be called, the upstream does not search either")
+    return None
 
 
 def _read(raw: Raw, protocol: ProtocolName, at: str) -> Search:

@@ -1,9 +1,13 @@
 """What is made of tools of another protocol beyond their names and schemas; no vendor decides that."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..canonical import CustomTool, FunctionTool, Notices, ToolChoice
+from msgspec.structs import replace
+
+from ..canonical import CustomTool, FunctionTool, Notices, Request, Tool, ToolChoice, VendorTool
+from ..json_pieces import text_of
+from .foreign_searches import is_search
 
 _EXAMPLES: Final = "input_examples"
 _SENT_ANYWAY: Final[Mapping[str, str]] = {
@@ -35,7 +39,46 @@ def described(
     return description
 
 
-def report_idle_choice(choice: ToolChoice, notices: Notices) -> None:
-    """Report a choice among tools where there are none."""
-    report = notices.lost if choice.mode in ("required", "named") else notices.hint
-    report(choice.at or "tool_choice", "there are no tools to choose from")
+_TYPE: Final = "type"
+"""The extra in which a choice of Responses keeps the type of the vendor's tool that it means."""
+
+
+def choice_among(sent: Sequence[Tool], request: Request, notices: Notices) -> ToolChoice | VendorTool | None:
+    """Return what a request's choice is among the tools that are sent.
+
+    Args:
+        sent: In place of the request's tools: each stands where that one does.
+        request: As its caller asked.
+        notices: Where it is reported that the choice is about nothing, or about a tool that is not sent.
+
+    Returns:
+        A tool of the upstream's vendor where it alone has to be called; None: nothing is chosen.
+    """
+    choice = request.tool_choice
+    if choice is None:
+        return None
+    if not sent or not request.tools:  # a search by a field of its own is none of the tools to choose from
+        report = notices.lost if choice.mode in ("required", "named") else notices.hint
+        report(choice.at or "tool_choice", "there are no tools to choose from")
+        return None
+    if choice.mode == "required" and len(sent) == 1 and isinstance(sent[0], VendorTool):
+        return sent[0]
+    if choice.mode != "named" and _TYPE not in choice.extras:
+        return choice
+    places = {tool.at for tool in request.tools if _is_meant(tool, choice)}
+    chosen = next((tool for tool in sent if tool.at in places), None)
+    if chosen is None:
+        notices.lost(choice.at or "tool_choice", "the tool that it wants is not sent")
+        return replace(choice, mode="auto", names=(), extras={})
+    if not isinstance(chosen, VendorTool):
+        return choice
+    for name in choice.extras.keys() - {_TYPE}:
+        notices.unknown(choice.at or "tool_choice", name, "the upstream has no such field")
+    return chosen
+
+
+def _is_meant(tool: Tool, choice: ToolChoice) -> bool:
+    kind = text_of(choice.extras.get(_TYPE))
+    if kind is None:
+        return tool.name in choice.names
+    return isinstance(tool, VendorTool) and (tool.type == kind or (is_search(tool.type) and is_search(kind)))

@@ -108,7 +108,7 @@ class _Calling(msgspec.Struct, rename="camel"):
 
 
 class _ToolConfig(msgspec.Struct, rename="camel"):
-    function_calling_config: _Calling = msgspec.field(default_factory=_Calling)
+    function_calling_config: _Calling | None = None
 
 
 class _Thinking(msgspec.Struct, rename="camel"):
@@ -261,6 +261,10 @@ def _offered(request: _Request) -> tuple[Choice, tuple[Tool, ...]]:
         if name in names[:i]:
             raise invalid(f"Duplicate function declaration found: {name}")
     calling = request.tool_config.function_calling_config
+    if calling is None:
+        calling = _Calling()
+    elif not declared:
+        raise invalid("Function calling config is set without function_declarations.")
     allowed = calling.allowed_function_names or names
     if unknown := set(allowed) - set(names):
         raise invalid(f"allowed_function_names: {min(unknown)} is not declared")

@@ -133,6 +133,7 @@ REQUEST: Examples = {
         Example({"tools": [_FUNCTION], "tool_choice": {"type": "function", "name": "f"}}, "gpt-5"),
         Example({"tools": [_FUNCTION], "tool_choice": {"type": "allowed_tools", "mode": "auto",
                  "tools": [{"type": "function", "name": "f"}]}}, "gpt-5"),
+        Example({"tools": [_FUNCTION], "tool_choice": {"type": "web_search"}}, "gpt-5"),
         Example({"tool_choice": "required"}, "gpt-5"),
     ],
     "parallel_tool_calls": [Example({"tools": [_FUNCTION], "parallel_tool_calls": False}, "gpt-5")],

@@ -34,7 +34,8 @@ from ...canonical import (
 from ...errors import Unsupported
 from ...model_facts import ModelFacts
 from ...profiles import Profile
-from ..foreign_searches import OPTIONS, Limit, Search, search_by_options, search_of
+from ..foreign_searches import OPTIONS, Limit, Search, search_as_tool, search_of
+from ..foreign_tools import choice_among
 from . import wire
 from .pairing import pair_results
 from .reasoning import fit_reasoning
@@ -131,19 +132,24 @@ def leave_out_foreign(request: Request, _target: Addressee, notices: Notices) ->
 
 
 def search_web(request: Request, target: Addressee, notices: Notices) -> Request:
-    """Turn OpenAI's web search into Anthropic's.
+    """Turn OpenAI's web search into Anthropic's, and a choice of it.
 
     Raises:
         Unsupported: The upstream is not Anthropic's own, or what is asked of the search cannot be read.
     """
-    if target.profile.vendor != wire.VENDOR:
-        if OPTIONS in request.extras:
-            raise Unsupported("The upstream does not search the web.", param=OPTIONS)
-        return request
-    tools = [tool if (asked := search_of(tool)) is None else _own_search(asked, notices) for tool in request.tools]
-    if (asked := search_by_options(request)) is not None:
-        tools.append(_own_search(asked, notices))
-    return msgspec.structs.replace(request, tools=tuple(tools))
+    tools = request.tools
+    if target.profile.vendor == wire.VENDOR:
+        searches = ((tool, search_of(tool)) for tool in tools)
+        tools = tuple([tool if asked is None else _own_search(asked, notices) for tool, asked in searches])
+        if (asked := search_as_tool(request, notices)) is not None:
+            tools = (*tools, _own_search(asked, notices))
+    elif OPTIONS in request.extras:
+        raise Unsupported("The upstream does not search the web.", param=OPTIONS)
+    choice = choice_among(tools, request, notices)
+    if isinstance(choice, VendorTool):
+        at = "" if request.tool_choice is None else request.tool_choice.at
+        choice = ToolChoice(mode="named", names=(choice.name or choice.type,), at=at)
+    return msgspec.structs.replace(request, tools=tools, tool_choice=choice)
 
 
 def _own_search(asked: Search, notices: Notices) -> VendorTool:
@@ -397,9 +403,6 @@ def _allowed_only(request: Request, notices: Notices) -> Request:
 def _without_tools(request: Request, notices: Notices) -> Request:
     """Declare the tools that only the history knows, as Anthropic wants to know them; else say nothing of tools."""
     request = _without_parallel(request, notices)
-    choice = request.tool_choice
-    if choice is not None and choice.mode in ("required", "named"):
-        notices.lost(choice.at or "tool_choice", "there are no tools to choose from")
     calls = (block for m in request.messages for block in m.content if isinstance(block, ToolCall))
     called = {call.name: call for call in calls}
     if not called and not any(isinstance(block, ToolResult) for m in request.messages for block in m.content):

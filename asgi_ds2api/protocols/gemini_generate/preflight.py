@@ -12,11 +12,12 @@ from typing import Final
 from msgspec import Raw
 from msgspec.structs import replace
 
-from ...canonical import Block, FunctionTool, Message, Notices, Request, Text, Tool, VendorTool
+from ...canonical import Block, FunctionTool, Message, Notices, Request, Text, Tool, ToolChoice, VendorTool
 from ...errors import Unsupported
 from ...model_facts import ModelFacts
 from ...profiles import Profile
 from ..foreign_searches import OPTIONS, Search, search_by_options, search_of
+from ..foreign_tools import choice_among
 from . import wire
 from .pairing import pair_results
 from .signatures import keep_own_thoughts, place_signatures, sign_steps
@@ -97,7 +98,8 @@ def arrange(request: Request, profile: Profile, facts: ModelFacts, notices: Noti
         notices.changed(messages[-1].at, "the model may begin anew where it should go on")
     if facts.signs_calls:
         messages = sign_steps(messages)
-    return replace(request, messages=tuple(messages), tools=tuple(_offered(request, facts, notices)))
+    tools = _offered(request, facts, notices)
+    return replace(request, messages=tuple(messages), tools=tuple(tools), tool_choice=_chosen(tools, request, notices))
 
 
 def _place_system(messages: Sequence[Message], notices: Notices) -> list[Message]:
@@ -152,6 +154,10 @@ def _offered(request: Request, facts: ModelFacts, notices: Notices) -> list[Tool
             notices.changed(tool.at or "tools", "all tools are told at once", action="dropped")
         else:
             tools.append(tool)
+    if request.tool_choice is not None and request.tool_choice.mode == "none":  # here that is said of functions alone
+        for search in searches:
+            notices.hint(search.at, "no tool may be called")
+        searches.clear()
     if (search := search_by_options(request)) is not None:
         searches.append(search)
     is_alone = facts.own_tools_beside_functions or not has_functions(tools)
@@ -162,6 +168,16 @@ def _offered(request: Request, facts: ModelFacts, notices: Notices) -> list[Tool
         else:
             notices.lost(search.at, ALONE)
     return tools
+
+
+def _chosen(tools: Sequence[Tool], request: Request, notices: Notices) -> ToolChoice | None:
+    """Return the choice, which is among functions only."""
+    choice = choice_among(tools, request, notices)
+    if not isinstance(choice, VendorTool):
+        return choice
+    assert request.tool_choice is not None
+    notices.changed(request.tool_choice.at or "tool_choice", "the model itself decides whether it searches the web")
+    return None
 
 
 def has_functions(tools: Sequence[Tool]) -> bool:

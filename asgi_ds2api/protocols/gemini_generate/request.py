@@ -36,7 +36,6 @@ from ...headers import forwarded_headers
 from ...json_guard import decode_object
 from ...json_pieces import JsonObject, fields_of, put_extras
 from ...profiles import Profile
-from ..foreign_tools import report_idle_choice
 from ..reserved import is_reserved, vendor_fields
 from . import wire
 from .pairing import CallIds
@@ -253,9 +252,7 @@ def _body(request: Request, profile: Profile, notices: Notices) -> JsonObject:
     system, contents = _encode_messages(request, writer, notices)
     config = encode_settings(request, profile, facts, writer, notices)
     tools = encode_tools(request.tools, writer, notices, in_json_schema=profile.parameters_json_schema)
-    choice = encode_choice(request, writer, notices) if request.tools or is_native else None
-    if choice is None and request.tool_choice is not None and not request.tools and not is_native:
-        report_idle_choice(request.tool_choice, notices)
+    choice = encode_choice(request, writer, notices) if is_native or has_functions(request.tools) else None
     tool_config: JsonObject = {} if choice is None else {"functionCallingConfig": choice}
     if not is_native and profile.tool_steps and has_functions(request.tools) and len(tools) > 1:
         tool_config["includeServerSideToolInvocations"] = True  # else the vendor refuses its own tools beside functions

@@ -238,7 +238,7 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     is_own = request.source == wire.NAME
     writer = MessageWriter(is_own=is_own, notices=notices)
     is_prompt = is_own and any(name in request.extras for name in wire.PROMPT_EXTRAS)
-    tools, ask = offered(request.tools, request.tool_choice, writer)
+    tools, ask = offered(request, writer)
     body: JsonObject = {"model": request.model}
     messages = writer.messages(request.messages)
     if ask:

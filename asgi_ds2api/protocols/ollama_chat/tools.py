@@ -6,12 +6,12 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from ...canonical import CustomTool, Extras, FunctionTool, Tool, ToolChoice, VendorTool
+from ...canonical import CustomTool, Extras, FunctionTool, Request, Tool, VendorTool
 from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from ...json_pieces import JsonObject, Shape, bound, present, put_extras
-from ..foreign_tools import described
+from ..foreign_tools import choice_among, described
 from . import wire
 from .messages import MessageWriter
 
@@ -105,10 +105,11 @@ _INLINED: Final = "tool_search_tool"
 """Begins the types of Anthropic's tools that find tools: here all tools are told at once."""
 
 
-def offered(tools: Sequence[Tool], choice: ToolChoice | None, writer: MessageWriter) -> tuple[list[Tool], str]:
+def offered(request: Request, writer: MessageWriter) -> tuple[list[Tool], str]:
     """Return the tools that are told, and what is asked for in words; an empty text: nothing."""
-    found = [tool for tool in tools if not (_is_inlined(tool, writer) or _is_search(tool, writer))]
-    if choice is None:
+    found = [tool for tool in request.tools if not (_is_inlined(tool, writer) or _is_search(tool, writer))]
+    choice = choice_among(found, request, writer.notices)
+    if choice is None or isinstance(choice, VendorTool):  # which is refused where it is written
         return found, ""
     at = choice.at or "tool_choice"
     writer.own(choice.extras, at)
@@ -117,9 +118,6 @@ def offered(tools: Sequence[Tool], choice: ToolChoice | None, writer: MessageWri
     if choice.names:
         found = _told(found, choice.names, writer)
     if choice.mode == "auto":
-        return found, ""
-    if not found:
-        writer.notices.lost(at, "there are no tools to choose from")
         return found, ""
     writer.notices.changed(at, "asked for in words: a model cannot be made to call a tool")
     return found, ASK_NAMED if choice.mode == "named" else ASK_ANY

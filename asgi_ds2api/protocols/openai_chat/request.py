@@ -55,8 +55,8 @@ from ...json_pieces import (
 from ...model_facts import ModelFacts
 from ...profiles import Profile
 from ..calls_and_results import Scan
-from ..foreign_searches import OPTIONS, Limit, search_of
-from ..foreign_tools import report_idle_choice
+from ..foreign_searches import OPTIONS, Limit, is_search, search_of
+from ..foreign_tools import choice_among
 from ..reserved import is_reserved, vendor_fields
 from ..strict_schemas import fit_schemas
 from . import wire
@@ -263,9 +263,9 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
             reasoning_replay=facts.reasoning_replay or profile.reasoning_replay,
             reasoning_in=facts.reasoning_in or profile.reasoning_in,
         )
-    request = fit_choice(request, profile, facts, notices)
     writer = PartWriter(is_own=is_own, profile=profile, takes_marks=facts.cache_marks, notices=notices)
     tools, search = _offered(request, facts, notices)
+    request = fit_choice(_chosen(request, tools, facts, notices), profile, facts, notices)
     messages, places = encode_messages(_arranged(request, profile, facts, notices), writer)
     body: JsonObject = {
         "model": request.model,
@@ -305,14 +305,24 @@ def _tool_fields(request: Request, tools: list[Tool], writer: PartWriter) -> Jso
             fields["parallel_tool_calls"] = request.parallel_tool_calls
         else:
             writer.notices.hint("parallel_tool_calls", "there are no tools to call")
-    choice = request.tool_choice
-    if choice is not None and (tools or (writer.is_own and choice.mode == "none")):
-        fields["tool_choice"] = encode_choice(choice, tools, writer)
+    if request.tool_choice is not None:
+        fields["tool_choice"] = encode_choice(request.tool_choice, tools, writer)
         if fields["tool_choice"] == "required":
             fields["tool_choice"] = writer.profile.required_choice
-    elif choice is not None:
-        report_idle_choice(choice, writer.notices)
     return fields
+
+
+def _chosen(request: Request, tools: list[Tool], facts: ModelFacts, notices: Notices) -> Request:
+    """Return the request with the choice among the tools that are sent as such."""
+    choice = request.tool_choice
+    if choice is None or (request.source == wire.NAME and (tools or choice.mode == "none")):
+        return request
+    searches = [t for t in request.tools if facts.web_search and isinstance(t, VendorTool) and is_search(t.type)]
+    chosen = choice_among([*tools, *searches], request, notices)
+    if isinstance(chosen, VendorTool):
+        notices.hint(choice.at or "tool_choice", "the model searches the web whenever it is asked")
+        chosen = None
+    return msgspec.structs.replace(request, tool_choice=chosen)
 
 
 def _arranged(request: Request, profile: Profile, facts: ModelFacts, notices: Notices) -> list[Message]:

@@ -55,7 +55,7 @@ from ...json_pieces import (
 )
 from ...profiles import Profile
 from ..foreign_searches import OPTIONS
-from ..foreign_tools import report_idle_choice
+from ..foreign_tools import choice_among
 from ..reserved import is_reserved, vendor_fields
 from ..strict_schemas import fit_schemas
 from . import wire
@@ -326,11 +326,11 @@ def _tool_fields(request: Request, tools: Sequence[Tool], writer: PartWriter) ->
             fields["parallel_tool_calls"] = request.parallel_tool_calls
         else:
             writer.notices.hint("parallel_tool_calls", "there are no tools to call")
-    choice = request.tool_choice
-    if choice is not None and (tools or (writer.is_own and choice.mode == "none")):
+    own = request.tool_choice if writer.is_own else None
+    is_kept = own is not None and (tools or own.mode == "none")
+    choice = own if is_kept else choice_among(tools, request, writer.notices)
+    if choice is not None:
         fields["tool_choice"] = encode_choice(choice, tools, writer)
-    elif choice is not None:
-        report_idle_choice(choice, writer.notices)
     return fields
 
 

@@ -334,8 +334,10 @@ def _encode_format(raw: Raw) -> Raw:
     return Raw(msgspec.json.encode({**rest, **grammar}))
 
 
-def encode_choice(choice: ToolChoice, tools: Sequence[Tool], writer: PartWriter) -> object:
+def encode_choice(choice: ToolChoice | VendorTool, tools: Sequence[Tool], writer: PartWriter) -> object:
     """Return the choice among tools as JSON."""
+    if isinstance(choice, VendorTool):
+        return {"type": choice.type}
     extras = writer.own(choice.extras, choice.at)
     if "type" in extras:
         return extras

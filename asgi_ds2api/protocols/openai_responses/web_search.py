@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from ...canonical import Notices, Request, Tool, VendorTool
 from ...json_pieces import JsonObject
-from ..foreign_searches import Limit, Search, search_by_options, search_of
+from ..foreign_searches import Limit, Search, search_as_tool, search_of
 from . import wire
 
 _WEB_SEARCH: Final = "web_search"
@@ -31,7 +31,7 @@ def offered(request: Request, notices: Notices) -> list[Tool]:
             notices.changed(tool.at or "tools", "all tools are told at once", action="dropped")
         else:
             tools.append(tool)
-    if request.source != wire.NAME and (search := search_by_options(request)) is not None:
+    if request.source != wire.NAME and (search := search_as_tool(request, notices)) is not None:
         tools.append(_own_search(search, notices))
     return tools
 
