@@ -37,6 +37,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Gemini: the result of a function may hold pictures and files."""
     own_tools_beside_functions: bool = True
     """Gemini: the vendor's own tools may stand beside functions."""
+    form_beside_tools: bool = True
+    """Gemini: the answer may be bound to JSON where there are tools."""
     web_search: bool = False
     """Chat: the model searches the web by itself (``web_search_options``)."""
     chat_tools: Literal["any", "without_effort", "without_reasoning"] = "any"
@@ -123,7 +125,12 @@ OPENAI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
 )
 
 _LEVELS = ModelFacts(thinking=("adaptive",), efforts=("minimal", "low", "medium", "high"), signs_calls=True)
-_BUDGETS = ModelFacts(thinking=("enabled", "disabled"), media_in_results=False, own_tools_beside_functions=False)
+_BUDGETS = ModelFacts(
+    thinking=("enabled", "disabled"),
+    media_in_results=False,
+    own_tools_beside_functions=False,
+    form_beside_tools=False,
+)
 
 GEMINI_MODELS: tuple[tuple[str, ModelFacts], ...] = (
     ("*gemini-4-hydrogen*", msgspec.structs.replace(_LEVELS, efforts=("low", "medium", "high", "xhigh"))),

@@ -251,6 +251,27 @@ async def test_gemini_C32_structured_output_is_asked_for_in_json_schema() -> Non
     }
 
 
+FORM = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object", "title": "Answer"}}}
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+
+
+@pytest.mark.parametrize("form", [FORM, {"type": "json_object"}])
+async def test_old_model_is_asked_for_json_in_words_at_once_where_there_are_tools(form: Any) -> None:
+    asked = await sent(model=OLD, response_format=form, tools=TOOLS)
+    (hint,) = asked.sent["systemInstruction"]["parts"]
+    assert "JSON" in hint["text"]
+    assert ("Answer" in hint["text"]) == (form is FORM)
+    assert "generationConfig" not in asked.sent
+    assert asked.notices["response_format"] == "changed"
+
+
+@pytest.mark.parametrize(("model", "tools"), [(OLD, []), (NEW, TOOLS)])
+async def test_form_binds_where_the_model_takes_it(model: str, tools: Any) -> None:
+    asked = await sent(model=model, response_format=FORM, tools=tools)
+    assert asked.sent["generationConfig"]["responseMimeType"] == "application/json"
+    assert "systemInstruction" not in asked.sent
+
+
 async def test_system_stands_apart_and_later_ones_are_said_by_the_user() -> None:
     messages = [{"role": "system", "content": "s"}, *HELLO, {"role": "developer", "content": "now"}, *HELLO]
     asked = await ask("chat", "gemini", {"messages": messages}, gemini_answer([{"text": "x"}]))

@@ -12,7 +12,18 @@ from typing import Final
 from msgspec import Raw
 from msgspec.structs import replace
 
-from ...canonical import Block, FunctionTool, Message, Notices, Request, Text, Tool, ToolChoice, VendorTool
+from ...canonical import (
+    Block,
+    FunctionTool,
+    Message,
+    Notices,
+    OutputFormat,
+    Request,
+    Text,
+    Tool,
+    ToolChoice,
+    VendorTool,
+)
 from ...errors import Unsupported
 from ...model_facts import ModelFacts
 from ...profiles import Profile
@@ -77,11 +88,14 @@ def _report_identity(request: Request, profile: Profile, notices: Notices) -> No
 
 
 def arrange(request: Request, profile: Profile, facts: ModelFacts, notices: Notices) -> Request:
-    """Return the request with its messages in the turns that Gemini takes, and with its own search of the web.
+    """Return the request with its messages in the turns that Gemini takes, and with what the model takes beside tools.
 
     Raises:
         Unsupported: With ``param``, the path of what nothing can stand in for.
     """
+    tools = _offered(request, facts, notices)
+    if tools and not facts.form_beside_tools:
+        request = form_in_words(request, notices) or request
     for message in request.messages:
         if message.name is not None:
             notices.lost(f"{message.at}.name", "Gemini's turns have no names")
@@ -98,7 +112,6 @@ def arrange(request: Request, profile: Profile, facts: ModelFacts, notices: Noti
         notices.changed(messages[-1].at, "the model may begin anew where it should go on")
     if facts.signs_calls:
         messages = sign_steps(messages)
-    tools = _offered(request, facts, notices)
     return replace(request, messages=tuple(messages), tools=tuple(tools), tool_choice=_chosen(tools, request, notices))
 
 
@@ -183,3 +196,22 @@ def _chosen(tools: Sequence[Tool], request: Request, notices: Notices) -> ToolCh
 def has_functions(tools: Sequence[Tool]) -> bool:
     """Tell whether there are functions among tools."""
     return any(isinstance(tool, FunctionTool) for tool in tools)
+
+
+def form_in_words(request: Request, notices: Notices) -> Request | None:
+    """Return the request with its form asked for in words, where tools bar a binding one; None: it has none."""
+    wanted = request.output_format
+    if wanted is None or wanted.kind == "text":
+        return None
+    notices.changed(wanted.at, "the model cannot be bound to a form beside tools: asked for in words")
+    hint = Message(role="system", content=(Text(text=_asked(wanted)),), at=wanted.at)
+    leading = next((i for i, m in enumerate(request.messages) if m.role not in SYSTEM), len(request.messages))
+    messages = (*request.messages[:leading], hint, *request.messages[leading:])
+    return replace(request, messages=messages, output_format=None)
+
+
+def _asked(wanted: OutputFormat) -> str:
+    if wanted.schema is None:
+        return "Where you answer in text, reply with a single JSON object and nothing else."
+    schema = bytes(wanted.schema).decode()
+    return f"Where you answer in text, reply with JSON alone that is valid for this schema:\n{schema}"

@@ -14,11 +14,9 @@ from ...canonical import (
     FunctionTool,
     Message,
     Notices,
-    OutputFormat,
     Reasoning,
     ReasoningControl,
     Request,
-    Text,
     ToolCall,
     VendorTool,
 )
@@ -26,7 +24,7 @@ from ...errors import Refused
 from ..foreign_searches import OPTIONS
 from . import wire
 from .parts import SENTINEL, SIGNED, is_mark
-from .preflight import ALONE, SYSTEM, has_functions
+from .preflight import ALONE, SYSTEM, form_in_words, has_functions
 from .schema import to_openapi
 from .tools import LOWERED
 from .usage import UNSIGNED
@@ -113,9 +111,11 @@ def _other_thinking(request: Request, notices: Notices) -> Request | None:
 
 
 def _without_penalties(request: Request, notices: Notices) -> Request | None:
-    notices.lost("frequency_penalty", "the model refuses this field")
-    notices.lost("presence_penalty", "the model refuses this field")
-    return replace(request, sampling=replace(request.sampling, frequency_penalty=None, presence_penalty=None))
+    penalties = ("frequency_penalty", "presence_penalty")
+    said = [name for name in penalties if getattr(request.sampling, name) is not None]
+    for name in said:
+        notices.lost(name, "the model refuses this field")
+    return replace(request, sampling=replace(request.sampling, **dict.fromkeys(said)))
 
 
 def _fold_system(request: Request, notices: Notices) -> Request | None:
@@ -127,25 +127,6 @@ def _fold_system(request: Request, notices: Notices) -> Request | None:
     blocks = tuple(block for message in said for block in message.content)
     rest = [message for message in request.messages if message.role not in SYSTEM]
     return replace(request, messages=(Message(role="user", content=blocks, at=said[0].at), *rest))
-
-
-def _form_in_words(request: Request, notices: Notices) -> Request | None:
-    """Ask for JSON in words, where the model cannot be bound to it beside tools."""
-    wanted = request.output_format
-    if wanted is None or wanted.kind == "text":
-        return None
-    notices.lost(wanted.at, "the model cannot be bound to a form beside tools: asked in words", action="emulated")
-    hint = Message(role="system", content=(Text(text=_asked(wanted)),), at=wanted.at)
-    leading = next((i for i, m in enumerate(request.messages) if m.role not in SYSTEM), len(request.messages))
-    messages = (*request.messages[:leading], hint, *request.messages[leading:])
-    return replace(request, messages=messages, output_format=None)
-
-
-def _asked(wanted: OutputFormat) -> str:
-    if wanted.schema is None:
-        return "Where you answer in text, reply with a single JSON object and nothing else."
-    schema = bytes(wanted.schema).decode()
-    return f"Where you answer in text, reply with JSON alone that is valid for this schema:\n{schema}"
 
 
 def _functions_alone(request: Request, notices: Notices) -> Request | None:
@@ -169,7 +150,7 @@ _MENDS: Final[Sequence[tuple[re.Pattern[str], Mend]]] = (
     (re.compile(r"thinking[_ ]?(?:level|budget|config)|thinking is not supported", re.IGNORECASE), _other_thinking),
     (re.compile(r"penalty is not enabled", re.IGNORECASE), _without_penalties),
     (re.compile(r"(?:developer|system) instruction is not enabled", re.IGNORECASE), _fold_system),
-    (re.compile(r"function calling with a response mime type", re.IGNORECASE), _form_in_words),
+    (re.compile(r"(?:function calling|tool use) with a response mime type", re.IGNORECASE), form_in_words),
     (re.compile(_APART, re.IGNORECASE), _functions_alone),
 )
 """Words of the vendor's -> what helps; the first that changes something."""

@@ -91,6 +91,15 @@ def test_penalties_are_left_out_and_told_as_a_loss() -> None:
     assert losses == {"frequency_penalty": "lost", "presence_penalty": "lost"}
 
 
+@pytest.mark.parametrize(
+    ("sampling", "lost"),
+    [(Sampling(frequency_penalty=1.0), "frequency_penalty"), (Sampling(presence_penalty=0.0), "presence_penalty")],
+)
+def test_no_penalty_is_told_that_nobody_sent(sampling: Sampling, lost: str) -> None:
+    _, losses = repaired(asked(sampling=sampling), "Penalty is not enabled for models/gemini-x")
+    assert losses == {lost: "lost"}
+
+
 def test_system_is_said_by_the_user_where_the_model_has_none() -> None:
     system = Message(role="system", content=(Text(text="Be kind."),), at="messages[0]")
     request = asked(messages=(system, Message(role="user", content=(Text(text="hi"),))))
@@ -102,14 +111,15 @@ def test_system_is_said_by_the_user_where_the_model_has_none() -> None:
     assert losses == {"messages[0]": "changed"}
 
 
-def test_form_is_asked_for_in_words_beside_tools() -> None:
+@pytest.mark.parametrize("tools", ["Function calling", "Tool use"])
+def test_form_is_asked_for_in_words_beside_tools(tools: str) -> None:
     form = OutputFormat(kind="json_schema", schema=SCHEMA, name="s", at="response_format")
     request = asked(output_format=form, tools=(FunctionTool(name="f", parameters=SCHEMA),))
-    words = "Function calling with a response mime type: 'application/json' is unsupported"
+    words = f"{tools} with a response mime type: 'application/json' is unsupported"
     body, losses = repaired(request, words)
     assert "responseMimeType" not in body.get("generationConfig", {})
     assert '"city"' in body["systemInstruction"]["parts"][0]["text"]
-    assert "response_format" in losses
+    assert losses["response_format"] == "changed"
 
 
 def too_long() -> Refused:
