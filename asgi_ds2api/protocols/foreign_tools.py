@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from ..canonical import CustomTool, FunctionTool, Notices, Request, Tool, ToolChoice, VendorTool
-from ..json_pieces import text_of
+from ..json_guard import encode_object
+from ..json_pieces import fields_of, text_of
 from .foreign_searches import is_search
 
+NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
+"""The schema of a function that takes none."""
 _EXAMPLES: Final = "input_examples"
 _SENT_ANYWAY: Final[Mapping[str, str]] = {
     "defer_loading": "all tools are sent at once",
@@ -37,6 +41,14 @@ def described(
         else:
             notices.unknown(tool.at, name, reason)
     return description
+
+
+def with_properties(schema: Raw) -> Raw:
+    """Return the schema of a function's parameters as OpenAI wants it: an object says which properties it has."""
+    fields = fields_of(schema)
+    if text_of(fields.get("type")) != "object" or "properties" in fields:
+        return schema
+    return Raw(encode_object({**fields, "properties": Raw(b"{}")}))
 
 
 _TYPE: Final = "type"

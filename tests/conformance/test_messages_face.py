@@ -13,7 +13,19 @@ from tests.support.http_bytes import sse_body
 from tests.support.scripted_client import NEVER, Delay, ScriptedUpstream, answering, streaming
 from tests.support.virtual_time import run_virtual
 
-from .asking import HELLO, Asked, ask, assert_estimated, chat_answer, chat_stream, chunk, claude_answer, error
+from .asking import (
+    HELLO,
+    Asked,
+    ask,
+    assert_estimated,
+    chat_answer,
+    chat_stream,
+    chunk,
+    claude_answer,
+    error,
+    response_answer,
+    said_item,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -245,6 +257,17 @@ async def test_anthropic_C31_any_without_parallel() -> None:
     body = {"tools": [TOOL], "tool_choice": {"type": "any", "disable_parallel_tool_use": True}}
     asked = await ask("claude", "chat", body, chat_answer())
     assert (asked.sent["tool_choice"], asked.sent["parallel_tool_calls"]) == ("required", False)
+
+
+@pytest.mark.parametrize("to", ["chat", "responses"])
+async def test_tool_without_properties_says_so_as_openai_wants_it(to: str) -> None:
+    """So MCP's Go SDK declares tools without arguments."""
+    schemas: list[Any] = [{"type": "object"}, {"type": "object", "properties": {"a": {}}}, {"type": "string"}]
+    tools = [{"name": f"f{i}", "input_schema": schema} for i, schema in enumerate(schemas)]
+    answers = {"chat": chat_answer(), "responses": response_answer([said_item("x")])}
+    asked = await ask("claude", to, {"tools": tools}, answers[to])
+    functions = [tool.get("function", tool) for tool in asked.sent["tools"]]
+    assert [function["parameters"] for function in functions] == [{"type": "object", "properties": {}}, *schemas[1:]]
 
 
 async def test_anthropic_C33_schema_goes_out_and_the_answer_comes_back() -> None:

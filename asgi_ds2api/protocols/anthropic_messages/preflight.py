@@ -35,7 +35,7 @@ from ...errors import Unsupported
 from ...model_facts import ModelFacts
 from ...profiles import Profile
 from ..foreign_searches import OPTIONS, Limit, Search, search_as_tool, search_of
-from ..foreign_tools import choice_among
+from ..foreign_tools import NO_PARAMETERS, choice_among
 from . import wire
 from .pairing import pair_results
 from .reasoning import fit_reasoning
@@ -373,7 +373,7 @@ def _fit_tool(tool: Tool, target: Addressee, notices: Notices) -> Tool:
     tool = adopt_mark(tool)
     at = f"{tool.at}.parameters"
     if tool.parameters is None:
-        return msgspec.structs.replace(tool, parameters=Raw(b'{"type":"object","properties":{}}'))
+        return msgspec.structs.replace(tool, parameters=NO_PARAMETERS)
     if not tool.strict:
         return msgspec.structs.replace(tool, parameters=check_root(tool.parameters, at))
     if target.facts.structured_outputs:

@@ -11,7 +11,7 @@ from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from ...json_pieces import JsonObject, Shape, bound, present, put_extras
-from ..foreign_tools import choice_among, described
+from ..foreign_tools import NO_PARAMETERS, choice_among, described
 from . import wire
 from .messages import MessageWriter
 
@@ -99,7 +99,6 @@ def _checked(tools: Sequence[Tool]) -> tuple[Tool, ...]:
 
 ASK_ANY: Final = "Answer with a call of one of your tools, and with nothing else."
 ASK_NAMED: Final = "Answer with a call of your tool, and with nothing else."
-_NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
 _RESPONSES: Final = "openai_responses"
 _INLINED: Final = "tool_search_tool"
 """Begins the types of Anthropic's tools that find tools: here all tools are told at once."""
@@ -170,7 +169,7 @@ def _encode_function(tool: FunctionTool, writer: MessageWriter) -> JsonObject:
         function["description"] = description
     parameters = tool.parameters
     if parameters is None and not writer.is_own:
-        parameters = _NO_PARAMETERS
+        parameters = NO_PARAMETERS
     if parameters is not None:
         function["parameters"] = parameters
     if tool.strict:

@@ -28,7 +28,7 @@ from ...json_guard import decode_json
 from ...json_pieces import JsonField, JsonObject, Shape, bound, missing, present, put_extras, set_fields
 from ...model_facts import ModelFacts
 from ...profiles import Profile
-from ..foreign_tools import described
+from ..foreign_tools import described, with_properties
 from . import wire
 from .content import PartWriter
 from .reasoning import is_thinking_asked, without_thinking
@@ -310,7 +310,7 @@ def _encode_function(tool: FunctionTool, writer: PartWriter) -> JsonObject:
     if description is not None:
         function["description"] = description
     if tool.parameters is not None:
-        function["parameters"] = tool.parameters
+        function["parameters"] = tool.parameters if writer.is_own else with_properties(tool.parameters)
     if tool.strict is not None:
         function["strict"] = tool.strict
     written: JsonObject = {"type": "function", "function": function}

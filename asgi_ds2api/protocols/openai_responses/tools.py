@@ -15,7 +15,7 @@ from ...codec import RequestLimits
 from ...errors import MalformedRequest, Unsupported
 from ...json_guard import decode_json
 from ...json_pieces import JsonField, JsonObject, Shape, bound, fields_of, missing, present, put_extras, text_of
-from ..foreign_tools import described
+from ..foreign_tools import NO_PARAMETERS, described, with_properties
 from . import wire
 from .content import PartWriter
 
@@ -272,8 +272,6 @@ def _mode(word: str, at: str) -> Literal["auto", "none", "required"]:
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------
 
-_NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
-
 
 def encode_tools(tools: Sequence[Tool], writer: PartWriter) -> list[JsonObject | Raw]:
     """Return tools as JSON, those of a namespace in it.
@@ -317,8 +315,10 @@ def _encode_tool(tool: FunctionTool | CustomTool, name: str, extras: Extras, wri
         if tool.format is not None:
             written["format"] = _encode_format(tool.format)
         return put_extras(written, writer.own(extras, tool.at))
-    if tool.parameters is not None or not writer.is_own:
-        written["parameters"] = _NO_PARAMETERS if tool.parameters is None else tool.parameters
+    if not writer.is_own:
+        written["parameters"] = with_properties(NO_PARAMETERS if tool.parameters is None else tool.parameters)
+    elif tool.parameters is not None:
+        written["parameters"] = tool.parameters
     if tool.strict is not None or not writer.is_own:
         written["strict"] = bool(tool.strict)  # left out, the vendor would try to be strict
     return put_extras(written, extras) if writer.is_own else written
