@@ -63,6 +63,7 @@ _ELSEWHERE: Final = frozenset({"$defs", "definitions"})
 """Keywords that hold what is put elsewhere."""
 _COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
 """Keywords whose numbers come as strings, as 64-bit integers of protocol buffers do."""
+_BOUNDS: Final = frozenset({"minimum", "maximum"})
 
 # --- Schema -> JSON Schema --------------------------------------------------------------------------------------------
 
@@ -100,15 +101,35 @@ def _read(node: object) -> object:
                 read[name] = _read(value)
             case (("anyOf" | "prefixItems"), list()):
                 read[name] = [_read(inner) for inner in value]
-            case (("propertyOrdering" | "example"), _):
+            case (("propertyOrdering" | "example"), _) | ("format", "enum"):
                 pass
             case _ if name in _COUNTS:
                 read[name] = int(value) if isinstance(value, str) and value.isdigit() else value
             case _:
                 read[name] = value
+    _read_numbers(read)
     if nullable:
         _allow_null(read)
     return read
+
+
+def _read_numbers(read: Node) -> None:
+    """Read the bounds and the enumeration of a number, which may come as texts: enumerations hold nothing else."""
+    kinds = read.get("type")
+    if not {"integer", "number"} & {*(kinds if isinstance(kinds, list) else [kinds])}:
+        return
+    for name in _BOUNDS & read.keys():
+        read[name] = _number(read[name])
+    if isinstance(values := read.get("enum"), list):
+        read["enum"] = [_number(value) for value in values]
+
+
+def _number(value: object) -> object:
+    """Return the number that a text says; anything else as it is."""
+    try:
+        return msgspec.json.decode(value, type=int | float) if isinstance(value, str) else value
+    except msgspec.MsgspecError:
+        return value
 
 
 def _allow_null(read: Node) -> None:

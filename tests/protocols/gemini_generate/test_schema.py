@@ -80,6 +80,25 @@ def test_openapi_schema_is_read_in_either_casing() -> None:
     assert json.loads(bytes(from_openapi(raw(schema), "s"))) == expected
 
 
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (
+            {"type": "INTEGER", "format": "enum", "enum": ["101", "201"], "minimum": "1", "maximum": 300},
+            {"type": "integer", "enum": [101, 201], "minimum": 1, "maximum": 300},
+        ),
+        (
+            {"type": "NUMBER", "format": "double", "enum": ["1.5", "2", "many"], "nullable": True},
+            {"type": ["number", "null"], "format": "double", "enum": [1.5, 2, "many", None]},
+        ),
+        ({"type": "STRING", "format": "enum", "enum": ["1", "2"]}, {"type": "string", "enum": ["1", "2"]}),
+    ],
+    ids=["integers", "numbers", "texts"],
+)
+def test_enumeration_is_of_the_type_that_its_texts_say(schema: Any, expected: Any) -> None:
+    assert json.loads(bytes(from_openapi(raw(schema), "s"))) == expected
+
+
 def test_schema_that_is_no_object_is_refused_by_its_path() -> None:
     with pytest.raises(MalformedRequest) as caught:
         from_openapi(raw([]), "tools[0]")
