@@ -36,6 +36,8 @@ class Finish(Value, frozen=True, kw_only=True, tag="finish", tag_field="event"):
     is_spoiled: bool = False
     """The model began a call that cannot be read: asked once more, it may write one."""
     choice: int = 0
+    at: str = "finish_reason"
+    """Where the vendor's word stood."""
 
 
 class Usage(Value, frozen=True, kw_only=True, tag="usage", tag_field="event"):

@@ -126,4 +126,4 @@ async def test_gemini_C27_one_of_several_answers_that_is_spoiled_ends_alone() ->
 async def test_gemini_C27_malformed_call_behind_text_ends_the_answer() -> None:
     asked = await ask("chat", "gemini", {}, gemini_answer([{"text": "x"}], "MALFORMED_FUNCTION_CALL"))
     assert asked.json["choices"][0]["finish_reason"] == "stop"
-    assert asked.notices["stop_reason"] == "changed"
+    assert asked.notices["candidates[0].finishReason"] == "changed"

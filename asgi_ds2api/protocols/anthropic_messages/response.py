@@ -243,7 +243,7 @@ class AnswerWriter:
     def report_finish(self, finish: Finish) -> None:
         """Report a reason of another vendor's that Anthropic has no word for."""
         if finish.reason == "other":
-            self._notices.changed(f"choices[{finish.choice}].finish_reason", "Anthropic has no such reason")
+            self._notices.changed(finish.at, "Anthropic has no such reason")
 
     def report(self, at: str, extras: Extras) -> None:
         """Report fields of another vendor's answer, which have no place in ours."""

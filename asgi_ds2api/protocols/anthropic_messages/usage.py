@@ -137,6 +137,7 @@ def decode_finish(fields: Mapping[str, Raw], *, has_calls: bool) -> Finish:
         stop_sequence=decode_text(fields.get("stop_sequence")),
         explanation=decode_text(_object(details).get("explanation")),
         details=details,
+        at="stop_reason",
     )
 
 

@@ -185,7 +185,14 @@ def decode_finish(word: str, *, has_calls: bool, message: str | None, choice: in
     if reason == "stop" and has_calls:
         reason = "tool_calls"
     explanation = message or (f"The answer was blocked: {word}." if reason == "content_filter" else None)
-    return Finish(reason=reason, raw=word, explanation=explanation, is_spoiled=word in _SPOILED, choice=choice)
+    return Finish(
+        reason=reason,
+        raw=word,
+        explanation=explanation,
+        is_spoiled=word in _SPOILED,
+        choice=choice,
+        at=f"candidates[{choice}].finishReason",
+    )
 
 
 def decode_block(feedback: Mapping[str, Raw]) -> Finish | None:
@@ -195,7 +202,7 @@ def decode_block(feedback: Mapping[str, Raw]) -> Finish | None:
         return None
     message = text_of(feedback.get("blockReasonMessage"))
     explanation = message or f"The prompt was blocked: {word}."
-    return Finish(reason="content_filter", raw=word, explanation=explanation)
+    return Finish(reason="content_filter", raw=word, explanation=explanation, at="promptFeedback.blockReason")
 
 
 def finish_failure(word: str, *, is_empty: bool) -> UpstreamError | None:
@@ -226,7 +233,7 @@ def encode_finish(finish: Finish, *, is_native: bool, is_spoiled: bool, notices:
     if is_native and finish.raw is not None:
         return finish.raw
     if finish.stop_sequence is not None and not is_native:
-        notices.hint(f"choices[{finish.choice}].stop_sequence", "the text that matched is not told here")
+        notices.hint("stop_sequence", "the text that matched is not told here")
     if finish.reason in _UNKNOWN and not is_native:
-        notices.changed(f"choices[{finish.choice}].finish_reason", "Gemini has no such reason", action="coerced")
+        notices.changed(finish.at, "Gemini has no such reason", action="coerced")
     return _SPELLED[finish.reason]

@@ -121,4 +121,4 @@ def _nothing_asked(head: _Peek, *, is_prompt: bool) -> Finish | None:
         return None
     keep_alive = present(head.keep_alive)
     is_going = keep_alive is not None and _NEVER.fullmatch(keep_alive) is not None
-    return Finish(reason="other", raw="unload" if is_going else "load")
+    return Finish(reason="other", raw="unload" if is_going else "load", at="done_reason")

@@ -280,7 +280,7 @@ class AnswerWriter(AnswerReports):
     def end(self, finish: Finish, usage: Usage, *, first_s: float) -> JsonObject:
         """Return what the last object says: why it ended, and the figures."""
         if finish.reason in ("content_filter", "refusal", "pause", "compaction", "other") and not self.is_own:
-            self._notices.changed("stop_reason", "no such end is known here", action="coerced")
+            self._notices.changed(finish.at, "no such end is known here", action="coerced")
         if finish.stop_sequence is not None:
             self.hint("stop_sequence", "the text that matched is not told here")
         if finish.details is not None:

@@ -41,7 +41,7 @@ def decode_finish(fields: Mapping[str, Raw], *, has_calls: bool) -> Finish:
     reason: FinishReason = _REASONS.get(word or "stop", "other")
     if has_calls and reason in ("stop", "other"):
         reason = "tool_calls"
-    return Finish(reason=reason, raw=word or None)
+    return Finish(reason=reason, raw=word or None, at="done_reason")
 
 
 # --- ours -> wire -----------------------------------------------------------------------------------------------------

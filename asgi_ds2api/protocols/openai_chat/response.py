@@ -398,8 +398,7 @@ class AnswerWriter(AnswerReports):
     def finish(self, finish: Finish, *, has_calls: bool) -> str:
         """Return the word for an end; report what it does not say."""
         if finish.reason in ("pause", "compaction", "other"):
-            path = f"choices[{finish.choice}].finish_reason" if self.is_own else "stop_reason"
-            self._notices.changed(path, "no such end is known here", action="coerced")
+            self._notices.changed(finish.at, "no such end is known here", action="coerced")
         if finish.details is not None and not self.is_own:
             self.hint("stop_details", "an end has no details here")
         return encode_finish(finish, has_calls=has_calls, is_legacy=self._envelope.legacy_functions)

@@ -101,7 +101,14 @@ def decode_finish(word: str | None, *, has_calls: bool, stop_reason: Raw | None 
     if matched is not None and reason == "stop":
         reason = "stop_sequence"
     is_spoiled = _SPOILED in lowered
-    return Finish(reason=reason, raw=word or None, stop_sequence=matched, is_spoiled=is_spoiled, choice=choice)
+    return Finish(
+        reason=reason,
+        raw=word or None,
+        stop_sequence=matched,
+        is_spoiled=is_spoiled,
+        choice=choice,
+        at=f"choices[{choice}].finish_reason",
+    )
 
 
 def finish_failure(word: str | None) -> UpstreamError | None:

@@ -334,7 +334,7 @@ class AnswerWriter(AnswerReports):
 
     def _report_finish(self, finish: Finish) -> None:
         if finish.reason in ("pause", "compaction", "other") and not self.is_own:
-            self._notices.changed("stop_reason", "no such end is known here", action="coerced")
+            self._notices.changed(finish.at, "no such end is known here", action="coerced")
         if finish.stop_sequence is not None:
             self.hint("stop_sequence", "the text that matched is not told here")
         if finish.details is not None and not self.is_own:

@@ -59,10 +59,10 @@ def decode_finish(fields: Mapping[str, Raw], *, has_calls: bool) -> Finish:
     status = text_of(fields.get("status"))
     why = text_of(fields_of(fields.get("incomplete_details")).get("reason"))
     if status == "incomplete" or (status is None and why):
-        return Finish(reason=_REASONS.get(why or "", "other"), raw=why)
+        return Finish(reason=_REASONS.get(why or "", "other"), raw=why, at="incomplete_details.reason")
     if status in ("queued", "in_progress"):
-        return Finish(reason="other", raw=status)
-    return Finish(reason="tool_calls" if has_calls else "stop", raw=status)
+        return Finish(reason="other", raw=status, at="status")
+    return Finish(reason="tool_calls" if has_calls else "stop", raw=status, at="status")
 
 
 def finish_failure(fields: Mapping[str, Raw]) -> UpstreamError | None:

@@ -82,7 +82,7 @@ def test_a_stream_becomes_events() -> None:
         ArgumentsDelta(index=2, arguments='"\\u00e9"}'),
         BlockStop(index=2),
         Usage(input_total=12, output_total=20),
-        Finish(reason="tool_calls", raw="tool_use"),
+        Finish(reason="tool_calls", raw="tool_use", at="stop_reason"),
     ]
 
 
@@ -271,7 +271,7 @@ def test_content_behind_the_reason_of_the_end_is_dropped_and_counted_F68() -> No
     )
     assert failure is None
     assert [e.text for e in events if isinstance(e, TextDelta)] == ["a"]
-    assert events[-1] == Finish(reason="length", raw="max_tokens")
+    assert events[-1] == Finish(reason="length", raw="max_tokens", at="stop_reason")
     assert any(isinstance(e, Notice) for e in events)
 
 
@@ -355,7 +355,7 @@ def test_an_error_in_the_stream_ends_it_behind_what_came_before(
 def test_a_stream_may_end_early_where_the_profile_says_so() -> None:
     profile = msgspec.structs.replace(ANTHROPIC, done="optional")
     events, failure = decode(stream(START, *text(0, "a"), finish("max_tokens")), profile=profile)
-    assert (events[-1], failure) == (Finish(reason="length", raw="max_tokens"), None)
+    assert (events[-1], failure) == (Finish(reason="length", raw="max_tokens", at="stop_reason"), None)
     assert decode(stream(START, *text(0, "a")), profile=profile)[1] is not None
 
 

@@ -460,7 +460,15 @@ class TestWhatIsNotTold:
     def test_figures_tiers_and_times_without_a_field_are_reported(self) -> None:
         notices = Notices()
         start = Start(source="openai_chat", id="c", model="m", created=1, service_tier="flex")
-        encode([start, *block(0, Text(text="a")), self.USED, Finish(reason="other", raw="odd")], notices=notices)
+        encode(
+            [
+                start,
+                *block(0, Text(text="a")),
+                self.USED,
+                Finish(reason="other", raw="odd", at="choices[0].finish_reason"),
+            ],
+            notices=notices,
+        )
         assert sorted(told(notices)) == [
             "choices[0].finish_reason",
             "created",

@@ -131,7 +131,7 @@ def test_blocks_come_as_they_are_told() -> None:
     )  # fmt: skip
     thought, text, first, second = response.choices[0].blocks
     assert (thought.text, text.text, first.arguments, second.id) == ("hm", "ab", '{"a":1}', "own")
-    assert response.choices[0].finish == Finish(reason="tool_calls", raw="stop")
+    assert response.choices[0].finish == Finish(reason="tool_calls", raw="stop", at="done_reason")
     assert (response.usage.input_total, response.usage.output_total) == (3, 2)
     assert response.created == 1_795_341_600
 

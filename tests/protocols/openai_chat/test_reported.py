@@ -43,7 +43,7 @@ USAGE = Usage(input_total=3, output_total=2, cache_write_5m=1, extras={"inferenc
 
 def answer(*, source: Any = "anthropic_messages", reason: Any = "other") -> Response:
     blocks = (*THOUGHTS, Text(text="Hi", citations=(CITED,)))
-    choice = Choice(blocks=blocks, finish=Finish(reason=reason, raw="odd"))
+    choice = Choice(blocks=blocks, finish=Finish(reason=reason, raw="odd", at="stop_reason"))
     return Response(source=source, id="c", model="m", choices=(choice,), usage=USAGE)
 
 
@@ -67,13 +67,6 @@ def test_answer_of_another_protocol_is_accounted_for(write: Any) -> None:
     write(answer(), notices)
     thoughts = ["r0.id", "r0.signature", "r0.type", "r1"]
     assert paths(notices) == ["cited", *thoughts, "stop_reason", "usage.cache_creation", "usage.inference_geo"]
-
-
-@pytest.mark.parametrize("write", [whole, streamed])
-def test_unknown_end_of_ones_own_is_named_by_its_choice(write: Any) -> None:
-    notices = Notices()
-    write(answer(source="openai_chat"), notices)
-    assert "choices[0].finish_reason" in paths(notices)
 
 
 def test_reasoning_that_goes_back_as_text_leaves_its_names_behind() -> None:

@@ -86,7 +86,7 @@ def test_events_of_a_text_in_their_order() -> None:
         TextDelta(index=0, text=" there"),
         BlockStop(index=0),
         Usage(input_total=3, output_total=2),
-        Finish(reason="stop", raw="stop"),
+        Finish(reason="stop", raw="stop", at="choices[0].finish_reason"),
     ]
 
 
@@ -126,7 +126,7 @@ def test_events_of_thinking_and_calls_in_their_order() -> None:
         ArgumentsDelta(index=2, arguments="{}"),
         BlockStop(index=1),
         BlockStop(index=2),
-        Finish(reason="tool_calls", raw="tool_calls"),
+        Finish(reason="tool_calls", raw="tool_calls", at="choices[0].finish_reason"),
     ]
 
 
