@@ -99,7 +99,7 @@ class _Choice:
 class _Block:
     """A block that has begun."""
 
-    __slots__ = ("block", "choice", "has_text", "index", "is_untold", "number", "prefix", "start")
+    __slots__ = ("block", "choice", "cited", "has_text", "index", "is_untold", "number", "prefix", "start")
 
     def __init__(self, index: int, block: Block, choice: _Choice) -> None:
         self.index = index
@@ -113,6 +113,8 @@ class _Block:
         """Of a call: no arguments were written."""
         self.start = choice.length
         """Where a text begins in the answer's text."""
+        self.cited: tuple[Citation, ...] = ()
+        """Sources of a text that are of all of it, and so are told where it ends."""
         self.prefix = b""
         """What a chunk with more of it begins with, behind the head; empty: such chunks have more to say."""
 
@@ -320,6 +322,14 @@ class StreamEncoder:
             self._write(choice, {"refusal": text})
 
     def _cite(self, block: _Block, citations: Sequence[Citation]) -> None:
+        """Write sources; those of the whole text wait for its end, as Anthropic tells them before it."""
+        for citation in citations:
+            if citation.end is None and not self._writer.is_own:
+                block.cited += (citation,)
+            else:
+                self._write_cited(block, (citation,))
+
+    def _write_cited(self, block: _Block, citations: Sequence[Citation]) -> None:
         if found := self._writer.annotations(citations, block.start, block.choice.length):
             self._write(block.choice, {"annotations": found})
 
@@ -382,6 +392,7 @@ class StreamEncoder:
         self._write(choice, {"tool_calls": [with_mark(put_extras(fragment, extras), mark)]})
 
     def _end_block(self, block: _Block) -> None:
+        self._write_cited(block, block.cited)
         if block.is_untold:
             self._add_arguments(ArgumentsDelta(index=block.index, arguments="{}"))
         elif isinstance(block.block, Text) and self._is_moved(block):

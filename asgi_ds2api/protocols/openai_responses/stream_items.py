@@ -4,7 +4,7 @@ One item is open at a time. It ends when the next one begins, or with the answer
 whole. Which block has its turn is for ``stream_encoder`` to say.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -15,6 +15,7 @@ from ...canonical import (
     ArgumentsDelta,
     Block,
     BlockStop,
+    Citation,
     CitationDelta,
     Opaque,
     OpaqueDelta,
@@ -85,6 +86,8 @@ class ItemStream:
         self._opened: Block | None = None
         """The part of a message that was begun last."""
         self._last_text: JsonObject | None = None
+        self._cited: list[Citation] = []
+        """Sources of the whole open part, which are told where it ends: Anthropic tells them before its text."""
 
     @property
     def is_silent(self) -> bool:
@@ -130,7 +133,10 @@ class ItemStream:
                     self.say(event.text)
             case CitationDelta():
                 self._open_part(block)
-                self._cite(event)
+                if event.citation.end is None and not self.writer.is_own:
+                    self._cited.append(event.citation)
+                else:
+                    self._cite((event.citation,))
             case ReasoningDelta():
                 if event.text:
                     self._think(block, event.text)
@@ -272,19 +278,21 @@ class ItemStream:
         assert isinstance(content, list)
         return {**self._place(), "content_index": len(content) - 1}
 
-    def _cite(self, event: CitationDelta) -> None:
+    def _cite(self, citations: Sequence[Citation]) -> None:
         if self._part is None or self._item is None or "annotations" not in self._part:
             return
         known = self._part["annotations"]
         assert isinstance(known, list)
         length = sum(map(len, self._item.pieces))
-        for annotation in self.writer.annotations((event.citation,), length):
+        for annotation in self.writer.annotations(citations, length):
             where = {**self._part_place(), "annotation_index": len(known), "annotation": annotation}
             known.append(annotation)
             self.event("response.output_text.annotation.added", where)
 
     def end_part(self) -> None:
         """End the part that is open; its message may have another one."""
+        cited, self._cited = self._cited, []
+        self._cite(cited)
         part, self._part, self.prefix = self._part, None, b""
         if part is None or self._item is None:
             return

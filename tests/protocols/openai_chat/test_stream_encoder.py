@@ -271,6 +271,17 @@ def test_a_web_page_is_cited_with_its_span() -> None:
     assert found[-1] == {"annotations": [{"type": "url_citation", "url_citation": span}]}
 
 
+def test_source_that_is_told_before_its_text_is_cited_with_its_span() -> None:
+    """So Anthropic tells them; what has a place of its own does not wait."""
+    source = Citation(protocol="anthropic_messages", raw=Raw(b"{}"), url="U", title="T")
+    placed = Citation(protocol="gemini_generate", raw=Raw(b"{}"), url="P", start=0, end=1)
+    begin, said, stop = text(1, "bc")
+    cited = [CitationDelta(index=1, citation=citation) for citation in (source, placed)]
+    found = deltas(*text(0, "a"), begin, *cited, said, stop, *text(2, "d"))
+    spans = [note["url_citation"] for delta in found for note in delta.get("annotations", ())]
+    assert [(span["url"], span["start_index"], span["end_index"]) for span in spans] == [("P", 0, 1), ("U", 1, 3)]
+
+
 def test_pictures_and_a_voice_have_their_places() -> None:
     picture = Media(kind="image", source=UrlSource(url="https://x/a.png"))
     voice = Opaque(protocol="openai_chat", type="message.audio", raw=Raw(b'{"id":"a1"}'))

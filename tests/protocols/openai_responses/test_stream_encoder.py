@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from asgi_ds2api.canonical import (
     ArgumentsDelta,
     BlockStart,
     BlockStop,
+    Citation,
+    CitationDelta,
     Event,
     Finish,
     Notices,
@@ -164,6 +167,20 @@ def test_parallel_calls_are_told_one_after_the_other_and_whole() -> None:
     assert told == sorted(told)
     done = [event["item"] for event in events if event["type"] == "response.output_item.done"]
     assert [(item["name"], json.loads(item["arguments"])) for item in done] == [("f", {"a": 2}), ("g", {"b": 1})]
+
+
+def test_source_that_is_told_before_its_text_is_cited_with_its_span_before_the_text_is_done() -> None:
+    """So Anthropic tells them."""
+    source = Citation(protocol="anthropic_messages", raw=Raw(b"{}"), url="U", title="T")
+    cited = CitationDelta(index=0, citation=source)
+    begin, said = BlockStart(index=0, block=Text(text="")), [TextDelta(index=0, text=text) for text in ("a", "bc")]
+    events = written([START, begin, cited, *said, BlockStop(index=0), Finish(reason="stop")])
+    kinds = [event["type"].removeprefix("response.") for event in events]
+    done = kinds.index("output_text.done")
+    assert kinds[done - 2 : done] == ["output_text.delta", "output_text.annotation.added"]
+    note = events[done - 1]["annotation"]
+    assert (note["url"], note["start_index"], note["end_index"]) == ("U", 0, 3)
+    assert events[-1]["response"]["output"][0]["content"][0]["annotations"] == [note]
 
 
 def test_call_without_arguments_has_a_delta_all_the_same() -> None:
