@@ -58,6 +58,8 @@ class Outbox:
         self._lock = threading.Lock()
         self._load = _Load()
         self._fact_bytes = 0
+        self._put_at: dict[tuple[str, str], int] = {}
+        """Of each fact the number of its last put, in that order; until what others wrote before it was heard."""
         self._written = 0
         self._adding: tuple[str, tuple[Amount, ...]] | None = None
         """Amounts that were sent, and not heard of since, under the name by which they are counted once."""
@@ -87,7 +89,19 @@ class Outbox:
             self._fact_bytes += len(fact.value) - (0 if before is None else len(before.news.value))
             facts[fact.table, fact.key] = _Fact(fact, now + fact.ttl_s if fact.ttl_s > 0 else math.inf)
             self._load.number += 1
+            self._put_at.pop((fact.table, fact.key), None)
+            self._put_at[fact.table, fact.key] = self._load.number
             self._bound_facts()
+
+    def put_since(self, number: int) -> set[tuple[str, str]]:
+        """Return which facts were put after what was collected up to a number; of others, forget when they were.
+
+        What others wrote of these, and was read when all up to that number was carried, is older.
+        """
+        with self._lock:
+            while self._put_at and (oldest := next(iter(self._put_at.items())))[1] <= number:
+                del self._put_at[oldest[0]]
+            return set(self._put_at)
 
     def add(self, amount: Amount) -> None:
         """Collect what was used."""
@@ -206,7 +220,9 @@ class Outbox:
         """Give up the oldest facts of too many."""
         facts = self._load.facts
         while self._fact_bytes > self._max_fact_bytes:
-            self._fact_bytes -= len(facts.pop(next(iter(facts))).news.value)
+            key = next(iter(facts))
+            self._fact_bytes -= len(facts.pop(key).news.value)
+            self._put_at.pop(key, None)
             self.dropped += 1
 
 

@@ -136,15 +136,17 @@ class RedisBackend:
                 CooldownNews(_scope(name), _cooldown(entry, now))
                 for name, entry in zip(known[::2], known[1::2], strict=True)
             ]
+            facts: dict[bytes, FactNews] = {}
             for _, pairs in told:
                 fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
-                if fields[b"w"].decode() == writer:
-                    continue
-                if b"s" in fields:
+                is_own = fields[b"w"].decode() == writer
+                if b"s" not in fields:
+                    facts.pop(fields[b"f"], None)  # what was told of it before is older, also than what is our own
+                    if not is_own:
+                        facts[fields[b"f"]] = _fact(fields, now)
+                elif not is_own:
                     news.append(CooldownNews(_scope(fields[b"s"]), _cooldown(fields[b"e"], now)))
-                else:
-                    table, key = _KEY.decode(fields[b"f"])
-                    news.append(FactNews(table, key, fields[b"v"], (float(fields[b"u"]) - now) / 1000))
+            news += facts.values()
             if not cursor:
                 self._run(scripts.SWEEP, (self._cooldowns,), (_ms(RETENTION_S),))
         return following.decode(), news
@@ -313,6 +315,12 @@ def _cooldown(row: bytes, now: int) -> Cooldown:
         reason=reason,
         is_capped=is_capped,
     )
+
+
+def _fact(fields: Mapping[bytes, bytes], now: int) -> FactNews:
+    """Return what the stream tells of a fact."""
+    table, key = _KEY.decode(fields[b"f"])
+    return FactNews(table, key, fields[b"v"], (float(fields[b"u"]) - now) / 1000)
 
 
 def _scope(name: bytes) -> HealthScope:

@@ -378,12 +378,14 @@ class SharedStore:
             _log.info("shared state is back")
             self.is_away, self._away_s = False, MIN_AWAY_S
         now = self._now()
+        newer = self._outbox.put_since(written)
         for one in news:
             match one:
                 case CooldownNews(scope=scope, entry=entry):
                     self._memory.merge(scope, msgspec.structs.replace(entry, until=now + entry.until))
                 case FactNews(table=table, key=key, value=value, ttl_s=ttl_s):
-                    self._copy(table, key, value, ttl_s)
+                    if (table, key) not in newer:
+                        self._copy(table, key, value, ttl_s)
         self._settle(written)
 
     def _step_aside(self, why: str, asked_at: float) -> None:

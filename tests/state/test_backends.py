@@ -194,6 +194,14 @@ def test_small_facts_are_news_and_of_large_ones_that_what_was_known_is_no_more(p
     assert found[1] == pytest.approx(60, abs=5)
 
 
+def test_what_another_wrote_of_a_fact_is_no_news_to_who_wrote_it_since(place: Make) -> None:
+    one, two = place(), place()
+    cursor, _ = one.read(ME, "")
+    two.write(OTHER, [FactNews("pins", "k", b"openai/a", 60), FactNews("pins", "other", b"openai/a", 60)])
+    one.write(ME, [FactNews("pins", "k", b"openai/b", 60)])
+    assert [news.key for news in one.read(ME, cursor)[1] if isinstance(news, FactNews)] == ["other"]
+
+
 def test_a_fact_that_is_forgotten_is_forgotten_by_all(place: Make) -> None:
     one, two = place(), place()
     one.write(ME, [FactNews("pins", "k", b"openai/a", 60)])

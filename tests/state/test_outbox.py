@@ -108,6 +108,26 @@ def waiting(*facts: FactNews) -> Outbox:
 BEFORE, LARGE, BEHIND = [FactNews("answers", key, bytes(size), 60) for key, size in (("a", 1), ("b", 2_000), ("c", 2))]
 
 
+def test_a_fact_is_newer_than_what_was_read_before_it_was_carried() -> None:
+    """Also when it has been carried meanwhile: what was read may be heard late."""
+    outbox, backend = waiting(BEFORE), Listening()
+    read_at = outbox.carry(backend, "me", 0.0)
+    outbox.put(BEFORE, 0.0)
+    outbox.put(BEHIND, 0.0)
+    heard_at = outbox.carry(backend, "me", 0.0)
+    assert outbox.put_since(read_at) == {("answers", "a"), ("answers", "c")}
+    assert outbox.put_since(heard_at) == set()
+
+
+def test_a_fact_that_is_given_up_is_newer_than_nothing() -> None:
+    outbox = Outbox(3)
+    for fact in (BEFORE, BEHIND, BEHIND):
+        outbox.put(fact, 0.0)
+    assert outbox.put_since(0) == {("answers", "a"), ("answers", "c")}
+    outbox.put(FactNews("answers", "d", b"12", 60), 0.0)
+    assert outbox.put_since(0) == {("answers", "d")}
+
+
 def test_a_fact_that_does_not_fit_is_given_up_and_keeps_nothing_else_from_its_place() -> None:
     outbox, backend = waiting(BEFORE, LARGE, BEHIND), Listening()
     assert outbox.carry(backend, "me", 0.0) == outbox.number

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from asgi_ds2api.secret import Secret
+from asgi_ds2api.state.backend import News
 from asgi_ds2api.state.contract import Admission, Found, HealthScope, NotAdmitted, Probe, StateStore
 from asgi_ds2api.state.courier import Courier
 from asgi_ds2api.state.memory import MemoryStore
@@ -98,6 +99,29 @@ async def test_what_changes_while_it_is_looked_up_is_not_copied_as_it_was(
             await until(lambda: two.get("answers", "k") == b"completed")
             may_tell.set()
         assert [two.get("answers", key) for key in ("k", "mine")] == [b"completed"] * 2
+
+
+async def test_what_is_put_while_others_are_heard_of_stays_what_it_is(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with place.stores(2) as ((one, _), (two, moody)):
+        read, has_read, may_tell = moody.read, threading.Event(), threading.Event()
+
+        def read_slowly(writer: str, cursor: str) -> tuple[str, Sequence[News]]:
+            told = read(writer, cursor)
+            if told[1]:
+                has_read.set()
+                assert may_tell.wait(LATEST_S)
+            return told
+
+        monkeypatch.setattr(moody, "read", read_slowly)
+        one.put("pins", "k", b"older", 60)
+        await until(has_read.is_set)
+        two.put("pins", "k", b"newer", 60)
+        may_tell.set()
+        await two.settled()
+        assert two.get("pins", "k") == b"newer"
+        await until(lambda: one.get("pins", "k") == b"newer")
 
 
 async def test_a_limit_holds_over_all_and_what_is_left_comes_back(place: Place) -> None:
