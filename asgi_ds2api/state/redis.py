@@ -1,8 +1,9 @@
 """State of many machines, in Redis (6.2 or newer): each step one script, each time the server's own.
 
-Needs the extra ``redis``. All keys begin with the version of what they hold and one hash tag, so that programs of two
-versions do not meet and a cluster keeps all of it in one slot. A server that lost everything is no harm: what is not
-known counts as healthy, and as unused. Scripts that it forgot are sent again.
+Needs the extra ``redis``. All keys begin with the version of what they hold and the name of the pool, so that programs
+of two versions do not meet. The name is a hash tag: one node of a cluster has all of them, but nobody here follows a
+cluster to that node. A server that lost everything is no harm: what is not known counts as healthy, and as unused.
+Scripts that it forgot are sent again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,10 +99,22 @@ class RedisBackend:
             with _failures():
                 client.close()
 
-    def _open_client(self) -> redis.Redis:
+    @contextmanager
+    def _asking(self) -> Iterator[redis.Redis]:
+        """Lend the client; where the server fails, let go of the connections to it.
+
+        One that has become another's replica goes on answering on those that there are; who connects anew comes to the
+        one that has taken its place.
+        """
         self.open()
-        assert self._client is not None, "open made it"
-        return self._client
+        client = self._client
+        assert client is not None, "open made it"
+        try:
+            with _failures():
+                yield client
+        except BackendError:
+            client.connection_pool.disconnect(inuse_connections=False)  # those of other threads fail by themselves
+            raise
 
     def _run(self, text: str, keys: Sequence[str], values: Sequence[Value], pipe: Pipeline | None = None) -> Any:
         """Run a script, or put it into a pipeline."""
@@ -111,8 +124,8 @@ class RedisBackend:
 
     def write(self, writer: str, news: Sequence[News]) -> None:
         """Merge cooldowns, replace facts."""
-        with _failures():
-            pipe = self._open_client().pipeline(transaction=False)
+        with self._asking() as client:
+            pipe = client.pipeline(transaction=False)
             for one in news:
                 match one:
                     case CooldownNews(scope=scope, entry=entry):
@@ -127,8 +140,7 @@ class RedisBackend:
 
     def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
         """Return what others wrote since a cursor, the id of the last news that was seen."""
-        with _failures():
-            self._open_client()
+        with self._asking():
             now, following, known, told = self._run(
                 scripts.READ, (self._cooldowns, self._news), (cursor, MAX_NEWS_READ)
             )
@@ -153,8 +165,8 @@ class RedisBackend:
 
     def find(self, table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:
         """Return the facts that there are."""
-        with _failures():
-            pipe = self._open_client().pipeline(transaction=False)
+        with self._asking() as client:
+            pipe = client.pipeline(transaction=False)
             for key in keys:
                 name = self._fact(_key(table, key))
                 pipe.get(name)
@@ -168,8 +180,7 @@ class RedisBackend:
     def admit(self, admissions: Sequence[Admission], lease_s: float, once: str) -> list[NotAdmitted | Granted]:
         """Judge several, one script each, in one round trip."""
         asked = [self._asked(admission, lease_s, f"{once} {place}") for place, admission in enumerate(admissions)]
-        with _failures():
-            client = self._open_client()
+        with self._asking() as client:
             if len(admissions) == 1:  # without the question, which a pipeline asks, whether the script is known
                 return [_verdict(admissions[0], self._run(scripts.ADMIT, *asked[0]))]
             pipe = client.pipeline(transaction=False)
@@ -192,8 +203,8 @@ class RedisBackend:
 
     def undo(self, admissions: Sequence[Admission], once: str) -> None:
         """Take back what was taken under a name, one script each."""
-        with _failures():
-            pipe = self._open_client().pipeline(transaction=False)
+        with self._asking() as client:
+            pipe = client.pipeline(transaction=False)
             for place, admission in enumerate(admissions):
                 values: list[Value] = [admission.holder, len(admission.probes) + len(admission.slots), _ms(ONCE_S)]
                 for amount in admission.amounts:
@@ -203,8 +214,8 @@ class RedisBackend:
 
     def leave(self, left: Mapping[str, Sequence[str]]) -> None:
         """Give back slots and probes."""
-        with _failures():
-            pipe = self._open_client().pipeline(transaction=False)
+        with self._asking() as client:
+            pipe = client.pipeline(transaction=False)
             for holder, names in left.items():
                 for name in names:
                     pipe.zrem(self._slot(name), holder)
@@ -213,16 +224,14 @@ class RedisBackend:
     def renew(self, held: Mapping[str, Sequence[str]], lease_s: float) -> None:
         """Let what these holders hold live on."""
         pairs = [(self._slot(name), holder) for holder, names in held.items() for name in names]
-        with _failures():
-            self._open_client()
+        with self._asking():
             for start in range(0, len(pairs), MAX_KEYS):
                 part = pairs[start : start + MAX_KEYS]
                 self._run(scripts.RENEW, [key for key, _ in part], [_ms(lease_s), *[holder for _, holder in part]])
 
     def add(self, amounts: Sequence[Amount], once: str) -> None:
         """Count what was used, each part under a name of its own."""
-        with _failures():
-            self._open_client()
+        with self._asking():
             for start in range(0, len(amounts), MAX_KEYS):
                 part = amounts[start : start + MAX_KEYS]
                 figures = [figure for amount in part for figure in _figures(amount)]

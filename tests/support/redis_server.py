@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 from types import TracebackType
 
 import pytest
@@ -24,10 +25,15 @@ def need_redis() -> str:
 
 
 class RedisServer:
-    """One server, which may be killed and started again on the same port."""
+    """One server, which may be killed and started again on the same port.
 
-    def __init__(self) -> None:
+    Args:
+        path: Of a socket on which it listens as well.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
         self._program = need_redis()
+        self._path = path
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -48,15 +54,28 @@ class RedisServer:
     def start(self) -> None:
         """Start it, and return when it listens."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        if self._path is not None:
+            options += ["--unixsocket", str(self._path)]
         self._process = subprocess.Popen([self._program, *options], stdout=subprocess.DEVNULL)
         latest = time.monotonic() + START_S
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                self._connect().close()
                 return
             except OSError:
                 assert time.monotonic() < latest, "the server does not start"
                 time.sleep(0.01)
+
+    def _connect(self) -> socket.socket:
+        if self._path is None:
+            return socket.create_connection(("127.0.0.1", self.port), timeout=1)
+        local = socket.socket(socket.AF_UNIX)
+        try:
+            local.connect(str(self._path))
+        except OSError:
+            local.close()
+            raise
+        return local
 
     def stop(self) -> None:
         """Let it stand still: what is sent to it waits."""
