@@ -50,6 +50,10 @@ class FactNews(msgspec.Struct, frozen=True):
 News: TypeAlias = CooldownNews | FactNews
 
 
+class Missed(msgspec.Struct, frozen=True):
+    """News of facts that are no longer told: what is held of others' facts may be older than what there is."""
+
+
 class Granted(msgspec.Struct, frozen=True):
     """What an admission took."""
 
@@ -77,10 +81,11 @@ class Backend(Protocol):
         """
         ...
 
-    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
+    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News | Missed]]:
         """Return what others wrote since a cursor, and the cursor of the next call.
 
-        An empty cursor: all cooldowns that are known, whoever wrote them. Facts from before are found when missed.
+        An empty cursor, or one from which on not all is told any more: all cooldowns that are known, whoever wrote
+        them. Facts from before are found when missed; `Missed` comes first where some of them may be held as they were.
         """
         ...
 

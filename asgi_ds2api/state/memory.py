@@ -56,9 +56,7 @@ class MemoryStore:
         # One cache has one size: each fact weighs at least its share, so that neither bound is passed.
         self._fact_share = max_fact_bytes // max_facts
         self._max_fact_bytes = max_fact_bytes
-        self._facts: TLRUCache[tuple[str, str], _Fact] = TLRUCache(
-            max_fact_bytes, ttu=_end_of_fact, timer=now, getsizeof=self._weigh
-        )
+        self._facts = self._no_facts()
         self._ledger = Ledger(now, self.cooldown, max_counts)
         self._watchers: list[Watcher] = []
 
@@ -109,6 +107,14 @@ class MemoryStore:
         else:
             self._facts[table, key] = fact
 
+    def forget_facts(self, but: Iterable[tuple[str, str]]) -> None:
+        """Forget all facts but those of these tables and keys."""
+        kept = [(key, self._facts.get(key)) for key in but]
+        self._facts = self._no_facts()
+        for key, fact in kept:
+            if fact is not None:
+                self._facts[key] = fact
+
     async def find(self, table: str, keys: Collection[str]) -> Found:
         """Return the facts that there are."""
         found = ((key, self.get(table, key)) for key in keys)
@@ -136,6 +142,9 @@ class MemoryStore:
     def used(self, amount: Amount) -> float:
         """Return how much of a limit is used."""
         return self._ledger.used(amount)
+
+    def _no_facts(self) -> TLRUCache[tuple[str, str], _Fact]:
+        return TLRUCache(self._max_fact_bytes, ttu=_end_of_fact, timer=self._now, getsizeof=self._weigh)
 
     def _weigh(self, fact: _Fact) -> int:
         return max(self._fact_share, len(fact.value) + FACT_OVERHEAD_BYTES)

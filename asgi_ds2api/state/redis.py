@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from ..secret import Secret
 from . import redis_scripts as scripts
-from .backend import NOBODY, ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
+from .backend import NOBODY, ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, Missed, News
 from .contract import Admission, Amount, Cooldown, CooldownState, HealthScope, NotAdmitted, ScopeKind
 from .ledger import SLOT_WAIT_S, probe_name
 
@@ -138,13 +138,14 @@ class RedisBackend:
                         self._run(scripts.FACT, (self._fact(name), self._news), life, pipe)
             pipe.execute()
 
-    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
+    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News | Missed]]:
         """Return what others wrote since a cursor, the id of the last news that was seen."""
         with self._asking():
-            now, following, known, told = self._run(
-                scripts.READ, (self._cooldowns, self._news), (cursor, MAX_NEWS_READ)
+            now, following, known, told, is_removed = self._run(
+                scripts.READ, (self._cooldowns, self._news), (cursor, MAX_NEWS_READ, MAX_NEWS)
             )
-            news: list[News] = [
+            news: list[News | Missed] = [Missed()] if is_removed else []
+            news += [
                 CooldownNews(_scope(name), _cooldown(entry, now))
                 for name, entry in zip(known[::2], known[1::2], strict=True)
             ]

@@ -101,14 +101,24 @@ redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'w', ARGV[4], 'f', ARGV
 READ: Final = (
     _CLOCK
     + """
--- KEYS: cooldowns, news. ARGV: cursor ('' = all that is known), most news
+-- KEYS: cooldowns, news. ARGV: cursor ('' = all that is known), most news of one look, most news that are kept. Returns
+-- the time, the next cursor, all cooldowns if news may have been missed, news, and 1 if some were removed unread
+local function is_later(a, b)
+  local a_ms, a_number = string.match(a, '(%d+)-(%d+)')
+  local b_ms, b_number = string.match(b, '(%d+)-(%d+)')
+  if a_ms ~= b_ms then return tonumber(a_ms) > tonumber(b_ms) end
+  return tonumber(a_number) > tonumber(b_number)
+end
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
 local newest = last[1] and last[1][1] or '0-0'
-if ARGV[1] == '' then return {now, newest, redis.call('HGETALL', KEYS[1]), {}} end
+local is_lost = ARGV[1] == '' or is_later(ARGV[1], newest) -- at first, or of a server that knew more than this one
+local is_removed = false
+if not is_lost and redis.call('XLEN', KEYS[2]) >= tonumber(ARGV[3]) then
+  is_removed = is_later(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1][1], ARGV[1])
+end
+if is_lost or is_removed then return {now, newest, redis.call('HGETALL', KEYS[1]), {}, is_removed and 1 or 0} end
 local news = redis.call('XRANGE', KEYS[2], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
-local cursor = #news > 0 and news[#news][1] or ARGV[1]
-if ARGV[1] ~= '0-0' and newest == '0-0' then cursor = '' end -- the server lost everything
-return {now, cursor, {}, news}
+return {now, #news > 0 and news[#news][1] or ARGV[1], {}, news, 0}
 """
 )
 

@@ -21,7 +21,7 @@ import msgspec
 from cachetools import LRUCache
 
 from .asker import Asker
-from .backend import Backend, BackendError, CooldownNews, FactNews, Granted, News
+from .backend import Backend, BackendError, CooldownNews, FactNews, Granted, Missed, News
 from .contract import Admission, Amount, Cooldown, Found, HealthScope, NotAdmitted, SharedSlot, Watcher
 from .courier import Courier, Door
 from .ledger import probe_name
@@ -372,7 +372,7 @@ class SharedStore:
         else:
             session.door.call(partial(self._hear, news, written, began))
 
-    def _hear(self, news: Sequence[News], written: int, began: float) -> None:
+    def _hear(self, news: Sequence[News | Missed], written: int, began: float) -> None:
         """Take in what others wrote, and up to what number this process's own is written."""
         if self.is_away and began >= self._away_until:
             _log.info("shared state is back")
@@ -386,6 +386,9 @@ class SharedStore:
                 case FactNews(table=table, key=key, value=value, ttl_s=ttl_s):
                     if (table, key) not in newer:
                         self._copy(table, key, value, ttl_s)
+                case Missed():
+                    self._sought.clear()
+                    self._memory.forget_facts(but=newer)
         self._settle(written)
 
     def _step_aside(self, why: str, asked_at: float) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from .backend import NOBODY, ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, News
+from .backend import NOBODY, ONCE_S, SMALL_FACT_BYTES, BackendError, CooldownNews, FactNews, Granted, Missed, News
 from .contract import Admission, Amount, Cooldown, HealthScope, NotAdmitted, Probe, ScopeKind, merged
 from .ledger import SLOT_WAIT_S, Count, after, may_probe, probe_name, used, wait_for
 
@@ -194,18 +194,17 @@ class SQLiteBackend:
                         row = (_key(table, key), value if ttl_s > 0 else b"", now + ttl_s, number, writer)
                         connection.execute("REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", row)
 
-    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
-        """Return what others wrote since a cursor: which file it was, and the last write to it that was seen."""
+    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News | Missed]]:
+        """Return what others wrote since a cursor: which file it was, the last write to it that was seen, and when."""
         now = self._now()
-        file, _, last = cursor.partition(":")
+        file, last, at = cursor.split(":") if cursor else ("", "", "")
         is_going_on = file == str(self._files)
         since = int(last) if is_going_on else 0
+        news: list[News | Missed] = [Missed()] if is_going_on and now - float(at) >= NEWS_S else []
         with self._lent() as connection:
             (number,) = connection.execute("SELECT number FROM news").fetchone()
-            if number == since:
-                return f"{self._files}:{number}", ()
             bounds = (since, number, writer)
-            news: list[News] = [
+            news += [
                 CooldownNews(_scope(scope), _cooldown(entry, until, now))
                 for scope, entry, until in connection.execute(
                     "SELECT scope, entry, until FROM cooldowns WHERE number > ? AND number <= ? AND writer <> ?", bounds
@@ -214,7 +213,7 @@ class SQLiteBackend:
             if is_going_on:
                 rows = connection.execute(_FACTS, bounds)
                 news += [_fact_news(name, value, ends_at - now) for name, value, ends_at in rows]
-        return f"{self._files}:{number}", news
+        return f"{self._files}:{number}:{now}", news
 
     def find(self, table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:
         """Return the facts that there are."""

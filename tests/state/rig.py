@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 
-from asgi_ds2api.state.backend import Backend, BackendError, Granted, News
+from asgi_ds2api.state.backend import Backend, BackendError, Granted, Missed, News
 from asgi_ds2api.state.contract import Admission, Amount, Cooldown, HealthScope, NotAdmitted, Probe, SharedSlot
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.state.shared import SharedStore
@@ -63,7 +63,7 @@ class Moody:
         self._mood()
         self._backend.write(writer, news)
 
-    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
+    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News | Missed]]:
         self._mood()
         return self._backend.read(writer, cursor)
 

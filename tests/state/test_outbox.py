@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from asgi_ds2api.state.backend import BackendError, CooldownNews, FactNews, Granted, News
+from asgi_ds2api.state.backend import BackendError, CooldownNews, FactNews, Granted, Missed, News
 from asgi_ds2api.state.contract import Admission, Amount, Cooldown, HealthScope, NotAdmitted
 from asgi_ds2api.state.outbox import MAX_UNDONE, Outbox
 
@@ -37,7 +37,7 @@ class Listening:
         self.heard += [type(one) for one in news]
         self.facts |= {fact.key: (fact.value, fact.ttl_s) for fact in facts}
 
-    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News]]:
+    def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News | Missed]]:
         return cursor, ()
 
     def find(self, table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:

@@ -1,19 +1,84 @@
 """The server of state: what this one place does that the others need not (see `test_backends.py`)."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import redis
 
 from asgi_ds2api.secret import Secret
-from asgi_ds2api.state.backend import BackendError, Granted
-from asgi_ds2api.state.contract import Admission, Amount
+from asgi_ds2api.state.backend import BackendError, CooldownNews, FactNews, Granted, Missed, News
+from asgi_ds2api.state.contract import Admission, Amount, Cooldown, HealthScope
 from asgi_ds2api.state.redis import RedisBackend
 from tests.support.redis_server import RedisServer
+
+NEWS = "ds2api1:{default}:news"
 
 
 def day(amount: float) -> Amount:
     return Amount(name="tokens of bob", amount=amount, limit=1e9, life_s=86_400)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    """Yield who does to the server what no gateway does; it begins empty."""
+    with redis.Redis(port=server.port) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def backend(server: RedisServer, client: redis.Redis) -> Iterator[RedisBackend]:
+    backend = RedisBackend(Secret(server.url))
+    yield backend
+    backend.close()
+
+
+def cooling(number: int, until: float = 60) -> CooldownNews:
+    return CooldownNews(HealthScope("account", f"openai/{number}"), Cooldown(state="cooling", until=until, epoch=1))
+
+
+def scopes(news: Sequence[News | Missed]) -> list[str]:
+    return sorted(one.scope.name for one in news if isinstance(one, CooldownNews))
+
+
+def test_who_comes_back_when_news_were_removed_is_told_all_cooldowns_and_that_it_missed_facts(
+    backend: RedisBackend, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor, _ = backend.read("two", "")
+    for number in range(5):
+        backend.write("one", [cooling(number), FactNews("pins", "k", b"v", 60)])
+    client.xtrim(NEWS, maxlen=6, approximate=False)
+    monkeypatch.setattr("asgi_ds2api.state.redis.MAX_NEWS", 6)
+    cursor, news = backend.read("two", cursor)
+    assert (news[0], scopes(news)) == (Missed(), [f"openai/{number}" for number in range(5)])
+    backend.write("one", [cooling(5)])
+    assert scopes(backend.read("two", cursor)[1]) == ["openai/5"]
+
+
+def test_news_of_a_stream_that_has_begun_since_are_whole(backend: RedisBackend) -> None:
+    cursor, _ = backend.read("two", "")
+    backend.write("one", [FactNews("pins", "k", b"v", 60)])
+    assert [type(one) for one in backend.read("two", cursor)[1]] == [FactNews]
+
+
+def test_news_of_a_server_whose_clock_is_behind_that_of_the_one_before_it_are_heard(
+    backend: RedisBackend, client: redis.Redis
+) -> None:
+    client.xadd(NEWS, {"w": "one"}, id="9000000000000-0")  # in the year 2255
+    cursor, _ = backend.read("two", "")
+    client.flushall()
+    backend.write("one", [cooling(1)])
+    cursor, news = backend.read("two", cursor)
+    assert scopes(news) == ["openai/1"]
+    backend.write("one", [cooling(2)])
+    assert scopes(backend.read("two", cursor)[1]) == ["openai/2"]
 
 
 def test_who_was_at_a_server_that_is_another_s_replica_now_comes_to_the_one_that_took_its_place(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from asgi_ds2api.secret import Secret
-from asgi_ds2api.state.backend import News
+from asgi_ds2api.state.backend import Missed, News
 from asgi_ds2api.state.contract import Admission, Found, HealthScope, NotAdmitted, Probe, StateStore
 from asgi_ds2api.state.courier import Courier
 from asgi_ds2api.state.memory import MemoryStore
@@ -107,7 +107,7 @@ async def test_what_is_put_while_others_are_heard_of_stays_what_it_is(
     async with place.stores(2) as ((one, _), (two, moody)):
         read, has_read, may_tell = moody.read, threading.Event(), threading.Event()
 
-        def read_slowly(writer: str, cursor: str) -> tuple[str, Sequence[News]]:
+        def read_slowly(writer: str, cursor: str) -> tuple[str, Sequence[News | Missed]]:
             told = read(writer, cursor)
             if told[1]:
                 has_read.set()
@@ -122,6 +122,32 @@ async def test_what_is_put_while_others_are_heard_of_stays_what_it_is(
         await two.settled()
         assert two.get("pins", "k") == b"newer"
         await until(lambda: one.get("pins", "k") == b"newer")
+
+
+async def test_who_missed_news_of_facts_holds_none_but_what_it_put_since(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with place.stores(2) as ((one, _), (two, moody)):
+        read, has_read, may_tell = moody.read, threading.Event(), threading.Event()
+
+        def miss(writer: str, cursor: str) -> tuple[str, Sequence[News | Missed]]:
+            told = read(writer, cursor)
+            if has_read.is_set():
+                return told
+            has_read.set()
+            assert may_tell.wait(LATEST_S)
+            return told[0], (Missed(), *told[1])
+
+        one.put("answers", "k", b"older", 60)
+        await until(lambda: two.get("answers", "k") == b"older")
+        monkeypatch.setattr(moody, "read", miss)
+        await until(has_read.is_set)
+        two.put("answers", "mine", b"new", 60)
+        may_tell.set()
+        await until(lambda: two.get("answers", "k") is None)
+        assert two.get("answers", "mine") == b"new"
+        await two.settled()
+        assert await two.find("answers", ["k", "mine"]) == Found({"k": b"older", "mine": b"new"})
 
 
 async def test_a_limit_holds_over_all_and_what_is_left_comes_back(place: Place) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from asgi_ds2api.state import sqlite
-from asgi_ds2api.state.backend import ONCE_S, BackendError, CooldownNews, FactNews
+from asgi_ds2api.state.backend import ONCE_S, BackendError, CooldownNews, FactNews, Missed
 from asgi_ds2api.state.contract import Admission, Amount, Cooldown, HealthScope, SharedSlot
-from asgi_ds2api.state.sqlite import MAX_IDLE, SWEEP_S, SQLiteBackend
+from asgi_ds2api.state.sqlite import MAX_IDLE, NEWS_S, SWEEP_S, SQLiteBackend
 
 LATEST_S = 30.0
 """Far more than threads need to meet; a test that waits that long has failed."""
@@ -169,6 +169,22 @@ def test_that_a_fact_was_forgotten_is_told_also_after_a_sweep(tmp_path: Path) ->
     two.close()
     assert isinstance(news, FactNews)
     assert (news.key, news.ttl_s <= 0) == ("k", True)
+
+
+def test_who_has_not_looked_for_longer_than_news_are_kept_is_told_that_it_missed_some(tmp_path: Path) -> None:
+    now = 1_000.0
+    one, two = [SQLiteBackend(tmp_path / "state.sqlite", wall_now=lambda: now) for _ in range(2)]
+    one.write("one", [FactNews("pins", "k", b"v", 600)])
+    cursor, _ = two.read("two", "")
+    one.write("one", [FactNews("pins", "k", b"", 0)])
+    now += NEWS_S
+    one.open()
+    cursor, heard = two.read("two", cursor)
+    assert list(heard) == [Missed()]
+    now += NEWS_S - 1
+    assert list(two.read("two", cursor)[1]) == []
+    one.close()
+    two.close()
 
 
 @pytest.mark.parametrize("threads", [1, 2, MAX_IDLE])
