@@ -6,7 +6,9 @@ cluster to that node. A server that lost everything is no harm: what is not know
 Scripts that it forgot are sent again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, urlsplit
@@ -32,6 +34,10 @@ MAX_NEWS: Final = 10_000
 """That the stream keeps: what a process can miss between two looks."""
 MAX_NEWS_READ: Final = 1_000
 """At one look."""
+SWEEP_S: Final = 30.0
+"""Between the beginnings of two sweeps of what has ended, whoever does them."""
+MAX_SWEPT: Final = 500
+"""Cooldowns that are looked at in one go, of which there is one at each look for news."""
 MAX_KEYS: Final = 500
 """Of one script, so that none of them holds the server for long."""
 RETENTION_S: Final = 86_400.0
@@ -63,13 +69,19 @@ class RedisBackend:
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``; may hold a password, and is shown nowhere.
         pool: Name of the pool: who names the same one shares its state.
+        now: Monotonic clock, in seconds.
     """
 
-    def __init__(self, url: Secret, *, pool: str = "default") -> None:
+    def __init__(self, url: Secret, *, pool: str = "default", now: Callable[[], float] = time.monotonic) -> None:
         self._url = url
         self._prefix = f"ds2api{VERSION}:{{{pool}}}:"
         self._client: redis.Redis | None = None
         self._scripts: dict[str, Script] = {}
+        self._now = now
+        self._sweeps_at = -math.inf
+        """When a sweep may begin."""
+        self._swept_to = 0
+        """How far the sweep has come, in words of the server; 0: it is over."""
         self._cooldowns, self._news = f"{self._prefix}cooldowns", f"{self._prefix}news"
 
     # --- opening ------------------------------------------------------------------------------------------------------
@@ -140,7 +152,7 @@ class RedisBackend:
 
     def read(self, writer: str, cursor: str) -> tuple[str, Sequence[News | Missed]]:
         """Return what others wrote since a cursor, the id of the last news that was seen."""
-        with self._asking():
+        with self._asking() as client:
             now, following, known, told, is_removed = self._run(
                 scripts.READ, (self._cooldowns, self._news), (cursor, MAX_NEWS_READ, MAX_NEWS)
             )
@@ -160,9 +172,23 @@ class RedisBackend:
                 elif not is_own:
                     news.append(CooldownNews(_scope(fields[b"s"]), _cooldown(fields[b"e"], now)))
             news += facts.values()
-            if not cursor:
-                self._run(scripts.SWEEP, (self._cooldowns,), (_ms(RETENTION_S),))
+            self._sweep(client, now)
         return following.decode(), news
+
+    def _sweep(self, client: redis.Redis, now: int) -> None:
+        """Remove cooldowns that ended long ago, a part at a time; of all processes one begins with that."""
+        if not self._swept_to:
+            if self._now() < self._sweeps_at:
+                return
+            self._sweeps_at = self._now() + SWEEP_S
+            if not client.set(f"{self._prefix}swept", "", nx=True, px=_ms(SWEEP_S)):
+                return
+        part: Any = client.hscan(self._cooldowns, self._swept_to, count=MAX_SWEPT)
+        self._swept_to, found = part
+        ended = [name for name, entry in found.items() if _cooldown(entry, now).until < -RETENTION_S]
+        for start in range(0, len(ended), MAX_KEYS):
+            values = (_ms(RETENTION_S), *ended[start : start + MAX_KEYS])
+            self._run(scripts.SWEEP, (self._cooldowns,), values)
 
     def find(self, table: str, keys: Sequence[str]) -> Mapping[str, tuple[bytes, float]]:
         """Return the facts that there are."""

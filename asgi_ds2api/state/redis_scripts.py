@@ -125,10 +125,10 @@ return {now, #news > 0 and news[#news][1] or ARGV[1], {}, news, 0}
 SWEEP: Final = (
     _CLOCK
     + """
--- KEYS: cooldowns. ARGV: how long an entry is remembered after its end
-local all = redis.call('HGETALL', KEYS[1])
-for i = 1, #all, 2 do
-  if cjson.decode(all[i + 1])[2] + ARGV[1] < now then redis.call('HDEL', KEYS[1], all[i]) end
+-- KEYS: cooldowns. ARGV: how long an entry is remembered after its end, scopes
+for i = 2, #ARGV do
+  local known = redis.call('HGET', KEYS[1], ARGV[i])
+  if known and cjson.decode(known)[2] + ARGV[1] < now then redis.call('HDEL', KEYS[1], ARGV[i]) end
 end
 """
 )

@@ -1,5 +1,6 @@
 """The server of state: what this one place does that the others need not (see `test_backends.py`)."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import redis
 from asgi_ds2api.secret import Secret
 from asgi_ds2api.state.backend import BackendError, CooldownNews, FactNews, Granted, Missed, News
 from asgi_ds2api.state.contract import Admission, Amount, Cooldown, HealthScope
-from asgi_ds2api.state.redis import RedisBackend
+from asgi_ds2api.state.redis import MAX_SWEPT, RETENTION_S, SWEEP_S, RedisBackend
+from asgi_ds2api.state.redis_scripts import SWEEP
 from tests.support.redis_server import RedisServer
 
-NEWS = "ds2api1:{default}:news"
+NEWS, COOLDOWNS, SWEPT = [f"ds2api1:{{default}}:{name}" for name in ("news", "cooldowns", "swept")]
 
 
 def day(amount: float) -> Amount:
@@ -79,6 +81,33 @@ def test_news_of_a_server_whose_clock_is_behind_that_of_the_one_before_it_are_he
     assert scopes(news) == ["openai/1"]
     backend.write("one", [cooling(2)])
     assert scopes(backend.read("two", cursor)[1]) == ["openai/2"]
+
+
+def test_what_ended_long_ago_is_removed_while_processes_run(server: RedisServer, client: redis.Redis) -> None:
+    now = 1_000.0
+    one, two = [RedisBackend(Secret(server.url), now=lambda: now) for _ in range(2)]
+    cursor, _ = one.read("one", "")
+    one.write("one", [cooling(number, until=-2 * RETENTION_S) for number in range(2 * MAX_SWEPT)])
+    one.write("one", [cooling(-1), cooling(-2, until=-1)])
+    for backend in (one, two):
+        cursor, _ = backend.read("", cursor)
+    assert client.hlen(COOLDOWNS) == 2 * MAX_SWEPT + 2
+    now += SWEEP_S
+    client.delete(SWEPT)  # as the server does in that time
+    for _ in range(10):
+        two.read("two", cursor)
+        one.read("one", cursor)
+    assert {json.loads(name)[1] for name in client.hkeys(COOLDOWNS)} == {"openai/-1", "openai/-2"}
+    for backend in (one, two):
+        backend.close()
+
+
+def test_what_was_renewed_since_it_was_looked_at_is_not_removed(backend: RedisBackend, client: redis.Redis) -> None:
+    backend.write("one", [cooling(0, until=-2 * RETENTION_S)])
+    (name,) = client.hkeys(COOLDOWNS)
+    backend.write("one", [cooling(0)])
+    client.eval(SWEEP, 1, COOLDOWNS, round(RETENTION_S * 1000), name)
+    assert client.hkeys(COOLDOWNS) == [name]
 
 
 def test_who_was_at_a_server_that_is_another_s_replica_now_comes_to_the_one_that_took_its_place(tmp_path: Path) -> None:
