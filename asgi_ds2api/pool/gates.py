@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from weakref import WeakValueDictionary
 
-from ..state.contract import Cooldown, HealthScope, StateStore, merged
+from ..state.contract import OPERATOR, Cooldown, HealthScope, StateStore, merged
 from . import health
 from .health import HEALTHY, Cooling, Disabled, Healthy, Probing, State
 from .model import StateName
@@ -269,7 +269,7 @@ class Gates:
         scope, reason = gate.scope, "" if why is None else why.reason
         opens_in_s = max(0.0, gate.opens_at - self._now())
         self._transitions[f"{was}>{becomes}:{reason}"] += 1
-        level = logging.WARNING if reason == health.OPERATOR else _LOG_LEVELS[becomes]
+        level = logging.WARNING if reason == OPERATOR else _LOG_LEVELS[becomes]
         _log.log(
             level if is_news else logging.DEBUG,
             "%s: %s -> %s, opens %s (%s)",

@@ -29,7 +29,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 from msgspec.structs import replace
 
-from ..state.contract import Cooldown, next_era
+from ..state.contract import OPERATOR, Cooldown, next_era
 from .model import Cool, Disable, Fail, StateName
 
 Rng: TypeAlias = Callable[[], float]
@@ -62,7 +62,6 @@ REFUSAL_MEMORY_S = 60.0
 DISABLED_S: dict[str, tuple[float, float]] = {"quota": (1_800.0, 21_600.0), "auth": (900.0, 86_400.0)}
 """Wait before the first probe of a disabled account, doubled each time, and the longest."""
 
-OPERATOR = "operator"
 """Why an account is disabled that somebody shut by hand."""
 SHUT_S = 3_155_760_000.0
 """A hundred years: what stores are told of the end of that, as they want a number."""

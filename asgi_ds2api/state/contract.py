@@ -52,6 +52,8 @@ class Cooldown(msgspec.Struct, frozen=True, kw_only=True):
     """Counts against the ceiling of its kind (see `pool.health`)."""
 
 
+OPERATOR = "operator"
+"""The reason of what was closed by hand."""
 _PHASES: dict[CooldownState, int] = {"cooling": 0, "disabled": 1, "healthy": 2}
 
 ERA = 2**24
@@ -67,9 +69,9 @@ def next_era(epoch: int) -> int:
 def merged(one: Cooldown, other: Cooldown) -> Cooldown:
     """Return what somebody who heard both knows.
 
-    The later epoch wins, and within an epoch the later phase; ``until`` never falls but by a new era, which knows
-    nothing of what was before. Commutative, associative and idempotent, so that news may come in any order and more
-    than once.
+    The later epoch wins; within an epoch what was closed by hand, else the later phase; ``until`` never falls but by a
+    new era, which knows nothing of what was before. Commutative, associative and idempotent, so that news may come in
+    any order and more than once.
     """
     newer = max(one, other, key=_age)
     if one.epoch // ERA != other.epoch // ERA:
@@ -77,9 +79,10 @@ def merged(one: Cooldown, other: Cooldown) -> Cooldown:
     return msgspec.structs.replace(newer, until=max(one.until, other.until))
 
 
-def _age(entry: Cooldown) -> tuple[int, int, int, int, str, bool]:
+def _age(entry: Cooldown) -> tuple[int, bool, int, int, int, str, bool]:
     return (
         entry.epoch,
+        entry.reason == OPERATOR,
         _PHASES[entry.state],
         entry.ejections,
         entry.refusals,

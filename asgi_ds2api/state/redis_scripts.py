@@ -8,7 +8,7 @@ them against each other.
 
 from typing import Final
 
-from .contract import ERA
+from .contract import ERA, OPERATOR
 
 _CLOCK: Final = """
 local time = redis.call('TIME')
@@ -52,12 +52,13 @@ end
 
 MERGE: Final = (
     _CLOCK
-    + f"local ERA = {ERA}\n"
+    + f"local ERA, OPERATOR = {ERA}, '{OPERATOR}'\n"
     + """
 -- KEYS: cooldowns, news. ARGV: scope, entry, writer, most news, nobody
 local phases = {cooling = 0, disabled = 1, healthy = 2}
 local function is_newer(a, b)
   if a[3] ~= b[3] then return a[3] > b[3] end
+  if (a[6] == OPERATOR) ~= (b[6] == OPERATOR) then return a[6] == OPERATOR end
   if a[1] ~= b[1] then return phases[a[1]] > phases[b[1]] end
   if a[4] ~= b[4] then return a[4] > b[4] end
   if a[5] ~= b[5] then return a[5] > b[5] end

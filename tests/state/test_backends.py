@@ -141,6 +141,17 @@ def test_an_operator_s_word_shortens_what_others_wrote(place: Make) -> None:
     assert (news.entry.state, news.entry.epoch, news.entry.until <= 0) == ("healthy", next_era(7), True)
 
 
+@pytest.mark.parametrize("is_shut_first", [True, False])
+def test_of_two_words_of_operators_in_one_era_the_one_that_closes_holds(place: Make, is_shut_first: bool) -> None:
+    shut = Cooldown(state="disabled", until=SHUT_S, epoch=next_era(0), reason="operator")
+    words = [shut, Cooldown(state="healthy", until=0.0, epoch=next_era(0))]
+    for writer, word in zip((ME, OTHER), words if is_shut_first else words[::-1], strict=True):
+        place().write(writer, [CooldownNews(ACCOUNT, word)])
+    (news,) = place().read("third", "")[1]
+    assert isinstance(news, CooldownNews)
+    assert (news.entry.state, news.entry.reason) == ("disabled", "operator")
+
+
 def test_what_an_operator_shut_is_remembered_for_as_long_as_that_takes(place: Make) -> None:
     one = place()
     entry = Cooldown(state="disabled", until=SHUT_S, epoch=next_era(0), reason="operator")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_ds2api.state.contract import ERA, Cooldown, CooldownState, HealthScope, merged, next_era
+from asgi_ds2api.state.contract import ERA, OPERATOR, Cooldown, CooldownState, HealthScope, merged, next_era
 
 cooldowns = st.builds(
     Cooldown,
@@ -13,7 +13,7 @@ cooldowns = st.builds(
     epoch=st.integers(min_value=0, max_value=3) | st.integers(min_value=ERA - 1, max_value=ERA + 1),
     ejections=st.integers(min_value=0, max_value=2),
     refusals=st.integers(min_value=0, max_value=2),
-    reason=st.sampled_from(("", "rate_limited", "quota")),
+    reason=st.sampled_from(("", "rate_limited", "operator")),
     is_capped=st.booleans(),
 )
 
@@ -46,6 +46,12 @@ def test_an_operator_s_word_is_later_than_what_others_find_out_meanwhile(epoch: 
     word = Cooldown(state="healthy", until=1.0, epoch=next_era(epoch))
     meanwhile = Cooldown(state="disabled", until=900.0, epoch=epoch + 1_000)
     assert merged(meanwhile, word) == word
+
+
+def test_of_two_words_of_operators_in_one_era_the_one_that_closes_holds() -> None:
+    shut = Cooldown(state="disabled", until=900.0, epoch=ERA, reason=OPERATOR)
+    reset, enabled = [Cooldown(state="healthy", until=1.0, epoch=epoch) for epoch in (ERA, next_era(ERA))]
+    assert (merged(reset, shut), merged(shut, enabled)) == (shut, enabled)
 
 
 @pytest.mark.parametrize(
