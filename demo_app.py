@@ -6,6 +6,7 @@ ones as well.
 """
 
 import os
+import secrets
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,8 +18,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
+from starlette.types import Scope
 
-from asgi_ds2api import DS2APIMiddleware, Gateway
+from asgi_ds2api import Caller, DS2APIMiddleware, Gateway, Secret
 from asgi_ds2api.testing import FakeUpstream
 
 HOST, PORT = "127.0.0.1", int(os.environ.get("PORT", "8000"))
@@ -52,13 +54,22 @@ def config() -> dict[str, Any]:
         if os.environ.get(variable)
     ]
     return {
-        "auth": "none",  # anybody on this machine may ask; see docs/configuration.md for callers with keys of their own
+        "auth": "host",  # `authorize` says who may ask; see docs/configuration.md for callers with keys of their own
+        "secret": Secret(
+            secrets.token_hex(32)
+        ),  # in a file: secret = "env:DS2API_SECRET", so that it outlives a restart
         "upstreams": [*fakes, *real],
         "models": [{"name": "demo", "targets": ["demo-openai/demo", "demo-anthropic/demo"]}],
     }
 
 
-gateway = Gateway(config())
+async def authorize(scope: Scope) -> Caller | None:
+    """Let everybody in who asks from this machine; an app of your own looks at its sessions here."""
+    host, _ = scope["client"] or ("", 0)
+    return Caller(label="this machine") if host == HOST else None
+
+
+gateway = Gateway(config(), authorize=authorize)
 
 
 @asynccontextmanager

@@ -92,6 +92,13 @@ def test_failover_is_seen_and_does_no_harm() -> None:
     assert seen == [(200, "1"), (200, "2"), (200, "1"), (200, "1")]
 
 
+def test_greeting_is_the_first_thing_that_is_seen() -> None:
+    show = "import demo_app; print(demo_app.greeting('http://127.0.0.1:8000'))"
+    done = subprocess.run([sys.executable, "-c", show], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("\nA small app with an AI gateway inside")
+    assert done.stderr == "", "no warning stands before it"
+
+
 @pytest.mark.parametrize("number", [0, 1, 2], ids=["curl chat", "curl messages", "python"])
 def test_printed_command_answers(url: str, number: int) -> None:
     show = f"import demo_app; print(demo_app.greeting({url!r}))"
