@@ -54,7 +54,7 @@ def build_engine(
         clients: Hands out upstream clients.
         authorize: The host's check.
         hooks: Observers.
-        store: By default this process's memory.
+        store: Of the application's own; by default what ``state`` of the configuration says.
         now, wall_now: Monotonic clock of the pool, in seconds; seconds since 1970.
         rng: For jitter, in [0, 1).
     """

@@ -1,7 +1,7 @@
 """What a protocol offers: the contract that every module ``protocols/<name>`` fulfils.
 
 A codec is a module, not an object: mypy checks each against `Codec`. It is pure: bytes and values in, bytes and values
-out; no clock, no randomness, no sockets. The pairs of DESIGN.md, section 4, stand here in the same order.
+out; no clock, no randomness, no sockets. Each pair stands here as `decode_x`, then `encode_x`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -61,7 +61,7 @@ class ActiveSet:
 
 
 class Engine(Means, kw_only=True):
-    """What every exchange needs; made once by the Gateway, replaced as a whole on reload."""
+    """What every exchange needs; made once by the Gateway."""
 
     routes: RouteTable
     capabilities: Matrix

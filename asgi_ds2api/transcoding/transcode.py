@@ -1,6 +1,6 @@
 """Between a caller's bytes and an upstream's: `Relay` (same protocol, raw bytes) or `Translate` (through canonical).
 
-Both have one interface, and ``exchange`` cannot tell them apart. Pure: bytes in, bytes out. One object lives for one
+Both have one interface, and ``one_attempt`` cannot tell them apart. Pure: bytes in, bytes out. One object lives for one
 attempt; what it has not yet let out is lost with it, so that failover starts clean.
 """
 

@@ -1,4 +1,4 @@
-"""How long a provider that failed is let breathe before it is asked once more (reliability, 4.5)."""
+"""How long a provider that failed is let breathe before it is asked once more."""
 
 import anyio
 import pytest

@@ -1,7 +1,7 @@
 """The rules of an HTTP response over ASGI, as a server would have every app keep them.
 
-Pure: sees messages, names what is wrong with them. Follows the ASGI specification 3.0 (HTTP, version 2.3) and the
-checklist of reliability.md, section 6, rules 9 and 10.
+Pure: sees messages, names what is wrong with them. Follows the ASGI specification 3.0 (HTTP, version 2.3), and what
+servers need beyond it: one length or none, and no headers of the connection's own.
 """
 
 from collections.abc import Iterator

@@ -3,7 +3,7 @@
 ``httpx.ASGITransport`` and TestClient buffer a whole answer and never disconnect in its middle. Here the test decides
 when a piece of the body arrives, when the caller leaves, how long each ``send`` blocks and which one raises.
 
-What servers do (reliability.md, section 0, M1 to M4) is done here too:
+What servers do is done here too:
 
 1. ``http.disconnect`` comes once, at once even before the rest of the body, and after a complete response as well.
    Whoever asks again waits for ever on some servers: here the test fails.

@@ -1,6 +1,6 @@
 """What every upstream client does, over real sockets: one class, run by each client on each event loop it knows.
 
-The ids of faults (F14), measured traps (M8) and bad inputs are those of the reliability tables.
+F14, M8 and the like number faults of upstreams, traps that were measured, and bad inputs; one case, one number.
 """
 
 import gzip
