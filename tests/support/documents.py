@@ -6,7 +6,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ INTRODUCTION = """<!-- Made by `python -m tests.support.documents --write` from 
 # Configuration
 
 A TOML file, or in Python a mapping of the same shape. It is strict: an unknown key is an error that names the nearest
-known one, and `asgi-ds2api check --config ds2api.toml` tells every problem at once, without printing a secret.
+known one, and `asgi-ds2api check --config ds2api.toml` reports every problem at once, without printing a secret.
 [`ds2api.schema.json`](ds2api.schema.json) lets your editor complete and check it.
 
 ```toml
@@ -169,7 +169,7 @@ key = "env:DS2API_CALLER_KEY"
 
 **Where it is found**: what `Gateway(...)` is given; else the file that `DS2API_CONFIG` names; else `./ds2api.toml`;
 else the environment alone: upstreams from the vendors' own variables (`OPENAI_API_KEY`, `OPENAI_API_KEY_2`, ...),
-callers from `DS2API_CALLER_KEY`.
+callers from `DS2API_CALLER_KEY` ([all variables](#without-a-file)).
 
 **How a model is found**: an exact alias of `[[models]]`; else `upstream/name` if that upstream exists; else the most
 specific pattern (the longest literal part) of `[[models]]` and `upstreams.models` together. Equal patterns of several
@@ -336,21 +336,34 @@ def _variable(preset: Preset) -> str:
 
 
 def _profiles() -> str:
-    lines = [
-        "How a vendor's dialect differs from its protocol: a name, or single fields inline, beside an optional `base`:",
-        '`profile = { base = "lenient", done = "required" }`.',
-        "",
-        "| field | meaning | " + " | ".join(f"`{name}`" for name in PROFILES) + " |",
-        "|---" * (len(PROFILES) + 2) + "|",
-    ]
+    """Return each field with its default, then what each profile has in its place."""
     kind = inspect.type_info(Profile)
     assert isinstance(kind, inspect.StructType)
-    for field in kind.fields:
-        meaning = _description(field.type)
-        if meaning:
-            values = " | ".join(_code(msgspec.to_builtins(getattr(row, field.name))) for row in PROFILES.values())
-            lines.append(f"| `{field.name}` | {meaning} | {values} |")
+    meanings = {field.name: meaning for field in kind.fields if (meaning := _description(field.type))}
+    usual = Profile()
+    lines = [
+        "How a vendor's dialect differs from its protocol: a name, or single fields inline, beside an optional `base`:",
+        '`profile = { base = "lenient", done = "required" }`. A field that neither says has its default.',
+        "",
+        "| field | default | meaning |",
+        "|---|---|---|",
+        *(
+            f"| `{name}` | {_code(msgspec.to_builtins(getattr(usual, name)))} | {meaning} |"
+            for name, meaning in meanings.items()
+        ),
+        "",
+        "What each profile has in place of the defaults:",
+        "",
+        "| profile | fields |",
+        "|---|---|",
+        *(f"| `{name}` | {_differences(profile, usual, meanings)} |" for name, profile in PROFILES.items()),
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _differences(profile: Profile, usual: Profile, names: Iterable[str]) -> str:
+    own = [name for name in names if getattr(profile, name) != getattr(usual, name)]
+    return ", ".join(f"`{name} = {_toml(msgspec.to_builtins(getattr(profile, name)))}`" for name in own)
 
 
 # --- all documents ----------------------------------------------------------------------------------------------------
