@@ -27,8 +27,12 @@ def test_every_logger_is_named() -> None:
 
 
 def test_every_field_of_a_record_is_described() -> None:
-    assert first_cells("What is told of each request") == {*Record.__struct_fields__, "hedge", "output_tokens_per_s"}
-    (attempts,) = [row for row in table(PAGE, "What is told of each request") if row.key == "attempts"]
+    assert first_cells("What is recorded of each request") == {
+        *Record.__struct_fields__,
+        "hedge",
+        "output_tokens_per_s",
+    }
+    (attempts,) = [row for row in table(PAGE, "What is recorded of each request") if row.key == "attempts"]
     assert set(Attempt.__struct_fields__) == set(re.findall(r"`(\w+)`", attempts.cells[1]))
 
 
