@@ -22,7 +22,7 @@ from asgi_ds2api.protocols.openai_chat.wire import Request as ChatRequest
 from asgi_ds2api.protocols.openai_responses.wire import Request as ResponsesRequest
 from tests.conformance.asking import chat_answer, claude_answer, gemini_answer
 
-from . import chat_examples, messages_examples, ollama_examples, responses_examples
+from . import chat_examples, gemini_examples, messages_examples, ollama_examples, responses_examples
 from .asked import Example, asked_of, verdict
 from .every_error import every_error
 from .pages import ROOT, Row, table
@@ -50,6 +50,7 @@ TABLES = (
     Table(RESPONSES, "Answer of OpenAI Chat", "responses", "chat", responses_examples.ANSWER),
     Table(MESSAGES, "Request to OpenAI Chat", "claude", "chat", messages_examples.REQUEST),
     Table(MESSAGES, "Answer of OpenAI Chat", "claude", "chat", messages_examples.ANSWER),
+    Table(GEMINI, "Request to OpenAI Chat", "gemini", "chat", gemini_examples.REQUEST),
     Table(OLLAMA, "Request to OpenAI Chat", "ollama", "chat", ollama_examples.REQUEST),
     Table(OLLAMA, "Answer of OpenAI Chat", "ollama", "chat", ollama_examples.ANSWER),
     Table(OLLAMA, "Request from OpenAI Chat", "chat", "ollama", ollama_examples.FROM_CHAT),
@@ -77,8 +78,8 @@ WIRES = (
     (CHAT, ChatRequest, TABLES[0]),
     (RESPONSES, ResponsesRequest, TABLES[2]),
     (MESSAGES, MessagesRequest, TABLES[4]),
-    (OLLAMA, OllamaChat, TABLES[6]),
-    (OLLAMA, OllamaGenerate, TABLES[6]),
+    (OLLAMA, OllamaChat, TABLES[7]),
+    (OLLAMA, OllamaGenerate, TABLES[7]),
 )
 
 
