@@ -80,7 +80,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """As an upstream: names by which faces report parts of an answer, which are Chat's -> where they stood."""
 
 
-SEARCHED: Final = "the vendor's own search; what it cannot be told of domains, uses and places is lost"
+SEARCHED: Final = "the vendor's own search; domains, uses and places that it does not take are lost"
 """Of a search of the web that another vendor defines."""
 USUAL: Final[Takes] = {
     "system": LOSSLESS,
@@ -121,12 +121,12 @@ USUAL: Final[Takes] = {
     "tool.examples": Verdict("E", "said in the description"),
     "tool.deferred": Verdict("H", "all tools are sent at once"),
     "tool.eager": Verdict("H", "arguments are streamed as they come"),
-    "tool.later": Verdict("H", "told among the others"),
+    "tool.later": Verdict("H", "listed among the others"),
     "tool.namespace": Verdict("EH", "by their full names, `namespace__tool`"),
     "tool.grammar": LOSSLESS,
     "tool.client": Verdict("E", "a function of the vendor's published shape"),
     "tool.client.call": Verdict("E", "a call of that function, or its result"),
-    "tool.search": Verdict("E", "all tools are told at once"),
+    "tool.search": Verdict("E", "all tools are sent at once"),
     "tool.computer": Verdict("X"),
     "tool.vendor": Verdict("X", "the vendor that defined it runs it"),
     "web_search.gemini": Verdict("X"),

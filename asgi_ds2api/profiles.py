@@ -102,7 +102,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     ] = True
     after_tool: Annotated[
         Literal["any", "assistant"],
-        Meta(description="Chat: who may speak behind a tool; where only an assistant may, one is put in (Mistral)."),
+        Meta(description="Chat: who may speak after a tool; where only an assistant may, one is put in (Mistral)."),
     ] = "any"
     merge_same_role: Annotated[
         bool, Meta(description="Chat: what a user or an assistant says in several messages in a row is sent as one.")
@@ -135,7 +135,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     custom_tools: Annotated[bool, Meta(description="Chat: tools of type `custom` are accepted.")] = True
     parallel_switch: Annotated[
         bool,
-        Meta(description="It can be told to make one call at a time; else the gateway leaves further calls out."),
+        Meta(description="It can be asked to make one call at a time; else the gateway leaves further calls out."),
     ] = True
     choices: Annotated[bool, Meta(description="`n` greater than 1 is accepted.")] = True
     tool_name_max: Annotated[int, Meta(description="Longest tool name; longer ones are mapped.", ge=16)] = 64

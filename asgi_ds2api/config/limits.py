@@ -167,7 +167,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float,
         Meta(
             description="Silence after which a stream's 200 and heartbeats go out, so that no proxy in between gives "
-            "up; failover goes on behind them, and failures are then told in the stream.",
+            "up; failover goes on after them, and failures are then events of the stream.",
             gt=0,
             le=DAY_S,
         ),
@@ -194,19 +194,21 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = 3_600.0
     send_s: Annotated[
-        float, Meta(description="For which a caller may not read its answer before it is let go.", gt=0, le=DAY_S)
+        float,
+        Meta(description="For which a caller may not read its answer before the request is ended.", gt=0, le=DAY_S),
     ] = 60.0
     upload_idle_s: Annotated[float, Meta(description="Between two pieces of a request's body.", gt=0, le=DAY_S)] = 30.0
     upload_grace_s: Annotated[float, Meta(description="Before `upload_min_bytes_s` is asked for.", ge=0, le=DAY_S)] = (
         10.0
     )
     authorize_s: Annotated[
-        float, Meta(description="For one call of the application's `authorize=`; then it counts as a no.", gt=0, le=300)
+        float,
+        Meta(description="For one call of the application's `authorize=`; then the request is refused.", gt=0, le=300),
     ] = 5.0
     state_s: Annotated[
         float,
         Meta(
-            description="For shared state to grant what an attempt needs; then this process goes on alone for a while.",
+            description="For shared state to grant what an attempt needs; then this process decides alone for a while.",
             gt=0,
             le=60,
         ),

@@ -361,7 +361,7 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(
             description="An answer that an upstream of `anthropic_messages` paused in the middle of its own tools "
             "(`pause_turn`) is gone on from, up to 5 times, if it is translated; each call is billed for its input. "
-            "Otherwise the caller is told of the pause as its protocol can."
+            "Otherwise the caller sees the pause as its protocol can show it."
         ),
     ] = False
     hedge: Annotated[
@@ -429,8 +429,8 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     auto_reenable: Annotated[
         bool,
         Meta(
-            description="An account whose provider refused its key, or wants money, is tried again: a key after 15 "
-            "minutes, then after twice as long each time, up to a day, by a question that costs nothing; money after "
+            description="An account whose provider refused its key, or needs payment, is tried again: a key after 15 "
+            "minutes, then after twice as long each time, up to a day, by a question that costs nothing; payment after "
             "30 minutes, up to 6 hours, by a request. Else it stays disabled until an operator says `reset`."
         ),
     ] = True
@@ -455,7 +455,7 @@ class ConfigTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         bool,
         Meta(
             description="Callers of Gemini's protocol may send their key as `?key=`. Whatever this says, the key is "
-            "taken out of the query before anything behind the gateway sees it; what stands in front may have logged "
+            "taken out of the query before anything after the gateway sees it; what stands in front may have logged "
             'it. With `auth = "host"` the query is left to the application.'
         ),
     ] = False

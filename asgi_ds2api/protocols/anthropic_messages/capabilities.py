@@ -181,7 +181,7 @@ _TAKES: Final[Takes] = {
     "modalities.text": Verdict("LH", "what comes anyway"),
     "moderation": Verdict("W"),
     "moderation.required": Verdict("X"),
-    "extra_body": Verdict("L", "merged last, never the model, the talk or a limit"),
+    "extra_body": Verdict("L", "merged last, never the model, the conversation or a limit"),
 }
 
 _SAYS: Final = (

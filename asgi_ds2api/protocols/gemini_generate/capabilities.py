@@ -187,7 +187,7 @@ _TELLS: Final[Tells] = {
     "reasoning.signed": Verdict("HL", "sealed, for callers who ask"),
     "reasoning.redacted": Verdict("H"),
     "call.arguments": Verdict("W"),
-    "end.stop_sequence": Verdict("H", "the text that matched is not told"),
+    "end.stop_sequence": Verdict("H", "the text that matched has no place"),
     "end.pause": Verdict("E", "`STOP`, unless `resume_pauses` is set"),
     "end.compaction": Verdict("E", "`MAX_TOKENS`"),
     "tier": Verdict("H"),

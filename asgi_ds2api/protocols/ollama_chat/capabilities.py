@@ -90,10 +90,10 @@ _TAKES: Final[Takes] = {
     "web_search.chat": Verdict("W", "no search"),
     "web_search.responses": Verdict("W", "no search"),
     "web_search.claude": Verdict("X", "no search"),
-    "choice.none": Verdict("E", "the tools are not told"),
+    "choice.none": Verdict("E", "the tools are not sent"),
     "choice.required": Verdict("E", "asked for in words"),
-    "choice.named": Verdict("E", "that tool alone is told, and asked for in words"),
-    "choice.allowed": Verdict("E", "those tools alone are told"),
+    "choice.named": Verdict("E", "that tool alone is sent, and asked for in words"),
+    "choice.allowed": Verdict("E", "those tools alone are sent"),
     "parallel": Verdict("EH", "further calls of an answer are left out"),
     "min_p": LOSSLESS,
     "answers.many": Verdict("X", "unless `fan_out` is set: then each is asked for by itself"),
@@ -115,7 +115,7 @@ _TAKES: Final[Takes] = {
     "modalities.text": Verdict("LH", "what comes anyway"),
     "moderation": Verdict("W"),
     "moderation.required": Verdict("X"),
-    "extra_body": Verdict("L", "merged last, never the model, the talk or a limit"),
+    "extra_body": Verdict("L", "merged last, never the model, the conversation or a limit"),
 }
 
 _SAYS: Final = (
@@ -145,7 +145,7 @@ _TELLS: Final[Tells] = {
     "usage.cached": Verdict("H", "tokens are counted whole"),
     "usage.reasoning": Verdict("H", "tokens are counted whole"),
     "choices": Verdict("W", "the first alone"),
-    "end.stop_sequence": Verdict("H", "the text that matched is not told"),
+    "end.stop_sequence": Verdict("H", "the text that matched has no place"),
     "end.filter": Verdict("E", "`stop`"),
     "end.blocked": Verdict("EH", "`stop`"),
     "end.pause": Verdict("E", "`stop`, unless `resume_pauses` is set"),

@@ -167,7 +167,7 @@ _TAKES: Final[Takes] = {
     "stream.padding": Verdict("H", "nothing is padded"),
     "modalities.text": LOSSLESS,
     "moderation": LOSSLESS,
-    "extra_body": Verdict("L", "merged last, never the model, the talk or a limit"),
+    "extra_body": Verdict("L", "merged last, never the model, the conversation or a limit"),
 }
 
 _SAYS: Final = (
@@ -200,7 +200,7 @@ _TELLS: Final[Tells] = {
     **USUALLY_TOLD,
     "logprobs": Verdict("LH", "each token; the form that the vendor tells them in is left out"),
     "text.behind": Verdict("E", "text stands before all calls"),
-    "citation.web": Verdict("EH", "a link, with its place in the text where that is told"),
+    "citation.web": Verdict("EH", "a link, with its place in the text where that is known"),
     "image": Verdict("L", "`images`"),
     "reasoning": Verdict("H", "`reasoning_content`; the seal of what was not signed has no place"),
     "reasoning.signed": Verdict("HL", "in `reasoning_details`, sealed, for callers who ask"),

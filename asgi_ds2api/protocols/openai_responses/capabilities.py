@@ -160,7 +160,7 @@ _TAKES: Final[Takes] = {
     "stream.padding": LOSSLESS,
     "modalities.text": Verdict("LH", "what comes anyway"),
     "moderation.required": LOSSLESS,
-    "extra_body": Verdict("L", "merged last, never the model, the talk or a limit"),
+    "extra_body": Verdict("L", "merged last, never the model, the conversation or a limit"),
 }
 
 _SAYS: Final = (
@@ -191,14 +191,14 @@ _SAYS: Final = (
 _TELLS: Final[Tells] = {
     **USUALLY_TOLD,
     "logprobs": Verdict("LH", "each token; the form that the vendor tells them in is left out"),
-    "citation.web": Verdict("EH", "a link, with its place in the text where that is told"),
+    "citation.web": Verdict("EH", "a link, with its place in the text where that is known"),
     "image": Verdict("L", "an `image_generation_call`"),
     "vendor.search": Verdict("E", "a `web_search_call` with the addresses that were found"),
     "reasoning": LOSSLESS,
     "reasoning.signed": Verdict("L", "sealed"),
     "reasoning.redacted": Verdict("L", "sealed"),
     "choices": Verdict("W", "the first alone"),
-    "end.stop_sequence": Verdict("H", "the text that matched is not told"),
+    "end.stop_sequence": Verdict("H", "the text that matched has no place"),
     "end.blocked": Verdict("H", "`content_filter`"),
     "end.pause": Verdict("E", "`completed`, unless `resume_pauses` is set"),
     "end.compaction": Verdict("E", "`max_output_tokens`"),
