@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from asgi_ds2api.protocols import PROTOCOLS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = sorted((ROOT / "asgi_ds2api").rglob("*.py"))
 EVERYTHING = [*PACKAGE, ROOT / "demo_app.py", *sorted((ROOT / "tests").rglob("*.py"))]
@@ -52,6 +54,21 @@ def test_module_and_its_public_functions_say_what_they_are_for(path: Path) -> No
 def overloads(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
     """Tell whether a definition is one more signature of the one that follows."""
     return any(isinstance(mark, ast.Name) and mark.id == "overload" for mark in node.decorator_list)
+
+
+PROTOCOL_FILES = frozenset(
+    {
+        "__init__", "capabilities", "envelope", "errors", "media", "operations", "repair", "request", "response",
+        "stream_decoder", "stream_encoder", "stream_tap", "tools", "usage", "wire",
+    }
+)  # fmt: skip
+"""What a newcomer finds in the folder of every protocol (docs/architecture.md)."""
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_folder_of_a_protocol_has_the_files_that_all_have(name: str) -> None:
+    files = {path.stem for path in (ROOT / "asgi_ds2api" / "protocols" / name).glob("*.py")}
+    assert PROTOCOL_FILES - files == set()
 
 
 CATCH_ALL = {

@@ -41,11 +41,11 @@ from . import wire
 from .pairing import CallIds
 from .parts import PartWriter, decode_part
 from .paths import COUNT, GENERATE, STREAM, is_stream, model_in, path_of, query_of
-from .pieces import join_thoughts
 from .preflight import SYSTEM, arrange, has_functions, report_unsayable
+from .reasoning import SHAPE as THINKING
 from .settings import GENERATION, decode_format, decode_settings, encode_settings, places_of
 from .signatures import keep_own_thoughts, sign_steps
-from .thinking import SHAPE as THINKING
+from .thought_pieces import join_thoughts
 from .tools import decode_choice, decode_tools, encode_choice, encode_tools
 from .wire import Shape, put_within, within
 

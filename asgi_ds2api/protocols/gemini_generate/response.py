@@ -1,9 +1,9 @@
 """A whole answer, both ways.
 
-What an upstream sends is read by ``answer``, as one chunk of a stream is. Encoded again for this protocol, an answer is
-JSON-equal to what came, but for this: neighbouring texts, and neighbouring thoughts, are one part; a part without text
-is left out, but for one that is signed or stands alone; a call without an id has one; ``index``, ``modelVersion`` (the
-asked name) and totals are always there.
+What an upstream sends is read by ``answer_reader``, as one chunk of a stream is. Encoded again for this protocol, an
+answer is JSON-equal to what came, but for this: neighbouring texts, and neighbouring thoughts, are one part; a part
+without text is left out, but for one that is signed or stands alone; a call without an id has one; ``index``,
+``modelVersion`` (the asked name) and totals are always there.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ from ...json_pieces import JsonObject, put_extras
 from ...profiles import Profile
 from ...token_estimate import output_tokens
 from . import wire
-from .answer import read_all
+from .answer_reader import read_all
 from .grounding import FIELD as GROUNDING
 from .grounding import encode_citations
 from .logprobs import encode_logprobs

@@ -14,8 +14,8 @@ from ...model_facts import ModelFacts
 from ...profiles import Profile
 from . import wire
 from .parts import PartWriter
+from .reasoning import decode_thinking, encode_thinking
 from .schema import check_size, fit_schema, from_openapi, to_openapi
-from .thinking import decode_thinking, encode_thinking
 from .wire import Shape, within
 
 _NUMBERS: Final = {

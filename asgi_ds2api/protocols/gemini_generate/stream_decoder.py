@@ -1,4 +1,4 @@
-"""A streamed answer, read: server-sent events -> canonical events. What a chunk says is read by ``answer``.
+"""A streamed answer, read: server-sent events -> canonical events. What a chunk says is read by ``answer_reader``.
 
 The vendor's stream has no end of its own: it ends with the HTTP message, and is complete if every candidate has told
 why it ended. A stream that ends before is never mended.
@@ -8,7 +8,7 @@ from ...canonical import Event
 from ...errors import UpstreamError
 from ...framing import SSEDecoder
 from ...profiles import Profile
-from .answer import AnswerReader
+from .answer_reader import AnswerReader
 
 _DONE = b"[DONE]"
 """OpenAI's end of a stream, which some proxies add."""

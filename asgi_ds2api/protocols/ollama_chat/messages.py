@@ -35,7 +35,7 @@ from ...json_pieces import NULL, JsonObject, Shape, bound, put_extras
 from ...seal import PREFIX
 from ..calls_and_results import made_up_result, report_error
 from . import wire
-from .answer import arguments_object
+from .answer_parts import arguments_object
 from .media import decode_image, encode_image, is_as_said
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------

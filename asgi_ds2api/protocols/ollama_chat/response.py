@@ -45,7 +45,7 @@ from ...profiles import Profile
 from ...token_estimate import estimated
 from ..answer_reports import AnswerReports
 from . import wire
-from .answer import MESSAGE, TOP, arguments_object, call_of, is_true, logprobs_of, message_of
+from .answer_parts import MESSAGE, TOP, arguments_object, call_of, is_true, logprobs_of, message_of
 from .errors import decode_in_band
 from .operations import rfc3339, seconds_of
 from .usage import UNTOLD, decode_finish, decode_usage, encode_finish, encode_usage

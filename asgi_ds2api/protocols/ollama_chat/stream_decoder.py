@@ -37,7 +37,7 @@ from ...json_guard import decode_answer
 from ...json_pieces import items_of, rest_of, text_of, without_null
 from ...profiles import Profile
 from . import wire
-from .answer import MESSAGE, TOP, call_of, is_true, logprobs_of, message_of
+from .answer_parts import MESSAGE, TOP, call_of, is_true, logprobs_of, message_of
 from .errors import decode_in_band
 from .operations import seconds_of
 from .usage import decode_finish, decode_usage

@@ -16,7 +16,7 @@ from ...framing import LineSplitter, split_lines
 from ...json_guard import is_too_deep
 from ...json_pieces import fields_of, items_of, text_of
 from ...profiles import Profile
-from .answer import is_true, message_of
+from .answer_parts import is_true, message_of
 from .errors import decode_in_band
 from .usage import decode_finish, decode_usage
 

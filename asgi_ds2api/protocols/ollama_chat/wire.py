@@ -4,7 +4,7 @@ What a caller sends is strict: each Struct knows the fields that are documented 
 known shape is read in one pass and nothing unknown is dropped on the way. What is not of a known shape is read again,
 piece by piece, by its `Shape`, which keeps the unknown fields. ``options`` are open by nature: unknown ones are kept.
 
-What an upstream sends is read tolerantly, by ``answer``.
+What an upstream sends is read tolerantly, by ``answer_parts``.
 
 ``None`` stands for a field that is absent and for one that is null: the vendor makes no difference.
 

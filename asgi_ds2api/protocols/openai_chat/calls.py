@@ -13,7 +13,7 @@ from ...canonical import Opaque, ToolCall
 from ...json_pieces import fields_of, items_of, rest_of, text_of
 from ..made_ids import call_id
 from . import wire
-from .answer import arguments_of
+from .answer_parts import arguments_of
 
 CALL: Final = ("id", "type", "index", "function", "custom")
 

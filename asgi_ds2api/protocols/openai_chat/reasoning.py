@@ -34,7 +34,7 @@ from ...model_facts import ModelFacts, nearest_effort
 from ...profiles import Profile
 from ...seal import PREFIX
 from . import wire
-from .answer import plain_reasoning
+from .answer_parts import plain_reasoning
 
 # --- what the model thought: wire -> ours -----------------------------------------------------------------------------
 

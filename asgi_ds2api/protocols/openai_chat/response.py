@@ -46,7 +46,7 @@ from ...profiles import Profile
 from ...token_estimate import estimated
 from ..answer_reports import AnswerReports
 from . import wire
-from .answer import REASONING_FIELDS, choice_of, citations_of, content_pieces, images_of, logprobs_of
+from .answer_parts import REASONING_FIELDS, choice_of, citations_of, content_pieces, images_of, logprobs_of
 from .audio import opaque_audio
 from .calls import decode_calls
 from .content import AUDIO, BEHIND_A_CALL

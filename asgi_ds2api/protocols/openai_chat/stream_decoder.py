@@ -50,7 +50,7 @@ from ...json_pieces import fields_of, items_of, number_of, rest_of, text_of, wit
 from ...profiles import Profile
 from ..made_ids import call_id
 from . import wire
-from .answer import arguments_of, choice_of, citations_of, content_pieces, images_of, logprobs_of, plain_reasoning
+from .answer_parts import arguments_of, choice_of, citations_of, content_pieces, images_of, logprobs_of, plain_reasoning
 from .audio import opaque_audio
 from .calls import CALL, id_of
 from .errors import decode_in_band

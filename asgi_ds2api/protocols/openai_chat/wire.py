@@ -4,7 +4,7 @@ What a caller sends is strict: each Struct knows the fields that are documented,
 the protocol, and refuses others, so that a body of known shape is read in one pass and nothing unknown is dropped on
 the way. What is not of a known shape is read again, piece by piece, by its `Shape`, which keeps the unknown fields.
 
-What an upstream sends is read tolerantly, by ``answer``: look-alikes deviate in many ways, and each is survived.
+What an upstream sends is read tolerantly, by ``answer_parts``: look-alikes deviate in many ways, and each is survived.
 
 ``None`` stands for a field that is absent and for one that is null: the vendor makes no difference.
 

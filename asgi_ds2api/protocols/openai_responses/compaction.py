@@ -15,8 +15,8 @@ from ...canonical import Message, Notices, Opaque, Response
 from ...codec import Envelope, HTTPCall
 from ...json_pieces import JsonObject, fields_of, items_of, text_of
 from . import wire
+from .answer_writer import AnswerWriter
 from .hosted import TRIGGER, decode_item
-from .output import AnswerWriter
 from .usage import encode_usage
 
 _RAW: Final = Raw(b'{"type":"compaction_trigger"}')

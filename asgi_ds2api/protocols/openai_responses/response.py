@@ -37,10 +37,10 @@ from ...json_pieces import fields_of, items_of, number_of, rest_of, text_of, wit
 from ...openai_errors import decode_in_band
 from ...profiles import Profile
 from . import wire
+from .answer_writer import ITEM, AnswerWriter
 from .compaction import encode_compaction
 from .content import decode_citation
 from .hosted import decode_item
-from .output import ITEM, AnswerWriter
 from .reasoning import thoughts
 from .tools import NAMESPACE, full_name
 from .usage import decode_finish, decode_usage, finish_failure

@@ -45,8 +45,8 @@ from ...framing import comment_frame, data_frame
 from ...json_pieces import JsonObject
 from ...token_estimate import estimated
 from . import wire
+from .answer_writer import AnswerWriter, finish_is_early
 from .errors import failed_code, told
-from .output import AnswerWriter, finish_is_early
 from .stream_decoder import SENTINEL
 from .stream_items import ItemStream
 

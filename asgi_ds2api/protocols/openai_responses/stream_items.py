@@ -30,9 +30,9 @@ from ...canonical import (
 )
 from ...framing import event_frame
 from ...json_pieces import JsonObject, fields_of, text_of
+from .answer_writer import AnswerWriter, is_part
 from .hosted import DONE as ITEM_DONE
 from .item_events import begun, chain
-from .output import AnswerWriter, is_part
 from .reasoning import SUMMARY, THOUGHT, goes_on
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
