@@ -28,7 +28,7 @@ from .serving.bounds import inbound_of, request_limits_of, timing_of, uploads_of
 from .serving.engine import Engine
 from .serving.fleet import Fleet
 from .serving.holdings import HOLDER_BYTES
-from .serving.means import Clients, UpstreamSide
+from .serving.means import Clients, Way
 from .serving.owned_files import FILE_BYTES, UPLOAD_BYTES, UPLOAD_S, OwnedFiles
 from .serving.prober import Prober
 from .serving.spending import Costs, Spenders
@@ -61,7 +61,7 @@ def build_engine(
     store = store or store_of(config, now)
     pool = _pool(config, store, now, rng)
     fleet = Fleet(store) if store.is_shared else None
-    upstreams = {upstream.name: _side(upstream, config) for upstream in config.upstreams}
+    upstreams = {upstream.name: _way(upstream, config) for upstream in config.upstreams}
     return Engine(
         routes=RouteTable(config.protocols.values()),
         capabilities=Matrix({name: codec.CAPABILITIES for name, codec in config.protocols.items()}),
@@ -213,9 +213,9 @@ def accounts_of(upstream: UpstreamConfig) -> list[Account]:
     ]
 
 
-def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
+def _way(upstream: UpstreamConfig, config: Config) -> Way:
     timeouts = config.timeouts
-    side = UpstreamSide(
+    way = Way(
         name=upstream.name,
         codec=config.protocols[upstream.protocol],
         profile=upstream.profile,
@@ -235,8 +235,8 @@ def _side(upstream: UpstreamConfig, config: Config) -> UpstreamSide:
         ),
     )
     if not upstream.responses:
-        return side
+        return way
     responses = msgspec.structs.replace(
-        side, codec=config.protocols["openai_responses"], profile=responses_beside(upstream.profile)
+        way, codec=config.protocols["openai_responses"], profile=responses_beside(upstream.profile)
     )
-    return msgspec.structs.replace(side, other_way=responses)
+    return msgspec.structs.replace(way, other_way=responses)

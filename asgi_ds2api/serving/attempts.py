@@ -26,7 +26,7 @@ from .failover import (
     pause_s,
     without_retry,
 )
-from .means import Means, UpstreamSide
+from .means import Means, Way
 from .one_attempt import OneAttempt
 from .patience import Kind
 from .pulse import Pulse
@@ -58,11 +58,11 @@ class Attempts:
         plan: Plan,
         face: Face,
         envelope: Envelope,
-        transcoder: Callable[[UpstreamSide, Side], Transcoder],
+        transcoder: Callable[[Way, Side], Transcoder],
         request_bytes: int,
         reply: Reply,
         base_headers: Sequence[tuple[bytes, bytes]],
-        way: Callable[[UpstreamSide, str], UpstreamSide] | None = None,
+        way: Callable[[Way, str], Way] | None = None,
         may_hedge: bool = False,
     ) -> None:
         self._means = means
@@ -292,7 +292,7 @@ class Attempts:
         """
         source = self._delivery.source
         is_foreign = isinstance(error, Refused) and error.kind == "foreign_reasoning"
-        is_sealing = source is not None and source.side.profile.sealed_reasoning
+        is_sealing = source is not None and source.way.profile.sealed_reasoning
         return is_foreign and is_sealing and self._objection is None and not self._delivery.is_taken
 
     # --- one attempt, or two beside each other ------------------------------------------------------------------------
@@ -345,17 +345,17 @@ class Attempts:
     def _source(self, lease: Lease, lessons: Mapping[str, tuple[str, ...]], began: float) -> Source:
         """Return who is asked in an attempt, and the way there and back. May run in a thread, which has no clock."""
         candidate = lease.candidate
-        side = self._means.upstreams[candidate.account.upstream]
+        way = self._means.upstreams[candidate.account.upstream]
         if self._choose_way is not None:
-            side = self._choose_way(side, candidate.model)
+            way = self._choose_way(way, candidate.model)
         asked = Side(
-            codec=side.codec,
-            profile=side.profile,
+            codec=way.codec,
+            profile=way.profile,
             model=candidate.model,
             max_event_bytes=self._timing.max_event_bytes,
-            lessons=lessons.get(side.codec.NAME, ()),
-            resumes_pauses=side.resumes_pauses,
-            objection=self._objection if side.profile.sealed_reasoning else None,
-            owner=candidate.account.owner if side.profile.sealed_reasoning else "",
+            lessons=lessons.get(way.codec.NAME, ()),
+            resumes_pauses=way.resumes_pauses,
+            objection=self._objection if way.profile.sealed_reasoning else None,
+            owner=candidate.account.owner if way.profile.sealed_reasoning else "",
         )
-        return Source(lease=lease, side=side, transcoder=self._make_transcoder(side, asked), began=began)
+        return Source(lease=lease, way=way, transcoder=self._make_transcoder(way, asked), began=began)

@@ -82,8 +82,8 @@ class BoundFiles:
                 "whole input, without the previous answer."
             )
         upstream = account.partition("/")[0]
-        side = self._engine.upstreams.get(upstream)
-        if side is None or account not in side.accounts:
+        way = self._engine.upstreams.get(upstream)
+        if way is None or account not in way.accounts:
             raise UnknownItem("The account that has this file is not configured any more.", param="file_id")
         if not any(target.upstream == upstream for target in targets):
             if all(self._family != self._engine.upstreams[target.upstream].codec.FAMILY for target in targets):

@@ -7,7 +7,7 @@ from ..auth import Caller, check_model, check_upstream
 from ..canonical import Model, ProtocolName
 from ..errors import RequestError, UnknownModel
 from ..routing import NO_MODEL, ModelTable, Target
-from .means import UpstreamSide
+from .means import Way
 
 
 class Catalog:
@@ -19,7 +19,7 @@ class Catalog:
         caller: Who asks; None: somebody who may ask for everything.
     """
 
-    def __init__(self, models: ModelTable, upstreams: Mapping[str, UpstreamSide], caller: Caller | None) -> None:
+    def __init__(self, models: ModelTable, upstreams: Mapping[str, Way], caller: Caller | None) -> None:
         self._models = models
         self._upstreams = upstreams
         self._caller = caller

@@ -19,7 +19,7 @@ from ..pool.model import Lease
 from ..transcoding.transcoder import Transcoder
 from ..upstream.contract import UpstreamResponse
 from . import answer_headers
-from .means import Means, UpstreamSide
+from .means import Means, Way
 from .patience import Kind
 from .reply import Reply
 
@@ -33,7 +33,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Who is asked in one attempt, and the way there and back. Compared by identity."""
 
     lease: Lease
-    side: UpstreamSide
+    way: Way
     transcoder: Transcoder
     began: float
     """When the attempt did, in seconds of the event loop."""
@@ -85,13 +85,13 @@ class Delivery:
 
     def is_native(self, source: Source) -> bool:
         """Tell whether somebody is asked in the caller's protocol."""
-        return source.side.codec.NAME == self.face.NAME
+        return source.way.codec.NAME == self.face.NAME
 
     @property
     def tells_notices(self) -> bool:
         """Whether the caller is told of them."""
         source = self.source
-        return source is not None and (self.envelope.on_unsupported or source.side.on_unsupported) != "drop"
+        return source is not None and (self.envelope.on_unsupported or source.way.on_unsupported) != "drop"
 
     # --- what goes out ------------------------------------------------------------------------------------------------
 
@@ -138,13 +138,13 @@ class Delivery:
     def _commit(self, source: Source) -> float:
         self.committed_at = now = anyio.current_time()
         self._means.pool.answered(source.lease)
-        if source.side.hedges:
+        if source.way.hedges:
             self._means.patience.answered(self._kind(source), now - source.began)
         return now
 
     def overtaken(self, source: Source) -> None:
         """Note that this one has not answered so far, and is not waited for any longer."""
-        if source.side.hedges:
+        if source.way.hedges:
             self._means.patience.overtaken(self._kind(source), anyio.current_time() - source.began)
 
     def _kind(self, source: Source) -> Kind:

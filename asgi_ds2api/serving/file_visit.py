@@ -31,7 +31,7 @@ from ..upstream.outbound import Cargo
 from .catalog import Catalog
 from .engine import Engine
 from .inbound import judge_content_type
-from .means import UpstreamSide
+from .means import Way
 from .owned_files import BegunUpload, OwnedFiles
 from .passage import Asked, Errand, Passage, is_unknown, read_small
 from .reply import Headers, Reply
@@ -68,7 +68,7 @@ class FileVisit:
         scope: Of the request.
         caller: Who asks.
         owned: The files of all callers.
-        side: Who is asked.
+        way: Who is asked.
         account: Id of the only account that may be asked; None: any.
         begun: The upload that the call goes on with, if it does.
         home: Id of the account that is asked first, if it can be; empty: none is preferred.
@@ -76,7 +76,7 @@ class FileVisit:
 
     def __init__(
         self, engine: Engine, face: Codec, call: HTTPCall, scope: Scope, caller: Caller, owned: OwnedFiles,
-        side: UpstreamSide, account: str | None, begun: BegunUpload | None, home: str,
+        way: Way, account: str | None, begun: BegunUpload | None, home: str,
     ) -> None:  # fmt: skip
         self._engine = engine
         self._face = face
@@ -85,7 +85,7 @@ class FileVisit:
         self._scope = scope
         self._caller = caller
         self._owned = owned
-        self._side = side
+        self._way = way
         self._account = account
         self._begun = begun
         self._home = home
@@ -108,10 +108,10 @@ class FileVisit:
         assert caller is not None, "nobody comes here unknown"
         engine.pool.turn_away(caller.label)
         owned = engine.files
-        side = next(
-            (side for side in engine.upstreams.values() if side.keeps_files and side.codec.FAMILY == face.FAMILY), None
+        way = next(
+            (way for way in engine.upstreams.values() if way.keeps_files and way.codec.FAMILY == face.FAMILY), None
         )
-        if owned is None or side is None:
+        if owned is None or way is None:
             raise UnknownRoute("No upstream of this gateway keeps files for callers of this protocol.")
         account, begun, home = None, None, ""
         if id_ := files.id_in(call):
@@ -124,14 +124,14 @@ class FileVisit:
         elif files.step_of(call) == "upload":
             home = await owned.home(face.FAMILY, caller.label)
         if account is not None:
-            side = _side_of(engine, account)
-        Catalog(engine.models, engine.upstreams, caller).check_upstream(side.name)
-        return cls(engine, face, call, scope, caller, owned, side, account, begun, home)
+            way = _way_to(engine, account)
+        Catalog(engine.models, engine.upstreams, caller).check_upstream(way.name)
+        return cls(engine, face, call, scope, caller, owned, way, account, begun, home)
 
     @property
     def target(self) -> Target:
         """Who is asked, for nothing of a model's."""
-        return Target(upstream=self._side.name, model="")
+        return Target(upstream=self._way.name, model="")
 
     def upload(self, receive: Receive, declared: int | None) -> Upload | None:
         """Return the body that is passed on; None: the call has none."""
@@ -173,7 +173,7 @@ class FileVisit:
         return msgspec.structs.replace(preferred, otherwise=plan.tiers) if preferred.tiers else plan
 
     def _vendor_call(self) -> HTTPCall:
-        return self._words.call(self._call, self._step, self._id, self._side.profile)
+        return self._words.call(self._call, self._step, self._id, self._way.profile)
 
     # --- one file -----------------------------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class FileVisit:
 
     def _own_url(self, asked: Asked, url: str) -> bytes:
         """Return where the caller sends the rest of its upload: here, under a name that only it knows."""
-        query = files.upload_at(url, asked.side.base_url)
+        query = files.upload_at(url, asked.way.base_url)
         name = self._owned.begin_upload(BegunUpload(asked.account, self._caller, query))
         host = dict(self._scope["headers"]).get(b"host", b"").decode("latin-1")
         if not _HOST.fullmatch(host):
@@ -262,7 +262,7 @@ class FileVisit:
     async def _list(self, passage: Passage) -> None:
         """Tell the caller's files. One account of theirs that does not answer ends it: a part would look like all."""
         wanted = self._words.wanted(self._call.query)
-        places = await self._owned.places(self._face.FAMILY, self._caller.label, self._side.accounts)
+        places = await self._owned.places(self._face.FAMILY, self._caller.label, self._way.accounts)
         own = [item for account in places for item in await self._own_at(passage, account)]
         part, has_more = files.part_of(own, wanted)
         await passage.tell(None, self._words.told(part, has_more=has_more))
@@ -301,13 +301,13 @@ async def _account_of(owned: OwnedFiles, family: str, id_: str, caller: Caller) 
     return None if file is None else file.account
 
 
-def _side_of(engine: Engine, account: str) -> UpstreamSide:
+def _way_to(engine: Engine, account: str) -> Way:
     """Return the upstream of an account.
 
     Raises:
         UnknownItem: It is not configured any more.
     """
-    side = engine.upstreams.get(account.partition("/")[0])
-    if side is None or account not in side.accounts:
+    way = engine.upstreams.get(account.partition("/")[0])
+    if way is None or account not in way.accounts:
         raise UnknownItem("The account that has this file is not configured any more.", param="file_id")
-    return side
+    return way

@@ -15,8 +15,8 @@ from .fleet import Fleet
 from .patience import Patience
 
 
-class UpstreamSide(msgspec.Struct, frozen=True, kw_only=True):
-    """A configured upstream."""
+class Way(msgspec.Struct, frozen=True, kw_only=True):
+    """A configured upstream, and the protocol in which it is asked; a `Side` is what transcoding sees of it."""
 
     name: str
     codec: Codec
@@ -34,7 +34,7 @@ class UpstreamSide(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of its accounts."""
     keeps_files: bool = False
     """It has its vendor's paths for files."""
-    other_way: "UpstreamSide | None" = None
+    other_way: "Way | None" = None
     """The same server in another protocol, where it takes what it refuses in this one; same accounts, same name."""
 
 
@@ -71,7 +71,7 @@ class Means(msgspec.Struct, kw_only=True):
     pool: Pool
     fleet: Fleet | None = None
     """Those who share the accounts; None: nobody does."""
-    upstreams: Mapping[str, UpstreamSide]
+    upstreams: Mapping[str, Way]
     clients: Clients
     timing: Timing
     wall_now: Callable[[], float]
@@ -90,16 +90,16 @@ class Means(msgspec.Struct, kw_only=True):
     def lessons_of(self, upstream: str, model: str) -> dict[str, tuple[str, ...]]:
         """Return what a model was found to refuse, by the protocol that it was asked in."""
         usual, lessons = self.upstreams[upstream], self.lessons
-        sides = (usual,) if usual.other_way is None else (usual, usual.other_way)
+        ways = (usual,) if usual.other_way is None else (usual, usual.other_way)
         if lessons is None:
             return {}
-        return {side.codec.NAME: lessons.of(_way(side), model, self.wall_now()) for side in sides}
+        return {way.codec.NAME: lessons.of(_name_of(way), model, self.wall_now()) for way in ways}
 
-    def learn(self, side: UpstreamSide, model: str, texts: Sequence[str]) -> None:
+    def learn(self, way: Way, model: str, texts: Sequence[str]) -> None:
         """Remember what a model refused, now that it took the request without that."""
         if texts and self.lessons is not None:
-            self.lessons.learn(_way(side), model, texts, self.wall_now())
+            self.lessons.learn(_name_of(way), model, texts, self.wall_now())
 
 
-def _way(side: UpstreamSide) -> str:
-    return f"{side.name} {side.codec.NAME}"
+def _name_of(way: Way) -> str:
+    return f"{way.name} {way.codec.NAME}"

@@ -146,16 +146,16 @@ class OneAttempt:
 
         Call it again without what it objects to, if that is known to help, and to go on from an answer that it paused.
         """
-        side, transcoder = source.side, source.transcoder
+        way, transcoder = source.way, source.transcoder
         repairs = 0
         learned: list[str] = []
         while True:
             response = await self._open(source, call)
             try:
                 self._pool.heard(self.lease, rate_windows_of(response, self._means.wall_now()))
-                error = await judge(response, side.codec, self._means.wall_now())
+                error = await judge(response, way.codec, self._means.wall_now())
                 if error is None:
-                    self._means.learn(side, self.lease.candidate.model, learned)
+                    self._means.learn(way, self.lease.candidate.model, learned)
                     await self._answer(source, response)
             except Refused as refusal:  # told inside a success
                 if self._delivery.is_taken:
@@ -175,14 +175,14 @@ class OneAttempt:
                     self._keep_own_dialect(error, source)
                     raise error
                 repairs += 1
-                learned += filter(None, [side.codec.lesson(error)] if isinstance(error, Refused) else [])
+                learned += filter(None, [way.codec.lesson(error)] if isinstance(error, Refused) else [])
             call = following
 
     async def _open(self, source: Source, call: HTTPCall) -> UpstreamResponse:
-        side, account = source.side, self.lease.candidate.account
+        way, account = source.way, self.lease.candidate.account
         key = None if account.key is None else await account.key.current()
-        request = build(call, base_url=side.base_url, profile=side.profile, key=key, limits=side.limits)
-        return await self._means.clients.client(side.name).open(request)
+        request = build(call, base_url=way.base_url, profile=way.profile, key=key, limits=way.limits)
+        return await self._means.clients.client(way.name).open(request)
 
     def _keep_own_dialect(self, error: UpstreamError, source: Source) -> None:
         """Take off an error what means nothing to the caller: a body of another dialect, a path of another protocol.
@@ -206,7 +206,7 @@ class OneAttempt:
         delivery, transcoder = self._delivery, source.transcoder
         wants_stream = delivery.envelope.stream
         try:
-            if is_stream(response, source.side.codec):
+            if is_stream(response, source.way.codec):
                 if wants_stream:
                     await self._relay_stream(source, response)
                     return

@@ -25,7 +25,7 @@ from .attempt_log import attempt_of
 from .course import Course
 from .delivery import OURS
 from .failover import more_telling, without_retry
-from .means import Means, UpstreamSide
+from .means import Means, Way
 from .pulse import Pulse
 from .reply import Headers, Reply
 from .upload import Upload
@@ -44,7 +44,7 @@ class Asked(msgspec.Struct, frozen=True):
     """An account that was asked, and its answer, which is open."""
 
     lease: Lease
-    side: UpstreamSide
+    way: Way
     response: UpstreamResponse
 
     @property
@@ -229,26 +229,26 @@ class Passage:
 
     async def _try(self, errand: Errand[T], lease: Lease) -> T:
         account = lease.candidate.account
-        side = self._means.upstreams[account.upstream]
+        way = self._means.upstreams[account.upstream]
         key = None if account.key is None else await account.key.current()
         request = build(
             errand.call,
-            base_url=side.base_url,
-            profile=side.profile,
+            base_url=way.base_url,
+            profile=way.profile,
             key=key,
-            limits=side.limits,
+            limits=way.limits,
             cargo=errand.cargo,
             is_read=not errand.is_content,
         )
-        response = await self._means.clients.client(side.name).open(request)
+        response = await self._means.clients.client(way.name).open(request)
         try:
             self._pool.heard(lease, rate_windows_of(response, self._means.wall_now()))
             if not (errand.is_content and 200 <= response.status < 300):
-                error = await judge(response, side.codec, self._means.wall_now())
+                error = await judge(response, way.codec, self._means.wall_now())
                 if error is not None:
                     raise error
             self._pool.answered(lease)
-            return await errand.take(Asked(lease, side, response))
+            return await errand.take(Asked(lease, way, response))
         finally:
             with anyio.CancelScope(shield=True):
                 await response.close()

@@ -33,7 +33,7 @@ from ..upstream.answer import judge
 from ..upstream.outbound import build
 from ..upstream.tasks import OwnedTask, running_loop
 from .fleet import Fleet
-from .means import Clients, UpstreamSide
+from .means import Clients, Way
 
 _log = logging.getLogger("asgi_ds2api.pool")
 
@@ -60,7 +60,7 @@ class Prober:
     def __init__(
         self,
         probes: Probes,
-        upstreams: Mapping[str, UpstreamSide],
+        upstreams: Mapping[str, Way],
         clients: Clients,
         fleet: Fleet | None,
         store: StateStore,
@@ -71,7 +71,7 @@ class Prober:
         self._clients = clients
         self._fleet = fleet
         self._wall_now = wall_now
-        self._checks = {name: side.codec.encode_key_check(side.profile) for name, side in upstreams.items()}
+        self._checks = {name: way.codec.encode_key_check(way.profile) for name, way in upstreams.items()}
         self._pauses: dict[str, float] = {}
         """Account that is to be asked -> until when it is left alone, in seconds of the event loop's clock."""
         self._given_up: dict[str, int] = {}
@@ -194,14 +194,14 @@ class Prober:
 
     async def _objection(self, account: Account) -> GatewayError | None:
         """Return what keeps a key from being good; None: it is answered, and without it nobody is."""
-        side, check = self._upstreams[account.upstream], self._checks[account.upstream]
+        way, check = self._upstreams[account.upstream], self._checks[account.upstream]
         assert check is not None
         assert account.key is not None
         try:
-            error = await self._ask(side, check, await account.key.current())
+            error = await self._ask(way, check, await account.key.current())
             if error is not None:
                 return error
-            stranger = await self._ask(side, check, None)
+            stranger = await self._ask(way, check, None)
         except (UpstreamError, CapacityError) as exc:
             return exc
         match stranger:
@@ -212,12 +212,12 @@ class Prober:
             case _:
                 return stranger
 
-    async def _ask(self, side: UpstreamSide, check: HTTPCall, key: Secret | None) -> UpstreamError | None:
+    async def _ask(self, way: Way, check: HTTPCall, key: Secret | None) -> UpstreamError | None:
         """Return what the answer to a check objects; None: nothing. Its body is of no interest."""
-        request = build(check, base_url=side.base_url, profile=side.profile, key=key, limits=side.limits)
-        response = await self._clients.client(side.name).open(request)
+        request = build(check, base_url=way.base_url, profile=way.profile, key=key, limits=way.limits)
+        response = await self._clients.client(way.name).open(request)
         try:
-            return await judge(response, side.codec, self._wall_now())
+            return await judge(response, way.codec, self._wall_now())
         finally:
             with anyio.CancelScope(shield=True):
                 await response.close()

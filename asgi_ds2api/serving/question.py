@@ -41,7 +41,7 @@ from .conversation import may_be_sealed, session_of
 from .engine import Engine
 from .fan_out import FanOut
 from .look_up import LookUp
-from .means import UpstreamSide
+from .means import Way
 from .off_loop import off_loop
 from .reply import Headers, Reply
 
@@ -68,14 +68,14 @@ def look_up(
         UnknownItem: That account's upstream is not configured any more, or speaks another protocol by now.
     """
     upstream = found.account.partition("/")[0]
-    side, keeping = engine.upstreams.get(upstream), face.KEEPING
-    ways = [way for way in (side, side and side.other_way) if way is not None and way.codec.NAME == face.NAME]
+    usual, keeping = engine.upstreams.get(upstream), face.KEEPING
+    ways = [way for way in (usual, usual and usual.other_way) if way is not None and way.codec.NAME == face.NAME]
     if not ways or keeping is None:
         raise UnknownItem("Who keeps this answer is not asked any more.", param="response_id")
     return Attempts(
         engine,
         plan=engine.pool.plan((Target(upstream=upstream, model=""),), (found.account,)),
-        way=lambda _side, _model: ways[0],
+        way=lambda _usual, _model: ways[0],
         face=face,
         envelope=envelope,
         transcoder=lambda _, side: LookUp(
@@ -180,7 +180,7 @@ class Question:
 
     def _attempts(
         self, terms: _Terms, face: Face, envelope: Envelope, reply: Reply,
-        transcoder: Callable[[UpstreamSide, Side], Transcoder], *, may_hedge: bool,
+        transcoder: Callable[[Way, Side], Transcoder], *, may_hedge: bool,
     ) -> Attempts:  # fmt: skip
         return Attempts(
             self._engine,
@@ -216,8 +216,8 @@ class Question:
 
     def _is_foreign(self, target: Target) -> bool:
         """Tell whether an upstream speaks another protocol than the caller, whichever way it is asked."""
-        side = self._engine.upstreams[target.upstream]
-        ways = (side,) if side.other_way is None else (side, side.other_way)
+        way = self._engine.upstreams[target.upstream]
+        ways = (way,) if way.other_way is None else (way, way.other_way)
         return all(way.codec.NAME != self._face.NAME for way in ways)
 
     # --- what is known of it ------------------------------------------------------------------------------------------
@@ -239,9 +239,9 @@ class Question:
 
     def _is_sealed(self, targets: Sequence[Target]) -> bool:
         """Tell whether the request carries what was sealed for a customer, or is lent what is kept of it."""
-        sides = [self._engine.upstreams[target.upstream] for target in targets]
-        own = [side.profile for side in sides if side.codec.NAME == self._face.NAME]
-        is_relayed = len(own) == len(sides) and all(profile.exact and profile.sealed_reasoning for profile in own)
+        ways = [self._engine.upstreams[target.upstream] for target in targets]
+        own = [way.profile for way in ways if way.codec.NAME == self._face.NAME]
+        is_relayed = len(own) == len(ways) and all(profile.exact and profile.sealed_reasoning for profile in own)
         is_lent = not is_relayed and self._engine.reasoning is not None
         return may_be_sealed(self._call.body, is_relayed=is_relayed, is_lent=is_lent)
 
@@ -259,10 +259,10 @@ class Question:
 
     def _estimate(self, target: Target) -> OwnAnswer:
         """Return a number of tokens that nobody has counted. No vendor's answer has a place that says so: a Notice."""
-        side = self._engine.upstreams[target.upstream]
+        way = self._engine.upstreams[target.upstream]
         notices = Notices()
         notices.changed("input_tokens", "the upstream that serves this model does not count them", action="estimated")
-        is_told = (self._envelope.on_unsupported or side.on_unsupported) != "drop"
+        is_told = (self._envelope.on_unsupported or way.on_unsupported) != "drop"
         return OwnAnswer(
             self._face.encode_token_count(TokenCount(input_tokens=self._input_tokens)),
             tuple(notices),
@@ -281,21 +281,21 @@ class Question:
 
     def _takes_completions(self, target: Target) -> bool:
         """Tell whether an upstream of the caller's protocol has the endpoint of legacy completions for this model."""
-        side = self._engine.upstreams[target.upstream]
-        return side.codec.NAME == self._face.NAME and side.profile.has_completions(target.model)
+        way = self._engine.upstreams[target.upstream]
+        return way.codec.NAME == self._face.NAME and way.profile.has_completions(target.model)
 
-    def _way(self, side: UpstreamSide, model: str) -> UpstreamSide:
+    def _way(self, usual: Way, model: str) -> Way:
         """Return how an upstream is asked for a model: in its other way what it refuses in the usual one."""
-        other, facts = side.other_way, side.profile.facts(model)
+        other, facts = usual.other_way, usual.profile.facts(model)
         if other is None or facts.chat_tools == "any" or self._envelope.operation != "generate":
-            return side
+            return usual
         if not any(word in self._call.body for word in _TOOLS):  # so that most of what is relayed is not read
-            return side
-        return side if chat_takes(self._request(), facts) else other
+            return usual
+        return usual if chat_takes(self._request(), facts) else other
 
     def _gives_choices(self, target: Target) -> bool:
-        side = self._way(self._engine.upstreams[target.upstream], target.model)
-        return side.codec.HAS_CHOICES and side.profile.choices
+        way = self._way(self._engine.upstreams[target.upstream], target.model)
+        return way.codec.HAS_CHOICES and way.profile.choices
 
     def _may_give_choices(self, target: Target) -> bool:
         return self._gives_choices(target) or self._engine.upstreams[target.upstream].fan_out
@@ -322,8 +322,8 @@ class Question:
 
         None where all speak one. Else it is one that is not the caller's, and fields of any are foreign.
         """
-        sides = (self._way(self._engine.upstreams[target.upstream], target.model) for target in targets)
-        names = sorted({side.codec.NAME for side in sides})
+        ways = (self._way(self._engine.upstreams[target.upstream], target.model) for target in targets)
+        names = sorted({way.codec.NAME for way in ways})
         return next((name for name in names if name != self._face.NAME), None) if len(names) > 1 else None
 
     def _request(self) -> Request:
@@ -340,7 +340,7 @@ class Question:
 
     # --- there and back -----------------------------------------------------------------------------------------------
 
-    def _transcoder(self, upstream: UpstreamSide, side: Side) -> Transcoder:
+    def _transcoder(self, way: Way, side: Side) -> Transcoder:
         face, call, envelope = self._face, self._call, self._envelope
         if envelope.operation == "count_tokens":
             return CountTokens(
@@ -358,7 +358,7 @@ class Question:
                 envelope=envelope,
                 side=side,
                 request=self._embeddings_request,
-                on_unsupported=self._envelope.on_unsupported or upstream.on_unsupported,
+                on_unsupported=self._envelope.on_unsupported or way.on_unsupported,
             )
         made = choose_transcoder(
             face=face,
@@ -367,13 +367,13 @@ class Question:
             side=side,
             request=self._request,
             shims=lambda request: self._shims(request, side),
-            on_unsupported=self._envelope.on_unsupported or upstream.on_unsupported,
+            on_unsupported=self._envelope.on_unsupported or way.on_unsupported,
         )
-        self._tell_way(upstream, made)
+        self._tell_way(way, made)
         return made
 
     def _part_transcoder(
-        self, number: int, face: Face, envelope: Envelope, upstream: UpstreamSide, side: Side, *, is_single: bool
+        self, number: int, face: Face, envelope: Envelope, way: Way, side: Side, *, is_single: bool
     ) -> Transcoder:
         """Return the way there and back of one of several parts."""
         request = part_of(self._request(), number, is_single=is_single)
@@ -383,15 +383,15 @@ class Question:
             side=side,
             request=request,
             shims=self._shims(request, side),
-            on_unsupported=self._envelope.on_unsupported or upstream.on_unsupported,
+            on_unsupported=self._envelope.on_unsupported or way.on_unsupported,
         )
-        self._tell_way(upstream, made)
+        self._tell_way(way, made)
         if is_single:
             made.notices.changed(placed("n", request.places), "each answer is a call of its own, input included")
         return made
 
-    def _tell_way(self, upstream: UpstreamSide, made: Transcoder) -> None:
-        if upstream is not self._engine.upstreams[upstream.name]:
+    def _tell_way(self, way: Way, made: Transcoder) -> None:
+        if way is not self._engine.upstreams[way.name]:
             made.notices.hint("tools", "the model's Chat takes no functions beside reasoning", action="moved")
 
     def _shims(self, request: Request, side: Side) -> Sequence[Shim]:

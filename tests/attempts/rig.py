@@ -20,7 +20,7 @@ from asgi_ds2api.pool.pool import Pool
 from asgi_ds2api.profiles import Profile
 from asgi_ds2api.secret import KeySource
 from asgi_ds2api.serving.attempts import Attempts
-from asgi_ds2api.serving.means import Means, Timing, UpstreamSide
+from asgi_ds2api.serving.means import Means, Timing, Way
 from asgi_ds2api.serving.patience import MIN_SEEN, Kind
 from asgi_ds2api.serving.reply import Reply
 from asgi_ds2api.state.memory import MemoryStore
@@ -353,8 +353,8 @@ def _error_of(line: bytes) -> UpstreamError:
     return classify(int(status), Told(message=words))
 
 
-def _side(name: str, protocol: str, limits: CallBounds, *, hedges: bool) -> UpstreamSide:
-    return UpstreamSide(
+def _side(name: str, protocol: str, limits: CallBounds, *, hedges: bool) -> Way:
+    return Way(
         name=name,
         codec=cast("Codec", LineCodec(protocol)),
         profile=Profile(),
