@@ -10,8 +10,7 @@ from typing import Final
 from msgspec import Raw
 
 from ...canonical import Finish, FinishReason, Usage
-from ...json_pieces import JsonObject, text_of
-from ...json_pieces import number_of as tokens_of
+from ...json_pieces import JsonObject, number_of, text_of
 
 DURATIONS: Final = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 _NS: Final = 1_000_000_000
@@ -23,7 +22,7 @@ _REASONS: Final[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length
 
 def decode_usage(fields: Mapping[str, Raw]) -> Usage | None:
     """Return the figures of an answer; None: there are none."""
-    given, made = tokens_of(fields.get("prompt_eval_count")), tokens_of(fields.get("eval_count"))
+    given, made = number_of(fields.get("prompt_eval_count")), number_of(fields.get("eval_count"))
     if given is None and made is None:  # times alone are no figures: somebody has to estimate them
         return None
     times = {name: fields[name] for name in DURATIONS if name in fields}
