@@ -13,23 +13,15 @@ from ..canonical import (
     Block,
     BlockStart,
     Event,
-    Extras,
     Reasoning,
     ReasoningDelta,
     SignatureDelta,
     ToolCall,
 )
 
-MARK: Final = "extra_content"
-"""Google's convention in Chat: the field in which a call carries the signature of the thought that led to it."""
 _HEARD: Final = frozenset({BlockStart, ReasoningDelta, SignatureDelta, ArgumentsDelta})
 _PLACE_BYTES: Final = 64
 """What the place of a block counts for."""
-
-
-def call_name(call: ToolCall) -> str:
-    """Return the name of a call that has an id."""
-    return f"call {call.id}"
 
 
 class Names:
@@ -43,7 +35,7 @@ class Names:
     def of(self, block: Block) -> str:
         """Return the name of the next block that is no reasoning."""
         if isinstance(block, ToolCall) and self._by_id:
-            return call_name(block)
+            return f"call {block.id}"
         kind = type(block).__name__
         self._counts[kind] = number = self._counts.get(kind, 0) + 1
         return f"{kind} {number}"
@@ -78,8 +70,6 @@ class Choice:
     def __init__(self, names: Names) -> None:
         self.names = names
         self.calls: list[_Call] = []
-        self.marks: Extras = {}
-        """Name of a call -> what it carries itself."""
         self.told: list[_Thought | str] = []
 
     def items(self) -> list[Reasoning | str]:
@@ -136,14 +126,10 @@ class ThoughtsAndCalls:
             choice.told.append(thought)
             self._count(len(block.text) + len(block.signature or "") + len(block.redacted or ""))
         else:
-            name = choice.names.of(block)
-            choice.told.append(name)
+            choice.told.append(choice.names.of(block))
         if isinstance(block, ToolCall):
             call = self._calls[event.index] = _Call(block)
             choice.calls.append(call)
-            if MARK in block.extras:
-                choice.marks[name] = mark = block.extras[MARK]
-                self._count(len(bytes(mark)))
         self._count(_PLACE_BYTES)
 
     def _count(self, size: int) -> None:

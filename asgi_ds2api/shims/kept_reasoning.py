@@ -13,7 +13,8 @@ Rules:
    word: who can repeat a talk has it.
 3. Anthropic takes no thinking back with a gap in it, and turns without calls are not kept: the thinking of the running
    loop of tools goes back alone.
-4. A signature of Gemini's belongs to the part behind it: if the client dropped that part, it stays here.
+4. A signature of Gemini's belongs to the part behind it, at its face of Chat to the call: if the client dropped that,
+   it stays here.
 5. What OpenAI encrypted for a customer is of use to his accounts alone: from others it is kept.
 """
 
@@ -27,13 +28,15 @@ from msgspec.structs import replace
 from ..canonical import Block, Event, Extras, Message, Notices, Reasoning, Request, Text, ToolCall
 from ..profiles import Profile
 from ..state.facts import FactTable
-from .heard import MARK, Names, ThoughtsAndCalls, call_name
+from .heard import Names, ThoughtsAndCalls
 from .said import Turn, bare_turns, has_calls, is_proof, said_last, start_of_loop
 
 _ANTHROPIC: Final = "anthropic_messages"
 _GEMINI: Final = "gemini_generate"
 _OLLAMA: Final = "ollama_chat"
 _RESPONSES: Final = "openai_responses"
+_OF_A_CALL: Final = "extra_content"
+"""Names the signature of a call in Chat, by Google's convention."""
 _MAY_LACK_IDS: Final = frozenset({_GEMINI, _OLLAMA})
 """Faces whose clients may send calls back without the ids that they came with."""
 
@@ -47,8 +50,6 @@ class KeptTurn(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """In which it came."""
     items: tuple[Reasoning | str, ...]
     """In order: the reasoning, and the names of all other blocks (see `heard.Names`)."""
-    marks: Extras = {}
-    """Name of a call -> what it carries itself, where its protocol is the caller's."""
     owner: str = ""
     """The only one of the vendor's customers to whom it is of use; empty: it is to all."""
 
@@ -147,7 +148,7 @@ class KeptReasoning:
         for turn, kept in self._found:
             if kept.vendor != self._profile.vendor:
                 # Plain words are of use to nobody else, and encoders do not call it a loss either.
-                report = notices.lost if kept.has_proof or kept.marks else notices.hint
+                report = notices.lost if kept.has_proof else notices.hint
                 report(turn.at, "reasoning belongs to the vendor that issued it")
             elif kept.has_proof and kept.owner != self._kept.owner:
                 notices.lost(turn.at, "reasoning was encrypted for another customer of the vendor")
@@ -159,9 +160,6 @@ class KeptReasoning:
 
     def _put_back(self, messages: list[Message], turn: Turn, kept: KeptTurn, notices: Notices) -> None:
         run = messages[turn.first : turn.last + 1]
-        if kept.marks and self._is_native:
-            run = [replace(message, content=_marked(message.content, kept.marks)) for message in run]
-            messages[turn.first : turn.last + 1] = run
         if kept.has_proof:  # it says what the client carries in plain words, and can be known again
             if not any(isinstance(item, Reasoning) and item.text for item in kept.items):
                 for thought in _reasoning_in(run):
@@ -205,15 +203,21 @@ class KeptReasoning:
             if isinstance(item, Reasoning):
                 pending.append(item)
                 continue
-            name = item if is_begun else present[0]
+            is_signed = any(self._is_mark(thought) for thought in pending)
+            name = item if is_begun or is_signed else present[0]
             is_begun = True
             if name in present:
                 before.setdefault(name, []).extend(pending)
                 pending = []
-            elif self._protocol == _GEMINI and any(_is_mark(thought) for thought in pending):
+            elif is_signed:
                 notices.hint(turn.at, "the part that was signed did not come back")
-                pending = [thought for thought in pending if not _is_mark(thought)]
+                pending = [thought for thought in pending if not self._is_mark(thought)]
         return before, pending
+
+    def _is_mark(self, thought: Reasoning) -> bool:
+        """Tell whether reasoning is nothing but the signature of what stands behind it."""
+        is_bare = thought.signature is not None and not thought.text
+        return is_bare and (self._protocol == _GEMINI or _OF_A_CALL in thought.extras)
 
     def _owned(self, thought: Reasoning, kept: KeptTurn, at: str) -> Reasoning:
         """Return reasoning as this upstream's own, in the place of the block that it belongs to."""
@@ -232,15 +236,13 @@ class KeptReasoning:
         """Keep the turn that was heard. To be called when it is complete, before its end goes out."""
         for choice in self._heard.choices():
             items = tuple([item for item in choice.items() if isinstance(item, str) or self._goes_back(item)])
-            marks = choice.marks if self._is_native else {}
-            if choice.calls and (marks or any(isinstance(item, Reasoning) for item in items)):
+            if choice.calls and any(isinstance(item, Reasoning) for item in items):
                 said = said_last(self._messages, is_whole=self._is_whole)
                 name = _name_of(choice.calls[0].whole(), has_ids=self._has_ids)
                 turn = KeptTurn(
                     vendor=self._profile.vendor,
                     protocol=self._protocol,
                     items=items,
-                    marks=marks,
                     owner=self._kept.owner,
                 )
                 self._kept.keep(said, name, turn)
@@ -265,17 +267,6 @@ def _decoded(value: bytes | None) -> KeptTurn | None:
         return None
 
 
-def _marked(blocks: Sequence[Block], marks: Extras) -> tuple[Block, ...]:
-    """Return the blocks with calls that carry again what they came with; one that carries something keeps that."""
-    content: list[Block] = []
-    for block in blocks:
-        mark = marks.get(call_name(block)) if isinstance(block, ToolCall) else None
-        if isinstance(block, ToolCall) and mark is not None:
-            block = replace(block, extras={MARK: mark, **block.extras})
-        content.append(block)
-    return tuple(content)
-
-
 def _reasoning_in(messages: Sequence[Message]) -> Iterator[Reasoning]:
     for message in messages:
         yield from (block for block in message.content if isinstance(block, Reasoning) and block.text)
@@ -283,11 +274,6 @@ def _reasoning_in(messages: Sequence[Message]) -> Iterator[Reasoning]:
 
 def _without_reasoning(blocks: Sequence[Block]) -> tuple[Block, ...]:
     return tuple([block for block in blocks if not isinstance(block, Reasoning)])
-
-
-def _is_mark(thought: Reasoning) -> bool:
-    """Tell whether reasoning is nothing but a signature."""
-    return thought.signature is not None and not thought.text
 
 
 def _name_of(call: ToolCall, *, has_ids: bool) -> str:

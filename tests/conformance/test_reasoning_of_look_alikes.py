@@ -29,11 +29,21 @@ DETAILS = [
     {"type": "reasoning.text", "text": "ah", "signature": "U0lH", "format": "anthropic-claude-v1", "index": 1},
 ]
 CHUNK = thinking("hm so", signature="U0lH")
+SIGNED = {"google": {"thought_signature": "U0lH+/=="}}
+VERTEX = {"vertex": {"thought_signature": "U0lH", "more": [1]}, "else": 1}
 
 WHOLE: dict[str, dict[str, Any]] = {
     "mistral": {"content": [CHUNK, SAID]},
     "openrouter": {"content": "Hi", "reasoning": "hm soah", "reasoning_details": DETAILS},
+    "gemini-openai": {"content": None},
+    "vertex": {"content": "Hi"},
 }
+CARRIED: dict[str, list[dict[str, Any]]] = {
+    "gemini-openai": [{"extra_content": SIGNED}, {}],
+    "vertex": [{"extra_content": SIGNED}, {"extra_content": VERTEX}],
+}
+"""What the calls carry themselves."""
+PROFILES = {"vertex": "lenient"}
 PIECES: dict[str, list[dict[str, Any]]] = {
     "mistral": [{"content": [thinking("hm ")]}, {"content": [thinking("so", signature="U0lH")]}, {"content": "Hi"}],
     "openrouter": [
@@ -44,17 +54,35 @@ PIECES: dict[str, list[dict[str, Any]]] = {
         {"reasoning_details": [{**DETAILS[2], "text": ""}]},
         {"content": "Hi"},
     ],
+    "gemini-openai": [],
+    "vertex": [{"content": "Hi"}],
 }
 SHOWN: dict[str, dict[str, Any]] = {
     "chat": {"include_reasoning": True},
     "gemini": {"generationConfig": {"thinkingConfig": {"includeThoughts": True}}},
 }
-BACK: dict[str, Any] = {"mistral": [CHUNK], "openrouter": DETAILS}
+BACK: dict[str, Any] = {
+    "mistral": [CHUNK],
+    "openrouter": DETAILS,
+    "gemini-openai": [SIGNED, None],
+    "vertex": [SIGNED, VERTEX],
+}
+
+
+def calls_of(vendor: str) -> list[dict[str, Any]]:
+    return [{**call, **more} for call, more in zip(CALLS, CARRIED.get(vendor, [{}, {}]), strict=True)]
+
+
+def profile_of(vendor: str) -> str:
+    return PROFILES.get(vendor, vendor)
 
 
 def thoughts(sent: dict[str, Any]) -> Any:
     """Return what the upstream is given back of its reasoning."""
     (turn,) = (message for message in sent["messages"] if message["role"] == "assistant")
+    carried = [call.get("extra_content") for call in turn.get("tool_calls", ())]
+    if any(carried):
+        return carried
     chunks = turn["content"] if isinstance(turn["content"], list) else []
     return turn.get("reasoning_details") or [part for part in chunks if part["type"] == "thinking"]
 
@@ -77,10 +105,10 @@ def whole_turn(face: str, asked: Asked) -> list[Any]:
 @pytest.mark.parametrize("face", [face for face in FACES if face != "ollama"])
 async def test_client_carries_it(face: str, vendor: str) -> None:
     client = Client(face, timeouts={"reasoning_s": 0})
-    answer = chat_answer({**WHOLE[vendor], "tool_calls": CALLS}, "tool_calls")
-    asked = await client.ask("chat", answer, profile=vendor, more=SHOWN.get(face, {}))
+    answer = chat_answer({**WHOLE[vendor], "tool_calls": calls_of(vendor)}, "tool_calls")
+    asked = await client.ask("chat", answer, profile=profile_of(vendor), more=SHOWN.get(face, {}))
     client.talk += whole_turn(face, asked)
-    again = await client.ask("chat", chat_answer(), profile=vendor)
+    again = await client.ask("chat", chat_answer(), profile=profile_of(vendor))
     assert thoughts(again.sent) == BACK[vendor]
     assert [n.path for it in (asked, again) for n in it.records[-1].notices if n.severity != "hint"] == []
     assert [n.path for n in asked.records[-1].notices if n.path.endswith((".format", ".signature"))] == []
@@ -91,25 +119,51 @@ async def test_client_carries_it(face: str, vendor: str) -> None:
 @pytest.mark.parametrize("face", FACES)
 async def test_client_drops_it(face: str, vendor: str, streamed: bool) -> None:
     client = Client(face)
-    answer = chat_answer({**WHOLE[vendor], "tool_calls": CALLS}, "tool_calls")
+    answer = chat_answer({**WHOLE[vendor], "tool_calls": calls_of(vendor)}, "tool_calls")
     if streamed:
-        called = {"tool_calls": [{"index": index, **call} for index, call in enumerate(CALLS)]}
+        called = {"tool_calls": [{"index": index, **call} for index, call in enumerate(calls_of(vendor))]}
         answer = chat_stream(*map(chunk, PIECES[vendor]), chunk(called, "tool_calls"))
-    asked = await client.ask("chat", answer, streamed=streamed, profile=vendor)
+    asked = await client.ask("chat", answer, streamed=streamed, profile=profile_of(vendor))
     client.talk += bare_turn(face, calls_in(face, asked, streamed))
-    again = await client.ask("chat", chat_answer(), profile=vendor)
+    again = await client.ask("chat", chat_answer(), profile=profile_of(vendor))
     assert thoughts(again.sent) == BACK[vendor]
     assert [n.path for n in again.records[-1].notices if n.severity == "lost"] == []
 
 
-@pytest.mark.parametrize("vendor", WHOLE)
+@pytest.mark.parametrize("vendor", ["mistral", "openrouter"])
 async def test_it_is_whole_at_the_end_of_a_stream(vendor: str) -> None:
     client = Client("responses")
     asked = await client.ask("chat", chat_stream(*map(chunk, PIECES[vendor]), chunk({}, "stop")), streamed=True,
-                             profile=vendor)  # fmt: skip
+                             profile=profile_of(vendor))  # fmt: skip
     client.talk += [*asked.events[-2]["response"]["output"], *HELLO]
-    again = await client.ask("chat", chat_answer(), profile=vendor)
+    again = await client.ask("chat", chat_answer(), profile=profile_of(vendor))
     assert thoughts(again.sent) == BACK[vendor]
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+async def test_caller_of_chat_gets_what_a_call_carries_as_it_came(streamed: bool) -> None:
+    answer = chat_answer({"content": None, "tool_calls": calls_of("vertex")}, "tool_calls")
+    if streamed:
+        pieces = [{"tool_calls": [{"index": index, **call}]} for index, call in enumerate(calls_of("vertex"))]
+        answer = chat_stream(*map(chunk, pieces), chunk({}, "tool_calls"))
+    asked = await Client("chat").ask("chat", answer, streamed=streamed, profile="lenient", more=SHOWN["chat"])
+    told = [choice["delta" if streamed else "message"] for event in (asked.events if streamed else [asked.json])
+            if event != "[DONE]" for choice in event["choices"]]  # fmt: skip
+    calls = [call for message in told for call in message.get("tool_calls", ())]
+    assert [call["extra_content"] for call in calls if "extra_content" in call] == [SIGNED, VERTEX]
+    assert not any("reasoning_details" in message for message in told)
+
+
+async def test_signature_stays_here_whose_call_did_not_come_back() -> None:
+    client = Client("claude")
+    answer = chat_answer({"content": "Hi", "tool_calls": calls_of("gemini-openai")}, "tool_calls")
+    asked = await client.ask("chat", answer, profile="gemini-openai")
+    blocks = [block for block in asked.json["content"] if block["type"] != "tool_use"]
+    assert [block["type"] for block in blocks] == ["text", "thinking"]
+    client.talk += [{"role": "assistant", "content": blocks}, *HELLO]
+    again = await client.ask("chat", chat_answer(), profile="gemini-openai")
+    assert "U0lH" not in str(again.sent)
+    assert again.notices["messages[1].content[1]"] == "hint"
 
 
 async def test_caller_of_chat_is_told_the_signature_of_a_later_chunk() -> None:

@@ -198,6 +198,28 @@ def test_fields_without_a_name_go_back_within_their_protocol_alone() -> None:
     assert back == own(FIRST)
 
 
+def signature_of(call: ToolCall) -> Reasoning:
+    """Return the signature that a call of Chat carried."""
+    return Reasoning(signature=f"of {call.id}", extras={"extra_content": Raw(b"{}")})
+
+
+@pytest.mark.parametrize(
+    ("sent_back", "expected"),
+    [
+        ((Text(text="Now."), ONE, TWO), (Text(text="Now."), signature_of(ONE), ONE, signature_of(TWO), TWO)),
+        ((Text(text="Now."), ONE), (Text(text="Now."), signature_of(ONE), ONE)),
+    ],
+    ids=["both", "one dropped"],
+)
+def test_signature_of_a_call_of_chat_goes_back_to_that_call_alone(
+    sent_back: Sequence[Block], expected: Sequence[Block]
+) -> None:
+    kept = Kept()
+    asked: Any = {"to": "openai_chat", "source": "openai_chat"}
+    kept.hear(signature_of(ONE), ONE, signature_of(TWO), TWO, **asked)
+    assert kept.ask(*sent_back, **asked) == tuple(own(b) if isinstance(b, Reasoning) else b for b in expected)
+
+
 def test_caller_without_a_share_of_it_gets_nothing() -> None:
     kept = Kept()
     kept.hear(FIRST, ONE)

@@ -9,11 +9,12 @@ from typing import Final
 
 from msgspec import Raw
 
-from ...canonical import Opaque, ToolCall
+from ...canonical import Opaque, Reasoning, ToolCall
 from ...json_pieces import fields_of, items_of, rest_of, text_of
 from ..made_ids import call_id
 from . import wire
 from .answer_parts import arguments_of
+from .call_marks import decode_mark
 
 CALL: Final = ("id", "type", "index", "function", "custom")
 
@@ -24,8 +25,15 @@ def id_of(fields: Mapping[str, Raw]) -> str:
     return "" if id_ == "null" else id_
 
 
-def decode_calls(message: Mapping[str, Raw], at: str, salt: str) -> list[ToolCall | Opaque]:
-    """Return the calls of a message, those last that nobody could run; ``salt`` is that of `call_id`."""
+def decode_calls(message: Mapping[str, Raw], at: str, salt: str) -> list[Reasoning | ToolCall | Opaque]:
+    """Return the calls of a message, each behind its signature if it has one, and those last that nobody could run.
+
+    Args:
+        message: Its fields.
+        at: Its path.
+        salt: That of `call_id`.
+    """
+    told: list[Reasoning | ToolCall] = []
     calls: list[ToolCall] = []
     unfit: list[Opaque] = []
     for position, item in enumerate(items_of(message.get("tool_calls"))):
@@ -37,6 +45,8 @@ def decode_calls(message: Mapping[str, Raw], at: str, salt: str) -> list[ToolCal
         if not name:  # nobody could run it
             unfit.append(Opaque(protocol=wire.NAME, type="tool_call", raw=item, at=f"{at}.tool_calls[{position}]"))
             continue
+        place = f"{at}.tool_calls[{position}]"
+        mark, extras = decode_mark(rest_of(fields, CALL), place)
         arguments, id_ = custom.get("input") if is_custom else function.get("arguments"), id_of(fields)
         calls.append(
             ToolCall(
@@ -44,12 +54,13 @@ def decode_calls(message: Mapping[str, Raw], at: str, salt: str) -> list[ToolCal
                 name=name,
                 arguments=arguments_of(arguments),
                 kind="custom" if is_custom else "function",
-                extras=rest_of(fields, CALL),
-                at=f"{at}.tool_calls[{position}]",
+                extras=extras,
+                at=place,
             )
         )
+        told += (*mark, calls[-1])
     legacy = fields_of(message.get("function_call"))
     if not calls and (name := text_of(legacy.get("name"))):
         arguments_text = arguments_of(legacy.get("arguments"))
-        calls.append(ToolCall(id=call_id(salt, 0), name=name, arguments=arguments_text, at=f"{at}.function_call"))
-    return [*calls, *unfit]
+        told.append(ToolCall(id=call_id(salt, 0), name=name, arguments=arguments_text, at=f"{at}.function_call"))
+    return [*told, *unfit]

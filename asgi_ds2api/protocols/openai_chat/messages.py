@@ -29,8 +29,9 @@ from ...json_guard import decode_json
 from ...json_pieces import NULL, JsonObject, Shape, bound, missing, present, put_extras, set_fields
 from ..calls_and_results import report_error
 from . import wire
+from .call_marks import is_of_a_call, marks_of, split_mark, with_mark
 from .content import AUDIO, BEHIND_A_CALL, Content, PartWriter, decode_content, read_content
-from .reasoning import THOUGHT, encode_replay, richest, split_mark
+from .reasoning import THOUGHT, encode_replay, richest
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
@@ -258,16 +259,17 @@ def _encode_assistant(message: Message, writer: PartWriter) -> list[JsonObject]:
     thought: list[Reasoning] = []
     calls: list[JsonObject] = []
     written: JsonObject = {"role": "assistant", "content": None}
-    for block in message.content:
+    marks = marks_of(message.content, writer.notices)
+    for position, block in enumerate(message.content):
         if type(block) is Text:
             said[-1].append(block)
             if calls and block.text:
                 writer.notices.changed(block.at or "content", BEHIND_A_CALL, action="moved")
         elif type(block) is ToolCall:
-            calls.append(_encode_call(block, writer))
+            calls.append(with_mark(_encode_call(block, writer), marks.get(position)))
             said.append([])
         elif type(block) is Reasoning:
-            thought.append(block)
+            thought += [] if is_of_a_call(block) else [block]
         else:
             said += (_placed(block, written, writer), [])
     content = writer.speech(said)

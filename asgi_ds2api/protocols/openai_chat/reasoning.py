@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from ...canonical import Block, Extras, Notices, Reasoning, ReasoningControl
+from ...canonical import Extras, Notices, Reasoning, ReasoningControl
 from ...json_guard import whole
 from ...json_pieces import (
     JsonObject,
@@ -194,37 +194,6 @@ def _may_return(block: Reasoning, profile: Profile, notices: Notices) -> bool:
         return True
     notices.hint(block.at or "content", "reasoning belongs to the vendor that issued it")
     return False
-
-
-# --- the signature of a call: both ways -------------------------------------------------------------------------------
-
-EXTRA: Final = "extra_content"
-"""Google's convention: a call carries the signature of the thought that led to it."""
-_SIGNATURE: Final = "thought_signature"
-
-
-def mark_of(block: Block, *, is_own: bool) -> str | None:
-    """Return the signature of a block that is nothing but the signature of what follows it; None: it is another.
-
-    Args:
-        block: Of an answer.
-        is_own: The answer came from this protocol, whose calls carry their own.
-    """
-    is_bare = isinstance(block, Reasoning) and not block.text and block.redacted is None
-    return block.signature or None if is_bare and isinstance(block, Reasoning) and not is_own else None
-
-
-def split_mark(extras: Extras, at: str) -> tuple[list[Reasoning], Extras]:
-    """Return the signature that a call carries for this gateway, and the other extras; a vendor's own stays there."""
-    signature = text_of(fields_of(fields_of(extras.get(EXTRA)).get("google")).get(_SIGNATURE))
-    if signature is None or not signature.startswith(PREFIX):
-        return [], extras
-    return [Reasoning(signature=signature, at=at)], {name: raw for name, raw in extras.items() if name != EXTRA}
-
-
-def with_mark(written: JsonObject, signature: str | None) -> JsonObject:
-    """Return a call with the signature that it is to carry; None: none."""
-    return written if signature is None else {**written, EXTRA: {"google": {_SIGNATURE: signature}}}
 
 
 # --- how hard it is asked to think: wire -> ours ----------------------------------------------------------------------

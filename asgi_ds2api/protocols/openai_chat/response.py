@@ -48,11 +48,12 @@ from ..answer_reports import AnswerReports
 from . import wire
 from .answer_parts import REASONING_FIELDS, choice_of, citations_of, content_pieces, images_of, logprobs_of
 from .audio import opaque_audio
+from .call_marks import is_of_a_call, mark_of, with_mark
 from .calls import decode_calls
 from .content import AUDIO, BEHIND_A_CALL
 from .errors import decode_in_band
 from .media import url_of
-from .reasoning import decode_thought, encode_detail, mark_of, with_mark
+from .reasoning import decode_thought, encode_detail
 from .usage import decode_finish, decode_usage, encode_finish, encode_usage, finish_failure
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
@@ -270,8 +271,8 @@ class AnswerWriter(AnswerReports):
         texts: list[str] = []
         thoughts: list[Reasoning] = []
         refusals: list[str] = []
-        calls: list[tuple[ToolCall, str | None]] = []
-        mark: str | None = None
+        calls: list[tuple[ToolCall, Reasoning | None]] = []
+        mark: Reasoning | None = None
         annotations: list[object] = []
         images: list[JsonObject] = []
         rest: JsonObject = {}
@@ -286,7 +287,7 @@ class AnswerWriter(AnswerReports):
                     if calls and block.text and not self.is_own:
                         self._notices.changed(block.at or "content", BEHIND_A_CALL, action="moved")
                 case Reasoning():
-                    thoughts.append(block)
+                    thoughts += [] if self.is_own and is_of_a_call(block) else [block]
                 case Refusal():
                     refusals.append(block.text)
                 case ToolCall():
@@ -373,7 +374,7 @@ class AnswerWriter(AnswerReports):
             for name in block.extras:
                 self.hint(f"{at}.{name}", "what names reasoning goes to callers who ask for reasoning details")
 
-    def _calls(self, calls: Sequence[tuple[ToolCall, str | None]]) -> JsonObject:
+    def _calls(self, calls: Sequence[tuple[ToolCall, Reasoning | None]]) -> JsonObject:
         if not calls:
             return {}
         if not self._envelope.legacy_functions:

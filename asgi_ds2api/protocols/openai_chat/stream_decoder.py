@@ -52,6 +52,7 @@ from ..made_ids import call_id
 from . import wire
 from .answer_parts import arguments_of, choice_of, citations_of, content_pieces, images_of, logprobs_of, plain_reasoning
 from .audio import opaque_audio
+from .call_marks import decode_mark
 from .calls import CALL, id_of
 from .errors import decode_in_band
 from .reasoning import OF_A_CHUNK, decode_detail
@@ -423,7 +424,10 @@ class StreamDecoder:
     def _begin_call(self, call: StreamedCall, choice: _Choice) -> None:
         kind: Literal["custom", "function"] = "custom" if call.is_custom else "function"
         at = f"{choice.at}.tool_calls[{choice.begun}]"
-        block = ToolCall(id=call.id, name=call.name, arguments="", kind=kind, extras=dict(call.extras), at=at)
+        marks, extras = decode_mark(dict(call.extras), at)
+        for mark in marks:
+            self._events.append(self._blocks.stop(self._open(mark, choice)))
+        block = ToolCall(id=call.id, name=call.name, arguments="", kind=kind, extras=extras, at=at)
         call.block = self._open(block, choice)
         choice.begun += 1
         arguments = "".join(call.pieces)

@@ -52,10 +52,10 @@ from ...framing import comment_frame, data_frame
 from ...json_pieces import JsonObject, put_extras
 from ...token_estimate import estimated
 from . import wire
+from .call_marks import is_of_a_call, mark_of, with_mark
 from .calls_in_turn import CallsInTurn
 from .content import AUDIO, BEHIND_A_CALL
 from .errors import encode_error_body
-from .reasoning import mark_of, with_mark
 from .response import AnswerWriter, answer_id, encode_logprobs
 from .usage import encode_usage
 from .whole_calls import WholeCalls
@@ -75,7 +75,7 @@ class _Choice:
     """What was written of a choice, and what waits for its next chunk."""
 
     __slots__ = ("calls", "extras", "finish", "has_role", "has_said", "is_plain", "length", "logprobs", "mark",
-                 "message_extras", "number", "thoughts")  # fmt: skip
+                 "marks", "message_extras", "number", "thoughts")  # fmt: skip
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -88,8 +88,10 @@ class _Choice:
         """Of its text, in characters."""
         self.calls = self.thoughts = 0
         """How many have begun."""
-        self.mark: str | None = None
-        """The signature that the next call is to carry."""
+        self.mark: Reasoning | None = None
+        """The signature that the next call is to carry, if it has none of its own."""
+        self.marks: dict[str, Reasoning] = {}
+        """Path of a call -> its own signature."""
         self.finish: Finish | None = None
         self.logprobs: Logprobs | None = None
         self.extras: Extras = {}
@@ -287,7 +289,7 @@ class StreamEncoder:
         choice = self._choice(event.choice)
         block = self._blocks[event.index] = _Block(event.index, event.block, choice)
         if not isinstance(event.block, ToolCall):
-            choice.mark = mark_of(event.block, is_own=self._writer.is_own)
+            self._mark(choice, event.block)
         match event.block:
             case Text():
                 block.prefix = _CONTENT % choice.number
@@ -297,6 +299,8 @@ class StreamEncoder:
                 self._add_text(TextDelta(index=event.index, text=event.block.text))
                 self._cite(block, event.block.citations)
                 self._writer.leave(event.block.extras, event.block.at)
+            case Reasoning() as thought if self._writer.is_own and is_of_a_call(thought):
+                pass  # its call has it
             case Reasoning():
                 self._begin_thought(block, event.block)
             case ToolCall():
@@ -359,17 +363,24 @@ class StreamEncoder:
         assert isinstance(block.block, Reasoning)
         signed = replace(block.block, text="", signature=event.signature)
         if not block.has_text:
-            block.choice.mark = mark_of(signed, is_own=self._writer.is_own)
+            self._mark(block.choice, signed)
         if self._envelope.include_reasoning_details and event.signature:
             self._write(block.choice, self._writer.thought_piece(signed, block.number))
         else:
             self._writer.report_proofs((signed,))
 
+    def _mark(self, choice: _Choice, block: Block) -> None:
+        """Remember a block that is nothing but the signature of a call, which may have to wait for others."""
+        mark = mark_of(block, is_own=self._writer.is_own)
+        choice.mark = None if self._writer.is_own else mark
+        if mark is not None:
+            choice.marks[mark.at] = mark
+
     # --- calls --------------------------------------------------------------------------------------------------------
 
     def _begin_call(self, block: _Block, call: ToolCall) -> None:
         choice = block.choice
-        mark, choice.mark = choice.mark, None
+        mark, choice.mark = choice.marks.pop(call.at, choice.mark), None
         block.number = choice.calls
         choice.calls += 1
         self._characters += len(call.arguments)

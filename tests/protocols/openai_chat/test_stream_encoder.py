@@ -211,6 +211,21 @@ def test_an_answer_in_which_there_is_nothing_to_read_is_a_refusal(finish: Finish
     assert chunk["choices"][0]["delta"] == {**SILENT, "refusal": refusal}
 
 
+@pytest.mark.parametrize("source", ["gemini_generate", "openai_chat"])
+def test_signatures_go_with_their_calls_which_wait_for_each_other(source: Any) -> None:
+    extras = {"extra_content": Raw(b"{}")} if source == "openai_chat" else {}
+    events: list[Event] = [Start(source=source, id="r1", model="gemini")]
+    for index in (0, 2, 4):
+        mark = Reasoning(signature=f"s{index}", extras=extras, at=f"calls[{index}]")
+        events += (BlockStart(index=index, block=mark), BlockStop(index=index), call(index + 1, at=mark.at)[0])
+    events += (ArgumentsDelta(index=index, arguments="{}") for index in (1, 3, 5))
+    found = [one for delta in deltas(*events) for one in delta.get("tool_calls", ()) if "id" in one]
+    signatures = [one["extra_content"]["google"]["thought_signature"] for one in found]
+    assert [(one["id"], signature) for one, signature in zip(found, signatures, strict=True)] == [
+        ("t1", "s0"), ("t3", "s2"), ("t5", "s4")
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("row", row_params("openai_chat", "finish_words"))
 def test_reasons_of_the_end_are_said_in_the_vendors_words(row: dict[str, Any]) -> None:
     def word(events: Sequence[Event], envelope: Envelope = ENVELOPE) -> str:
