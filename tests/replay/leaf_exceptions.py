@@ -39,7 +39,7 @@ ANSWERS: Final[Mapping[ProtocolName, Exceptions]] = {
         ),
         zero=frozenset({"usage.prompt_tokens_details.cache_write_tokens", "usage.prompt_tokens_details.cached_tokens"}),
         sealed=frozenset(
-            {"choices.*.message.reasoning_details.*.signature", "choices.*.message.reasoning_details.*.data"}
+            {f"choices.*.message.reasoning_details.*.{name}" for name in ("signature", "data", "id", "format")}
         ),
     ),
     "openai_responses": Exceptions(
