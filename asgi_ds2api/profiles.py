@@ -89,6 +89,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     user_field: Annotated[
         Literal["user", "safety_identifier"], Meta(description="Chat: name of the end user's id.")
     ] = "user"
+    service_tiers: Annotated[
+        tuple[str, ...], Meta(description="Chat: words for tiers of service; others are left out. Empty: any.")
+    ] = ()
     message_names: Annotated[bool, Meta(description="Chat: messages may have a `name`.")] = True
     tool_ids: Annotated[
         Literal["any", "alnum9"], Meta(description="Chat: what ids of calls are made of; `alnum9` is Mistral's.")
@@ -126,6 +129,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     silent_assistant: Annotated[
         bool, Meta(description="Chat: an assistant's message may say nothing; else it is left out, unless it is last.")
     ] = True
+    refusals: Annotated[
+        bool, Meta(description="Chat: an assistant's message may hold a `refusal`; else that is said in its text.")
+    ] = True
     top_k: Annotated[bool, Meta(description="Chat: `top_k` and `min_p` are accepted.")] = False
     stream_usage: Annotated[
         Literal["option", "always"],
@@ -145,6 +151,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     ] = False
     json_with_tools: Annotated[bool, Meta(description="Structured output and tools may be asked for together.")] = True
     images: Annotated[bool, Meta(description="Images are taken at all.")] = True
+    original_detail: Annotated[
+        bool, Meta(description="Chat: an image may be asked for in its `original` detail; else in `high`.")
+    ] = True
     documents: Annotated[
         Literal["file", "document_url"], Meta(description="Chat: how documents are sent; `document_url` is Mistral's.")
     ] = "file"
@@ -182,7 +191,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     parameters_json_schema: Annotated[
         bool, Meta(description="Gemini: schemas may be JSON Schema; else they are lowered to the vendor's own dialect.")
     ] = True
-    drop: Annotated[tuple[str, ...], Meta(description="Top-level fields never sent: the vendor refuses them.")] = ()
+    drop: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Fields never sent, as the vendor refuses or has no use for them: at the top and, in Chat, "
+            "callers' own in messages, parts and tools."
+        ),
+    ] = ()
     version: Annotated[str | None, Meta(description="Anthropic: value of `anthropic-version`; None: by need.")] = None
     models: tuple[tuple[str, ModelFacts], ...] = ()
     """Glob of model names -> facts; the first match counts."""
@@ -213,14 +228,20 @@ _LENIENT = Profile(
     system_role="system",
     reasoning_replay="content",
     text_parts=False,
+    refusals=False,
+    original_detail=False,
     top_k=True,
     custom_tools=False,
 )
 
 
-def _like_openai(vendor: str, **fields: object) -> Profile:
+_OPENAI_ALONE = ("moderation", "prompt_cache_options", "prompt_cache_breakpoint")
+"""What no look-alike has taken over."""
+
+
+def _like_openai(vendor: str, *, drop: tuple[str, ...] = (), **fields: object) -> Profile:
     """Return the dialect of a vendor who resembles OpenAI, and differs in these fields."""
-    return msgspec.structs.replace(_LENIENT, vendor=vendor, **fields)
+    return msgspec.structs.replace(_LENIENT, vendor=vendor, drop=(*drop, *_OPENAI_ALONE), **fields)
 
 
 _HOSTED = ("store", "prompt_cache_key", "prompt_cache_retention", "verbosity")
@@ -339,17 +360,20 @@ PROFILES: dict[str, Profile] = {
         stream_usage="always",
         documents="document_url",
         audio="text",
+        service_tiers=("auto", "standard_only"),
         drop=(
             "user",
             "safety_identifier",
             "logit_bias",
-            "top_logprobs",
             "min_p",
             "modalities",
             "stream_options",
             "store",
             "prompt_cache_retention",
             "verbosity",
+            "web_search_options",
+            "cache_control",
+            "annotations",
         ),
     ),
     "groq": _like_openai(
@@ -363,6 +387,7 @@ PROFILES: dict[str, Profile] = {
         choices=False,
         stream_usage="always",
         json_with_tools=False,
+        service_tiers=("auto", "on_demand", "flex", "performance"),
         drop=("logprobs", "logit_bias", "top_logprobs", *_HOSTED),
         models=(_GPT_OSS, ("*qwen*", ModelFacts(efforts=("none", "default")))),
     ),

@@ -126,6 +126,7 @@ _ASKS: Final = (
 _TAKES: Final[Takes] = {
     **USUAL,
     "message.empty": Verdict("H", "left out"),
+    "refusal": Verdict("LE", "in the text, where the profile has no other place for it"),
     "image.url": Verdict("LH", "by its URL; what type it is, nobody asks"),
     "image.assistant": Verdict("W", "an assistant shows none"),
     "document.text": Verdict("E", "as text"),

@@ -138,6 +138,7 @@ _TTLS: Final[Mapping[str | None, str | None]] = {"1h": "30m", "30m": "30m", "12h
 """Lifetimes of cache marks -> those that the vendor has; others are left to its default."""
 
 
+_MARK: Final = "prompt_cache_breakpoint"
 _BETWEEN_BLOCKS: Final = "\n\n"
 Content: TypeAlias = str | list[JsonObject | Raw]
 
@@ -210,12 +211,11 @@ class PartWriter:
         return _BETWEEN_BLOCKS.join(run for run in said if run)
 
     def own(self, extras: Extras, at: str) -> Extras:
-        """Return the extras if they are this protocol's own; else report each and return none."""
-        if not extras or self.is_own:
-            return extras
-        for name in extras:
+        """Return the extras if they are this protocol's own, without what the profile drops; report all others."""
+        kept = {name: raw for name, raw in extras.items() if name not in self.profile.drop} if self.is_own else {}
+        for name in extras.keys() - kept.keys():
             self.notices.unknown(at, name, "the upstream has no such field")
-        return {}
+        return kept
 
     def report_mark(self, mark: CacheMark | None, at: str) -> None:
         """Report a cache mark where the upstream has no place for one."""
@@ -227,7 +227,8 @@ class PartWriter:
         if mark is None:
             return written
         place = mark.at or f"{at}.cache_control"
-        if not (self.is_own or self._takes_marks):
+        is_taken = _MARK not in self.profile.drop if self.is_own else self._takes_marks
+        if not is_taken:
             self.notices.hint(place, "the upstream caches by itself")
             return written
         ttl = mark.ttl if self.is_own else _TTLS.get(mark.ttl)
@@ -235,7 +236,7 @@ class PartWriter:
             self.notices.hint(place, "the nearest lifetime that the vendor has", action="coerced")
         lifetime: JsonObject = {} if ttl is None else {"ttl": ttl}
         extras = self.own(mark.extras, place)
-        return {**written, "prompt_cache_breakpoint": {"mode": EXPLICIT, **lifetime, **extras}}
+        return {**written, _MARK: {"mode": EXPLICIT, **lifetime, **extras}}
 
     def _part(self, block: Block) -> list[JsonObject | Raw]:
         match block:
@@ -294,6 +295,9 @@ class PartWriter:
                 return self._file(block)
 
     def _file(self, block: Media) -> list[JsonObject | Raw]:
+        if block.detail == "original" and not self.profile.original_detail:
+            self.notices.changed(f"{block.at}.{block.detail_at}", "the most that the upstream has", action="coerced")
+            block = msgspec.structs.replace(block, detail="high")
         written = encode_media(block, is_own=self.is_own, profile=self.profile)
         marked = self.marked(written, block.cache, block.at)
         part: list[JsonObject | Raw] = [put_extras(marked, self.own(block.extras, block.at))]

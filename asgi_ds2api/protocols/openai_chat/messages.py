@@ -301,6 +301,11 @@ def _think(thought: Sequence[Reasoning], written: JsonObject, writer: PartWriter
 def _placed(block: Block, written: JsonObject, writer: PartWriter) -> list[Block]:
     """Put a block beside the content of an assistant's message; return it if it belongs into the content."""
     match block:
+        case Refusal() if not writer.profile.refusals:
+            if block.text:
+                writer.notices.changed(block.at or "content", "said in the text")
+            writer.own(block.extras, block.at)
+            return [Text(text=block.text, at=block.at)]
         case Refusal():
             written["refusal"] = f"{written.get('refusal', '')}{block.text}"
             for name in block.extras:

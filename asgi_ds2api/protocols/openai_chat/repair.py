@@ -17,6 +17,7 @@ from ...errors import Refused
 from ...model_facts import nearest_effort
 from ..refused_fields import DEPENDS, REMOVERS, without_sampling
 from ..strict_schemas import let_go
+from . import wire
 from .reasoning import EFFORTS, NEAREST, NEAREST_EFFORT, effort_of, without_thinking
 
 _OBJECTION: Final = re.compile(
@@ -80,6 +81,17 @@ def repair(request: Request, error: Refused, notices: Notices) -> Request | None
     return _with_another_effort(request, error, notices) or _without_field(request, error, notices)
 
 
+def _without_extra(name: str) -> Callable[[Request], Request]:
+    """Return what takes a field without a canonical form out, unless another question would be asked without it."""
+
+    def remove(request: Request) -> Request:
+        if name in request.required_extras:
+            return request
+        return replace(request, extras={key: raw for key, raw in request.extras.items() if key != name})
+
+    return remove
+
+
 def _with_another_effort(request: Request, error: Refused, notices: Notices) -> Request | None:
     """Return the request with the nearest of the efforts that an objection lists; None: it lists none that is near."""
     control, offer = request.reasoning, _OFFER.search(error.message)
@@ -132,6 +144,7 @@ _OUR_OWN: Final = frozenset({"stream_options"})
 _REMOVERS: Final[Mapping[str, Callable[[Request], Request]]] = {
     **REMOVERS,
     **{name: without_sampling(name) for name in _SAMPLING},
+    **{name: _without_extra(name) for name in wire.EXTRAS},
     "reasoning_effort": lambda request: replace(request, reasoning=None),
     "stop": lambda request: replace(request, stop=()),
     "store": lambda request: replace(request, state=replace(request.state, store=None)),

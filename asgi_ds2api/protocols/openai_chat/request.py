@@ -30,7 +30,6 @@ from ...canonical import (
     Extras,
     Message,
     Notices,
-    OutputFormat,
     Request,
     Sampling,
     State,
@@ -47,7 +46,6 @@ from ...json_pieces import (
     bound,
     missing,
     present,
-    put_extras,
     set_fields,
     without_none,
     without_null,
@@ -66,24 +64,16 @@ from .messages import decode_messages, encode_messages, keep_latest_marks, read_
 from .pairing import MAX_ID, pair_results
 from .places import overruled, places_of
 from .reasoning import decode_control, encode_control, encode_own_control
-from .tools import check_schema, decode_choice, decode_tools, encode_choice, encode_tool, fit_choice, read_tools
+from .response_format import decode_format, encode_format
+from .tools import decode_choice, decode_tools, encode_choice, encode_tool, fit_choice, read_tools
 
 # --- wire -> ours -----------------------------------------------------------------------------------------------------
 
 _REQUEST: Final = msgspec.json.Decoder(wire.Request)
-_FORMAT: Final = Shape(wire.ResponseFormat, json_schema=Shape(wire.JsonSchema))
 _OPTIONS: Final = Shape(wire.StreamOptions)
 _OPTION: Final = "stream_options."
 _PADDING: Final = "stream_options.include_obfuscation"
 _MODALITIES: Final = msgspec.json.Decoder(list[str])
-
-
-class _Kind(msgspec.Struct):
-    type: str
-
-
-_KIND: Final = msgspec.json.Decoder(_Kind)
-_FORMATS: Final = ("text", "json_object", "json_schema")
 _APART: Final = ("messages", "tools", "functions")
 """What is read apart from the flat fields."""
 
@@ -151,7 +141,7 @@ def _request(
         sampling=_sampling(head),
         stop=stop,
         choices=whole(head.n, "n"),
-        output_format=_decode_format(present(head.response_format), extras, limits),
+        output_format=decode_format(present(head.response_format), extras, limits),
         verbosity=head.verbosity,
         reasoning=reasoning,
         cache=CacheControl(key=head.prompt_cache_key, retention=head.prompt_cache_retention),
@@ -182,32 +172,6 @@ def _sampling(head: wire.Request) -> Sampling:
         logit_bias=head.logit_bias,
         logprobs=head.logprobs,
         top_logprobs=whole(head.top_logprobs, "top_logprobs"),
-    )
-
-
-def _decode_format(raw: Raw | None, extras: Extras, limits: RequestLimits) -> OutputFormat | None:
-    """Return the form of the answer; one that is not known goes to the extras."""
-    if raw is None:
-        return None
-    at = "response_format"
-    if decode_json(_KIND, raw, at).type not in _FORMATS:
-        extras[at] = raw
-        return None
-    given, unknown = _FORMAT.read(raw, at)
-    schema = given.json_schema
-    if given.type != "json_schema":
-        return OutputFormat(kind=given.type, extras=unknown, at=at)
-    if schema is None:
-        raise missing(f"{at}.json_schema")
-    check_schema(schema.schema, f"{at}.json_schema.schema", limits)
-    return OutputFormat(
-        kind="json_schema",
-        name=schema.name,
-        description=schema.description,
-        schema=present(schema.schema),
-        strict=schema.strict,
-        extras=unknown,
-        at=at,
     )
 
 
@@ -244,6 +208,10 @@ _INLINED: Final = "tool_search_tool"
 _RESPONSES: Final = "openai_responses"
 _SHARED: Final = frozenset({"moderation", "prompt_cache_options"})
 """Extras that mean the same in the vendor's other protocol."""
+_NO_EFFECT: Final = frozenset({"prompt_cache_key", "prompt_cache_retention", "store", "stream_options"})
+"""Fields without which the answer is the same."""
+_USUAL_TIERS: Final = ("standard_only", "on_demand")
+"""Look-alikes' words for the ``default`` tier."""
 _CAN_BE_TOLD: Final[frozenset[Limit]] = frozenset({"place", "context_size"})
 """What a search of the web may be asked."""
 
@@ -277,7 +245,7 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
         **_reasoning_fields(request, profile, facts, notices),
     }
     if request.output_format is not None:
-        body["response_format"] = _encode_format(request.output_format, writer)
+        body["response_format"] = encode_format(request.output_format, writer)
     body.update(_tool_fields(request, tools, writer))
     is_stream = request.stream or facts.stream_only
     _add_stream(body, request, profile, is_stream=is_stream)
@@ -285,7 +253,7 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
     body.update(vendor_fields(request, profile.vendor, PROTECTED, notices))
     for name in (*profile.drop, *facts.drop):
         if body.pop(name, None) is not None:
-            notices.lost(name, "the upstream refuses this field")
+            _report_dropped(name, request, notices)
     for name in request.refused_fields:
         if body.pop(name, None) is not None:
             notices.changed(name, "the upstream refuses to be asked for usage: it is estimated")
@@ -296,6 +264,19 @@ def encode_request(request: Request, profile: Profile, notices: Notices) -> HTTP
         headers=request.vendor_headers if is_own else {},
         query=profile.query,
     )
+
+
+def _report_dropped(name: str, request: Request, notices: Notices) -> None:
+    """Report a field that the profile says is not to be sent.
+
+    Raises:
+        Unsupported: Without it another question would be asked.
+    """
+    if name in request.required_extras:
+        raise Unsupported("The upstream has nothing that could stand in for this.", param=name)
+    is_idle = name in _NO_EFFECT or name in request.idle_extras
+    report = notices.hint if is_idle else notices.lost
+    report(name, "the upstream refuses this field")
 
 
 def _tool_fields(request: Request, tools: list[Tool], writer: PartWriter) -> JsonObject:
@@ -430,11 +411,22 @@ def _identity_fields(request: Request, profile: Profile, notices: Notices) -> Js
             "metadata": request.metadata or None,
             "prompt_cache_key": request.cache.key,
             "prompt_cache_retention": request.cache.retention,
-            "service_tier": request.service_tier,
+            "service_tier": _encode_tier(request.service_tier, profile, notices),
             "store": request.state.store,
             "safety_identifier" if "user" in request.extras else profile.user_field: user,
         }
     )
+
+
+def _encode_tier(tier: str | None, profile: Profile, notices: Notices) -> str | None:
+    """Return the word for a tier of service; None: the vendor's usual one."""
+    if tier is None or not profile.service_tiers:
+        return tier
+    words = (tier, *(_USUAL_TIERS if tier == "default" else ()))
+    word = next((word for word in words if word in profile.service_tiers), None)
+    if word is None:
+        notices.hint("service_tier", "the tiers of vendors differ")
+    return word
 
 
 def _reasoning_fields(request: Request, profile: Profile, facts: ModelFacts, notices: Notices) -> JsonObject:
@@ -444,25 +436,6 @@ def _reasoning_fields(request: Request, profile: Profile, facts: ModelFacts, not
     if request.source == wire.NAME and (own := encode_own_control(control)):
         return own
     return encode_control(control, profile, facts, notices)
-
-
-def _encode_format(wanted: OutputFormat, writer: PartWriter) -> JsonObject:
-    """Return ``response_format``.
-
-    Raises:
-        Unsupported: The upstream has no switch for it; a shim asks in words.
-    """
-    profile, extras = writer.profile, writer.own(wanted.extras, wanted.at)
-    if wanted.kind != "json_schema":
-        if wanted.kind == "json_object" and not profile.json_object:
-            raise Unsupported("The upstream has no switch for JSON.", param=wanted.at or None)
-        return put_extras({"type": wanted.kind}, extras)
-    if not profile.json_schema:
-        raise Unsupported("The upstream has no switch for a schema.", param=wanted.at or None)
-    strict = True if wanted.strict is None and not writer.is_own else wanted.strict
-    named: JsonObject = {"name": wanted.name or "output", "description": wanted.description, "schema": wanted.schema}
-    schema = without_none({**named, "strict": strict})
-    return put_extras({"type": "json_schema", "json_schema": schema}, extras)
 
 
 def _add_stream(body: JsonObject, request: Request, profile: Profile, *, is_stream: bool) -> None:
