@@ -30,8 +30,10 @@ from ..canonical import (
 from ..profiles import Profile
 from ..seal import PREFIX, Keyring, Sealed
 
-CHAT: Final = "openai_chat"
+_CHAT: Final = "openai_chat"
 """The protocol whose vendors put names beside reasoning and want them back."""
+_OLLAMA: Final = "ollama_chat"
+"""The face whose clients carry no seals, and are told what they miss."""
 
 
 class ReasoningSeal:
@@ -44,7 +46,7 @@ class ReasoningSeal:
         self._vendor = profile.vendor
         self._keyring = keyring
         self._caller = caller
-        self._has_names = protocol == CHAT
+        self._has_names = protocol == _CHAT and face != _OLLAMA
         self._open: dict[int, Reasoning] = {}
         """What is being said, with the signature as far as it came."""
         self.emptied: frozenset[int] = frozenset()

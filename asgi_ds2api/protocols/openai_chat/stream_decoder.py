@@ -73,7 +73,8 @@ class _Choice:
     """What is known of a choice."""
 
     __slots__ = ("at", "audio", "begun", "calls", "cited", "details", "extras", "finish", "message_extras", "number",
-                 "pictures", "refusal", "stop_reason", "text", "thought", "thought_extras", "thought_key")  # fmt: skip
+                 "pictures", "refusal", "stop_reason", "text", "thought", "thought_at", "thought_extras",
+                 "thought_key")  # fmt: skip
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -83,7 +84,9 @@ class _Choice:
         self.thought_key: tuple[bytes, ...] | None = None
         """What tells the reasoning detail that is open from another one."""
         self.thought_extras: Extras = {}
-        """What came beside it."""
+        """What came beside the thought that is open."""
+        self.thought_at = ""
+        """Its path."""
         self.details = self.cited = self.pictures = self.begun = 0
         """How many details, citations, pictures and calls have begun."""
         self.calls = StreamedCalls()
@@ -369,12 +372,13 @@ class StreamDecoder:
             at = piece.at or f"{choice.at}.reasoning_details[{choice.details}]"
             choice.details += not piece.at
             choice.thought_extras = {name: raw for name, raw in piece.extras.items() if name not in OF_A_CHUNK}
+            choice.thought_at = at
             block = Reasoning(is_summary=piece.is_summary, extras=choice.thought_extras, at=at)
             choice.thought = self._open(block, choice)
             choice.thought_key = key
         for name, raw in piece.extras.items():
             if choice.thought_extras.get(name) != raw:
-                self._leave(f"{piece.at or f'{choice.at}.reasoning_details'}.{name}")
+                self._leave(f"{piece.at or choice.thought_at}.{name}")
         if piece.text:
             self._events.append(ReasoningDelta(index=choice.thought, text=piece.text))
 
