@@ -122,6 +122,8 @@ _MARKED = Sample(
     },
     model="gpt-5.6",
 )
+_DECLINED = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
+_ORIGINAL = {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}", "detail": "original"}
 _OPEN_TOOL = Sample({"tools": [{"name": "f", "strict": True, "input_schema": OBJECT}]})
 _CHAT: Mapping[Meaning, Sequence[Sample]] = {
     "web_search.claude": [
@@ -165,6 +167,11 @@ FURTHER: Mapping[tuple[str, str], Mapping[Meaning, Sequence[Sample]]] = {
     ("responses", "chat"): {
         "web_search.responses": [Sample({"tools": [{"type": "web_search"}]}, model=SEARCHING)],
         "tool.custom": [Sample({"tools": [{"type": "custom", "name": "c"}]}, profile="lenient")],
+        "refusal": [Sample({"input": [_TALK[0], _DECLINED, _TALK[2]]}, profile="lenient")],
+        "image.detail": [Sample({"input": [{"role": "user", "content": [_ORIGINAL]}]}, profile="lenient")],
+        "tier.other": [Sample({"service_tier": "flex"}, profile="mistral")],
+        "cache.options": [Sample({"prompt_cache_options": {"mode": "implicit"}}, profile="mistral")],
+        "moderation": [Sample({"moderation": {"model": "m"}}, profile="mistral")],
     },
     ("chat", "responses"): {
         "limit": [_with("max_tokens", 5)],

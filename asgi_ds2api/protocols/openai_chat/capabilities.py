@@ -167,7 +167,10 @@ _TAKES: Final[Takes] = {
     "cache.mark": Verdict("HL", "where the model takes breakpoints"),
     "stream.padding": Verdict("H", "nothing is padded"),
     "modalities.text": LOSSLESS,
-    "moderation": LOSSLESS,
+    "image.detail": Verdict("LE", "`original` is `high`, where the profile has no more"),
+    "tier.other": Verdict("LH", "where the profile has the word"),
+    "cache.options": Verdict("LW", "not to look-alikes"),
+    "moderation": Verdict("LW", "not to look-alikes"),
     "extra_body": Verdict("L", "merged last, never the model, the conversation or a limit"),
 }
 
