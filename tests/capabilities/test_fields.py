@@ -9,7 +9,7 @@ import pytest
 from asgi_ds2api.canonical import ProtocolName
 from asgi_ds2api.protocols import PROTOCOLS
 from asgi_ds2api.protocols.anthropic_messages import wire as messages
-from asgi_ds2api.protocols.gemini_generate import parts, request, settings, thinking, tools
+from asgi_ds2api.protocols.gemini_generate import parts, reasoning, request, settings, tools
 from asgi_ds2api.protocols.gemini_generate.wire import Shape
 from asgi_ds2api.protocols.ollama_chat import wire as ollama
 from asgi_ds2api.protocols.openai_chat import wire as chat
@@ -91,7 +91,7 @@ GEMINI = (
     Known("toolConfig", tools._CONFIG),
     Known("toolConfig.functionCallingConfig", tools._CALLING),
     Known("generationConfig", settings.GENERATION),
-    Known("generationConfig.thinkingConfig", thinking.SHAPE),
+    Known("generationConfig.thinkingConfig", reasoning.SHAPE),
 )
 OLLAMA = (
     Known("", ollama.Chat, ("model",)),
