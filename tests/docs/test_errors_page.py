@@ -55,15 +55,29 @@ def said() -> frozenset[tuple[type[GatewayError], str]]:
     )
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def _names_in(path: Path) -> dict[str, set[str]]:
+    """Return the texts that each name of a module stands for."""
+    nodes = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.Assign | ast.AnnAssign) and node.value]
+    pairs = [
+        (t, node.value) for node in nodes for t in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
+    return {target.id: _texts(value) for target, value in pairs if isinstance(target, ast.Name) and value}
+
+
 def _said_in(path: Path) -> Iterator[tuple[type[GatewayError], str]]:
-    tree = ast.parse(path.read_text())
-    names = {
-        target.id: _texts(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    tree = _tree(path)
+    imported = [
+        _names_in(source)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.level and node.module
+        if (source := path.parents[node.level - 1] / f"{node.module.replace('.', '/')}.py").is_file()
+    ]
+    names = {name: texts for found in (*imported, _names_in(path)) for name, texts in found.items()}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and (kind := _error_named(node.func.id)):
             for value in (keyword.value for keyword in node.keywords if keyword.arg == "code"):

@@ -181,7 +181,7 @@ SHOWN: dict[tuple[str, str], tuple[Shown, ...]] = {
     ("docs/quick-start.md", "Ask it"): (prints_the_answer, prints_the_answer),
     ("docs/quick-start.md", "Let your app decide who may ask"): (function_decides,),
     ("docs/quick-start.md", "Configure it by the environment alone"): (environment_is_enough,),
-    ("docs/quick-start.md", "See what happens"): (tokens_are_added_up,),
+    ("docs/quick-start.md", "Observe it"): (tokens_are_added_up,),
     ("docs/quick-start.md", "Test your app"): (test_in_it_passes,),
 }
 """Page and heading -> what shows, block by block, that they work."""
