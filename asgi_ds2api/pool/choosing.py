@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import msgspec
 
 from .affinity import Affinity
+from .line import Key
 from .model import Account, Candidate, Plan, Target, Tier
 from .slots import Group, Server, Slot
 
@@ -120,6 +121,16 @@ class Chooser:
             if only:
                 found.append(msgspec.structs.replace(tier, only=only))
         return tuple(found)
+
+    def key(self, plan: Plan, tried: Collection[Candidate]) -> Key:
+        """Return what a request that waits has in common with those who find nobody if it finds nobody."""
+        is_free = not tried
+        names = [
+            self._groups[tier.upstream].particular(tier.model) if is_free and tier.only is None else tier.model
+            for tier in plan.tiers
+        ]
+        wishes = [(tier.upstream, name, tier.only) for tier, name in zip(plan.tiers, names, strict=True)]
+        return tuple(wishes), plan.need, frozenset(tried)
 
     # --- accounts -----------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,10 @@ class Peers:
         self.origins = Tally(health.ceiling(origins))
         self._models: WeakValueDictionary[str, Tally] = WeakValueDictionary()
 
+    def knows(self, model: str) -> bool:
+        """Tell whether something is known of an account for one model that is not so for all."""
+        return model in self._models
+
     def for_model(self, model: str) -> Tally:
         """Return the tally of the accounts for one model. One is left to say itself that it does not know it."""
         tally = self._models.get(model)

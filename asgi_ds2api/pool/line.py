@@ -1,8 +1,8 @@
 """Requests that wait for an account: who is next, and how many there may be. Knows callers and plans, no accounts.
 
-Those who want the same wait in one queue. Callers take turns: next is who was served longest ago, in a queue and over
-all of them, and the requests of one caller are served in the order in which they came. So a caller with a hundred
-requests does not push back one who has a single one.
+Those who want the same wait in one queue; what is the same, says the pool. Callers take turns: next is who was served
+longest ago, in a queue and over all of them, and the requests of one caller are served in the order in which they came.
+So a caller with a hundred requests does not push back one who has a single one.
 
 Who was served and could not use it (`Line.take_back`) was not served: its caller's turn is what it was. So is its own
 place, as requests stand by their arrival, whenever they join.
@@ -21,11 +21,12 @@ from typing import TypeAlias
 import msgspec
 
 from ..errors import CapacityError, GatewayError, QueueFull
-from .model import Candidate, Lease, Plan, Tier
+from .model import Account, Candidate, Lease, Plan
 
-Key: TypeAlias = tuple[tuple[Tier, ...], int, frozenset[Candidate]]
-"""Those who want the same: if one of them finds nobody, none of them does."""
-
+Wish: TypeAlias = tuple[str, str | None, tuple[Account, ...] | None]
+"""Upstream, model (None: one that is like all others), and the accounts that it is bound to."""
+Key: TypeAlias = tuple[tuple[Wish, ...], int, frozenset[Candidate]]
+"""Those who want the same: if the first of them finds nobody, none of them does."""
 
 MAX_WAITING = 1_000
 """Requests in line where nobody knows how many are served at a time."""
@@ -43,6 +44,7 @@ class Waiter:
     Attributes:
         plan: Where it may go.
         tried: Where it was.
+        key: Of its queue.
         number: In the order of arrival, as its plan has it.
         latest: When it gives up, in seconds of the pool's clock.
         lease: What was handed to it, until it takes it.
@@ -55,6 +57,7 @@ class Waiter:
         self,
         plan: Plan,
         tried: Collection[Candidate],
+        key: Key,
         latest: float,
         wake: Callable[[], None],
     ) -> None:
@@ -62,7 +65,7 @@ class Waiter:
         self.tried = frozenset(tried)
         self.latest = latest
         self.number = plan.arrival
-        self.key: Key = (plan.tiers, plan.need, self.tried)
+        self.key = key
         self.lease: Lease | None = None
         self.refusal: GatewayError | None = None
         self._wake = wake
@@ -210,13 +213,15 @@ class Line:
         return len(self._by_upstream)
 
     def join(
-        self, plan: Plan, tried: Collection[Candidate], latest: float, wake: Callable[[], None], full: CapacityError
-    ) -> Waiter:
+        self, plan: Plan, tried: Collection[Candidate], key: Key, latest: float, wake: Callable[[], None],
+        full: CapacityError,
+    ) -> Waiter:  # fmt: skip
         """Put a request in line.
 
         Args:
             plan: Where it may go.
             tried: Where it was.
+            key: Of those who want the same.
             latest: When it gives up.
             wake: Is called when something was handed to it, or waiting is no use.
             full: Why it has to wait; its ``retry_after_s`` is told if it may not even do that.
@@ -230,10 +235,8 @@ class Line:
                 raise _queue_full(full)
             self.leave(last)
             last.refuse(_queue_full(full))
-        waiter = Waiter(plan, tried, latest, wake)
-        if waiter.key not in self._queues:
-            self._queues[waiter.key] = _Queue(self._turns)
-        self._queues[waiter.key].add(waiter)
+        waiter = Waiter(plan, tried, key, latest, wake)
+        self._enter(waiter)
         _insert(self._by_caller.setdefault(plan.caller, OrderedDict()), waiter)
         self._by_upstream.update({tier.upstream for tier in plan.tiers})
         self._count += 1
@@ -254,15 +257,18 @@ class Line:
         del mine[waiter]
         if not mine:
             del self._by_caller[caller]
-        queue = self._queues[waiter.key]
-        queue.remove(waiter)
-        if not queue:
-            del self._queues[waiter.key]
+        self._exit(waiter)
         for upstream in {tier.upstream for tier in waiter.plan.tiers}:
             self._by_upstream[upstream] -= 1
             if not self._by_upstream[upstream]:
                 del self._by_upstream[upstream]
         self._count -= 1
+
+    def change(self, waiter: Waiter, key: Key) -> None:
+        """Put a request into another queue: it wants something else than those who it stood with."""
+        self._exit(waiter)
+        waiter.key = key
+        self._enter(waiter)
 
     def fronts(self) -> list[Waiter]:
         """Return who is next in each queue, in the order in which they are to be asked."""
@@ -288,6 +294,17 @@ class Line:
             if waiter.latest < opens_at:
                 self.leave(waiter)
                 waiter.refuse(copy(refusal))
+
+    def _enter(self, waiter: Waiter) -> None:
+        if waiter.key not in self._queues:
+            self._queues[waiter.key] = _Queue(self._turns)
+        self._queues[waiter.key].add(waiter)
+
+    def _exit(self, waiter: Waiter) -> None:
+        queue = self._queues[waiter.key]
+        queue.remove(waiter)
+        if not queue:
+            del self._queues[waiter.key]
 
     def _gives_way_to(self, plan: Plan) -> Waiter | None:
         """Return who loses its place in a full line to a request; None: nobody."""

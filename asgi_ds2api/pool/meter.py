@@ -3,6 +3,7 @@
 The arithmetic is in `limits`; here is what it is about, and what has to be put back.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from math import inf
 
@@ -20,15 +21,17 @@ class Meter:
     Args:
         account: As it is configured.
         now: The present.
+        told: Counts the accounts of its upstream by the models that their headers spoke of.
     """
 
-    __slots__ = ("_refused_until", "_requests", "_tokens", "_windows", "max_in_flight")
+    __slots__ = ("_refused_until", "_requests", "_tokens", "_told", "_windows", "max_in_flight")
 
-    def __init__(self, account: Account, now: float) -> None:
+    def __init__(self, account: Account, now: float, told: Counter[str]) -> None:
         self.max_in_flight = inf if account.concurrency is None else account.concurrency
         self._requests = None if account.rpm is None else Bucket.full(account.rpm, now)
         self._tokens = None if account.tpm is None else Bucket.full(account.tpm, now)
         self._windows: dict[str, dict[Resource, Window]] = {}
+        self._told = told
         self._refused_until = -inf
 
     def opens_at(self, model: str, need: int) -> float:
@@ -74,8 +77,9 @@ class Meter:
                 windows[resource] = known
         if windows and model not in self._windows:
             if len(self._windows) >= MAX_MODELS:
-                del self._windows[next(iter(self._windows))]
+                self._forget(next(iter(self._windows)))
             self._windows[model] = windows
+            self._told[model] += 1
 
     def left(self, now: float) -> tuple[int | None, int | None]:
         """Return the requests and the tokens that are left, the least of what is configured and of what headers said.
@@ -87,6 +91,12 @@ class Meter:
             requests = _least(requests, windows.get("requests"), now)
             tokens = _least(tokens, windows.get("tokens"), now)
         return requests, tokens
+
+    def _forget(self, model: str) -> None:
+        del self._windows[model]
+        self._told[model] -= 1
+        if not self._told[model]:
+            del self._told[model]
 
     def _take_tokens(self, amount: int, now: float) -> None:
         if self._tokens is not None and amount:

@@ -263,7 +263,7 @@ class Pool:
         Raises:
             QueueFull: As many wait as may, and no other caller has more of them.
         """
-        return self._line.join(plan, tried, self._now() + wait_s, wake, refusal)
+        return self._line.join(plan, tried, self._chooser.key(plan, tried), self._now() + wait_s, wake, refusal)
 
     def look(self, waiter: Waiter) -> CapacityError | None:
         """Look whether time has opened somebody for those in line; return why not for this one; None: it is served."""
@@ -292,19 +292,27 @@ class Pool:
             )
 
     def _serve(self) -> None:
-        """Hand slots to those who wait: in each queue to the first, as long as there is somebody for it."""
+        """Hand slots to those who wait: in each queue to the first, as long as there is somebody for it.
+
+        Every attempt that begins, is answered or ends comes by here: while all accounts are full, nobody is asked.
+        """
         line = self._line
-        served = len(line) > 0
+        has_changed = len(line) > 0
         hopeless: set[Key] = set()
-        while served:
-            served = False
+        while has_changed and not all(group.is_full for group in self._groups.values()):
+            has_changed = False
             for waiter in line.fronts():
                 if waiter.key in hopeless:
                     continue
+                key = self._chooser.key(waiter.plan, waiter.tried)
+                if key != waiter.key:  # meanwhile it was heard that its model is not like the others
+                    line.change(waiter, key)
+                    has_changed = True
+                    break
                 lease = self._choose(waiter.plan, waiter.tried)
                 if lease is not None:
                     self._leases[lease].turn = line.serve(waiter, lease)
-                    served = True
+                    has_changed = True
                     break
                 hopeless.add(waiter.key)
                 self._dismiss(waiter)

@@ -1,8 +1,8 @@
 """The order in which the accounts of one upstream are taken, and who is left out until when.
 
 Knows indexes and times, nothing of health, limits or models' meaning: the pool says until when one is to be left out.
-Each model has a ring of its own, because an account may be closed for one model only; what an account's rank is, is the
-same in all of them.
+Each model of which something is known has a ring of its own, because an account may be closed for one model only; what
+an account's rank is, is the same in all of them.
 
 A pick costs O(log n) however many accounts there are, and however many are closed: who is found closed at the front is
 parked until the time that was told, and is not looked at before. Who is at its limit of attempts is parked without a
@@ -25,8 +25,9 @@ _SPARE = 64
 
 OpensAt: TypeAlias = Callable[[int], float]
 """When an account may be taken again, as far as is known now; infinity: when somebody says so."""
-RingKey: TypeAlias = tuple[str, int]
-"""The upstream's name of a model, and how many tokens a request needs at least (see `limits.need_of`)."""
+RingKey: TypeAlias = tuple[str | None, int]
+"""The upstream's name of a model (None: of any that is like all others), and how many tokens a request needs at least
+(see `limits.need_of`)."""
 
 
 class Rotation:

@@ -1,5 +1,6 @@
 """The accounts of a pool as it counts them: servers, groups, slots, and what is held. All that changes is in here."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from math import inf
 
@@ -57,7 +58,9 @@ class Server:
 class Group:
     """The accounts of one upstream."""
 
-    __slots__ = ("affinity", "counts_tokens", "customers", "full", "is_choosy", "peers", "rotation", "servers", "slots")
+    __slots__ = (
+        "affinity", "counts_tokens", "customers", "full", "is_choosy", "peers", "rotation", "servers", "slots", "told"
+    )  # fmt: skip
 
     def __init__(self, accounts: Sequence[Account], strategy: StrategyName, rng: Rng) -> None:
         self.peers = Peers(len(accounts), len({account.origin for account in accounts}))
@@ -70,10 +73,17 @@ class Group:
         self.servers: dict[Origin, Server] = {}
         self.full = 0
         """Accounts that have as many attempts as they may have at a time."""
+        self.told: Counter[str] = Counter()
+        """Model -> accounts whose headers said what is left for it."""
         self.is_choosy = any(account.models for account in accounts)
         """Not every account serves every model."""
         self.counts_tokens = any(account.tpm is not None for account in accounts)
         """It matters how large a request is."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether each account has as many attempts as it may have, and none is disabled: only an end makes room."""
+        return self.full == len(self.slots) and not self.peers.accounts.disabled
 
     def need(self, demand: Demand) -> int:
         """Return how many tokens must be left on an account that is asked."""
@@ -81,7 +91,15 @@ class Group:
 
     def ring(self, model: str, need: int) -> Ring:
         """Return who is in line for a model."""
-        return self.rotation.ring((model, need), (lambda: self.serving(model)) if self.is_choosy else None)
+        name = self.particular(model)
+        return self.rotation.ring((name, need), (lambda: self.serving(model)) if self.is_choosy else None)
+
+    def particular(self, model: str) -> str | None:
+        """Return a model of which something is known that is not so for all; None: it is served as any other is.
+
+        Callers may make names up: those that nobody has spoken of share a ring, and a place in line.
+        """
+        return model if self.is_choosy or self.peers.knows(model) or model in self.told else None
 
     def serving(self, model: str) -> list[int]:
         """Return the accounts that serve a model."""
@@ -109,7 +127,7 @@ class Slot:
         self.gate = AccountGate(
             account.id, lambda: group.rotation.wake(index), group.peers, comes_back=account.auto_reenable
         )
-        self.meter = Meter(account, now)
+        self.meter = Meter(account, now, group.told)
         self.completed = 0
         self.failed = 0
         self.abandoned = 0

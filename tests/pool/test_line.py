@@ -1,51 +1,16 @@
 """Requests in line: hand-off, turns, room; no slot is lost and nobody barges in. Over the real pool, without a loop."""
 
 from collections import Counter
-from collections.abc import Collection
 
 import pytest
 
 from asgi_ds2api.errors import PoolExhausted, QueueFull, ServerFault
 from asgi_ds2api.pool.line import Waiter
-from asgi_ds2api.pool.model import Account, Candidate, Lease, Plan, Target
+from asgi_ds2api.pool.model import Account, Lease
 
+from .crowd import Crowd, full
 from .rig import HOME, Rig, accounts
 from .verdicts import limited, unauthorized
-
-
-class Crowd:
-    """Requests that come to a pool, and stand in line if nobody is free for them.
-
-    Args:
-        rig: The pool.
-        wait_s: How long each would wait.
-    """
-
-    def __init__(self, rig: Rig, wait_s: float = 1_000.0) -> None:
-        self.rig = rig
-        self.woken: list[str] = []
-        self._wait_s = wait_s
-
-    def plan(self, caller: str = "", model: str = "m", upstream: str = "openai", *only: str) -> Plan:
-        target = Target(upstream=upstream, model=model)
-        return self.rig.pool.plan([target], allowed=only or None, caller=caller)
-
-    def come(self, name: str, plan: Plan | None = None, tried: Collection[Candidate] = ()) -> Waiter:
-        """Let a request come that finds nobody."""
-        plan = plan or self.plan()
-        with pytest.raises(PoolExhausted) as caught:
-            self.rig.pool.acquire(plan, tried)
-        return self.rig.pool.join(plan, tried, self._wait_s, lambda: self.woken.append(name), caught.value)
-
-    def end(self, lease: Lease | None) -> None:
-        assert lease is not None
-        self.rig.pool.release(lease)
-
-
-def full(count: int = 1, concurrency: int = 1, **options: int) -> tuple[Rig, list[Lease]]:
-    """Return a pool whose slots are all taken, and the leases."""
-    rig = Rig(accounts(count, concurrency=concurrency), **options)  # type: ignore[arg-type] # options of the rig
-    return rig, [rig.acquire() for _ in range(count * concurrency)]
 
 
 def test_a_slot_that_is_given_back_goes_to_who_came_first() -> None:
@@ -98,6 +63,22 @@ def test_who_waits_for_one_model_is_not_kept_back_by_who_waits_for_another() -> 
     crowd = Crowd(rig)
     crowd.come("big", crowd.plan(model="big"))
     assert rig.labels(1, "openai/small") == ["0"]
+
+
+def test_who_waits_for_a_model_that_is_closed_meanwhile_keeps_nobody_back_who_stood_behind() -> None:
+    """Models that nobody has spoken of share a queue; this one is spoken of while somebody is in line for it."""
+    rig = Rig(accounts(1, concurrency=2))
+    big, small = rig.acquire("openai/big"), rig.acquire("openai/small")
+    crowd = Crowd(rig)
+    one, other = crowd.come("big", crowd.plan(model="big")), crowd.come("small", crowd.plan(model="small"))
+    assert one.key == other.key
+    rig.pool.release(big, limited(60, by_model=True))
+    assert crowd.woken == ["small"]
+    crowd.end(small)
+    assert crowd.woken == ["small"]
+    rig.clock.now += 60
+    rig.pool.look(one)
+    assert crowd.woken == ["small", "big"]
 
 
 def test_a_slot_that_was_handed_to_somebody_who_left_goes_to_the_next() -> None:

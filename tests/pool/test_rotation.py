@@ -12,7 +12,7 @@ from asgi_ds2api.errors import NoCapacity, Overloaded, PoolExhausted, QuotaExhau
 from asgi_ds2api.pool.rotation import MAX_RINGS, Ring, Rotation
 from asgi_ds2api.pool.strategies import STRATEGIES, StrategyName
 
-from .rig import Rig
+from .rig import Rig, accounts
 from .verdicts import limited
 
 FEW, MANY = 10, 10_000
@@ -37,10 +37,10 @@ def bytecodes(call: Callable[[], object]) -> int:
     return count
 
 
-def costs(prepare: Callable[[int], Callable[[], object]]) -> tuple[int, int]:
-    """Return what a call costs that is prepared for ten accounts, and for ten thousand."""
+def costs(prepare: Callable[[int], Callable[[], object]], most: int = MANY) -> tuple[int, int]:
+    """Return what a call costs that is prepared for ten accounts (or whatever is counted), and for very many."""
     bytecodes(prepare(FEW))  # CPython 3.12 and 3.13 miss the bytecodes of code that is traced for the first time
-    few, many = bytecodes(prepare(FEW)), bytecodes(prepare(MANY))
+    few, many = bytecodes(prepare(FEW)), bytecodes(prepare(most))
     assert few > 0
     return few, many
 
@@ -150,6 +150,53 @@ def test_disabled_accounts_are_not_counted_one_by_one() -> None:
 
     few, many = costs(prepare)
     assert many < 1.3 * few
+
+
+def all_full() -> Rig:
+    rig = Rig(accounts(20, concurrency=1), max_waiting=300)
+    for _ in range(20):
+        rig.acquire()
+    return rig
+
+
+def all_full_but_one_that_cools() -> Rig:
+    rig = Rig(accounts(20, concurrency=1), max_waiting=300)
+    rig.attempt(limited(3_000))
+    for _ in range(19):
+        rig.acquire()
+    return rig
+
+
+def without_tokens() -> Rig:
+    rig = Rig(accounts(20, tpm=10.0))
+    for _ in range(20):
+        rig.pool.acquire(rig.asking(10))
+    return rig
+
+
+@pytest.mark.parametrize("make", [all_full, all_full_but_one_that_cools, without_tokens])
+def test_names_that_callers_make_up_cost_hardly_more_when_three_hundred_of_them_wait_than_ten(
+    make: Callable[[], Rig],
+) -> None:
+    """A ring was made anew for each name in line, of all accounts, whenever an attempt began or ended."""
+
+    def prepare(count: int) -> Callable[[], None]:
+        rig = make()
+        for n in range(count):
+            plan = rig.plan(f"openai/made-up-{n}")
+            with pytest.raises(PoolExhausted) as caught:
+                rig.pool.acquire(plan)
+            rig.pool.join(plan, (), 1_000.0, lambda: None, caught.value)
+
+        def end_one_and_come() -> None:
+            rig.pool.release(next(iter(rig.pool._leases)))
+            with pytest.raises(PoolExhausted):
+                rig.acquire("openai/made-up-too")
+
+        return end_one_and_come
+
+    few, many = costs(prepare, most=300)
+    assert many - few < 30 * 290, "each is looked at, whether it waits in vain; no more than that"
 
 
 # --- the ring itself -------------------------------------------------------------------------------------------------
