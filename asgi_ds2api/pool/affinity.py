@@ -24,6 +24,8 @@ from .model import AffinityStatus, Spent
 TABLE = "affinity"
 MAX_PINS = 50_000
 """Conversations that are remembered in memory, about 400 bytes each; the least recently used is forgotten first."""
+_BOUND = b"\nbound"
+"""Follows the id of an account in the store that a conversation cannot leave."""
 MIN_CROWD = 4
 CROWD_FACTOR = 2.0
 """An account with this many attempts, and as many times more than the others have on average, is too busy to be
@@ -91,16 +93,20 @@ class Affinity:
         return self._ttl_s > 0
 
     def find(self, key: str) -> Pin | None:
-        """Return where a conversation was."""
+        """Return where a conversation was: here, or at those who share the store, who may have moved it since."""
         now = self._now()
         pin = self._pins.get(key)
-        if pin is not None and pin.expires_at > now:
-            return pin
+        if pin is not None and pin.expires_at <= now:
+            del self._pins[key]
+            pin = None
         told = self._store.get(TABLE, key)
-        if told is None:
-            self._pins.pop(key, None)
-            return None
-        return self._keep(key, Pin(told.decode("ascii", "replace"), now + self._ttl_s, now))
+        if told is None:  # also where the store forgot it, which is bounded
+            return pin
+        account, is_bound = _decode(told)
+        if pin is not None and pin.account == account:
+            return pin if pin.is_bound == is_bound else self._keep(key, msgspec.structs.replace(pin, is_bound=is_bound))
+        former = "" if pin is None else pin.account
+        return self._keep(key, Pin(account, now + self._ttl_s, now, former=former, is_bound=is_bound))
 
     def pin(self, key: str, account: str, before: Pin | None) -> None:
         """Note where a conversation is now."""
@@ -109,7 +115,8 @@ class Affinity:
         if before is not None and is_same and now - before.told_at < self._ttl_s / 2:
             self._keep(key, msgspec.structs.replace(before, expires_at=now + self._ttl_s))
             return
-        self._store.put(TABLE, key, account.encode("ascii", "replace"), self._ttl_s)
+        is_bound = before is not None and is_same and before.is_bound
+        self._store.put(TABLE, key, _encode(account, is_bound=is_bound), self._ttl_s)
         if before is not None and is_same:
             self._keep(key, msgspec.structs.replace(before, expires_at=now + self._ttl_s, told_at=now))
         else:
@@ -134,7 +141,7 @@ class Affinity:
             del self._pins[key]
         elif pin is not None and home and not pin.is_bound:
             now = self._now()
-            self._store.put(TABLE, key, home.encode("ascii", "replace"), self._ttl_s)
+            self._store.put(TABLE, key, _encode(home, is_bound=True), self._ttl_s)
             self._keep(key, Pin(home, now + self._ttl_s, now, pin.has_cache and pin.account == home, is_bound=True))
 
     def learn(self, key: str, account: str, spent: Spent) -> None:
@@ -149,6 +156,15 @@ class Affinity:
         if len(self._pins) > MAX_PINS:
             self._pins.popitem(last=False)
         return pin
+
+
+def _decode(value: bytes) -> tuple[str, bool]:
+    """Return the account of a conversation, and whether it is bound to it."""
+    return value.removesuffix(_BOUND).decode("ascii", "replace"), value.endswith(_BOUND)
+
+
+def _encode(account: str, *, is_bound: bool) -> bytes:
+    return account.encode("ascii", "replace") + (_BOUND if is_bound else b"")
 
 
 def is_crowded(in_flight: int, total: int, accounts: int) -> bool:

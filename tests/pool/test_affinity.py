@@ -148,6 +148,57 @@ def test_a_conversation_is_found_after_a_restart_and_by_other_workers() -> None:
     assert say(second, "a") == "1"
 
 
+def workers(count: int = 3) -> tuple[Rig, Rig]:
+    """Return two pools over one store."""
+    one = Rig(count)
+    return one, Rig(count, clock=one.clock, store=one.store)
+
+
+def bound_to(rig: Rig) -> list[str]:
+    """Return the accounts that the conversation ``s`` cannot leave."""
+    return [account.id for account in turn(rig, "s").tiers[0].only or ()]
+
+
+def test_R_44_a_conversation_that_another_worker_moved_is_found_where_it_is_now() -> None:
+    one, other = workers()
+    assert (say(one, "a"), say(other, "a")) == ("0", "0")
+    one.pool.release(take(one, "a"), limited(60))
+    moved = say(one, "a")
+    one.clock.now += 120
+    assert (moved, [say(rig, "a") for rig in (other, one, other)]) == ("1", ["1"] * 3)
+
+
+def test_what_is_known_of_a_cache_outlives_a_look_at_the_store() -> None:
+    one, other = workers(2)
+    say(one, "a", cached=1_000)
+    assert say(other, "a") == "0"
+    pin = one.pool._affinity.find("a:openai/m")
+    assert pin is not None
+    assert pin.has_cache
+
+
+def test_a_conversation_that_is_bound_at_one_worker_is_bound_at_the_others_and_after_a_restart() -> None:
+    one, other = workers()
+    say(one, "s"), say(other, "s")
+    one.pool.release(take(one, "s"), limited(60))
+    one.pool.release(take(one, "s"), foreign())
+    new = Rig(3, clock=one.clock, store=one.store)
+    assert [bound_to(rig) for rig in (one, other, new)] == [["openai/0"]] * 3
+    one.clock.now += 3_000
+    say(other, "s")  # says again where it is, as it was told long ago
+    newer = Rig(3, clock=one.clock, store=one.store)
+    assert bound_to(newer) == ["openai/0"]
+
+
+def test_where_a_conversation_had_to_leave_is_known_of_a_move_by_another_worker_too() -> None:
+    one, other = workers()
+    say(one, "s"), say(other, "s")
+    one.pool.release(take(one, "s"), limited(60))
+    say(one, "s")
+    other.pool.release(take(other, "s"), foreign())
+    assert bound_to(other) == ["openai/0"]
+
+
 def test_a_pin_to_an_account_that_is_gone_is_none() -> None:
     first = Rig(3)
     say(first, "x"), say(first, "y"), say(first, "a")

@@ -229,6 +229,17 @@ def test_a_bond_is_found_by_other_workers_and_after_a_restart() -> None:
     assert names(plan(second)) == [["openai/1"]]
 
 
+def test_R_44_a_bond_is_of_who_answered_last_at_any_worker() -> None:
+    one = Rig(sealing(3))
+    other = Rig(sealing(3), clock=one.clock, store=one.store)
+    assert (say(one), say(other)) == ("openai/0", "openai/0")
+    close(one, "openai/0")
+    lease = elsewhere(one)
+    one.pool.answered(lease)
+    one.pool.release(lease)
+    assert [names(plan(rig)) for rig in (one, other)] == [[["openai/1"]]] * 2
+
+
 def test_a_conversation_that_nobody_answered_is_bound_to_nobody() -> None:
     assert names(plan(Rig(sealing(3)))) == [None]
 
