@@ -89,6 +89,8 @@ class Attempts:
         )
         self._objection: Refused | None = None
         """What nobody could go on from, so that it is left out."""
+        self._waits_until = 0.0
+        """When the attempt that comes next has waited for an account for as long as it may."""
         self.queued_s = 0.0
         """How long it has waited for accounts so far."""
         self.failure: GatewayError | None = None
@@ -191,13 +193,11 @@ class Attempts:
     async def _until_one_answers(self) -> None:
         fleet, tried = self._means.fleet, set[Candidate]()
         error: UpstreamError | None = None
+        self._may_wait()
         lease = await self._wait_for_lease()
         while True:
             if fleet is not None:
-                lease = await granted(
-                    self._pool, fleet, self._plan, lease, self._timing.queue_s,
-                    lambda latest: self._wait_for_lease(tried, latest),
-                )  # fmt: skip
+                lease = await granted(self._pool, fleet, self._plan, lease, lambda: self._wait_for_lease(tried))
             tried.add(lease.candidate)
             try:
                 failed = await self._ask(lease, tried)
@@ -209,6 +209,7 @@ class Attempts:
             if failed is None:
                 return
             error = failed.error
+            self._may_wait()
             try:
                 lease = await self._next_lease(failed.lease, tried, error)
             except Refused as refusal:
@@ -217,17 +218,19 @@ class Attempts:
                 self._objection = refusal  # nobody here can read it, so that the talk goes on without
                 lease = await self._wait_for_lease()
 
-    async def _wait_for_lease(self, tried: Collection[Candidate] = (), latest: float | None = None) -> Lease:
+    def _may_wait(self) -> None:
+        """Let the next attempt wait for an account from now on, however often it must do so until it is granted one."""
+        self._waits_until = anyio.current_time() + self._timing.queue_s
+
+    async def _wait_for_lease(self, tried: Collection[Candidate] = ()) -> Lease:
         """Take a slot, or the place in line that leads to one.
 
         Args:
             tried: Where the request was.
-            latest: When the wait ends that this one goes on with; None: it begins here.
         """
         began = anyio.current_time()
-        latest = began + self._timing.queue_s if latest is None else latest
         try:
-            return await lease_for(self._pool, self._plan, min(latest, self._course.deadline) - began, tried)
+            return await lease_for(self._pool, self._plan, min(self._waits_until, self._course.deadline) - began, tried)
         finally:
             self.queued_s += anyio.current_time() - began
 

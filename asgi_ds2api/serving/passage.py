@@ -6,6 +6,7 @@ account may be asked where that one does not answer, or knows nothing of what is
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from typing import Generic, Literal, TypeVar
 
 import anyio
@@ -160,24 +161,21 @@ class Passage:
             GatewayError: None did.
         """
         fleet, tried = self._means.fleet, set[Candidate]()
-        lease = await self._wait_for_lease(errand.plan)
+        latest = anyio.current_time() + self._timing.queue_s
+        lease = await self._wait_for_lease(errand.plan, latest)
         while True:
             if fleet is not None:
-                lease = await granted(
-                    self._pool, fleet, errand.plan, lease, self._timing.queue_s,
-                    lambda latest: self._wait_for_lease(errand.plan, tried, latest),
-                )  # fmt: skip
+                another = partial(self._wait_for_lease, errand.plan, latest, tried)
+                lease = await granted(self._pool, fleet, errand.plan, lease, another)
             tried.add(lease.candidate)
             outcome = await self._attempt(errand, lease)
             if not isinstance(outcome, UpstreamError):
                 return outcome
             lease = self._next_lease(errand, lease, tried, outcome)
+            latest = anyio.current_time() + self._timing.queue_s
 
-    async def _wait_for_lease(
-        self, plan: Plan, tried: Collection[Candidate] = (), latest: float | None = None
-    ) -> Lease:  # fmt: skip
+    async def _wait_for_lease(self, plan: Plan, latest: float, tried: Collection[Candidate] = ()) -> Lease:
         began = anyio.current_time()
-        latest = began + self._timing.queue_s if latest is None else latest
         try:
             return await lease_for(self._pool, plan, min(latest, self._course.deadline) - began, tried)
         finally:

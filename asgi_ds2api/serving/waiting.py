@@ -88,8 +88,8 @@ async def _lease_for(pool: Pool, plan: Plan, max_wait_s: float, tried: Collectio
 
 
 async def granted(
-    pool: Pool, fleet: Fleet, plan: Plan, lease: Lease, max_wait_s: float,
-    another: Callable[[float], Awaitable[Lease]],
+    pool: Pool, fleet: Fleet, plan: Plan, lease: Lease,
+    another: Callable[[], Awaitable[Lease]],
 ) -> Lease:  # fmt: skip
     """Return a lease that those who share its account grant: this one, or another in its place.
 
@@ -98,16 +98,14 @@ async def granted(
         fleet: Those who share the accounts.
         plan: Where the request may go.
         lease: That this process has given out.
-        max_wait_s: Longest wait for another one, in seconds, however often one is refused.
-        another: Takes a slot, or the place in line that leads to one, until the moment that it is given.
+        another: Takes a slot, or the place in line that leads to one, as long as the request may still wait.
 
     Raises:
         CapacityError: As `lease_for`.
     """
-    latest = anyio.current_time() + max_wait_s
     while (refusal := await refusal_of(pool, fleet, plan, lease)) is not None:
         try:
-            lease = await another(latest)
+            lease = await another()
         except CapacityError as full:
             full.retry_after_s = max(full.retry_after_s or 0.0, refusal.wait_s)
             raise

@@ -1,6 +1,7 @@
 """What an attempt does with what the others say: passes over what they fill, holds nothing that it did not use."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -15,7 +16,7 @@ from asgi_ds2api.state.memory import MemoryStore
 from tests.conformance.asking import chat_answer
 from tests.support.asgi_driver import Exchange, call
 from tests.support.gateways import make_gateway, open_leases, upstream
-from tests.support.scripted_client import NEVER, Script, ScriptedUpstream
+from tests.support.scripted_client import NEVER, Delay, Script, ScriptedUpstream
 from tests.support.virtual_time import run_virtual
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +41,16 @@ class Shared(MemoryStore):
         self.asked.append(admission)
         await self.may_answer.wait()
         return await super().admit(admission)
+
+
+class Taken(Shared):
+    """A store whose other users take what the first attempt has, as soon as that gives it back."""
+
+    async def admit(self, admission: Admission) -> NotAdmitted | None:
+        """Grant the first attempt alone."""
+        is_first = not self.asked
+        granted = await super().admit(admission)
+        return granted if is_first else NotAdmitted("account chat/a0", 1.0)
 
 
 def gateway(
@@ -85,6 +96,20 @@ async def test_all_waits_for_the_others_together_are_no_longer_than_one_in_line(
     assert (answer.status, scripted.calls) == (429, [])
     assert anyio.current_time() - began == pytest.approx(3, abs=0.3)
     assert len(store.asked) < 20
+
+
+@run_virtual
+async def test_who_waited_in_line_before_the_others_were_asked_waits_no_longer_for_them() -> None:
+    store = Taken()
+    app, scripted = gateway(store, replace(chat_answer(), before=[Delay(1.9)]), concurrency=1, queue_s=2)
+    async with Exchange(app, "POST", PATH, json=ASK) as first:
+        while not store.asked:  # noqa: ASYNC110  the store of this test sets no event
+            await anyio.sleep(0.01)  # virtual
+        began = anyio.current_time()
+        answer = await call(app, "POST", PATH, json=ASK)
+        assert (answer.status, len(scripted.calls)) == (429, 1)
+        assert 1.8 < anyio.current_time() - began <= 2
+        await first.finish()
 
 
 @run_virtual
