@@ -245,7 +245,7 @@ def succeeded(state: State, seen: int, now: float) -> State:
     window = state.window if state.window and now - state.window.since < WINDOW_S else None
     return Healthy(
         epoch=state.epoch,
-        ejections=max(0, state.ejections - 1),
+        ejections=max(0, _ejections(state, now) - 1),
         since=now,
         window=replace(window, total=window.total + 1) if window else None,
     )

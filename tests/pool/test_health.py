@@ -325,6 +325,12 @@ def test_ejections_are_forgiven_with_time(healthy_s: float, expected: float) -> 
     assert pause_s(failed(Healthy(ejections=3, since=NOW - healthy_s), LIMIT)) == expected
 
 
+@pytest.mark.parametrize(("healthy_s", "expected"), [(0, 4), (599, 4), (600, 3), (1_800, 1), (1e6, 0)])
+def test_a_success_forgives_one_more_beside_those_that_time_has_forgiven(healthy_s: float, expected: int) -> None:
+    state = health.succeeded(Healthy(epoch=6, ejections=5, since=NOW - healthy_s), 6, NOW)
+    assert state == Healthy(epoch=6, ejections=expected, since=NOW)
+
+
 # --- disabled --------------------------------------------------------------------------------------------------------
 
 
