@@ -62,7 +62,12 @@ class Costs:
         return sum(known) if known else None
 
     def priced(self, record: Record) -> Record:
-        """Return a finished request with what it cost, and count what a cache saved of it. Once a request."""
+        """Return a finished request with what it cost, and count what a cache saved of it. Once a request.
+
+        Of an answer that broke off before anybody told a usage, what its caller's budget pays stands in the Record.
+        """
+        if record.usage is None and record.result != "ok":
+            record = msgspec.structs.replace(record, usage=usage_of(record))
         if record.usage is not None and record.usage.cache_read and record.attempts:
             served = record.attempts[-1]
             price = self._prices.find(served.upstream, served.model or record.model)

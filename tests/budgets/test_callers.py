@@ -66,10 +66,10 @@ class House:
         return await call(self.gateway, "POST", path, json=whole, headers=credentials(caller))
 
     @asynccontextmanager
-    async def asking(self) -> AsyncIterator[Exchange]:
+    async def asking(self, **fields: Any) -> AsyncIterator[Exchange]:
         """Have bob ask, and wait for an answer as long as the block takes; then he leaves."""
         path, body = PATHS["chat"]
-        whole = {**body, "model": "chat/gpt-4o"}
+        whole = {**body, "model": "chat/gpt-4o", **fields}
         async with Exchange(self.gateway, "POST", path, json=whole, headers=credentials("bob")) as exchange:
             await self.upstream.wait_calls(1)
             yield exchange
@@ -164,6 +164,18 @@ async def test_R_45_who_leaves_pays_for_what_was_asked_and_holds_no_slot() -> No
         gone.disconnect()
     assert 0 < house.used("tokens day") < 100
     assert (await house.ask()).status == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_R_45_record_of_who_leaves_before_the_first_byte_tells_what_the_budget_paid(stream: bool) -> None:
+    house = House(NEVER, tokens_per_day=2_000, usd_per_day=5)
+    async with house.asking(stream=stream) as gone:
+        gone.disconnect()
+    (record,) = house.records
+    assert record.usage is not None
+    assert (record.result, record.usage.is_estimated) == ("client_gone", True)
+    assert record.usage.input_total == house.used("tokens day")
+    assert record.cost_usd == pytest.approx(house.used("usd day"))
 
 
 async def test_as_many_at_a_time_as_is_allowed() -> None:
