@@ -5,7 +5,7 @@ prompts, batches or agreements change. They age: what ``[[prices]]`` of the conf
 model costs whose price nobody knows is ``None``, never 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -35,49 +35,55 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     """Of input that was put into one. None: as ``input`` times 1.25, or twice ``input`` for an hour's."""
 
 
-def _price(model: str, input_: float, output: float, cache_read: float | None = None) -> Price:
-    return Price(model=model, input=input_, output=output, cache_read=cache_read)
-
-
-KNOWN: Final[Sequence[Price]] = (
-    _price("gpt-5-nano*", 0.05, 0.40, 0.005),
-    _price("gpt-5-mini*", 0.25, 2.00, 0.025),
-    _price("gpt-5-pro*", 15.00, 120.00, 15.00),
-    _price("gpt-5*", 1.25, 10.00, 0.125),
-    _price("gpt-4.1-nano*", 0.10, 0.40, 0.025),
-    _price("gpt-4.1-mini*", 0.40, 1.60, 0.10),
-    _price("gpt-4.1*", 2.00, 8.00, 0.50),
-    _price("gpt-4o-mini*", 0.15, 0.60, 0.075),
-    _price("gpt-4o*", 2.50, 10.00, 1.25),
-    _price("o4-mini*", 1.10, 4.40, 0.275),
-    _price("o3-mini*", 1.10, 4.40, 0.55),
-    _price("o3", 2.00, 8.00, 0.50),
-    _price("o3-2*", 2.00, 8.00, 0.50),
-    _price("text-embedding-3-small", 0.02, 0.0),
-    _price("text-embedding-3-large", 0.13, 0.0),
-    _price("claude-opus-4-5*", 5.00, 25.00, 0.50),
-    _price("claude-opus-4*", 15.00, 75.00, 1.50),
-    _price("claude-sonnet-4*", 3.00, 15.00, 0.30),
-    _price("claude-haiku-4-5*", 1.00, 5.00, 0.10),
-    _price("claude-3-5-haiku*", 0.80, 4.00, 0.08),
-    _price("gemini-2.5-pro*", 1.25, 10.00, 0.125),
-    _price("gemini-2.5-flash-lite*", 0.10, 0.40, 0.01),
-    _price("gemini-2.5-flash*", 0.30, 2.50, 0.03),
-    _price("gemini-2.0-flash-lite*", 0.075, 0.30),
-    _price("gemini-2.0-flash*", 0.10, 0.40, 0.025),
-    _price("gemini-embedding-001", 0.15, 0.0),
-    _price("mistral-small*", 0.10, 0.30),
-    _price("mistral-medium*", 0.40, 2.00),
-    _price("mistral-large-2*", 2.00, 6.00),
-    _price("codestral*", 0.30, 0.90),
-    _price("deepseek-chat", 0.28, 0.42, 0.028),
-    _price("deepseek-reasoner", 0.28, 0.42, 0.028),
-    _price("grok-4-fast*", 0.20, 0.50, 0.05),
-    _price("grok-4", 3.00, 15.00, 0.75),
-    _price("grok-3-mini*", 0.30, 0.50, 0.075),
-    _price("grok-3*", 3.00, 15.00, 0.75),
+_LISTED: Final[Sequence[tuple[str, float, float, float | None]]] = (
+    ("gpt-5.1 gpt-5.1-2025-11-13 gpt-5.1-chat-latest gpt-5.1-codex", 1.25, 10.00, 0.125),
+    ("gpt-5.1-codex-mini", 0.25, 2.00, 0.025),
+    ("gpt-5 gpt-5-2025-08-07 gpt-5-chat-latest gpt-5-codex", 1.25, 10.00, 0.125),
+    ("gpt-5-mini gpt-5-mini-2025-08-07", 0.25, 2.00, 0.025),
+    ("gpt-5-nano gpt-5-nano-2025-08-07", 0.05, 0.40, 0.005),
+    ("gpt-5-pro gpt-5-pro-2025-10-06", 15.00, 120.00, 15.00),
+    ("gpt-4.1 gpt-4.1-2025-04-14", 2.00, 8.00, 0.50),
+    ("gpt-4.1-mini gpt-4.1-mini-2025-04-14", 0.40, 1.60, 0.10),
+    ("gpt-4.1-nano gpt-4.1-nano-2025-04-14", 0.10, 0.40, 0.025),
+    ("gpt-4o gpt-4o-2024-08-06 gpt-4o-2024-11-20", 2.50, 10.00, 1.25),
+    ("gpt-4o-2024-05-13", 5.00, 15.00, 5.00),
+    ("gpt-4o-mini gpt-4o-mini-2024-07-18", 0.15, 0.60, 0.075),
+    ("o4-mini o4-mini-2025-04-16", 1.10, 4.40, 0.275),
+    ("o3-mini o3-mini-2025-01-31", 1.10, 4.40, 0.55),
+    ("o3 o3-2025-04-16", 2.00, 8.00, 0.50),
+    ("text-embedding-3-small", 0.02, 0.0, None),
+    ("text-embedding-3-large", 0.13, 0.0, None),
+    ("claude-opus-4-5 claude-opus-4-5-20251101 claude-opus-4.5", 5.00, 25.00, 0.50),
+    ("claude-opus-4-1 claude-opus-4-1-20250805 claude-opus-4.1", 15.00, 75.00, 1.50),
+    ("claude-opus-4-0 claude-opus-4-20250514 claude-opus-4", 15.00, 75.00, 1.50),
+    ("claude-sonnet-4-5 claude-sonnet-4-5-20250929 claude-sonnet-4.5", 3.00, 15.00, 0.30),
+    ("claude-sonnet-4-0 claude-sonnet-4-20250514 claude-sonnet-4", 3.00, 15.00, 0.30),
+    ("claude-haiku-4-5 claude-haiku-4-5-20251001 claude-haiku-4.5", 1.00, 5.00, 0.10),
+    ("claude-3-5-haiku-latest claude-3-5-haiku-20241022 claude-3.5-haiku", 0.80, 4.00, 0.08),
+    ("gemini-2.5-pro", 1.25, 10.00, 0.125),
+    ("gemini-2.5-flash gemini-2.5-flash-preview-09-2025", 0.30, 2.50, 0.03),
+    ("gemini-2.5-flash-lite gemini-2.5-flash-lite-preview-09-2025", 0.10, 0.40, 0.01),
+    ("gemini-2.0-flash gemini-2.0-flash-001", 0.10, 0.40, 0.025),
+    ("gemini-2.0-flash-lite gemini-2.0-flash-lite-001", 0.075, 0.30, None),
+    ("gemini-embedding-001", 0.15, 0.0, None),
+    ("mistral-small-2503 mistral-small-2506", 0.10, 0.30, None),
+    ("mistral-medium-2505 mistral-medium-2508", 0.40, 2.00, None),
+    ("mistral-large-2407 mistral-large-2411", 2.00, 6.00, None),
+    ("codestral-2501 codestral-2508", 0.30, 0.90, None),
+    ("deepseek-chat deepseek-reasoner", 0.28, 0.42, 0.028),
+    ("grok-4 grok-4-0709", 3.00, 15.00, 0.75),
+    ("grok-4-fast grok-4-fast-reasoning grok-4-fast-non-reasoning", 0.20, 0.50, 0.05),
+    ("grok-3", 3.00, 15.00, 0.75),
+    ("grok-3-mini", 0.30, 0.50, 0.075),
 )
-"""The first that fits holds."""
+"""Names, input, output, input from a cache. Each name in full, and as resellers spell it: what a later version costs,
+or one that hears, speaks or draws, nobody knows from the name of another."""
+
+KNOWN: Final[Mapping[str, Price]] = {
+    name: Price(model=name, input=input_, output=output, cache_read=cache_read)
+    for names, input_, output, cache_read in _LISTED
+    for name in names.split()
+}
 
 
 class PriceTable:
@@ -88,12 +94,13 @@ class PriceTable:
     """
 
     def __init__(self, own: Sequence[Price] = ()) -> None:
-        self._rows = (*own, *KNOWN)
+        self._own = tuple(own)
 
     def find(self, upstream: str, model: str) -> Price | None:
         """Return the price of a model; None: nobody knows it."""
         names = (model, f"{upstream}/{model}", model.rpartition("/")[2])
-        return next((row for row in self._rows if any(fnmatchcase(name, row.model) for name in names)), None)
+        own = next((row for row in self._own if any(fnmatchcase(name, row.model) for name in names)), None)
+        return own or KNOWN.get(model) or KNOWN.get(names[-1])
 
 
 def saving_of(price: Price, usage: Usage) -> float:

@@ -1,9 +1,11 @@
 """What tokens cost: the application's own prices first, and never 0 where nobody knows."""
 
+from collections import Counter
+
 import pytest
 
 from asgi_ds2api.canonical import Usage
-from asgi_ds2api.prices import KNOWN, Price, PriceTable, cost_of, saving_of
+from asgi_ds2api.prices import _LISTED, KNOWN, Price, PriceTable, cost_of, saving_of
 
 PRICE = Price(model="m", input=10, output=40)
 OWN = Price(model="m", input=10, output=0, cache_read=5)
@@ -65,6 +67,7 @@ def test_own_prices_go_first_by_name_or_by_upstream() -> None:
         ("gpt-5", 1.25),
         ("claude-opus-4-5-20251101", 5.0),
         ("claude-opus-4-1", 15.0),
+        ("anthropic/claude-sonnet-4.5", 3.0),
         ("openai/gpt-4o", 2.5),
         ("gemini-2.5-flash-lite", 0.10),
     ],
@@ -75,11 +78,27 @@ def test_known_models_by_their_dated_names_and_those_of_resellers(model: str, ex
     assert price.input == expected
 
 
-def test_a_model_that_nobody_knows_has_no_price() -> None:
-    assert PriceTable().find("local", "my-model") is None
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param("my-model", id="of nobody's"),
+        pytest.param("claude-opus-4-6", id="a later version of Anthropic's"),
+        pytest.param("anthropic/claude-opus-4.6", id="the same at a reseller"),
+        pytest.param("gpt-5.6", id="a later version of OpenAI's"),
+        pytest.param("gpt-5-2027-01-01", id="a later date"),
+        pytest.param("mistral-large-2512", id="a later month of Mistral's"),
+        pytest.param("mistral-small-latest", id="whatever is the latest"),
+        pytest.param("gpt-4o-realtime-preview", id="one that hears and speaks"),
+        pytest.param("gpt-4o-mini-tts", id="one that speaks"),
+        pytest.param("gemini-2.5-flash-image", id="one that draws"),
+        pytest.param("grok-3-fast", id="one that is faster and costs more"),
+    ],
+)
+def test_a_model_that_nobody_knows_has_no_price(model: str) -> None:
+    assert PriceTable().find("anybody", model) is None
 
 
-def test_no_row_is_hidden_behind_a_wider_one() -> None:
-    for place, row in enumerate(KNOWN):
-        found = PriceTable().find("x", row.model.replace("*", ""))
-        assert found is row, f"row {place}"
+def test_each_name_has_one_price() -> None:
+    names = Counter(name for row in _LISTED for name in row[0].split())
+    assert names.most_common(1)[0][1] == 1
+    assert {name for name, price in KNOWN.items() if PriceTable().find("x", name) is not price} == set()
