@@ -186,18 +186,26 @@ class RateWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rate_windows(headers: Mapping[str, str], wall_now_s: float) -> dict[Resource, RateWindow]:
-    """Return what the rate-limit headers of an answer say; values that cannot be read are left out."""
-    found: dict[Resource, dict[str, int | float]] = {}
+    """Return what the rate-limit headers of an answer say; values that cannot be read are left out.
+
+    Headers without a resource are of requests, unless others name these: then they are somebody else's, such as a
+    proxy's, or of something else, and the limit of one says nothing of what remains of the other.
+    """
+    found: dict[Resource | None, dict[str, int | float]] = {}
     for name, value in headers.items():
         match = _RATE_LIMIT.fullmatch(name)
         if match is None:
             continue
-        resource = _RESOURCES[match["after"] or match["before"] or "requests"]
+        named = match["after"] or match["before"]
+        resource = _RESOURCES[named] if named else None
         what = match["first"] or match["last"]
         number = reset_s(value, wall_now_s) if what == "reset" else _count(value)
         if number is not None:
             found.setdefault(resource, {})["reset_s" if what == "reset" else what] = number
-    return {resource: msgspec.convert(fields, RateWindow) for resource, fields in found.items()}
+    nameless = found.pop(None, None)
+    if nameless is not None:
+        found.setdefault("requests", nameless)
+    return {resource: msgspec.convert(fields, RateWindow) for resource, fields in found.items() if resource}
 
 
 def reset_s(value: str, wall_now_s: float) -> float | None:

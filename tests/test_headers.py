@@ -378,6 +378,20 @@ class TestRateWindows:
         headers = {"x-ratelimit-limit": "20", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795564860000"}
         assert {"requests": RateWindow(limit=20, remaining=0, reset_s=60.0)} == rate_windows(headers, NOW_S)
 
+    @pytest.mark.parametrize("is_first", [False, True])
+    def test_a_family_without_a_resource_is_not_mixed_with_one_that_names_requests(self, is_first: bool) -> None:
+        proxy = {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "99", "x-ratelimit-reset": "3600"}
+        upstream = {"x-ratelimit-limit-requests": "10", "x-ratelimit-remaining-requests": "0"}
+        headers = {**proxy, **upstream} if is_first else {**upstream, **proxy}
+        assert rate_windows(headers, NOW_S) == {"requests": RateWindow(limit=10, remaining=0)}
+
+    def test_a_reset_without_a_resource_is_not_that_of_requests_that_others_name(self) -> None:
+        headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset": "3600", "x-ratelimit-limit-tokens": "9"}
+        assert rate_windows(headers, NOW_S) == {
+            "requests": RateWindow(remaining=0),
+            "tokens": RateWindow(limit=9),
+        }
+
     @pytest.mark.parametrize("value", ["-1", "1.5", "1e3", "", "many", "٣", "9" * 16, "1,000"])
     def test_a_count_that_cannot_be_read_is_left_out(self, value: str) -> None:
         headers = {"x-ratelimit-remaining-requests": value, "x-ratelimit-limit-requests": "5"}
