@@ -119,7 +119,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = MIB
     max_attempts: Annotated[
-        int, Meta(description="Upstream calls for one request, the first included.", ge=1, le=10)
+        int,
+        Meta(
+            description="Upstream calls for one request, the first included. Where none of the accounts asked can read "
+            "sealed reasoning, one more goes without it.",
+            ge=1,
+            le=10,
+        ),
     ] = 3
     max_waiting: Annotated[
         Annotated[int, Meta(ge=0, le=1_000_000)] | None,

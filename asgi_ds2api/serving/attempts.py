@@ -24,6 +24,7 @@ from .failover import (
     may_be_asked_elsewhere,
     more_telling,
     pause_s,
+    spread_out,
     without_retry,
 )
 from .means import Means, Way
@@ -162,7 +163,7 @@ class Attempts:
         deadline_s = self._timing.deadline_s if patience_s is None else min(patience_s, self._timing.deadline_s)
         self.failure = await self._course.run(self._until_one_answers, deadline_s)
         if self.failure is not None and self._reply.is_started and not self._reply.is_ended:
-            await self._delivery.break_off(self.failure)
+            await self._delivery.break_off(spread_out(self.failure, self._means.rng))
 
     def cut(self, reason: GatewayError) -> None:
         """End the request now, from outside: the caller is told ``reason``."""

@@ -227,13 +227,14 @@ class Rig:
         self.send = send or ServerSend()
         self.reply = Reply(self.send)
         self.began = anyio.current_time()
+        self.store = MemoryStore(anyio.current_time)
         self.pool = Pool(
             [
                 Account(upstream=name, label=str(n), origin=Origin("https", f"{name}.example", 443), key=key)
                 for name in dict.fromkeys(targets)
                 for n in range(accounts)
             ],
-            store=MemoryStore(anyio.current_time),
+            store=self.store,
             now=anyio.current_time,
             rng=lambda: 0.0,
         )

@@ -3,8 +3,9 @@
 import anyio
 import pytest
 
-from asgi_ds2api.errors import Refused, ShuttingDown, Timeout
+from asgi_ds2api.errors import PoolExhausted, Refused, ShuttingDown, Timeout
 from asgi_ds2api.serving.inbound import ClientGone
+from asgi_ds2api.state.contract import Cooldown, HealthScope
 from tests.support.scripted_client import NEVER, Answering, Delay, Script, answering, streaming
 from tests.support.server_send import ServerSend
 from tests.support.virtual_time import run_virtual
@@ -114,6 +115,23 @@ async def test_wait_for_an_account_is_filled_too() -> None:
     rig.cool("one/0", 50)
     assert await rig.run() is None
     assert rig.send.body == BEAT * 3 + say("Hi") + END
+    rig.check()
+
+
+@run_virtual
+async def test_who_is_told_behind_heartbeats_when_to_come_back_is_told_a_little_later_too() -> None:
+    rig = Rig(accounts=1, queue_s=100, chance=0.5)
+    rig.cool("one/0", 50)
+
+    async def others_close_it() -> None:
+        await rig.sleep(20)  # virtual
+        rig.store.merge(HealthScope("account", "one/0"), Cooldown(state="cooling", until=rig.began + 350, epoch=9))
+
+    await rig.alongside(others_close_it)
+    failure = rig.attempts.failure
+    assert isinstance(failure, PoolExhausted)
+    assert failure.retry_after_s == pytest.approx(300 * 1.05)
+    assert rig.send.body == BEAT * 3 + broke("pool_exhausted")
     rig.check()
 
 
