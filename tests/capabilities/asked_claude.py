@@ -136,7 +136,7 @@ _MESSAGES: Samples = {
     ),
     ("messages[].content[]: compaction", "vendor.text"): _said("compaction", content="so far"),
     ("messages[].content[]: compaction", "vendor.required"): _said("compaction", encrypted_content="e"),
-    ("messages[].content[]: container_upload, any other block", "vendor.other"): _part("x_new", a=1),
+    ("messages[].content[]: container_upload, any other block", "vendor.other"): _part("container_upload", file_id="f"),
     ("messages[].content[]: any other field", "own"): _part("text", text="a", x_new=1),
 }
 

@@ -106,9 +106,8 @@ REQUEST: Examples = {
         _document(_PDF, citations={"enabled": True}),
         _document(_PDF, citations={"enabled": False}),
     ],
-    "search_result, container_upload": [
+    "search_result": [
         _parts({"type": "search_result", "source": "https://example.com", "title": "t", "content": [_text()]}),
-        _parts({"type": "container_upload", "file_id": "f"}),
     ],
     "blocks of tools that the vendor runs": [
         _said(
@@ -127,7 +126,10 @@ REQUEST: Examples = {
         _said({"type": "compaction", "content": "so far"}),
         _said({"type": "compaction", "encrypted_content": "e"}),
     ],
-    "any other block": [_parts({"type": "new_thing", "a": 1})],
+    "container_upload, any other block": [
+        _parts({"type": "container_upload", "file_id": "f"}),
+        _parts({"type": "new_thing", "a": 1}),
+    ],
     "thinking, redacted_thinking": [
         _said({"type": "thinking", "thinking": "t", "signature": "S"}),
         _said({"type": "redacted_thinking", "data": "R"}),

@@ -76,10 +76,6 @@ def _tool_reference(block: dict[str, object]) -> str:
     return f"Tool found: {block.get('tool_name')}"
 
 
-def _container_upload(block: dict[str, object]) -> str:
-    return f"File in the container: {block.get('file_id')}"
-
-
 def _browser_state(block: dict[str, object]) -> str:
     return msgspec.json.encode(block).decode()
 
@@ -102,7 +98,6 @@ _WRITERS: Final[Mapping[str, Callable[[dict[str, object]], str]]] = {
     "text_editor_code_execution_tool_result": _code_result,
     "tool_search_tool_result": _tool_search_result,
     "tool_reference": _tool_reference,
-    "container_upload": _container_upload,
     "browser_state": _browser_state,
     "compaction": _compaction,
 }

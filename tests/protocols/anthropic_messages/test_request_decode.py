@@ -264,7 +264,6 @@ def test_native_signatures_name_their_issuer_and_sealed_ones_do_not_C27() -> Non
             {"type": "search_result", "title": "T", "source": "S", "content": [{"type": "text", "text": "x"}]},
             "T\nS\nx",
         ),
-        ({"type": "container_upload", "file_id": "f1"}, "File in the container: f1"),
         ({"type": "browser_state", "tabs": [1]}, '{"type":"browser_state","tabs":[1]}'),
         (
             {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}},
