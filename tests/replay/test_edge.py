@@ -43,6 +43,8 @@ RAISING = {
 SPOILED = "gemini-cli_context-compress-interactive.compress.responses"
 """A call that cannot be read is asked for once more where the answer is translated; what cannot be read again ends it,
 with a Notice (gemini-C27)."""
+SPLICED = "vercel-ai_anthropic_spliced-message-start.chunks.txt"
+"""Its first call broke off: clients of Messages would complete it, so that it is an error where it is translated."""
 ODD: dict[tuple[str, Face | None], dict[str, tuple[object, object]]] = {
     # A call without a function is none: nobody could run it.
     ("apisix_openai_null-function.json", None): {"tools": ((("", "{}"),), ()), "finish": ("tool", "stop")},
@@ -65,14 +67,14 @@ ODD: dict[tuple[str, Face | None], dict[str, tuple[object, object]]] = {
     ("vercel-ai_anthropic_anthropic-refusal.json", "ollama"): {"text": (NO_REASON, REASON)},
     ("vercel-ai_anthropic_anthropic-refusal.chunks.txt", "ollama"): {"text": (NO_REASON, REASON)},
     # Arguments that broke off are no object, which is all that Gemini and Ollama have for them.
-    ("vercel-ai_anthropic_spliced-message-start.chunks.txt", "google"): {
+    (SPLICED, "google"): {
         "tools": (
             (("test-tool", '{"value":"Spark'), ("test-tool", '{"value": "Sparkle Day"}')),
             (("test-tool", '{"value": "Sparkle Day"}'),),
         ),
         "finish": ("tool", None),
     },
-    ("vercel-ai_anthropic_spliced-message-start.chunks.txt", "ollama"): {
+    (SPLICED, "ollama"): {
         "tools": (
             (("test-tool", '{"value":"Spark'), ("test-tool", '{"value": "Sparkle Day"}')),
             (("test-tool", '{"_raw": "{\\"value\\":\\"Spark"}'), ("test-tool", '{"value": "Sparkle Day"}')),
@@ -96,6 +98,9 @@ async def test_sdk_reads_what_is_meant_or_raises(stage: Stage, way: Way) -> None
     got = await stage.told(way, cut_of(way.record))
     found = differences(as_told(way.face, recorded_outcome(way.record)), got)
     if (way.record.host, way.face) in RAISING:
+        assert found.keys() == {"is_error"}
+        return
+    if (way.record.host, way.face) == (SPLICED, "anthropic") and found:
         assert found.keys() == {"is_error"}
         return
     if way.record.host == SPOILED and way.dialect == "akin" and found:
