@@ -166,7 +166,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     patience_s: float | None = None
     """How long the caller's SDK waits, as it says; None: it does not say. Set by the gateway."""
     request_id: str = ""
-    """Ours; for bodies that carry one. Set by the gateway."""
+    """The caller's own if it gave one; for bodies that carry one. Set by the gateway."""
+    salt: str = ""
+    """Tells what is made for this answer, as its ids, from what is made for any other: several requests of a caller may
+    have one id. Set by the gateway."""
     created: int = 0
     """Seconds since 1970 when the request came; for bodies that carry it. Set by the gateway."""
     elapsed_s: Callable[[], float] = no_time

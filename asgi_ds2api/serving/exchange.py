@@ -239,6 +239,7 @@ class Exchange:
             on_unsupported=self._on_unsupported,
             patience_s=patience_s(self._call.headers, stream=peeked.stream),
             request_id=self._request_id,
+            salt=self._engine.new_id().removeprefix("req_"),
             created=int(self._engine.wall_now()),
             elapsed_s=lambda: anyio.current_time() - self._started,
         )
@@ -459,8 +460,7 @@ class Exchange:
         return "interrupted" if self._attempts is not None and self._attempts.is_committed else "error"
 
     def _record(self) -> Record:
-        attempts, envelope = self._attempts, self._envelope
-        result = self._result()
+        attempts, envelope, result = self._attempts, self._envelope, self._result()
         code = result if self._failure is None else self._failure.code
         facts = None if attempts is None else attempts.facts
         first_byte = None if attempts is None else attempts.committed_at

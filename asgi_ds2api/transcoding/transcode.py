@@ -92,7 +92,7 @@ class Relay:
         self._envelope = envelope
         self._side = side
         self._tap = codec.StreamTap(side.profile, side.max_event_bytes)
-        self._gathering = Gathering(side, envelope.request_id)
+        self._gathering = Gathering(side, envelope.salt)
         self._facts: AnswerFacts | None = None
         self._mark = frame_mark(codec.STREAM_CONTENT_TYPE)
         self._events = 0
@@ -166,7 +166,7 @@ class Relay:
 
     def whole_as_stream(self, body: bytes) -> bytes:
         """See `Transcoder`."""
-        response = self._codec.decode_response(body, self._side.profile, self._envelope.request_id)
+        response = self._codec.decode_response(body, self._side.profile, self._envelope.salt)
         self._facts = facts_of(response)
         encoder = self._codec.StreamEncoder(self._envelope, self.notices)
         return encoder.encode(unfold(response)) + encoder.close()
@@ -309,13 +309,13 @@ class Translate:
     def whole(self, body: bytes) -> bytes:
         """See `Transcoder`."""
         self._pauses.read(len(body))
-        return self._encode_whole(self._side.codec.decode_response(body, self._side.profile, self._envelope.request_id))
+        return self._encode_whole(self._side.codec.decode_response(body, self._side.profile, self._envelope.salt))
 
     def whole_as_stream(self, body: bytes) -> bytes:
         """See `Transcoder`."""
         self._pauses.read(len(body))
         return self._pass_on(
-            unfold(self._side.codec.decode_response(body, self._side.profile, self._envelope.request_id)), is_end=True
+            unfold(self._side.codec.decode_response(body, self._side.profile, self._envelope.salt)), is_end=True
         )
 
     def gather(self, data: bytes) -> bool:
@@ -339,7 +339,7 @@ class Translate:
 
     def _read_next(self) -> None:
         """Be ready for the answer to another call."""
-        side, salt = self._side, self._envelope.request_id
+        side, salt = self._side, self._envelope.salt
         self._decoder = side.codec.StreamDecoder(side.profile, side.max_event_bytes, salt)
         self._gathering = Gathering(side, salt)
 

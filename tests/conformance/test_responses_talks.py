@@ -8,7 +8,7 @@ import pytest
 from asgi_ds2api.errors import Interrupted
 from tests.support.asgi_driver import Answer, call
 from tests.support.gateways import make_gateway, upstream
-from tests.support.http_bytes import sse_body
+from tests.support.http_bytes import HeaderPairs, sse_body
 from tests.support.scripted_client import ScriptedUpstream, answering, streaming
 
 from .asking import response_events, response_stream, said_item
@@ -29,9 +29,9 @@ def vendors(id_: str) -> Any:
     return answering(json.dumps(answer).encode())
 
 
-def chats() -> Any:
+def chats(id_: str = "c1") -> Any:
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hi"}}
-    return answering(json.dumps({"id": "c1", "object": "chat.completion", "model": "m", "choices": [choice]}).encode())
+    return answering(json.dumps({"id": id_, "object": "chat.completion", "model": "m", "choices": [choice]}).encode())
 
 
 class Talking:
@@ -47,8 +47,12 @@ class Talking:
             **config,
         )
 
-    async def ask(self, body: dict[str, Any], *, method: str = "POST", path: str = "", query: str = "") -> Answer:
-        return await call(self._gateway, method, f"/v1/responses{path}", json=body or None, query=query)
+    async def ask(
+        self, body: dict[str, Any], *, method: str = "POST", path: str = "", query: str = "",
+        headers: HeaderPairs = (),
+    ) -> Answer:  # fmt: skip
+        path = f"/v1/responses{path}"
+        return await call(self._gateway, method, path, json=body or None, query=query, headers=headers)
 
     @property
     def asked(self) -> list[tuple[str, str]]:
@@ -82,6 +86,18 @@ async def test_openai_C48_another_vendor_is_told_all_that_came_before() -> None:
     said = [(message["role"], message["content"]) for message in talking.sent[-1]["messages"]]
     assert answer.status == 200
     assert said == [("user", "One"), ("assistant", "Hi"), ("user", "Two")]
+
+
+@pytest.mark.parametrize("id_", ["chatcmpl-542", "resp_542"])
+async def test_answers_that_a_server_gives_one_id_are_kept_apart(id_: str) -> None:
+    """Ollama draws the ids of Chat out of 999, and programs pass on the id of a request of their own."""
+    talking, headers = Talking(chats(id_), chats(id_), chats()), [("x-request-id", "req-1")]
+    asked = [{"model": "chat/m", "input": said} for said in ("I am Alice.", "I am Bob.")]
+    alice, bob = [json.loads((await talking.ask(body, headers=headers)).body) for body in asked]
+    await talking.ask({"model": "chat/m", "input": "Who am I?", "previous_response_id": alice["id"]}, headers=headers)
+    said = [message["content"] for message in talking.sent[-1]["messages"]]
+    assert said == ["I am Alice.", "Hi", "Who am I?"]
+    assert alice["output"][0]["id"] != bob["output"][0]["id"]
 
 
 # --- items that are only named ----------------------------------------------------------------------------------------

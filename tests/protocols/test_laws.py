@@ -47,7 +47,7 @@ ENVELOPE = Envelope(
     stream=True,
     include_usage=True,
     include_reasoning_details=True,
-    request_id="req_1",
+    salt="1",
     created=1_700_000_000,
 )
 

@@ -8,7 +8,7 @@ from asgi_ds2api.fold import fold
 from asgi_ds2api.framing import MAX_EVENT_BYTES
 from asgi_ds2api.protocols import PROTOCOLS
 
-ENVELOPE = Envelope(model="m", stream=True, request_id="req_1")
+ENVELOPE = Envelope(model="m", stream=True, salt="1")
 HALVES = {b"<high>": rb"\ud83d", b"<low>": rb"\ude42"}
 """What stands for a half in our texts, and what is sent."""
 

@@ -116,7 +116,7 @@ def call_of(face: ProtocolName, body: JSON, *, stream: bool = False) -> HTTPCall
 def _begin(face: ProtocolName, to: Dialect, body: JSON, *, stream: bool = False) -> Translate:
     codec, call = PROTOCOLS[face], call_of(face, body, stream=stream)
     request = codec.decode_request(call)
-    envelope = msgspec.structs.replace(codec.peek(call, "generate"), request_id="req_1", created=1_700_000_000)
+    envelope = msgspec.structs.replace(codec.peek(call, "generate"), salt="1", created=1_700_000_000)
     return Translate(
         face=codec,
         envelope=envelope,

@@ -121,7 +121,7 @@ def _candidate(choice: Choice, number: int, envelope: Envelope, notices: Notices
 
 def answer_id(upstream_id: str, envelope: Envelope) -> str:
     """Return the id of an answer: the upstream's, or one of ours if it gave none."""
-    return upstream_id or envelope.request_id
+    return upstream_id or envelope.salt
 
 
 def report_top(extras: Extras, service_tier: str | None, created: int | None, notices: Notices) -> None:

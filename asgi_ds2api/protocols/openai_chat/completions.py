@@ -229,7 +229,7 @@ _ID: Final = "cmpl-"
 
 def completion_id(upstream_id: str, envelope: Envelope) -> str:
     """Return the id of an answer: the upstream's, said as one of a completion, or ours where it gave none."""
-    stem = upstream_id or envelope.request_id.removeprefix("req_")
+    stem = upstream_id or envelope.salt
     return stem if stem.startswith(_ID) else _ID + stem.removeprefix("chatcmpl-")
 
 

@@ -224,7 +224,7 @@ def encode_response(response: Response, envelope: Envelope, notices: Notices) ->
 
 def answer_id(upstream_id: str, envelope: Envelope) -> str:
     """Return the id of an answer: the upstream's, or one of ours if it gave none."""
-    return upstream_id or f"chatcmpl-{envelope.request_id.removeprefix('req_')}"
+    return upstream_id or f"chatcmpl-{envelope.salt}"
 
 
 def characters_of(choice: Choice) -> int:

@@ -1,10 +1,11 @@
 """The items of an answer, ours -> wire; whole answers and streams are made of the same ones.
 
 Texts and refusals that follow each other are parts of one message; every call, thought and image is an item of its own.
-Ids are made from that of the request and the item's number, where the upstream gave none: alike every time.
+Ids are made from the request's salt and the item's number, where the upstream gave none: alike every time. So is the
+id of the answer, of whatever is no answer of this protocol: callers go on from it, and there are servers that give two
+answers one id.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -41,8 +42,6 @@ from .usage import encode_state, encode_usage
 ITEM: Final = "item."
 """Begins the names of extras that belong to the message that a part begins."""
 DECLINED: Final = "The model declined to answer."
-PREFIX: Final = "resp_"
-_UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _PREFIXES: Final = {
     COMPACTION: "cmp",
     "apply_patch_call": "apc",
@@ -61,14 +60,13 @@ class AnswerWriter(AnswerReports):
         envelope: What the caller asked.
         notices: Where losses are reported, each path once; what the request lost stands there already.
         is_own: The answer came from this protocol.
-        answer_id: The upstream's; may be empty.
+        answer_id: The upstream's, if it is an answer of this protocol; may be empty.
     """
 
     def __init__(self, envelope: Envelope, notices: Notices, *, is_own: bool, answer_id: str) -> None:
         super().__init__(notices, is_own=is_own)
         self._envelope = envelope
-        self._stem = envelope.request_id.removeprefix("req_")
-        self.id = answer_id if is_own and answer_id else _own_id(answer_id, self._stem)
+        self.id = answer_id if is_own and answer_id else f"resp_{envelope.salt}"
         self._call_ids: set[str] = set()
 
     # --- items --------------------------------------------------------------------------------------------------------
@@ -211,7 +209,7 @@ class AnswerWriter(AnswerReports):
 
     def item_id(self, prefix: str, number: int) -> str:
         """Return an id for an item that has none."""
-        return f"{prefix}_ds2{self._stem}_{number}"
+        return f"{prefix}_ds2{self._envelope.salt}_{number}"
 
     def annotations(self, citations: Sequence[Citation], end: int) -> list[object]:
         """Return citations as this protocol writes them.
@@ -372,12 +370,6 @@ _FUNCTION: Final[JsonObject] = {"description": None, "parameters": None, "strict
 def _repeated_tool(raw: Raw) -> JsonObject:
     fields: JsonObject = {**fields_of(raw)}
     return {**_FUNCTION, **fields} if text_of(fields_of(raw).get("type")) == "function" else fields
-
-
-def _own_id(upstream_id: str, stem: str) -> str:
-    if upstream_id.startswith(PREFIX):
-        return upstream_id
-    return PREFIX + (_UNFIT.sub("_", upstream_id) or stem)
 
 
 def _is_of(path: str, place: str) -> bool:

@@ -33,7 +33,7 @@ from tests.support.recorded import Recording, recorded_params
 from .calls import ANTHROPIC, told
 from .normal import normal_response
 
-ENVELOPE = Envelope(model="asked", request_id="req_1")
+ENVELOPE = Envelope(model="asked", salt="1")
 
 
 def answer(*content: object, **fields: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from asgi_ds2api.protocols import gemini_generate as codec
 from tests.support.recorded import Recording, recorded_params
 
 PROFILE = PROFILES["gemini"]
-ENVELOPE = Envelope(model="m", stream=True, request_id="req_1", created=1)
+ENVELOPE = Envelope(model="m", stream=True, salt="1", created=1)
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 

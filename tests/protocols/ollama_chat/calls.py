@@ -15,7 +15,7 @@ from asgi_ds2api.protocols import ollama_chat as codec
 OLLAMA: Profile = PROFILES["ollama"]
 MAX_EVENT_BYTES = 100_000
 HELLO = [{"role": "user", "content": "Hi"}]
-ENVELOPE = Envelope(model="asked", stream=True, request_id="req_1", created=1_700_000_000)
+ENVELOPE = Envelope(model="asked", stream=True, salt="1", created=1_700_000_000)
 
 
 def call(body: Mapping[str, Any] | bytes, path: str = "/api/chat") -> HTTPCall:

@@ -13,8 +13,8 @@ from asgi_ds2api.protocols import openai_chat as codec
 from .calls import LENIENT
 
 MAX_EVENT_BYTES = 1_000_000
-ENVELOPE = Envelope(model="asked", stream=True, request_id="req_1", created=1)
-WITH_USAGE = Envelope(model="asked", stream=True, include_usage=True, request_id="req_1", created=1)
+ENVELOPE = Envelope(model="asked", stream=True, salt="1", created=1)
+WITH_USAGE = Envelope(model="asked", stream=True, include_usage=True, salt="1", created=1)
 DONE = "[DONE]"
 
 

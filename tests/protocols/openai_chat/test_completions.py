@@ -166,7 +166,7 @@ def envelope(stream: bool = False, **form: Any) -> Envelope:
     choices = form.pop("choices", 1)
     usage = form.pop("include_usage", True)
     return Envelope(operation="complete", model="asked", stream=stream, choices=choices, include_usage=usage,
-                    request_id="req_1", created=5, completion=CompletionForm(**form))  # fmt: skip
+                    salt="1", created=5, completion=CompletionForm(**form))  # fmt: skip
 
 
 def token(text: str, logprob: float, **tops: float) -> Raw:

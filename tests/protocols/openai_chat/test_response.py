@@ -34,7 +34,7 @@ from tests.support.cases import row_params
 from .calls import LENIENT, OPENAI, told
 
 NAME = "openai_chat"
-ENVELOPE = Envelope(model="asked", request_id="req_1", created=7)
+ENVELOPE = Envelope(model="asked", salt="1", created=7)
 LEGACY = Envelope(model="asked", legacy_functions=True)
 CALL = ToolCall(id="t", name="f", arguments="{}")
 

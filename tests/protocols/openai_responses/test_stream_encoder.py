@@ -46,7 +46,7 @@ from asgi_ds2api.protocols import openai_responses as codec
 from tests.support.strategies import responses
 from tests.support.streams import streams
 
-ENVELOPE = Envelope(model="m", stream=True, request_id="req_1")
+ENVELOPE = Envelope(model="m", stream=True, salt="1")
 START = Start(source="gemini_generate", id="r", model="m")
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 

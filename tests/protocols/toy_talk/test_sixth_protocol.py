@@ -58,7 +58,7 @@ def told(to: Codec, blocks: Sequence[Block], *, stream: bool) -> Script:
     choice = Choice(blocks=tuple(blocks), finish=Finish(reason="tool_calls" if has_calls else "stop"))
     usage = Usage(input_total=7, output_total=3)
     response = Response(source="somebody", id="id_1", model="m", choices=(choice,), usage=usage)
-    envelope = Envelope(model="m", stream=stream, include_usage=True, request_id="req_up", created=1)
+    envelope = Envelope(model="m", stream=stream, include_usage=True, salt="up", created=1)
     if not stream:
         return answering(to.encode_response(response, envelope, Notices()))
     encoder = to.StreamEncoder(envelope, Notices())
