@@ -40,7 +40,11 @@ def sdk_error(face: str, answer: Answer, *, stream: bool) -> Exception | None:
 
 
 def sdk_message(face: str, answer: Answer) -> dict[str, Any]:
-    """Let the stream helper of a face's SDK ("chat" or "claude") add a streamed answer up; return the whole as JSON.
+    """Let the stream helper of a face's SDK add a streamed answer up; return the whole as JSON.
+
+    Args:
+        face: "chat", "responses" or "claude".
+        answer: The stream.
 
     Raises:
         openai.OpenAIError, anthropic.AnthropicError: The SDK says that the stream failed.
@@ -52,6 +56,12 @@ def sdk_message(face: str, answer: Answer) -> dict[str, Any]:
                 chat.chat.completions.stream(model="m", messages=MESSAGES) as completing,
             ):
                 return completing.get_final_completion().to_dict(mode="json")
+        if face == "responses":
+            with (
+                openai.OpenAI(api_key="any", base_url="http://gateway/v1", max_retries=0, http_client=client) as sdk,
+                sdk.responses.stream(model="m", input="Hi") as answering,
+            ):
+                return answering.get_final_response().to_dict(mode="json")
         with (
             anthropic.Anthropic(api_key="any", base_url="http://gateway", max_retries=0, http_client=client) as claude,
             claude.messages.stream(model="m", messages=MESSAGES, max_tokens=9) as speaking,

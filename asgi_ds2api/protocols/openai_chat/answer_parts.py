@@ -7,6 +7,7 @@ raises; JSON that cannot be read at all was refused before.
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 from msgspec import Raw
 
 from ...canonical import (
@@ -20,12 +21,13 @@ from ...canonical import (
     UrlSource,
 )
 from ...json_guard import encode_object
-from ...json_pieces import NULL, fields_of, items_of, number_of, rest_of, text_of
+from ...json_pieces import NULL, JsonObject, fields_of, items_of, number_of, rest_of, text_of
 from . import wire
 from .media import DATA_URL
 
 REASONING_FIELDS: Final = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
 """In order of preference: those that are there together say the same."""
+_ENTRY: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
 def choice_of(raw: Raw) -> dict[str, Raw]:
@@ -125,3 +127,17 @@ def images_of(raw: Raw | None, at: str = "") -> list[Media]:
         extras = rest_of(fields, ("type", "image_url"))
         images.append(Media(kind="image", source=source, extras=extras, at=at and f"{at}[{position}]"))
     return images
+
+
+def without_number(entry: Raw) -> Raw:
+    """Return an entry of a list that a stream tells in pieces, without what says which one it is."""
+    if not bytes(entry).startswith(b"{") or b'"index"' not in bytes(entry):
+        return entry
+    return Raw(encode_object({name: value for name, value in _ENTRY.decode(entry).items() if name != "index"}))
+
+
+def numbered(entry: JsonObject | Raw, number: int) -> JsonObject | Raw:
+    """Return an entry of a list that a stream tells in pieces, with what says which one it is."""
+    if isinstance(entry, dict):
+        return {**entry, "index": number}
+    return {**_ENTRY.decode(entry), "index": number} if bytes(entry).startswith(b"{") else entry

@@ -273,7 +273,7 @@ class AnswerWriter(AnswerReports):
         refusals: list[str] = []
         calls: list[tuple[ToolCall, Reasoning | None]] = []
         mark: Reasoning | None = None
-        annotations: list[object] = []
+        annotations: list[JsonObject | Raw] = []
         images: list[JsonObject] = []
         rest: JsonObject = {}
         length = 0
@@ -307,7 +307,7 @@ class AnswerWriter(AnswerReports):
             written["images"] = images
         return {**written, **rest, **self.thought(thoughts), **self._calls(calls)}
 
-    def annotations(self, citations: Sequence[Citation], start: int, end: int) -> list[object]:
+    def annotations(self, citations: Sequence[Citation], start: int, end: int) -> list[JsonObject | Raw]:
         """Return citations as this protocol writes them.
 
         Args:
@@ -315,7 +315,7 @@ class AnswerWriter(AnswerReports):
             start: Where the text begins in the answer's text.
             end: Where it ends, as far as it is known.
         """
-        found: list[object] = []
+        found: list[JsonObject | Raw] = []
         for citation in citations:
             if citation.protocol == wire.NAME:
                 found.append(citation.raw)

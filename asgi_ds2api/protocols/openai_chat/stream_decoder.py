@@ -50,7 +50,16 @@ from ...json_pieces import fields_of, items_of, number_of, rest_of, text_of, wit
 from ...profiles import Profile
 from ..made_ids import call_id
 from . import wire
-from .answer_parts import arguments_of, choice_of, citations_of, content_pieces, images_of, logprobs_of, plain_reasoning
+from .answer_parts import (
+    arguments_of,
+    choice_of,
+    citations_of,
+    content_pieces,
+    images_of,
+    logprobs_of,
+    plain_reasoning,
+    without_number,
+)
 from .audio import opaque_audio
 from .call_marks import decode_mark
 from .calls import CALL, id_of
@@ -295,7 +304,8 @@ class StreamDecoder:
         for piece in content_pieces(delta.get("content"), f"{choice.at}.content"):
             self._read_piece(piece, choice)
         for citation in citations_of(delta.get("annotations")):
-            citation = replace(citation, at=f"{choice.at}.annotations[{choice.cited}]")
+            at = f"{choice.at}.annotations[{choice.cited}]"
+            citation = replace(citation, raw=without_number(citation.raw), at=at)
             choice.cited += 1
             self._events.append(CitationDelta(index=self._text_block(choice), citation=citation))
         if refusal := text_of(delta.get("refusal")):
@@ -305,7 +315,8 @@ class StreamDecoder:
         if audio := fields_of(delta.get("audio")):
             self._read_audio(audio, choice)
         for image in images_of(delta.get("images")):
-            image = replace(image, at=f"{choice.at}.images[{choice.pictures}]")
+            extras = rest_of(image.extras, ("index",))
+            image = replace(image, extras=extras, at=f"{choice.at}.images[{choice.pictures}]")
             choice.pictures += 1
             self._events.append(self._blocks.stop(self._open(image, choice)))
         for raw in items_of(delta.get("tool_calls")):

@@ -52,6 +52,7 @@ from ...framing import comment_frame, data_frame
 from ...json_pieces import JsonObject, put_extras
 from ...token_estimate import estimated
 from . import wire
+from .answer_parts import numbered
 from .call_marks import is_of_a_call, mark_of, with_mark
 from .calls_in_turn import CallsInTurn
 from .content import AUDIO, BEHIND_A_CALL
@@ -74,8 +75,8 @@ _TAIL: Final = b'},"logprobs":null,"finish_reason":null}]'
 class _Choice:
     """What was written of a choice, and what waits for its next chunk."""
 
-    __slots__ = ("calls", "extras", "finish", "has_role", "has_said", "is_plain", "length", "logprobs", "mark",
-                 "marks", "message_extras", "number", "thoughts")  # fmt: skip
+    __slots__ = ("calls", "cited", "extras", "finish", "has_role", "has_said", "is_plain", "length", "logprobs",
+                 "mark", "marks", "message_extras", "number", "pictures", "thoughts")  # fmt: skip
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -88,6 +89,8 @@ class _Choice:
         """Of its text, in characters."""
         self.calls = self.thoughts = 0
         """How many have begun."""
+        self.cited = self.pictures = 0
+        """How many were written: OpenAI's SDK adds up no list whose entries do not say which one they are."""
         self.mark: Reasoning | None = None
         """The signature that the next call is to carry, if it has none of its own."""
         self.marks: dict[str, Reasoning] = {}
@@ -313,7 +316,8 @@ class StreamEncoder:
     def _show(self, block: _Block, shown: Media | Opaque | ToolResult) -> None:
         if isinstance(shown, Media) and (image := self._writer.image(shown)) is not None:
             block.choice.has_said = True
-            self._write(block.choice, {"images": [image]})
+            self._write(block.choice, {"images": [numbered(image, block.choice.pictures)]})
+            block.choice.pictures += 1
         elif isinstance(shown, Opaque) and _is_audio(shown):
             block.choice.has_said = True
             self._write(block.choice, {"audio": shown.raw})
@@ -334,8 +338,10 @@ class StreamEncoder:
                 self._write_cited(block, (citation,))
 
     def _write_cited(self, block: _Block, citations: Sequence[Citation]) -> None:
-        if found := self._writer.annotations(citations, block.start, block.choice.length):
-            self._write(block.choice, {"annotations": found})
+        choice = block.choice
+        if found := self._writer.annotations(citations, block.start, choice.length):
+            self._write(choice, {"annotations": [numbered(cited, choice.cited + n) for n, cited in enumerate(found)]})
+            choice.cited += len(found)
 
     # --- thoughts -----------------------------------------------------------------------------------------------------
 

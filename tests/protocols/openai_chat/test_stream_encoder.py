@@ -283,7 +283,7 @@ def test_a_web_page_is_cited_with_its_span() -> None:
     begin, said, stop = text(1, "bc")
     found = deltas(*text(0, "a"), begin, said, CitationDelta(index=1, citation=cited), stop)
     span = {"start_index": 1, "end_index": 3, "url": "U", "title": "T"}
-    assert found[-1] == {"annotations": [{"type": "url_citation", "url_citation": span}]}
+    assert found[-1] == {"annotations": [{"index": 0, "type": "url_citation", "url_citation": span}]}
 
 
 def test_source_that_is_told_before_its_text_is_cited_with_its_span() -> None:
@@ -303,7 +303,7 @@ def test_pictures_and_a_voice_have_their_places() -> None:
     spoken = OpaqueDelta(index=1, protocol="openai_chat", raw=Raw(b'{"data":"aGk="}'))
     events: list[Event] = [BlockStart(index=0, block=picture), BlockStart(index=1, block=voice), spoken]
     assert deltas(*events) == [
-        {**SILENT, "images": [{"type": "image_url", "image_url": {"url": "https://x/a.png"}}]},
+        {**SILENT, "images": [{"index": 0, "type": "image_url", "image_url": {"url": "https://x/a.png"}}]},
         {"audio": {"id": "a1"}},
         {"audio": {"data": "aGk="}},
     ]
