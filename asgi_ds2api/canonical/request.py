@@ -83,6 +83,7 @@ class OutputFormat(Value, frozen=True, kw_only=True):
     description: str | None = None
     schema: Raw | None = None
     strict: bool | None = None
+    """The model is held to the schema; None: as its protocol has it where nothing is said."""
     extras: Extras = {}
     at: str = ""
 

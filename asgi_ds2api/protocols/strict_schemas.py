@@ -18,13 +18,13 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from ..canonical import FunctionTool, Notices, Request
+from ..canonical import FunctionTool, Notices, OutputFormat, Request
 from ..profiles import Profile
 
 Node: TypeAlias = dict[str, object]
 
 _OWN: Final = frozenset({"openai_chat", "openai_responses"})
-_REFUSED: Final = re.compile(r"invalid schema for (?:response_format|text\.format|function)", re.IGNORECASE)
+_REFUSED: Final = re.compile(r"invalid (?:json )?schema for (?:response_format|text\.format|function)", re.IGNORECASE)
 _DEFINITIONS: Final = ("$defs", "definitions")
 _PLAIN: Final = frozenset(
     {
@@ -40,21 +40,30 @@ _KNOWN: Final = frozenset({*_PLAIN, *_OBJECT, *_DEFINITIONS, "$ref", "anyOf", "i
 def fit_schemas(request: Request, profile: Profile, notices: Notices) -> Request:
     """Return a request with the schemas that its model is held to as this vendor takes them.
 
-    What clients of the vendor's own protocols say passes as it is: they know its form.
+    What clients of the vendor's own protocols say passes as it is: they know its form, and say ``strict`` if they mean
+    it. At other vendors an answer is held to its schema unless that is said not to be.
 
     Args:
         request: Of any protocol.
         profile: The vendor's.
         notices: Where it is reported what is another now.
     """
-    if request.source in _OWN or not profile.closed_when_strict:
+    if request.source in _OWN:
         return request
-    tools = tuple([_fit_tool(tool, notices) if isinstance(tool, FunctionTool) else tool for tool in request.tools])
-    wanted = request.output_format
+    wanted, tools = request.output_format, request.tools
     if wanted is not None and wanted.kind == "json_schema":
-        schema, strict = _fit(wanted.schema, wanted.strict is not False, wanted.at, notices)
-        wanted = replace(wanted, schema=schema, strict=strict)
+        wanted = replace(wanted, strict=wanted.strict is not False)
+    if profile.closed_when_strict:
+        tools = tuple([_fit_tool(tool, notices) if isinstance(tool, FunctionTool) else tool for tool in tools])
+        wanted = _fit_format(wanted, notices)
     return replace(request, tools=tools, output_format=wanted)
+
+
+def _fit_format(wanted: OutputFormat | None, notices: Notices) -> OutputFormat | None:
+    if wanted is None or wanted.kind != "json_schema":
+        return wanted
+    schema, strict = _fit(wanted.schema, wanted.strict is True, wanted.at, notices)
+    return replace(wanted, schema=schema, strict=strict)
 
 
 def _fit_tool(tool: FunctionTool, notices: Notices) -> FunctionTool:

@@ -22,6 +22,9 @@ OPTIONAL = {"type": "object", "properties": {"a": {"type": "string"}}, "addition
 NULLABLE = {"type": "object", "properties": {"a": {"type": ["string", "null"]}}, "additionalProperties": False}
 HELD = {**NULLABLE, "required": ["a"]}
 REFUSED = "Invalid schema for response_format 'output': In context=(), 'not' is not permitted."
+REFUSED_BY_GROQ = (
+    "invalid JSON schema for response_format: 'output': /additionalProperties: must be set on every object"
+)
 
 
 @pytest.mark.parametrize("row", row_params("strict", "schemas"))
@@ -94,9 +97,25 @@ async def test_vendors_who_hold_a_model_to_any_schema_are_sent_it_as_it_is() -> 
     assert (_sent("chat", asked.sent)["schema"], _sent("chat", asked.sent)["strict"]) == (OPTIONAL, True)
 
 
+@pytest.mark.parametrize("said", [{}, {"strict": False}, {"strict": True}], ids=["unsaid", "asked", "held"])
+@pytest.mark.parametrize("face", ["chat", "responses"])
+async def test_between_openais_protocols_a_model_is_held_to_a_schema_where_the_caller_says_so(
+    face: str, said: Any
+) -> None:
+    to = "responses" if face == "chat" else "chat"
+    wanted = {"name": "n", "schema": OPTIONAL, **said}
+    chat = {"response_format": {"type": "json_schema", "json_schema": wanted}}
+    body = chat if face == "chat" else {"text": {"format": {"type": "json_schema", **wanted}}}
+    asked = await ask(face, to, body, _answer(to))
+    assert {name: value for name, value in _sent(to, asked.sent).items() if name != "type"} == wanted
+
+
+@pytest.mark.parametrize("message", [REFUSED, REFUSED_BY_GROQ], ids=["openai", "groq"])
 @pytest.mark.parametrize("to", ["chat", "responses"])
-async def test_schema_that_the_vendor_refuses_all_the_same_is_sent_once_more_without_holding(to: str) -> None:
-    refused = error(400, {"error": {"message": REFUSED, "type": "invalid_request_error", "param": "response_format"}})
+async def test_schema_that_the_vendor_refuses_all_the_same_is_sent_once_more_without_holding(
+    to: str, message: str
+) -> None:
+    refused = error(400, {"error": {"message": message, "type": "invalid_request_error", "param": "response_format"}})
     asked = await ask("claude", to, _body("claude", HELD), refused, _answer(to))
     assert [_sent(to, made.json())["strict"] for made in asked.upstream.calls] == [True, False]
     assert asked.answer.status == 200

@@ -68,7 +68,6 @@ def encode_format(wanted: OutputFormat, writer: PartWriter) -> JsonObject:
         return put_extras({"type": wanted.kind}, extras)
     if not profile.json_schema:
         raise Unsupported("The upstream has no switch for a schema.", param=wanted.at or None)
-    strict = True if wanted.strict is None and not writer.is_own else wanted.strict
     named: JsonObject = {"name": wanted.name or "output", "description": wanted.description, "schema": wanted.schema}
-    schema = without_none({**named, "strict": strict})
+    schema = without_none({**named, "strict": wanted.strict})
     return put_extras({"type": "json_schema", "json_schema": schema}, extras)

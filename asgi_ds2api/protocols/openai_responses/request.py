@@ -451,8 +451,7 @@ def _encode_format(wanted: OutputFormat | None, writer: PartWriter) -> JsonObjec
         return put_extras({"type": wanted.kind}, extras)
     if not profile.json_schema:
         raise Unsupported("The upstream has no switch for a schema.", param=wanted.at or None)
-    strict = True if wanted.strict is None and not writer.is_own else wanted.strict
-    schema = without_none({"description": wanted.description, "schema": wanted.schema, "strict": strict})
+    schema = without_none({"description": wanted.description, "schema": wanted.schema, "strict": wanted.strict})
     return put_extras({"type": "json_schema", "name": wanted.name or "output", **schema}, extras)
 
 
