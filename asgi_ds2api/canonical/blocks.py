@@ -37,7 +37,7 @@ class Citation(Value, frozen=True, kw_only=True):
     title: str | None = None
     cited_text: str | None = None
     start: int | None = None
-    """First character of the cited span in the answer's text, where the protocol tells it."""
+    """First character of the cited span in the answer's text, all of its texts joined, where the protocol tells it."""
     end: int | None = None
     """One past the last character of that span."""
     at: str = ""

@@ -1,6 +1,7 @@
 """The items of an answer, ours -> wire; whole answers and streams are made of the same ones.
 
 Texts and refusals that follow each other are parts of one message; every call, thought and image is an item of its own.
+Texts of another protocol that follow each other are one part, as clients parse each part by itself.
 Ids are made from the request's salt and the item's number, where the upstream gave none: alike every time. So is the
 id of the answer, of whatever is no answer of this protocol: callers go on from it, and there are servers that give two
 answers one id.
@@ -68,36 +69,48 @@ class AnswerWriter(AnswerReports):
         self._envelope = envelope
         self.id = answer_id if is_own and answer_id else f"resp_{envelope.salt}"
         self._call_ids: set[str] = set()
+        self._length = 0
+        """Of the texts of a whole answer that were written."""
+        self._part_start = 0
+        """How long they were when the last part of a text began."""
 
     # --- items --------------------------------------------------------------------------------------------------------
 
     def output(self, blocks: Sequence[Block], finish: Finish, logprobs: Logprobs | None) -> list[JsonObject | Raw]:
         """Return the items of a whole answer."""
         items: list[JsonObject | Raw] = []
-        parts: list[JsonObject | Raw] | None = None
+        parts: list[JsonObject | Raw] = []
+        part: JsonObject | Raw = {}
         text: JsonObject | None = None
+        last: Block | None = None  # of the message that is written
         earlier: Block | None = None
         for block in blocks:
             if is_part(block):
-                part = self.part(block)
-                if part is None:
+                if not self.is_own and is_silent(block):
                     continue
-                if parts is None or self.begins_message(block):
+                if last is None or self.begins_message(block):
                     parts = []
                     items.append(self.message(block, len(items), parts))
-                parts.append(part)
+                if last is not None and self.goes_on(last, block):
+                    self._go_on(part, block)
+                else:
+                    self._part_start = self._length
+                    part = self.shown_part(block)
+                    parts.append(part)
+                last = block
                 text = part if isinstance(block, Text) and isinstance(part, dict) else text
+                self._length += len(block.text) if isinstance(block, Text) else 0
                 continue
             item = self.item(block, len(items))
             if item is not None:
-                parts = None
+                last = None
                 if isinstance(block, Reasoning) and goes_on(earlier, block) and self.is_own and items:
                     item = {**item, **fields_of_item(items.pop())} if isinstance(item, dict) else item
                 items.append(item)
             earlier = block
         if (said := self.declined(finish, is_silent=not items)) is not None:
             refusal = Refusal(text=said)
-            items.append(self.message(refusal, len(items), [self.part(refusal) or {}]))
+            items.append(self.message(refusal, len(items), [self.shown_part(refusal)]))
         self.put_logprobs(text, logprobs)
         if finish_is_early(finish, is_own=self.is_own) and items and isinstance(items[-1], dict):
             items[-1]["status"] = "incomplete"
@@ -154,15 +167,26 @@ class AnswerWriter(AnswerReports):
         }
         return put_extras(item, {name.removeprefix(ITEM): value for name, value in extras.items()})
 
-    def part(self, block: Block) -> JsonObject | Raw | None:
-        """Return a part of a message; None: it says nothing."""
-        return None if not self.is_own and is_silent(block) else self.shown_part(block)
+    def goes_on(self, last: Block, block: Block) -> bool:
+        """Tell whether the last part of a message goes on with another block."""
+        return not self.is_own and type(last) is type(block)
+
+    def _go_on(self, part: JsonObject | Raw, block: Block) -> None:
+        """Put more of a text, or of a refusal, behind what a part says."""
+        more = self.shown_part(block)
+        assert isinstance(part, dict)
+        assert isinstance(more, dict)
+        for name in {"text", "refusal"} & part.keys():
+            part[name] = f"{part[name]}{more[name]}"
+        if annotations := more.get("annotations"):
+            part["annotations"] = [*_listed(part["annotations"]), *_listed(annotations)]
 
     def shown_part(self, block: Block) -> JsonObject | Raw:
         """Return a part of a message, also if it says nothing (yet)."""
         match block:
             case Text():
-                annotations = self.annotations(block.citations, len(block.text))
+                end = self._length + len(block.text)
+                annotations = self.annotations(block.citations, self._length, end, self._part_start)
                 return self._named(text_part(block.text, annotations), block)
             case Refusal() if self._envelope.dialect == "codex":  # it drops messages with a part that it does not know
                 return self._named(text_part(block.text, []), block)
@@ -211,23 +235,27 @@ class AnswerWriter(AnswerReports):
         """Return an id for an item that has none."""
         return f"{prefix}_ds2{self._envelope.salt}_{number}"
 
-    def annotations(self, citations: Sequence[Citation], end: int) -> list[object]:
-        """Return citations as this protocol writes them.
+    def annotations(self, citations: Sequence[Citation], start: int, end: int, part_start: int) -> list[object]:
+        """Return citations as this protocol writes them: their spans count from the beginning of the part.
 
         Args:
             citations: Of one text.
-            end: Where the text ends, as far as it is known.
+            start: Where the text begins in the answer's text.
+            end: Where it ends, as far as it is known.
+            part_start: Where the part begins that the text is in.
         """
         found: list[object] = []
         for citation in citations:
             if citation.protocol == wire.NAME:
                 found.append(citation.raw)
             elif citation.url is not None:
+                first = start if citation.start is None else citation.start
+                last = end if citation.end is None else citation.end
                 found.append(
                     {
                         "type": "url_citation",
-                        "start_index": 0 if citation.start is None else citation.start,
-                        "end_index": end if citation.end is None else citation.end,
+                        "start_index": max(first - part_start, 0),
+                        "end_index": max(last - part_start, 0),
                         "url": citation.url,
                         "title": citation.title or "",
                     }
@@ -401,6 +429,11 @@ def extras_of(block: Block) -> Extras:
 def text_part(text: str, annotations: Sequence[object]) -> JsonObject:
     """Return a text as a part of a message."""
     return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
+
+
+def _listed(annotations: object) -> list[object]:
+    assert isinstance(annotations, list)
+    return annotations
 
 
 def fields_of_item(item: JsonObject | Raw) -> JsonObject:

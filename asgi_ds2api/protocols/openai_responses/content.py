@@ -115,16 +115,23 @@ def _mark(part: wire.TextPart | wire.ImagePart | wire.FilePart | wire.AudioPart,
     return CacheMark(ttl=found.ttl, extras=extras, at=place)
 
 
-def decode_citation(raw: Raw, at: str) -> Citation:
-    """Return an annotation of a text."""
+def decode_citation(raw: Raw, at: str, before: int = 0) -> Citation:
+    """Return an annotation of a text.
+
+    Args:
+        raw: The annotation, whose span counts from the beginning of its part.
+        at: Where it stands.
+        before: Length of the answer's text before that part.
+    """
     fields = fields_of(raw)
+    start, end = number_of(fields.get("start_index")), number_of(fields.get("end_index"))
     return Citation(
         protocol=wire.NAME,
         raw=raw,
         url=text_of(fields.get("url")),
         title=text_of(fields.get("title")),
-        start=number_of(fields.get("start_index")),
-        end=number_of(fields.get("end_index")),
+        start=None if start is None else before + start,
+        end=None if end is None else before + end,
         at=at,
     )
 

@@ -83,7 +83,8 @@ def response_of(fields: Mapping[str, Raw]) -> Response:
     blocks: list[Block] = []
     probable: list[Raw] = []
     for position, item in enumerate(items_of(fields.get("output"))):
-        blocks += decode_output(item, f"output[{position}]", probable)
+        before = sum(len(block.text) for block in blocks if isinstance(block, Text))
+        blocks += decode_output(item, f"output[{position}]", probable, before)
     has_calls = any(isinstance(block, ToolCall) for block in blocks)
     choice = Choice(
         blocks=tuple(blocks),
@@ -146,19 +147,20 @@ def _checked(body: bytes) -> dict[str, Raw]:
     return fields
 
 
-def decode_output(raw: Raw, at: str, probable: list[Raw]) -> list[Block]:
+def decode_output(raw: Raw, at: str, probable: list[Raw], before: int) -> list[Block]:
     """Return the blocks of an item of an answer.
 
     Args:
         raw: The item.
         at: Where it stands.
         probable: Takes the log probabilities of its texts.
+        before: Length of the answer's text before it.
     """
     fields = fields_of(raw)
     kind = text_of(fields.get("type")) or ""
     match kind:
         case "message":
-            return _decode_message(fields, at, probable)
+            return _decode_message(fields, at, probable, before)
         case "function_call" | "custom_tool_call" if text_of(fields.get("name")):
             call = decode_call(fields, at)
             text = text_of(fields.get("input" if call.kind == "custom" else "arguments"))
@@ -171,18 +173,22 @@ def decode_output(raw: Raw, at: str, probable: list[Raw]) -> list[Block]:
             return [decode_item(raw, kind or "unknown", at)]
 
 
-def _decode_message(fields: Mapping[str, Raw], at: str, probable: list[Raw]) -> list[Block]:
+def _decode_message(fields: Mapping[str, Raw], at: str, probable: list[Raw], before: int) -> list[Block]:
     extras = message_extras(fields)
     blocks: list[Block] = []
     for position, raw in enumerate(items_of(fields.get("content"))):
         part = fields_of(raw)
         probable += items_of(part.get("logprobs"))
-        blocks.append(decode_part(raw, part, extras, f"{at}.content[{position}]"))
+        block = decode_part(raw, part, extras, f"{at}.content[{position}]", before)
+        before += len(block.text) if isinstance(block, Text) else 0
+        blocks.append(block)
         extras = {}
     return blocks
 
 
-def decode_part(raw: Raw, fields: Mapping[str, Raw], extras: Extras, at: str) -> Text | Refusal | Opaque:
+def decode_part(
+    raw: Raw, fields: Mapping[str, Raw], extras: Extras, at: str, before: int = 0
+) -> Text | Refusal | Opaque:  # fmt: skip
     """Return a part of a message.
 
     Args:
@@ -190,6 +196,7 @@ def decode_part(raw: Raw, fields: Mapping[str, Raw], extras: Extras, at: str) ->
         fields: Of the part.
         extras: What the first part keeps of its message.
         at: Where it stands.
+        before: Length of the answer's text before it.
     """
     more = {**extras, **rest_of(fields, _PART)}
     match text_of(fields.get("type")):
@@ -197,8 +204,8 @@ def decode_part(raw: Raw, fields: Mapping[str, Raw], extras: Extras, at: str) ->
             return Refusal(text=text_of(fields.get("refusal")) or "", extras=more, at=at)
         case "output_text" | "text" | "input_text":
             annotations = items_of(fields.get("annotations"))
-            citations = tuple(decode_citation(item, f"{at}.annotations[{i}]") for i, item in enumerate(annotations))
-            return Text(text=text_of(fields.get("text")) or "", citations=citations, extras=more, at=at)
+            cited = [decode_citation(item, f"{at}.annotations[{i}]", before) for i, item in enumerate(annotations)]
+            return Text(text=text_of(fields.get("text")) or "", citations=tuple(cited), extras=more, at=at)
         case kind:
             return Opaque(protocol=wire.NAME, type=f"{ITEM}{kind or 'unknown'}", raw=raw, at=at)
 

@@ -211,9 +211,7 @@ class StreamEncoder:
         for block, step in steps:
             if not isinstance(step, Turn):
                 self._items.write(block.block, step)
-            elif step is Turn.GIVES_WAY:
-                self._items.end_part()
-            elif not isinstance(block.block, Text | Refusal | Reasoning):
+            elif step is Turn.BEGINS and not isinstance(block.block, Text | Refusal | Reasoning):
                 self._items.open(block.block)
 
 

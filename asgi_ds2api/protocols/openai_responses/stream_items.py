@@ -55,6 +55,11 @@ class _Item:
         self.pieces: list[str] = []
         """Of what is said in the open part, or of the arguments."""
 
+    @property
+    def length(self) -> int:
+        """Of what is said there."""
+        return sum(map(len, self.pieces))
+
 
 class ItemStream:
     """Writes the events of an answer.
@@ -85,9 +90,13 @@ class ItemStream:
         """Of a message or of reasoning, while it is open."""
         self._opened: Block | None = None
         """The part of a message that was begun last."""
+        self._before = 0
+        """Length of the texts that are done."""
+        self._begun = 0
+        """Where the text that has its turn begins in its part."""
         self._last_text: JsonObject | None = None
         self._cited: list[Citation] = []
-        """Sources of the whole open part, which are told where it ends: Anthropic tells them before its text."""
+        """Sources of a whole text, which are told where it ends: Anthropic tells them before it."""
 
     @property
     def is_silent(self) -> bool:
@@ -154,8 +163,11 @@ class ItemStream:
     def _stop(self, block: Block) -> None:
         """Write what can only be said at the end of a block."""
         match block:
+            case Text() | Refusal() if not self.writer.is_own:
+                self._cite_text()
+                self._begun = 0 if self._item is None else self._item.length  # what follows may go on in this part
             case Text() | Refusal():
-                if self.writer.is_own and self._opened is not block:
+                if self._opened is not block:
                     self._open_part(block)  # a part that says nothing is one all the same
                 self.end_part()
             case Reasoning():
@@ -201,6 +213,7 @@ class ItemStream:
 
     def end(self, *, is_early: bool = False) -> None:
         """End the item that is open, now that it is known what follows."""
+        self.end_part()
         item, self._item = self._item, None
         if item is None:
             return
@@ -225,9 +238,11 @@ class ItemStream:
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def _open_part(self, block: Block) -> None:
-        """Begin a part of a message, and the message if none is open."""
-        if self._part is not None:
+        """Begin a part of a message, and the message if none is open, unless the text before goes on."""
+        earlier = None if self._part is None else self._opened
+        if earlier is not None and (earlier is block or self.writer.goes_on(earlier, block)):
             return
+        self.end_part()
         item = self._item
         if item is None or not is_part(item.block) or self.writer.begins_message(block):
             parts: list[JsonObject | Raw] = []
@@ -246,7 +261,7 @@ class ItemStream:
         self.event("response.content_part.added", {**place, "part": part})
         content.append(part)
         item.pieces.clear()
-        self._part = part
+        self._part, self._begun = part, 0
         if part["type"] != "refusal":
             self._last_text = part
             self.prefix = _PLACE % (_encode(item.id), item.number, len(content) - 1)
@@ -283,16 +298,20 @@ class ItemStream:
             return
         known = self._part["annotations"]
         assert isinstance(known, list)
-        length = sum(map(len, self._item.pieces))
-        for annotation in self.writer.annotations(citations, length):
+        start, end = self._before + self._begun, self._before + self._item.length
+        for annotation in self.writer.annotations(citations, start, end, self._before):
             where = {**self._part_place(), "annotation_index": len(known), "annotation": annotation}
             known.append(annotation)
             self.event("response.output_text.annotation.added", where)
 
-    def end_part(self) -> None:
-        """End the part that is open; its message may have another one."""
+    def _cite_text(self) -> None:
+        """Tell the sources of a text that has ended."""
         cited, self._cited = self._cited, []
         self._cite(cited)
+
+    def end_part(self) -> None:
+        """End the part that is open; its message may have another one."""
+        self._cite_text()
         part, self._part, self.prefix = self._part, None, b""
         if part is None or self._item is None:
             return
@@ -303,6 +322,7 @@ class ItemStream:
             self.event("response.refusal.done", {**place, "refusal": said})
         else:
             part["text"] = said
+            self._before += len(said)
             self.event("response.output_text.done", {**place, "text": said, "logprobs": part["logprobs"]})
         self.event("response.content_part.done", {**place, "part": part})
 

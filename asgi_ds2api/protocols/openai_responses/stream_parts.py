@@ -64,11 +64,13 @@ class Item:
 class Teller:
     """Tells the events of blocks."""
 
-    __slots__ = ("blocks", "events")
+    __slots__ = ("_texts", "blocks", "events")
 
     def __init__(self) -> None:
         self.blocks = BlockTracker()
         self.events: list[Event] = []
+        self._texts: list[Part] = []
+        """In the order of the answer."""
 
     def taken(self) -> list[Event]:
         """Return the events that were told since the last time."""
@@ -80,6 +82,8 @@ class Teller:
         start = self.blocks.start(block)
         self.events.append(start)
         part = item.parts[position] = Part(start.index, block)
+        if isinstance(block, Text):
+            self._texts.append(part)
         return part
 
     def close(self, part: Part) -> None:
@@ -125,6 +129,8 @@ class Teller:
     def cite(self, part: Part, raw: Raw) -> None:
         """Tell one citation of a text."""
         if part.is_open and isinstance(part.block, Text):
-            citation = decode_citation(raw, f"{part.block.at}.annotations[{part.cited}]")
+            earlier = self._texts[: self._texts.index(part)]
+            before = sum(len(piece) for text in earlier for piece in text.pieces)
+            citation = decode_citation(raw, f"{part.block.at}.annotations[{part.cited}]", before)
             part.cited += 1
             self.events.append(CitationDelta(index=part.index, citation=citation))
