@@ -1,10 +1,13 @@
 """Lends free-text tools to an upstream that knows functions only.
 
 The tool becomes a function with one string, ``input``; a call's arguments are unwrapped again, so that the caller sees
-the tool that it declared. A call is held back until it is whole: half of an escaped string is no text.
+the tool that it declared. A call is held back until it is whole: half of an escaped string is no text. Of one that was
+cut off, as at the limit of tokens, the caller gets the text as far as it came.
 """
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from msgspec import Raw
@@ -25,6 +28,17 @@ from ..canonical import (
 from ..profiles import Profile
 
 PARAMETERS = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
+
+
+_BEGINNING: Final = '{"input":"'
+_HEX: Final = "[0-9a-fA-F]"
+_CUT: Final = re.compile(
+    r'\s*\{\s*"input"\s*:\s*"'
+    rf'(?P<text>(?:[^"\\]|\\[^u]|\\u(?![dD][89a-fA-F]){_HEX}{{4}}|\\u[dD][89abAB]..\\u[dD][c-fC-F]{_HEX}{{2}})*)'
+    rf'(?:"\s*|(?:\\u?{_HEX}{{0,4}}){{0,2}})',
+    re.DOTALL,
+)
+"""What was cut off within its text or behind it; half of an escaped character is left out."""
 
 
 class _Input(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,8 +113,11 @@ def _as_function_call(block: Block) -> Block:
 
 
 def _unwrap(arguments: str) -> str:
-    """Return the text; of a model that kept to no schema, its arguments as they are."""
+    """Return the text, as far as it came; of a model that kept to no schema, its arguments as they are."""
+    if _BEGINNING.startswith("".join(arguments.split())):
+        return ""
+    cut = _CUT.fullmatch(arguments)
     try:
-        return _decoder.decode(arguments).input
+        return _decoder.decode(arguments if cut is None else f'{_BEGINNING}{cut["text"]}"}}').input
     except msgspec.MsgspecError:
         return arguments

@@ -65,6 +65,31 @@ def test_openai_C35_call_is_the_callers_custom_tool_again(pieces: tuple[str, ...
     assert arguments_of(events) == "*** Begin"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ("", ""),
+        ("{", ""),
+        ('{"inp', ""),
+        ('{"input": "', ""),
+        ('{"input":"ab', "ab"),
+        ('{"input": "a\\n\\"b\\\\', 'a\n"b\\'),
+        ('{"input":"ab"', "ab"),
+        ('{"input":"ab" ', "ab"),
+        ('{"input":"ab\\', "ab"),
+        ('{"input":"ab\\u00', "ab"),
+        ('{"input":"ab\\u00e9', "ab\u00e9"),
+        ('{"input":"ab\\ud83d', "ab"),
+        ('{"input":"ab\\ud83d\\ude', "ab"),
+        ('{"input":"ab\\ud83d\\ude00', "ab\U0001f600"),
+    ],
+)
+def test_openai_E7_call_that_was_cut_off_has_its_text_as_far_as_it_came(arguments: str, text: str) -> None:
+    shim = CustomTools()
+    shim.request(asking(), Notices())
+    assert arguments_of(shim.events(call("apply_patch", arguments))) == text
+
+
 def test_arguments_of_another_shape_are_passed_on_as_they_are() -> None:
     shim = CustomTools()
     shim.request(asking(), Notices())
