@@ -102,6 +102,25 @@ async def test_chat_probabilities_are_streamed_to_callers_of_gemini() -> None:
     )
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_tokens_without_bytes_get_them_for_callers_of_responses(stream: bool) -> None:
+    """The types of OpenAI's SDK have a list there, and no null."""
+    bare = [{"token": "H\u00e9", "logprob": -0.5, "bytes": None, "top_logprobs": [{"token": "!", "logprob": -1.5}]}]
+    told = [{"token": "H\u00e9", "logprob": -0.5, "bytes": [72, 195, 169],
+             "top_logprobs": [{"token": "!", "logprob": -1.5, "bytes": [33]}]}]  # fmt: skip
+    choice = {"index": 0, "message": {"role": "assistant", "content": "H\u00e9"}, "finish_reason": "stop",
+              "logprobs": chat_logprobs(bare)}  # fmt: skip
+    piece = chunk({"content": "H\u00e9"})
+    piece["choices"][0]["logprobs"] = chat_logprobs(bare)
+    script = chat_stream(piece, chunk(finish="stop")) if stream else chat_answer(choices=[choice])
+    asked = await ask("responses", "chat", {"stream": stream}, script)
+    events = [event for event in asked.events if isinstance(event, dict)] if stream else []
+    answer = events[-1]["response"] if stream else asked.json
+    said = [event["logprobs"] for event in events if event["type"].startswith("response.output_text.")]
+    assert said == ([told, told] if stream else [])
+    assert answer["output"][0]["content"][0]["logprobs"] == told
+
+
 async def test_tokens_of_a_refusal_follow_those_of_the_text() -> None:
     logprobs = {"content": None, "refusal": [token("No", -1)]}
     message = {"role": "assistant", "content": None, "refusal": "No"}

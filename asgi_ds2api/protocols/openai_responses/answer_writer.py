@@ -36,6 +36,7 @@ from ...token_estimate import estimated
 from ..answer_reports import AnswerReports
 from . import wire
 from .hosted import COMPACTION
+from .logprobs import encode_token
 from .reasoning import SEALED, goes_on, thought_item
 from .tools import NAMESPACE, plain_name
 from .usage import encode_state, encode_usage
@@ -274,7 +275,11 @@ class AnswerWriter(AnswerReports):
         if logprobs.content and text is None:
             self.lose("choices[0].logprobs.content", "there is no text")
         elif logprobs.content and text is not None:
-            text["logprobs"] = list(logprobs.content)
+            text["logprobs"] = self.tokens(logprobs.content)
+
+    def tokens(self, content: Sequence[Raw]) -> list[JsonObject | Raw]:
+        """Return log probabilities as this protocol writes them."""
+        return [token if self.is_own else encode_token(token) for token in content]
 
     def declined(self, finish: Finish, *, is_silent: bool) -> str | None:
         """Return what is said for an answer in which there is nothing to read; None: it is no refusal."""

@@ -195,7 +195,7 @@ class StreamEncoder:
             self._late_extras |= own
 
     def _add_logprobs(self, event: Logprobs) -> None:
-        self._items.probable += event.content or ()
+        self._items.probable += self._items.writer.tokens(event.content or ())
         if event.refusal:
             self._items.writer.lose("choices[0].logprobs.refusal", "probabilities of a refusal are not told here")
 

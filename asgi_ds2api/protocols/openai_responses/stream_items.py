@@ -77,7 +77,7 @@ class ItemStream:
         """Writes what comes before the first event; None: it is written."""
         self.output: list[JsonObject | Raw] = []
         """Items that are done."""
-        self.probable: list[Raw] = []
+        self.probable: list[JsonObject | Raw] = []
         """Probabilities that wait for their text."""
         self.characters = 0
         """Of all that was said."""
