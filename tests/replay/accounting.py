@@ -324,7 +324,10 @@ def account(
 
 
 def _marked(body: JSON, translate: Translating) -> tuple[dict[Keys, list[str]], Translated]:
-    """Translate a body with marks in all texts but those that must be words: what is refused then keeps its text."""
+    """Translate a body with marks in all texts but those that must be words: what is refused then keeps its text.
+
+    An answer is refused without a place where marks between pieces of a call's arguments spoil the call.
+    """
     kept: set[Keys] = set()
     while True:
         found = Marker(frozenset(kept)).marked(body)
@@ -332,7 +335,9 @@ def _marked(body: JSON, translate: Translating) -> tuple[dict[Keys, list[str]], 
             told = translate(found.body)
         except GatewayError as error:
             param: Any = getattr(error, "param", None)
-            words = {leaf.keys for leaf in leaves(body) if param and is_under(leaf.path, param)}
+            words = {
+                leaf.keys for leaf in leaves(body) if (is_under(leaf.path, param) if param else _is_of_call(body, leaf))
+            }
             if words <= kept:
                 raise
             kept |= words
@@ -342,6 +347,13 @@ def _marked(body: JSON, translate: Translating) -> tuple[dict[Keys, list[str]], 
             for leaf in bearers:
                 marks.setdefault(leaf.keys, []).append(mark)
         return marks, told
+
+
+def _is_of_call(body: JSON, leaf: Leaf) -> bool:
+    """Tell whether a leaf is a piece of a call's arguments: all of them together are JSON."""
+    if leaf.field == "delta":
+        return "arguments" in body[int(leaf.keys[0])]["type"]
+    return leaf.field in ("arguments", "partial_json")
 
 
 class _Variants:
@@ -357,7 +369,8 @@ class _Variants:
         self._plain = plain
         self._numbers = without_runs(body) if isinstance(body, list) else {}
         """Number of an event -> its number in the stream that is looked at."""
-        self._short: tuple[JSON, Translated] | None = None
+        self._short: tuple[JSON, Translated | None] | None = None
+        """The stream without pieces, and its other side; none: a call in it is spoilt without them."""
 
     def differ(self, leaf: Leaf) -> bool:
         """Tell it of one leaf."""
@@ -367,15 +380,20 @@ class _Variants:
     def _differ_shortly(self, leaf: Leaf) -> bool:
         if self._short is None:
             short = [event for number, event in enumerate(self._body) if number in self._numbers]
-            self._short = (short, self._translate(short))
+            self._short = (short, self._translated(short))
+        events, plain = self._short
         moved = Leaf((self._numbers[int(leaf.keys[0])], *leaf.keys[1:]), leaf.value)
-        return self._differ(self._short[0], moved, self._short[1])
+        return plain is not None and self._differ(events, moved, plain)
 
     def _differ(self, body: JSON, leaf: Leaf, plain: Translated) -> bool:
         return any(self._is_other(variant, plain) for variant in variants(body, leaf))
 
     def _is_other(self, variant: JSON, plain: Translated) -> bool:
+        return self._translated(variant) != plain
+
+    def _translated(self, body: JSON) -> Translated | None:
+        """Return the other side; None: it is refused."""
         try:
-            return self._translate(variant) != plain
+            return self._translate(body)
         except GatewayError:
-            return True
+            return None
