@@ -15,6 +15,7 @@ from tests.faults.bench import (
     Bench,
     Way,
     assert_told,
+    assert_told_in_band,
     every_way,
     whole_and_streamed,
 )
@@ -154,6 +155,10 @@ async def test_arguments_of_a_call_that_are_no_json_reach_the_caller_as_text(
 ) -> None:
     async with Bench(way, calling(way, arguments, stream=stream)) as bench:
         answer = await bench.ask(stream=stream)
+        if stream and way.face.name == "claude" and arguments.startswith("{"):
+            # They have been passed on when it shows that they are no object, and clients would complete them to one.
+            assert_told_in_band(bench, answer, "malformed")
+            return
         assert bench.seen(answer, stream=stream).is_success
         said = bench.seen(answer, stream=True).arguments if stream else arguments_of(way, answer.body)
         if said != arguments:  # what is no object is the one value of one, where arguments must be an object

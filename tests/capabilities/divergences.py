@@ -92,6 +92,9 @@ _REASONS: Final[Mapping[str, frozenset[Place]]] = {
     "OpenAI holds a model to closed schemas alone: others are narrowed, or only asked for": (
         _asked(_CHAT, "format.schema", "tool.strict") | _asked(_RESPONSES, "format.schema")
     ),
+    "OpenAI has these alone: look-alikes that refuse them are not sent them": (
+        _asked(_CHAT, "cache.options", "moderation")
+    ),
     "a look-alike without custom tools gets a function": _asked(_CHAT, "tool.custom"),
     "web_search_options acts at models that search, and is an error at others": (
         _asked(_CHAT, "web_search.claude", "web_search.responses")
