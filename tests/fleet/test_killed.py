@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 HOLDING = """
 import sys, time
 import anyio
-from asgi_ds2api.state.contract import Admission, Probe, Scope, Slot
+from asgi_ds2api.state.contract import Admission, HealthScope, Probe, SharedSlot
 from asgi_ds2api.state.memory import MemoryStore
 from asgi_ds2api.state.shared import SharedStore
 from asgi_ds2api.state.sqlite import SQLiteBackend
@@ -30,8 +30,8 @@ from asgi_ds2api.state.sqlite import SQLiteBackend
 async def hold():
     store = SharedStore(SQLiteBackend(sys.argv[1]), MemoryStore(time.monotonic), time.monotonic, patience_s=30)
     await store.open()
-    scope = Scope("account", "openai/a")
-    refusal = await store.admit(Admission(holder="killed", probes=(Probe(scope, 1),), slots=(Slot("s", 1),)))
+    scope = HealthScope("account", "openai/a")
+    refusal = await store.admit(Admission(holder="killed", probes=(Probe(scope, 1),), slots=(SharedSlot("s", 1),)))
     print(refusal, store.is_away, flush=True)
     await anyio.sleep_forever()
 

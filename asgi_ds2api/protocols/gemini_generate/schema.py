@@ -116,7 +116,7 @@ def _read(node: object) -> object:
 def _read_numbers(read: Node) -> None:
     """Read the bounds and the enumeration of a number, which may come as texts: enumerations hold nothing else."""
     kinds = read.get("type")
-    if not {"integer", "number"} & {*(kinds if isinstance(kinds, list) else [kinds])}:
+    if not any(kind in ("integer", "number") for kind in (kinds if isinstance(kinds, list) else [kinds])):
         return
     for name in _BOUNDS & read.keys():
         read[name] = _number(read[name])
