@@ -13,7 +13,7 @@ from asgi_ds2api.protocols import anthropic_messages as codec
 from .calls import ANTHROPIC
 
 MAX_EVENT_BYTES = 1_000_000
-ENVELOPE = Envelope(model="asked", stream=True, salt="1")
+ENVELOPE = Envelope(model="asked", stream=True, request_id="req_1", salt="1")
 
 START: dict[str, Any] = {
     "type": "message_start",

@@ -155,7 +155,8 @@ LOSSES: Final = (
         for to, at in (
             ((CHAT,), "choices[].message.refusal"),
             ((RESPONSES,), "output[].content[]"),
-            ((CLAUDE, GEMINI), "stop_reason"),
+            ((CLAUDE,), "stop_reason"),
+            ((GEMINI,), "candidates[].finishReason"),
         )
     ),
     Loss(
