@@ -154,6 +154,7 @@ USUAL: Final[Takes] = {
     "answers.many": LOSSLESS,
     "format.text": LOSSLESS,
     "format.object": LOSSLESS,
+    "format.word": Verdict("E", "asked for as a field of an object, and taken out of it"),
     "budget": LOSSLESS,
     "adaptive": LOSSLESS,
     "verbosity": LOSSLESS,

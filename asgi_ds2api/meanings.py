@@ -105,6 +105,7 @@ Meaning = Literal[
     "answers.many",
     "format.text",
     "format.object",
+    "format.word",
     "format.schema",
     "effort",
     "effort.none",

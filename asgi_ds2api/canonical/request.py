@@ -84,6 +84,8 @@ class OutputFormat(Value, frozen=True, kw_only=True):
     schema: Raw | None = None
     strict: bool | None = None
     """The model is held to the schema; None: as its protocol has it where nothing is said."""
+    is_bare: bool = False
+    """The schema is that of a text, which is the answer without quotes: no JSON."""
     extras: Extras = {}
     at: str = ""
 

@@ -25,6 +25,7 @@ from .tool_names import ToolNames
 from .turns import Turns
 from .validated_calls import ValidatedCalls
 from .web_searches import WebSearches
+from .wrapped_root import WrappedRoot, wrapped
 
 __all__ = ["CallersReasoning", "KeptReasoning", "Shim", "choose", "open_summaries"]
 
@@ -60,6 +61,9 @@ def choose(
     shims += (seal, *keeping)
     if Emptied.is_needed(request):  # behind what knows messages by their places
         shims.append(Emptied(seal))
+    if WrappedRoot.is_needed(request, protocol):
+        shims.append(WrappedRoot())
+        request = wrapped(request)  # whoever asks for a form in words asks for this one
     return [*shims, *_for_the_protocol(request, protocol, profile), *_for_the_dialect(request, protocol, profile)]
 
 

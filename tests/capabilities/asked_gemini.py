@@ -152,7 +152,9 @@ _SETTINGS: Samples = {
     ("generationConfig.candidateCount", "answers.many"): _set(candidateCount=2),
     ("generationConfig.responseMimeType", "format.text"): _asking_for_nothing(responseMimeType="text/plain"),
     ("generationConfig.responseMimeType", "format.object"): _set(responseMimeType="application/json"),
-    ("generationConfig.responseMimeType", "own.required"): _set(responseMimeType="text/x.enum"),
+    ("generationConfig.responseMimeType", "format.word"): _set(
+        responseMimeType="text/x.enum", responseSchema={"type": "STRING", "enum": ["a", "b"]}
+    ),
     ("generationConfig.responseSchema", "format.schema"): _set(
         responseMimeType="application/json", responseSchema={"type": "OBJECT", "properties": {"a": {"type": "STRING"}}}
     ),

@@ -101,18 +101,21 @@ REQUEST: Examples = {
         _settings(responseMimeType="application/json"),
         _settings(responseMimeType="application/json", responseJsonSchema=_CLOSED),
         _settings(responseMimeType="application/json", responseJsonSchema=_OPEN),
+        _settings(responseMimeType="application/json", responseJsonSchema={"type": "array", "items": _CLOSED}),
+    ],
+    "responseMimeType: text/x.enum": [
+        _settings(responseMimeType="text/x.enum", responseSchema={"type": "STRING", "enum": ["a", "b"]}),
     ],
     "thinkingConfig": [
         _settings(thinkingConfig={"thinkingLevel": "LOW"}),
         _settings(thinkingConfig={"thinkingBudget": 1_000}),
         _settings(thinkingConfig={"includeThoughts": True}),
     ],
-    "cachedContent, continuationToken, responseFormat, modalities other than text, text/x.enum": [
+    "cachedContent, continuationToken, responseFormat, modalities other than text": [
         *_field("cachedContent", "cachedContents/c"),
         *_field("continuationToken", "t"),
         _settings(responseFormat={"text": {}}),
         _settings(responseModalities=["AUDIO"]),
-        _settings(responseMimeType="text/x.enum"),
     ],
     "safetySettings, speechConfig, imageConfig, mediaResolution, any other field": [
         *_field("safetySettings", [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]),

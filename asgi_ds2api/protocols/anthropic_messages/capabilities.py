@@ -162,7 +162,9 @@ _TAKES: Final[Takes] = {
     "answers.many": Verdict("X", "unless `fan_out` is set: then each is asked for by itself"),
     "format.object": Verdict("E", "asked for in words; a fence around the answer is taken off"),
     "format.schema": Verdict(
-        "LHEX", "closed, its name left out; in words for older models; a recursive one is refused"
+        "LHEX",
+        "closed, its name left out; in words for older models; what is no object is a field of one; a recursive one is "
+        "refused",
     ),
     "effort": Verdict("LEW", "an effort or a budget, as the model takes it"),
     "effort.none": Verdict("LE", "the least effort of models that always think"),

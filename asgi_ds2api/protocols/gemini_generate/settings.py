@@ -1,7 +1,7 @@
 """``generationConfig``, both ways: sampling, limits, the form of the answer, thinking."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Raw
@@ -35,6 +35,7 @@ GENERATION: Final = Shape(
 
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain"
+_WORD: Final = "text/x.enum"
 
 _PLACE: Final = "generationConfig"
 PLACES: Final = {
@@ -82,6 +83,8 @@ def decode_format(config: dict[str, Raw], extras: Extras, limits: RequestLimits)
     if mime == _JSON:
         kind = "json_object" if schema is None else "json_schema"
         return OutputFormat(kind=kind, schema=schema, at=at)  # type: ignore[arg-type]  # one of two words
+    if mime == _WORD and schema is not None and _is_of_words(schema):
+        return OutputFormat(kind="json_schema", schema=schema, is_bare=True, at=f"{place}.responseMimeType")
     if mime == _TEXT and schema is None:
         return OutputFormat(kind="text", at=at) if given else None
     extras |= within(place, given)
@@ -176,7 +179,24 @@ def _encode_format(wanted: OutputFormat | None, profile: Profile, writer: PartWr
         return {"responseMimeType": _TEXT} if writer.is_native else {}
     if wanted.kind == "json_object" or wanted.schema is None:
         return {"responseMimeType": _JSON}
-    if profile.parameters_json_schema:
+    kind = _WORD if wanted.is_bare else _JSON
+    if profile.parameters_json_schema and not wanted.is_bare:
         schema = wanted.schema if writer.is_native else fit_schema(wanted.schema, f"{wanted.at}.schema")
-        return {"responseMimeType": _JSON, "responseJsonSchema": schema}
-    return {"responseMimeType": _JSON, "responseSchema": to_openapi(wanted.schema, f"{wanted.at}.schema", notices)}
+        return {"responseMimeType": kind, "responseJsonSchema": schema}
+    return {"responseMimeType": kind, "responseSchema": to_openapi(wanted.schema, f"{wanted.at}.schema", notices)}
+
+
+class _Words(msgspec.Struct):
+    enum: list[str]
+    type: Literal["string"] = "string"
+
+
+_WORDS: Final = msgspec.json.Decoder(_Words)
+
+
+def _is_of_words(schema: Raw) -> bool:
+    """Tell whether a schema is one of several words."""
+    try:
+        return bool(_WORDS.decode(schema).enum)
+    except msgspec.MsgspecError:
+        return False
