@@ -13,18 +13,9 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
-from ..canonical import (
-    BlockStart,
-    BlockStop,
-    Event,
-    Message,
-    Notices,
-    OutputFormat,
-    Request,
-    Text,
-    TextDelta,
-)
+from ..canonical import Event, Message, Notices, OutputFormat, Request, Text
 from ..profiles import Profile
+from .texts import FilteredTexts
 
 ASK_OBJECT = "Reply with a single JSON object and nothing else: no explanation, no Markdown."
 ASK_SCHEMA = (
@@ -42,7 +33,7 @@ class JsonMode:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._texts: dict[int, _Unfencer] = {}
+        self._texts = FilteredTexts(_Unfencer)
 
     @staticmethod
     def is_needed(request: Request, profile: Profile) -> bool:
@@ -82,21 +73,7 @@ class JsonMode:
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:
         """Take the fence off."""
-        out: list[Event] = []
-        for event in events:
-            match event:
-                case BlockStart(block=Text() as block):
-                    self._texts[event.index] = text = _Unfencer()
-                    out.append(msgspec.structs.replace(event, block=msgspec.structs.replace(block, text="")))
-                    out += _delta(event.index, text.feed(block.text))
-                case TextDelta() if event.index in self._texts:
-                    out += _delta(event.index, self._texts[event.index].feed(event.text))
-                case BlockStop() if event.index in self._texts:
-                    out += _delta(event.index, self._texts.pop(event.index).close())
-                    out.append(event)
-                case _:
-                    out.append(event)
-        return out
+        return self._texts.events(events)
 
 
 def _has_switch(request: Request, wanted: OutputFormat, profile: Profile) -> bool:
@@ -155,7 +132,3 @@ class _Unfencer:
     def _decide(self, text: str, *, is_fenced: bool) -> bool:
         self._held, self._is_fenced, self._is_open = text, is_fenced, True
         return True
-
-
-def _delta(index: int, text: str) -> list[Event]:
-    return [TextDelta(index=index, text=text)] if text else []

@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from ..canonical import BlockStart, BlockStop, Event, Notices, OutputFormat, Request, Text, TextDelta
+from ..canonical import Event, Notices, OutputFormat, Request
+from .texts import FilteredTexts
 
 FIELD: Final = "answer"
 _ANY_ROOT: Final = frozenset({"gemini_generate", "ollama_chat"})
@@ -44,7 +45,7 @@ class WrappedRoot:
 
     def __init__(self) -> None:
         self._is_bare = False
-        self._texts: dict[int, _Unwrapper] = {}
+        self._texts = FilteredTexts(lambda: _Unwrapper(is_bare=self._is_bare))
 
     @staticmethod
     def is_needed(request: Request, protocol: str) -> bool:
@@ -66,21 +67,7 @@ class WrappedRoot:
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:
         """Take the object away from around the answer."""
-        out: list[Event] = []
-        for event in events:
-            match event:
-                case BlockStart(block=Text() as block):
-                    self._texts[event.index] = text = _Unwrapper(is_bare=self._is_bare)
-                    out.append(replace(event, block=replace(block, text="")))
-                    out += _delta(event.index, text.feed(block.text))
-                case TextDelta() if event.index in self._texts:
-                    out += _delta(event.index, self._texts[event.index].feed(event.text))
-                case BlockStop() if event.index in self._texts:
-                    out += _delta(event.index, self._texts.pop(event.index).close())
-                    out.append(event)
-                case _:
-                    out.append(event)
-        return out
+        return self._texts.events(events)
 
 
 def wrapped(request: Request) -> Request:
@@ -165,7 +152,3 @@ class _Unwrapper:
         if opened is not None and not self._is_bare:
             self._held = self._held[opened.end() :]
         return True
-
-
-def _delta(index: int, text: str) -> list[Event]:
-    return [TextDelta(index=index, text=text)] if text else []
