@@ -152,7 +152,7 @@ _SETTINGS: Samples = {
     ("generationConfig.candidateCount", "answers.many"): _set(candidateCount=2),
     ("generationConfig.responseMimeType", "format.text"): _asking_for_nothing(responseMimeType="text/plain"),
     ("generationConfig.responseMimeType", "format.object"): _set(responseMimeType="application/json"),
-    ("generationConfig.responseMimeType", "format.word"): _set(
+    ("generationConfig.responseSchema", "format.word"): _set(
         responseMimeType="text/x.enum", responseSchema={"type": "STRING", "enum": ["a", "b"]}
     ),
     ("generationConfig.responseSchema", "format.schema"): _set(

@@ -104,7 +104,7 @@ async def test_word_is_asked_for_in_an_object_and_told_without_quotes(to: str, s
     asked = await ask("gemini", to, {"generationConfig": CHOICE}, script, profile=profile, verb=verb)
     assert schema_sent(to, asked.sent)["properties"]["answer"]["enum"] == WORDS["enum"]
     assert said("gemini", asked, stream=stream) == "Percussion"
-    assert asked.notices["generationConfig.responseMimeType"] == "changed"
+    assert asked.notices["generationConfig.responseSchema"] == "changed"
 
 
 async def test_word_is_asked_of_gemini_as_its_own() -> None:

@@ -202,7 +202,8 @@ async def open_stage(recordings: Sequence[Recording]) -> AsyncIterator[Stage]:
     async with ReplayServer(recordings) as replay:
         tables = [_upstream(name, dialect, replay.url) for name, dialect in _upstreams(ways(recordings)).items()]
 
-        with serve(make_gateway(*tables)) as served:
+        # Several upstreams tell of one container here, which of vendors none does: nothing is noted of who holds it.
+        with serve(make_gateway(*tables, timeouts={"held_s": 0})) as served:
             async with (
                 openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0, timeout=WAIT_S) as chat,
                 anthropic.AsyncAnthropic(

@@ -393,6 +393,9 @@ def _allowed_only(request: Request, notices: Notices) -> Request:
             tools.append(tool)
         else:
             notices.changed(tool.at, "not among the allowed tools, which alone are sent", action="dropped")
+    if not tools:
+        report = notices.lost if choice.mode == "required" else notices.hint
+        report(choice.at or "tool_choice", "none of the tools that it allows is sent")
     is_forced = choice.mode == "required" and len(tools) == 1
     fitted = ToolChoice(mode="named", names=choice.names, at=choice.at) if is_forced else ToolChoice(
         mode=choice.mode, extras=choice.extras, at=choice.at

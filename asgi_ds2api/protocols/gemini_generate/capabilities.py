@@ -69,7 +69,7 @@ _ASKS: Final = (
     Asks("generationConfig.candidateCount", "answers.many"),
     Asks("generationConfig.responseMimeType", "format.text"),
     Asks("generationConfig.responseMimeType", "format.object"),
-    Asks("generationConfig.responseMimeType", "format.word"),
+    Asks("generationConfig.responseSchema", "format.word"),
     Asks("generationConfig.responseSchema", "format.schema"),
     Asks("generationConfig.responseJsonSchema", "format.schema"),
     Asks("generationConfig.responseFormat", "own.required"),

@@ -84,7 +84,7 @@ def decode_format(config: dict[str, Raw], extras: Extras, limits: RequestLimits)
         kind = "json_object" if schema is None else "json_schema"
         return OutputFormat(kind=kind, schema=schema, at=at)  # type: ignore[arg-type]  # one of two words
     if mime == _WORD and schema is not None and _is_of_words(schema):
-        return OutputFormat(kind="json_schema", schema=schema, is_bare=True, at=f"{place}.responseMimeType")
+        return OutputFormat(kind="json_schema", schema=schema, is_bare=True, at=at)
     if mime == _TEXT and schema is None:
         return OutputFormat(kind="text", at=at) if given else None
     extras |= within(place, given)
