@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from ..canonical import Event, Notices, OutputFormat, Request
+from ..canonical import Event, Notices, Request
 from .texts import FilteredTexts
 
 FIELD: Final = "answer"
@@ -75,12 +75,8 @@ def wrapped(request: Request) -> Request:
     wanted = request.output_format
     assert wanted is not None
     assert wanted.schema is not None
-    schema = _wrapped(wanted.schema)
-    return replace(request, output_format=_with(wanted, wanted.schema if schema is None else schema))
-
-
-def _with(wanted: OutputFormat, schema: Raw) -> OutputFormat:
-    return replace(wanted, schema=schema, is_bare=False)
+    schema = _wrapped(wanted.schema) or wanted.schema
+    return replace(request, output_format=replace(wanted, schema=schema, is_bare=False))
 
 
 def _wrapped(schema: Raw) -> Raw | None:

@@ -1,6 +1,7 @@
 """Requests that come to a pool that has no room for them, and stand in line there."""
 
 from collections.abc import Collection
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ class Crowd:
         self.rig.pool.release(lease)
 
 
-def full(count: int = 1, concurrency: int = 1, **options: int) -> tuple[Rig, list[Lease]]:
+def full(count: int = 1, concurrency: int = 1, **options: Any) -> tuple[Rig, list[Lease]]:
     """Return a pool whose slots are all taken, and the leases."""
-    rig = Rig(accounts(count, concurrency=concurrency), **options)  # type: ignore[arg-type] # options of the rig
+    rig = Rig(accounts(count, concurrency=concurrency), **options)
     return rig, [rig.acquire() for _ in range(count * concurrency)]
