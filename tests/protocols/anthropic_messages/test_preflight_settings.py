@@ -96,6 +96,13 @@ class TestTools:
         free = encode(chat(tools=(F, G), tool_choice=ToolChoice(mode="auto", names=("g",))))[0]
         assert ([t["name"] for t in free["tools"]], free["tool_choice"]) == (["g"], {"type": "auto"})
 
+    @pytest.mark.parametrize(("mode", "severity"), [("required", "lost"), ("auto", "hint")])
+    def test_an_allowed_subset_of_nothing_is_reported(self, mode: Any, severity: str) -> None:
+        choice = ToolChoice(mode=mode, names=("h",), at="tool_choice")
+        written, notices = encode(chat(tools=(F, G), tool_choice=choice))
+        assert {"tools", "tool_choice"} & written.keys() == set()
+        assert told(notices, severity) == ["tool_choice"]
+
     def test_a_model_that_cannot_be_forced_is_asked_C32(self) -> None:
         choice = ToolChoice(mode="named", names=("f",), at="tool_choice")
         written, notices = encode(chat(tools=(F,), tool_choice=choice, model=NEW))
